@@ -1,0 +1,61 @@
+"""A cell is one point of the grid, fully resolved and validated; `Sweep` holds what is the same for all its cells."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.finetune import Finetune
+from w2s_sweep.config.model import Count, Model
+from w2s_sweep.config.schema import schema
+from w2s_sweep.losses import AnyLoss
+from w2s_sweep.methods import AnyMethod
+
+Metric = Literal["accuracy", "auroc"]
+
+
+@schema
+class Cell:
+    """What is trained and compared; nothing in here is about where or how it runs."""
+
+    dataset: Dataset
+    weak: Model
+    strong: Model
+    loss: AnyLoss
+    method: AnyMethod
+    finetune: Finetune
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    metric: Metric = "accuracy"
+    """Metric whose PGR is the value of the cell."""
+
+
+@schema
+class Tracker:
+    """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""
+
+    name: Literal["none", "wandb"] = "none"
+    project: str = "w2s-sweep"
+    entity: str | None = None
+    mode: Literal["auto", "online", "offline"] = "auto"
+    """auto: online when logged in, offline otherwise."""
+
+
+@schema
+class Sweep:
+    """What is the same for all cells of a command and never enters a key."""
+
+    store: str
+    """Directory of finished stages, shared by every sweep and machine on this file system."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """Name of the sweep; null derives it from its cells, so the same command is the same sweep."""
+    plan_only: bool = False
+    """Print what would run, and stop."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of one stage process; 0 is all cores. Bitwise repeatability on CPU holds for one thread count."""
+    micro_batch_tokens: Count = 8192
+    """Padded tokens of one forward pass; the gradient does not depend on it."""
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Time between two checkpoints of a stage in seconds."""
+    keep_weights: bool = False
+    """Keep the weights of full fine-tuning (adapters and heads are always kept)."""
+    tracker: Tracker = Tracker()

@@ -1,0 +1,32 @@
+"""What the fields of a cell must be to one another; each field alone is checked by its type."""
+
+from w2s_sweep.config.cell import Cell
+from w2s_sweep.config.finetune import Probe
+from w2s_sweep.data.tasks import TASKS
+from w2s_sweep.errors import unknown
+
+
+def problems_of(cell: Cell) -> list[str]:
+    """Every combination in `cell` that cannot be run or compared."""
+    weak, strong, finetune = cell.weak, cell.strong, cell.finetune
+    found: list[str] = []
+    if cell.dataset.task not in TASKS:
+        found.append(unknown("dataset.task", cell.dataset.task, TASKS))
+    if (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
+        found.append(
+            f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
+        )
+    for model in (weak, strong, *cell.method.models()):
+        if model.keep_layers is not None and model.keep_layers > model.layers:
+            found.append(f"keep_layers of {model.name}: got {model.keep_layers}, the model has {model.layers} layers.")
+        blocks = model.keep_layers or model.layers
+        if isinstance(finetune, Probe) and model.feature_layer is not None and model.feature_layer > blocks:
+            found.append(
+                f"feature_layer of {model.name}: got {model.feature_layer}, the model keeps {blocks} layers. "
+                "Set feature_layer=null for 60 % of the depth, or lower it."
+            )
+        if not isinstance(finetune, Probe) and finetune.head_init == "label_words" and model.label_words is None:
+            found.append(
+                f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
+            )
+    return found

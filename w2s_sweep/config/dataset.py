@@ -1,0 +1,59 @@
+"""A labelled task: where its rows come from, how they become balanced examples, how they are split."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from w2s_sweep.config.schema import schema
+from w2s_sweep.config.source import Source
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+@schema
+class Split:
+    """How one seed deals the rows out to half A, half B, validation and test; groups are never torn apart."""
+
+    seed: int
+    """Seed of the deal."""
+    validation: Fraction
+    """Share of the training rows held out for validation."""
+    test: Fraction
+    """Share of all rows that become the test set, used only where the source has no test split of its own."""
+
+
+@schema
+class Dataset:
+    """One task of the grid."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Short label for tables, figures and logs. Not hashed."""
+    task: str
+    """Name of the conversion to balanced classification, a row of `w2s_sweep.data.tasks`."""
+    source: Source
+    path: str | None = None
+    """A local copy to use instead of `source`, as `kind: local` would."""
+    train_split: str = "train"
+    """Source split that the halves and validation are drawn from."""
+    test_split: str | None = None
+    """Source split that the test set is drawn from; null holds out `test` of the training split by group."""
+    n_train: Annotated[int, Field(ge=4)] | None = None
+    """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
+    n_test: Annotated[int, Field(ge=2)] | None = None
+    """Upper bound of test examples drawn from `test_split`; null: all."""
+    sample_seed: int = 0
+    """Seed that draws the examples out of the source, the same for every seed of the sweep."""
+    split_seed: int | None = None
+    """null: every seed deals its own halves and test set; an integer: the same deal for all seeds."""
+    validation: Fraction = 0.1
+    test: Fraction = 0.25
+    max_tokens: Annotated[int, Field(ge=8)] = 512
+    """Longer examples are cut to so many tokens, the same way for every model."""
+    tokens_per_example: Annotated[float, Field(gt=0)] = 100.0
+    """Typical length, for estimates of the work before the rows were read. Not hashed."""
+
+    def split(self, seed: int) -> Split:
+        """The deal used by the cell with this seed."""
+        return Split(
+            seed=seed if self.split_seed is None else self.split_seed, validation=self.validation, test=self.test
+        )

