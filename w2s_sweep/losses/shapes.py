@@ -1,0 +1,8 @@
+"""Shapes of the arguments and results of the losses; imported by type checkers and tests only, since it loads torch."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+Scores = Float[Tensor, "batch classes"]
+"""One row per example of the optimiser batch, one column per class."""
+PerExample = Float[Tensor, "batch"]

@@ -1,0 +1,40 @@
+"""The methods of weak-to-strong training; `AnyMethod` is the schema of the config group `method`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from w2s_sweep.methods.base import Method
+from w2s_sweep.methods.bootstrapping import Bootstrapping
+from w2s_sweep.methods.confidence_filter import ConfidenceFilter
+from w2s_sweep.methods.ensemble import Ensemble
+from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
+from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.naive import Naive
+from w2s_sweep.methods.overlap_selection import OverlapSelection
+from w2s_sweep.methods.strong_to_strong import StrongToStrong
+
+AnyMethod = Annotated[
+    Naive
+    | Bootstrapping
+    | ConfidenceFilter
+    | Ensemble
+    | GroundTruthBudget
+    | KnnRelabel
+    | OverlapSelection
+    | StrongToStrong,
+    Field(discriminator="name"),
+]
+
+__all__ = [
+    "AnyMethod",
+    "Bootstrapping",
+    "ConfidenceFilter",
+    "Ensemble",
+    "GroundTruthBudget",
+    "KnnRelabel",
+    "Method",
+    "Naive",
+    "OverlapSelection",
+    "StrongToStrong",
+]

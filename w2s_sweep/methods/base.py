@@ -1,0 +1,23 @@
+"""What every method is: frozen parameters and a function from a cell to the shape of its graph."""
+
+from typing import TYPE_CHECKING
+
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.schema import schema
+
+if TYPE_CHECKING:
+    from w2s_sweep.config.cell import Cell
+    from w2s_sweep.plan.builder import Builder, Roles
+
+
+@schema
+class Method:
+    """Base of the methods."""
+
+    def models(self) -> tuple[Model, ...]:
+        """The models that the method names beyond the cell's weak and strong one."""
+        return ()
+
+    def graph(self, cell: "Cell", build: "Builder") -> "Roles":
+        """Add the stages of `cell` to `build` and say which plays which role."""
+        raise TypeError(f"{type(self).__name__} defines no graph")

@@ -1,0 +1,41 @@
+"""Bootstrapping through models of intermediate size (Burns et al. 2023, section 4.3.1)."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.schema import schema
+from w2s_sweep.losses import CrossEntropy
+from w2s_sweep.methods.base import Method
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+
+if TYPE_CHECKING:
+    from w2s_sweep.config.cell import Cell
+
+
+@schema
+class Bootstrapping(Method):
+    """The supervisor teaches the first model of the chain, each model the next, the last one the student, on half B.
+
+    weak: the supervisor at the start of the chain. student: the strong model at its end. ceiling: as in `naive`.
+    """
+
+    name: Literal["bootstrapping"] = "bootstrapping"
+    chain: Annotated[tuple[Model, ...], Field(min_length=1)]
+    """The models between weak and strong, the smallest first."""
+    link_loss: Literal["cell", "xent"] = "cell"
+    """How the models of the chain learn: with the cell's loss, or with cross-entropy so that all losses share them."""
+
+    def models(self) -> tuple[Model, ...]:
+        return self.chain
+
+    def graph(self, cell: "Cell", build: Builder) -> Roles:
+        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        loss = cell.loss if self.link_loss == "cell" else CrossEntropy()
+        teacher = weak
+        for model in self.chain:
+            teacher = build.train(model, role="link", on="half_b", labels=teacher, loss=loss)
+        student = build.train(cell.strong, role="student", on="half_b", labels=teacher, loss=cell.loss)
+        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        return Roles(weak=weak, student=student, ceiling=ceiling)

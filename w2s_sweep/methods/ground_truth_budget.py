@@ -1,0 +1,34 @@
+"""A budget of ground-truth labels among the weak ones (the trade of label quality for quantity of arXiv 2410.13215)."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.schema import schema
+from w2s_sweep.methods.base import Method
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+
+if TYPE_CHECKING:
+    from w2s_sweep.config.cell import Cell
+
+
+@schema
+class GroundTruthBudget(Method):
+    """The student trains on half B, where a share of the rows has its true label and the rest its weak one.
+
+    weak: the supervisor, without the budget. student: trained on the mixture. ceiling: as in `naive`. With one seed and
+    supervisor, the rows of a larger budget contain those of a smaller one.
+    """
+
+    name: Literal["ground_truth_budget"] = "ground_truth_budget"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of half B whose truth is given."""
+    choose: Literal["random", "least_sure"] = "random"
+    """Whose: drawn rows, or those that the supervisor is least sure of."""
+
+    def graph(self, cell: "Cell", build: Builder) -> Roles:
+        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        mixed = build.reveal(cell.weak, on="half_b", share=self.share, choose=self.choose, seed=cell.seed, labels=weak)
+        student = build.train(cell.strong, role="student", on="half_b", labels=mixed, loss=cell.loss)
+        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        return Roles(weak=weak, student=student, ceiling=ceiling)
