@@ -1,0 +1,185 @@
+"""The vocabulary in which a method writes its graph: data, features, training on a half with some supervision."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.finetune import Lora, Probe
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.plain import plain
+from w2s_sweep.config.source import Source
+from w2s_sweep.losses import CrossEntropy, Loss
+from w2s_sweep.plan.stage import Json, Kind, Stage
+
+if TYPE_CHECKING:
+    from w2s_sweep.config.cell import Cell
+
+GROUND_TRUTH = None
+"""Supervision by the labels of the dataset itself."""
+
+Choose = Literal["random", "least_sure"]
+"""Which rows a budget of ground truth goes to: drawn, or those whose label is least sure."""
+
+Part = Literal["overlap", "easy", "hard"]
+"""Rows with a sure label that look like unsure ones; sure ones that do not; unsure ones."""
+
+SourceKind = Literal["model", "dataset"]
+Identify = Callable[[Source, SourceKind], Mapping[str, Json]]
+"""Source -> what names its content for ever: a commit, a SHA-256."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which stages of a cell play which part; PGR compares their predictions on the test set."""
+
+    weak: str
+    student: str
+    ceiling: str
+
+    def keys(self) -> tuple[str, ...]:
+        """The stages whose predictions the results of the cell are computed from."""
+        return tuple(dict.fromkeys((self.weak, self.student, self.ceiling)))
+
+
+class Builder:
+    """Collects the stages of one cell. Every call returns the key of a stage, the same key for the same work."""
+
+    def __init__(self, cell: "Cell", identify: Identify):
+        self.cell = cell
+        self.identify = identify
+        self.stages: dict[str, Stage] = {}
+
+    def _add(self, stage: Stage) -> str:
+        self.stages.setdefault(stage.key, stage)
+        return stage.key
+
+    def data(self) -> str:
+        """The task's balanced examples, before any split."""
+        d = self.cell.dataset
+        settings = {
+            "task": d.task,
+            "source": dict(self.identify(d.source, "dataset")),
+            "train_split": d.train_split,
+            "test_split": d.test_split,
+            "n_train": d.n_train,
+            "n_test": d.n_test,
+            "sample_seed": d.sample_seed,
+        }
+        return self._add(Stage("data", settings, {}, {"label": f"data {d.name}", "dataset": _dataset_hint(d)}))
+
+    def features(self, model: Model) -> str:
+        """Frozen features of every example, once per model and dataset whatever the seeds and losses."""
+        settings = self._read_out(model) | {
+            "feature_layer": model.feature_layer,
+            "precision": self.cell.finetune.precision,
+        }
+        label = f"features {model.name} {self.cell.dataset.name}"
+        return self._add(Stage("features", settings, {"data": self.data()}, self._run(model, label)))
+
+    def train(
+        self,
+        model: Model,
+        *,
+        role: str,
+        on: str,
+        labels: str | None,
+        loss: Loss | None = None,
+        seed: int | None = None,
+        partial: bool = False,
+    ) -> str:
+        """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
+
+        Ground truth always means plain cross-entropy; `loss` is for training on predictions. `seed` is that of
+        initialisation and order, the cell's unless given (the deal of the rows is always the cell's). `partial`: train
+        on those rows of `on` that `labels` says something of, instead of refusing.
+        """
+        cell, finetune = self.cell, self.cell.finetune
+        seed = cell.seed if seed is None else seed
+        chosen = CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss
+        name = f"{role} {model.name} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+        run = self._run(model, name) | {"role": role}
+        inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
+        settings: dict[str, Json] = {
+            "split": plain(cell.dataset.split(cell.seed)),
+            "on": on,
+            "loss": plain(chosen),
+            "seed": seed,
+            "unlabelled": "skip" if partial else "refuse",
+        }
+        if isinstance(finetune, Probe):
+            inputs["features"] = self.features(model)
+            settings["finetune"] = {k: v for k, v in plain(finetune).items() if k != "precision"}
+            return self._add(Stage("probe", settings, inputs, run))
+        tuned = plain(finetune)
+        if tuned["lr"] is None:
+            tuned["lr"] = model.lr_lora if isinstance(finetune, Lora) else model.lr_full
+        if isinstance(finetune, Lora):
+            tuned["targets"] = list(model.lora_targets)
+        if finetune.head_init == "label_words":
+            tuned["label_words"] = list(model.label_words or ())
+        settings |= self._read_out(model) | {"finetune": tuned}
+        return self._add(Stage("finetune", settings, inputs, run))
+
+    def combine(self, members: Sequence[str], *, role: str, rule: Literal["mean", "vote"]) -> str:
+        """The predictions of several stages as one: their mean probability, or the share of their votes."""
+        inputs = {f"member {i}": key for i, key in enumerate(members)}
+        return self._labelling("combine", {"rule": rule}, inputs, self._model_of(members[-1]), role)
+
+    def filter(self, labels: str, *, on: str, share: float, balanced: bool) -> str:
+        """The `share` of the labels on the split `on` that are surest; other rows of `on` have none."""
+        settings: dict[str, Json] = {"on": on, "share": share, "balanced": balanced}
+        return self._labelling("filter", settings, {"labels": labels}, self._model_of(labels), "labels")
+
+    def reveal(
+        self, model: Model, *, on: str, share: float, choose: Choose, seed: int, labels: str | None = None
+    ) -> str:
+        """The truth for a `share` of the split `on`; the rest keeps the predictions `labels`, or has none.
+
+        `model` is the one that will be trained on it: a hint, for running both in one process.
+        """
+        settings: dict[str, Json] = {"on": on, "share": share, "choose": choose, "seed": seed}
+        if labels is None:
+            settings["split"] = plain(self.cell.dataset.split(self.cell.seed))
+        inputs = {"data": self.data()} if labels is None else {"labels": labels}
+        return self._labelling("reveal", settings, inputs, plain(model), "labels")
+
+    def relabel(self, labels: str, model: Model, *, on: str, k: int, weight: float) -> str:
+        """The labels on the split `on`, mixed with those of the k nearest neighbours in `model`'s frozen features."""
+        inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
+        settings: dict[str, Json] = {"on": on, "k": k, "weight": weight}
+        return self._labelling("relabel", settings, inputs, plain(model), "labels")
+
+    def select(self, labels: str, model: Model, *, on: str, part: Part) -> str:
+        """The labels on the split `on` of the rows that are easy, hard or both for who labelled them and `model`."""
+        inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
+        return self._labelling("select", {"on": on, "part": part}, inputs, plain(model), "labels")
+
+    def _labelling(
+        self, kind: Kind, settings: Mapping[str, Json], inputs: Mapping[str, str], model: Json, role: str
+    ) -> str:
+        run = {
+            "label": f"{role} by {kind} {self.cell.dataset.name} seed {settings.get('seed', self.cell.seed)}",
+            "role": role,
+            "model": model,
+            "dataset": _dataset_hint(self.cell.dataset),
+            "data": self.data(),
+        }
+        return self._add(Stage(kind, settings, inputs, run))
+
+    def _model_of(self, key: str) -> Json:
+        return self.stages[key].run["model"]
+
+    def _read_out(self, model: Model) -> dict[str, Json]:
+        return {
+            "model": dict(self.identify(model.source, "model")) | {"keep_layers": model.keep_layers},
+            "pooling": model.pooling,
+            "max_tokens": self.cell.dataset.max_tokens,
+        }
+
+    def _run(self, model: Model, label: str) -> dict[str, Json]:
+        return {"label": label, "model": plain(model), "dataset": _dataset_hint(self.cell.dataset)}
+
+
+def _dataset_hint(dataset: Dataset) -> dict[str, Json]:
+    return plain(dataset)

@@ -1,0 +1,54 @@
+"""How much work a stage is, estimated before anything was read: examples, tokens, floating-point operations."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from w2s_sweep.plan.stage import Json, Stage
+
+UNKNOWN_EXAMPLES = 10_000
+"""Assumed size of a dataset whose configuration puts no bound on it."""
+HALF = {"half_a": 0.5, "half_b": 0.5}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate, good to a factor of two: real lengths are known only after tokenisation."""
+
+    examples: float = 0.0
+    """Examples that pass through the model, every epoch counted."""
+    tokens: float = 0.0
+    flops: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.examples + other.examples, self.tokens + other.tokens, self.flops + other.flops)
+
+
+def cost(stage: Stage) -> Cost:
+    """2 FLOPs a parameter and token forward, 4 more backward (Kaplan et al. 2020, section 2.1); probes are free."""
+    if stage.kind not in ("features", "finetune"):
+        return Cost()
+    dataset, model = stage.run["dataset"], stage.run["model"]
+    params = float(model["params"])
+    train, test = _sizes(dataset)
+    length = min(float(dataset["tokens_per_example"]), float(dataset["max_tokens"]))
+    if stage.kind == "features":
+        layer = model["feature_layer"]
+        depth = 0.6 if layer is None else min(1.0, layer / (model["keep_layers"] or model["layers"]))
+        examples = train + test
+        return Cost(examples, examples * length, 2 * params * depth * examples * length)
+    part = train * (1 - dataset["validation"])
+    learned = part * HALF[stage.settings["on"]] * stage.settings["finetune"]["epochs"]
+    predicted = part * 0.5 + train * dataset["validation"] + test
+    return Cost(learned + predicted, (learned + predicted) * length, params * length * (6 * learned + 2 * predicted))
+
+
+def total(stages: Iterable[Stage]) -> Cost:
+    return sum((cost(stage) for stage in stages), Cost())
+
+
+def _sizes(dataset: Json) -> tuple[float, float]:
+    """Training and test examples."""
+    n = float(dataset["n_train"] or UNKNOWN_EXAMPLES)
+    if dataset["test_split"] is None:
+        return n * (1 - dataset["test"]), n * dataset["test"]
+    return n, float(dataset["n_test"] or UNKNOWN_EXAMPLES / 5)

@@ -1,0 +1,102 @@
+"""The merged graph of a sweep: the union of all cells' stages, equal keys once, in an order in which they can run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.builder import Builder, Identify, Roles
+from w2s_sweep.plan.stage import Stage
+
+State = Literal["done", "in flight", "to run", "not needed"]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages by key, each after its inputs, and the roles of every cell."""
+
+    stages: Mapping[str, Stage]
+    cells: Sequence[Cell]
+    roles: Sequence[Roles]
+    asked: int
+    """Stages of all cells counted cell by cell: what a sweep without merging would run."""
+
+    @cached_property
+    def depths(self) -> Mapping[str, int]:
+        """Length of the longest path from a stage without inputs."""
+        depth: dict[str, int] = {}
+        for key, stage in self.stages.items():
+            depth[key] = 1 + max((depth[k] for k in stage.inputs.values()), default=-1)
+        return depth
+
+    def descendants(self, keys: set[str]) -> set[str]:
+        """The stages that need one of `keys`, directly or not, and `keys` themselves."""
+        found = set(keys)
+        for key, stage in self.stages.items():
+            if not found.isdisjoint(stage.inputs.values()):
+                found.add(key)
+        return found
+
+    def ancestors(self, keys: set[str]) -> set[str]:
+        """The stages that one of `keys` needs, directly or not, and `keys` themselves."""
+        found = set(keys)
+        for key, stage in reversed(list(self.stages.items())):
+            if key in found:
+                found.update(stage.inputs.values())
+        return found
+
+
+def merge(cells: Sequence[Cell], identify: Identify) -> Graph:
+    """The graph of all cells; stages keep the order in which a method named them, inputs before users."""
+    stages: dict[str, Stage] = {}
+    roles: list[Roles] = []
+    asked = 0
+    for cell in cells:
+        build = Builder(cell, identify)
+        roles.append(cell.method.graph(cell, build))
+        asked += len(build.stages)
+        for key, stage in build.stages.items():
+            stages.setdefault(key, stage)
+    return Graph(stages, list(cells), roles, asked)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph and what is to be done about each stage."""
+
+    graph: Graph
+    states: Mapping[str, State]
+    reasons: Mapping[str, str]
+    """Why a stage is in its state, in words."""
+
+    def keys(self, *states: State) -> list[str]:
+        return [key for key in self.graph.stages if self.states[key] in states]
+
+
+def make_plan(
+    graph: Graph,
+    done: Callable[[str], bool],
+    owner: Callable[[str], str | None],
+    damaged: Callable[[str], bool] = lambda key: False,
+) -> Plan:
+    """Decide for each stage, from the cells' roles backwards: what only finished stages read is not made again.
+
+    `done(key)`: a sound result is in the store. `owner(key)`: who runs it now, or None. `damaged(key)`: a folder is
+    there but cannot be trusted.
+    """
+    states: dict[str, State] = {}
+    reasons: dict[str, str] = {}
+    needed = {key for roles in graph.roles for key in roles.keys()}  # noqa: SIM118 - not a dict
+    for key, stage in reversed(list(graph.stages.items())):
+        if done(key):
+            states[key], reasons[key] = "done", "in the store"
+        elif key not in needed:
+            states[key], reasons[key] = "not needed", "everything that reads it is done or in flight"
+        elif running := owner(key):
+            states[key], reasons[key] = "in flight", running
+        else:
+            states[key] = "to run"
+            reasons[key] = "its folder in the store is damaged" if damaged(key) else "not in the store"
+            needed.update(stage.inputs.values())
+    return Plan(graph, states, reasons)
