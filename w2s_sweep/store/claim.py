@@ -1,0 +1,217 @@
+"""Claims: who runs a stage now. A claim is a lease that its owner keeps alive; a dead owner's lease is taken over.
+
+Claims only save work. Should two owners ever run one stage at once, both publish the same content and one wins.
+Ages are measured on the file system's own clock, so that the clocks of the nodes do not matter.
+"""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.store.files import explained, read_json, write_json
+from w2s_sweep.store.store import Store
+
+BEAT_SECONDS = 5.0
+LEASE_SECONDS = 60.0
+"""A claim without a heartbeat for so long is dead. Long enough for the attribute caches of network file systems."""
+SILENT_SECONDS = 3 * BEAT_SECONDS
+"""The same for the claim of an earlier run of the job that asks: that run has ended, unless SLURM lost sight of it."""
+
+
+def boot_id() -> str:
+    """Names this boot of this machine and this space of process ids, so that a process id means something."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return "unknown"
+
+
+def process_started(pid: int) -> str | None:
+    """Start time of a live process in clock ticks; None if it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in {"Z", "X"} else fields[19]
+
+
+def slurm_job() -> str | None:
+    """`JOB` or `ARRAY_TASK` of the SLURM job this process runs in."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def owner_record() -> dict[str, Any]:
+    """Who is asking: host, boot, process and SLURM job with its restart count."""
+    return {
+        "host": socket.gethostname(),
+        "boot": boot_id(),
+        "pid": os.getpid(),
+        "started": process_started(os.getpid()),
+        "job": slurm_job(),
+        "restarts": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+    }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is known of the owner of a stage."""
+
+    record: Mapping[str, Any]
+    age: float
+    """Seconds since the last heartbeat, on the file system's clock."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether the owner's process can be seen from here."""
+        return self.record.get("host") == socket.gethostname() and self.record.get("boot") == boot_id()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the owner still runs: by its process where that can be seen, by its heartbeat elsewhere."""
+        if self.seen:
+            return process_started(int(self.record["pid"])) == self.record.get("started")
+        return self.age < LEASE_SECONDS
+
+    def yields_to(self, other: Mapping[str, Any]) -> bool:
+        """Whether `other` may take over: the owner is dead, or an earlier run of the same job that has gone silent.
+
+        An earlier run that still beats is an orphan, of which SLURM lost sight: its result is waited for.
+        """
+        if not self.alive:
+            return True
+        return not self.seen and self._earlier_than(other) and self.age > SILENT_SECONDS
+
+    def _earlier_than(self, other: Mapping[str, Any]) -> bool:
+        return (
+            other["job"] is not None
+            and other["job"] == self.record.get("job")
+            and other["restarts"] > self.record.get("restarts", 0)
+        )
+
+
+def file_system_now(folder: Path) -> float:
+    """The file system's idea of now, in seconds since the epoch."""
+    probe = folder / f".clock-{secrets.token_hex(4)}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def read_claim(store: Store, key: str, now: float | None = None) -> Claim | None:
+    """The claim on a stage, if there is one. `now` saves a file system round trip when many are read."""
+    return _read(store.claim_path(key), now)
+
+
+def _read(path: Path, now: float | None = None) -> Claim | None:
+    record = read_json(path)
+    if record is None:
+        return None
+    try:
+        beat = path.stat().st_mtime
+        return Claim(record, (file_system_now(path.parent) if now is None else now) - beat)
+    except FileNotFoundError:
+        return None
+
+
+class Lease:
+    """A claim that is ours; a thread keeps it alive until it is released. Use as a context manager."""
+
+    def __init__(self, store: Store, key: str, token: str):
+        self.path = store.claim_path(key)
+        self.token = token
+        self.lost = threading.Event()
+        """Set when somebody else took the claim over: stop working on the stage."""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"claim-{key}", daemon=True)
+        self._thread.start()
+
+    def check(self) -> bool:
+        """Whether the claim is ours at this moment, as far as the file system can tell; sets `lost` where it is not."""
+        record = read_json(self.path)
+        gone = record is None and not self.path.exists()
+        if gone or (record is not None and record.get("token") != self.token):
+            self.lost.set()
+        return not self.lost.is_set()
+
+    def _beat(self) -> None:
+        while not self._end.wait(BEAT_SECONDS):
+            try:
+                if not self.check():
+                    return
+                os.utime(self.path)
+            except OSError:  # a file system that hiccups is not a lost claim; the next beat tells
+                continue
+
+    def release(self) -> None:
+        self._end.set()
+        self._thread.join()
+        with suppress(OSError):
+            if self.check():
+                self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def acquire(store: Store, key: str) -> Lease | None:
+    """Claim a stage; None while a live owner has it."""
+    path, token = store.claim_path(key), secrets.token_hex(8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = owner_record() | {"token": token}
+    mine = path.with_name(f".{key}.{token}")
+    with explained(path):
+        write_json(mine, record)
+        try:
+            if _linked(mine, path) or _taken_over(store, key, mine, record):
+                return Lease(store, key, token)
+            return None
+        finally:
+            mine.unlink(missing_ok=True)
+
+
+def _linked(mine: Path, path: Path) -> bool:
+    """Put our record in place if nothing is there: a hard link is atomic on network file systems too."""
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -> bool:
+    """Replace a dead owner's record; one taker at a time, and the death is checked again inside."""
+    path = store.claim_path(key)
+    guard = path.with_name(f".{key}.takeover")
+    if not _linked(mine, guard):
+        _remove_dead(guard)
+        return False
+    try:
+        claim = read_claim(store, key)
+        if claim is None:
+            return _linked(mine, path)
+        if not claim.yields_to(record):
+            return False
+        mine.replace(path)
+        os.utime(path)
+        return True
+    finally:
+        guard.unlink(missing_ok=True)
+
+
+def _remove_dead(guard: Path) -> None:
+    """Clear away the guard of a taker that died inside; the next try takes over."""
+    claim = _read(guard)
+    if claim is not None and not claim.alive:
+        guard.unlink(missing_ok=True)

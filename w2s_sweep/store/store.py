@@ -1,0 +1,212 @@
+"""The store: a stage folder with a manifest never changes, and nothing else counts as a result.
+
+ROOT/stages/KEY/     finished: manifest.json (files, sizes, SHA-256), preimage.json, and the stage's files
+ROOT/work/KEY/       unfinished: checkpoint, log, progress, failure; attempt-TOKEN/ becomes stages/KEY by a rename
+ROOT/claims/KEY      who runs it now (claim.py)
+ROOT/sweeps/NAME/    cells, plan, job files, tables, figures, report
+ROOT/quarantine/     stage folders that were found damaged
+"""
+
+import errno
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.errors import StoreError
+from w2s_sweep.store.files import explained, manifest_of, read_json, sha256_file, sync, write_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A directory of finished stages, shared by every sweep and every machine on one file system."""
+
+    root: Path
+
+    @cached_property
+    def stages(self) -> Path:
+        return self.root / "stages"
+
+    def path(self, key: str) -> Path:
+        """Folder of the finished stage `key` (it may not exist yet)."""
+        return self.stages / key
+
+    def work(self, key: str) -> Path:
+        """Folder of the unfinished stage `key`."""
+        return self.root / "work" / key
+
+    def claim_path(self, key: str) -> Path:
+        return self.root / "claims" / key
+
+    def sweep(self, name: str) -> Path:
+        return self.root / "sweeps" / name
+
+    def prepare(self) -> None:
+        """Create the top folders, or say why that is impossible."""
+        with explained(self.root):
+            for name in ("stages", "work", "claims", "sweeps"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    def manifest(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """The files of a finished stage; None when it is not finished."""
+        record = read_json(self.path(key) / MANIFEST)
+        return None if record is None else record.get("files")
+
+    def done(self, key: str) -> bool:
+        """Whether the stage is finished and its files have the sizes its manifest says."""
+        files = self.manifest(key)
+        if files is None:
+            return False
+        folder = self.path(key)
+        try:
+            return all((folder / name).stat().st_size == entry["size"] for name, entry in files.items())
+        except OSError:
+            return False
+
+    def damage(self, key: str) -> list[str]:
+        """What is wrong with a finished stage, every digest checked; empty when it is sound."""
+        files = self.manifest(key)
+        if files is None:
+            return [f"{MANIFEST} is missing or unreadable"]
+        folder = self.path(key)
+        found: list[str] = []
+        for name, entry in files.items():
+            path = folder / name
+            if not path.is_file():
+                found.append(f"{name} is missing")
+            elif path.stat().st_size != entry["size"]:
+                found.append(f"{name} has {path.stat().st_size} bytes, not {entry['size']}")
+            elif sha256_file(path) != entry["sha256"]:
+                found.append(f"{name} was changed after it was written")
+        return found
+
+    def verified(self, key: str) -> Path:
+        """Folder of the finished stage `key`, after every digest was checked."""
+        damage = self.damage(key)
+        if damage:
+            raise StoreError(
+                f"stage {key} in {self.path(key)} cannot be used: {'; '.join(damage)}. "
+                "Run `w2s verify` (it sets damaged stages aside), then run the sweep again."
+            )
+        return self.path(key)
+
+    def quarantine(self, key: str) -> Path:
+        """Set a damaged stage folder aside, so that the next run trains it again."""
+        target = self.root / "quarantine" / f"{key}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path(key).rename(target)
+        return target
+
+    def preimage(self, key: str) -> dict[str, Any]:
+        """What was hashed into `key`."""
+        record = read_json(self.path(key) / "preimage.json") or read_json(self.work(key) / "preimage.json")
+        if record is None:
+            raise StoreError(f"stage {key}: no preimage in {self.root}. `w2s status` lists the stages of this store.")
+        return record
+
+    def keys(self) -> list[str]:
+        """Keys of the stage folders present, sound or not."""
+        return sorted(p.name for p in self.stages.iterdir() if p.is_dir()) if self.stages.is_dir() else []
+
+    def find(self, prefix: str) -> str:
+        """The one key that starts with `prefix`, among finished and unfinished stages."""
+        work = self.root / "work"
+        names = {*self.keys(), *(p.name for p in work.iterdir() if work.is_dir())} if work.is_dir() else {*self.keys()}
+        hits = sorted(name for name in names if name.startswith(prefix))
+        if len(hits) != 1:
+            what = "no stage" if not hits else f"{len(hits)} stages ({', '.join(hits[:5])})"
+            raise StoreError(f"key {prefix!r}: {what} in {self.root} start with it; give more digits of one key.")
+        return hits[0]
+
+    def clear_attempts(self, key: str) -> None:
+        """Remove what killed runs left half written; to be called by whoever holds the claim on the stage."""
+        work = self.work(key)
+        for path in [*work.glob("attempt-*"), *work.glob(".*.part")]:
+            _remove(path)
+
+    @contextmanager
+    def attempt(self, key: str) -> Generator[Path]:
+        """A fresh folder to write a stage's files in; on a clean exit it is published, else it is removed."""
+        folder = self.work(key) / f"attempt-{secrets.token_hex(6)}"
+        with explained(folder):
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+                self._publish(key, folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                if self.path(key).is_dir():
+                    with suppress(OSError):
+                        folder.parent.rmdir()
+
+    def _publish(self, key: str, folder: Path) -> None:
+        files = manifest_of(folder)
+        for name in files:
+            sync(folder / name)
+        write_json(folder / MANIFEST, {"key": key, "files": files})
+        sync(folder)
+        self.stages.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(folder, self.path(key))
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            if not self.done(key):  # what stands there is damaged: ours replaces it
+                self.quarantine(key)
+                os.rename(folder, self.path(key))
+        sync(self.stages)
+        self._clear_work(key)
+
+    def _clear_work(self, key: str) -> None:
+        """Remove the work folder of a finished stage; other attempts at it are left to those who write them."""
+        work = self.work(key)
+        for path in list(work.iterdir()) if work.is_dir() else []:
+            if not path.name.startswith("attempt-"):
+                _remove(path)
+        with suppress(OSError):
+            work.rmdir()
+
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps, the newest first."""
+        found = (self.root / "sweeps").glob("*/sweep.json")
+        return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
+
+    def read_sweep(self, name: str) -> dict[str, Any]:
+        """The record of a sweep: its cells, roles and stages."""
+        record = read_json(self.sweep(name) / "sweep.json")
+        if record is None:
+            known = ", ".join(self.sweeps()[:10]) or "none"
+            raise StoreError(f"sweep {name!r}: not in {self.root}. Sweeps there, newest first: {known}.")
+        return record
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def size_of(paths: Iterable[Path]) -> int:
+    """Bytes of all files below the given folders."""
+    return sum(f.stat().st_size for p in paths for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file())
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file; a last line that was cut off by a crash is left out."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
