@@ -1,0 +1,135 @@
+"""The table of a task's examples before any split: balanced, and no group on both sides of training and test.
+
+An example's id is a hash of what it says, so it stays the same whatever else is sampled.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from w2s_sweep.data.hashing import Hashes
+from w2s_sweep.data.linked import components
+from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
+from w2s_sweep.data.sample import sample
+from w2s_sweep.data.tasks import Example, Task, find
+from w2s_sweep.errors import DataError
+
+LEAST_PER_CLASS = 4
+"""Examples of each class that training needs at least: one for each half and for validation, and one to spare."""
+
+COLUMNS = {"id": pa.string(), "text": pa.string(), "label": pa.int8(), "group": pa.string(), "origin": pa.string()}
+EXTRA = {"classify": None, "pair": "text_other", "generate": "target"}
+
+Positions = NDArray[np.int64]
+
+
+def build_examples(settings: Mapping[str, Any], path: Path) -> pa.Table:
+    """The examples of a data stage, in the order of the source.
+
+    `settings`: task, source, train_split, test_split, n_train, n_test, sample_seed; `path`: the fetched source.
+    Columns: id, text (string); label (int8, 0 or 1); group (string); origin ("train", "test", or "half_a" and "half_b"
+    where the source fixes the halves); text_other for pairs; target for generation. Raises DataError.
+    """
+    task = find(settings["task"])
+    pools = [scan(split, origin) for split, origin in _splits(task, settings, path)]
+    groups = components([pool.groups for pool in pools], [pool.links for pool in pools])
+    parts: list[pa.Table] = []
+    for number, pool in enumerate(pools):
+        later = [names for other in pools[number + 1 :] for names in (other.groups, other.links)]
+        free = _outside([groups[number], pool.groups, pool.links], groups[number + 1 :] + later)
+        kept = free[_sampled(pool, groups[number], free, settings)]
+        _check(pool, free, kept)
+        parts.append(_table(pool, groups[number], kept))
+    return pa.concat_tables(parts)
+
+
+def _splits(task: Task, settings: Mapping[str, Any], path: Path) -> list[tuple[SourceSplit, str]]:
+    """(split, origin), training first: a group that is also in a later one is left out of the earlier one."""
+    subset, seed = settings["source"].get("subset"), settings["sample_seed"]
+    splits: list[tuple[SourceSplit, str]] = []
+    for name, origin in _origins(task, settings["train_split"], settings["test_split"]):
+        share = share_to_read(task, path, name, subset, _limit(origin, settings))
+        splits.append((SourceSplit(task, path, name, subset, share, seed), origin))
+    return splits
+
+
+def _origins(task: Task, train: str, test: str | None) -> list[tuple[str, str]]:
+    rows = [(train, "train")]
+    if task.fixed_halves:
+        halves = train.split("+")
+        if len(halves) != 2 or test is None:
+            raise DataError(
+                f"task {task.name!r}: dataset.train_split is {train!r} and dataset.test_split {test!r}. Allowed: two "
+                "splits joined by a plus sign, which are half A and half B, and a test split: "
+                "train_split=train_label+train_unlabel test_split=test."
+            )
+        rows = [(halves[0], "half_a"), (halves[1], "half_b")]
+    return rows if test is None else [*rows, (test, "test")]
+
+
+def _limit(origin: str, settings: Mapping[str, Any]) -> int | None:
+    limit = settings["n_test"] if origin == "test" else settings["n_train"]
+    return limit // 2 if limit is not None and origin.startswith("half") else limit
+
+
+def _outside(groups: list[Hashes], later: list[Hashes]) -> Positions:
+    """Positions of which no group is among those of the later pools."""
+    taken = np.concatenate(later) if later else np.array([], dtype=np.uint64)
+    return np.flatnonzero(~np.any([np.isin(names, taken) for names in groups], axis=0))
+
+
+def _sampled(pool: Pool, groups: Hashes, free: Positions, settings: Mapping[str, Any]) -> Positions:
+    """Positions in `free` of the examples kept. A test set, also one still to be held out, is balanced exactly."""
+    with np.errstate(over="ignore"):
+        unlike = pool.contents + ordinals(pool.contents) * np.uint64(0x9E3779B97F4A7C15)
+    return sample(
+        pool.labels[free],
+        groups[free],
+        unlike[free],
+        limit=_limit(pool.origin, settings),
+        exact=pool.origin == "test" or settings["test_split"] is None,
+        seed=settings["sample_seed"],
+    )
+
+
+def _check(pool: Pool, free: Positions, kept: Positions) -> None:
+    counts = np.bincount(pool.labels[kept], minlength=2)
+    least = 1 if pool.origin == "test" else LEAST_PER_CLASS
+    task = pool.split.task
+    if (counts.sum() if task.kind == "generate" else 2 * counts.min()) >= 2 * least:
+        return
+    found = np.bincount(pool.labels, minlength=2)
+    raise DataError(
+        f"task {task.name!r}, split {pool.split.name!r}: {counts[0]} examples of class 0 and {counts[1]} of class 1 "
+        f"are left after balancing; at least {least} of each are needed. The split has {found[0]} and {found[1]}, and "
+        f"{len(pool) - len(free)} of them share a group with a later split. Raise dataset."
+        f"{'n_test' if pool.origin == 'test' else 'n_train'}, or give a source with more rows of the missing class."
+    )
+
+
+def _table(pool: Pool, groups: Hashes, kept: Positions) -> pa.Table:
+    examples = pool.chosen(kept)
+    numbers = ordinals(pool.contents)[kept].tolist()
+    columns: dict[str, list[Any]] = {
+        "id": [_id(example, number) for example, number in zip(examples, numbers, strict=True)],
+        "text": [example.text for example in examples],
+        "label": [example.label for example in examples],
+        "group": [f"{group:016x}" for group in groups[kept].tolist()],
+        "origin": [pool.origin] * len(examples),
+    }
+    schema = COLUMNS
+    extra = EXTRA[pool.split.task.kind]
+    if extra is not None:
+        columns[extra] = [getattr(example, extra) for example in examples]
+        schema = schema | {extra: pa.string()}
+    return pa.table(columns, schema=pa.schema(list(schema.items())))
+
+
+def _id(example: Example, ordinal: int) -> str:
+    parts = (example.text, example.text_other or "", example.target or "", str(example.label), example.group)
+    return blake2b("\x1f".join((*parts, str(ordinal))).encode("utf-8", "replace"), digest_size=10).hexdigest()

@@ -1,0 +1,93 @@
+"""How a seed deals examples out to half A, half B, validation and test: groups are never torn apart.
+
+The deal is a pure function of the seed, the groups' names and their labels: the order of the rows does not matter.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from w2s_sweep.data.hashing import ranks, stable_hash
+from w2s_sweep.errors import DataError
+
+PARTS = ("half_a", "half_b", "validation", "test")
+Parts = NDArray[np.str_]
+
+
+def assign(examples: pa.Table, split: Mapping[str, Any]) -> Parts:
+    """The part of each row: half_a, half_b, validation or test.
+
+    `split`: seed; validation, the share of the training rows held out (the halves share the rest equally); test, the
+    share of all rows held out by group where the source has no test rows of its own. Halves that the source fixes stay
+    as they are but for their share of validation. Raises DataError if a part would lack a class.
+    """
+    origin = np.array(examples["origin"].to_pylist())
+    labels = examples["label"].to_numpy().astype(np.int64)
+    groups = np.array(examples["group"].to_pylist())
+    validation, own_test = split["validation"], bool((origin == "test").any())
+    parts = np.full(len(origin), "test", dtype="<U10")
+    for name in sorted({*origin.tolist()} - {"test"}):
+        shares = _shares(name, validation, 0.0 if own_test else split["test"])
+        rows = np.flatnonzero(origin == name)
+        parts[rows] = _deal(groups[rows], labels[rows], shares, split["seed"])
+    _check(parts, labels, split, own_test, generation="target" in examples.column_names)
+    return parts
+
+
+def _shares(origin: str, validation: float, test: float) -> dict[str, float]:
+    """Share of the rows of one origin that each part gets."""
+    training = (1 - test) * (1 - validation)
+    halves = {"half_a": training / 2, "half_b": training / 2} if origin == "train" else {origin: training}
+    held_out = {"validation": (1 - test) * validation, "test": test}
+    return halves | {part: share for part, share in held_out.items() if share > 0}
+
+
+def _deal(groups: NDArray[np.str_], labels: NDArray[np.int64], shares: Mapping[str, float], seed: int) -> Parts:
+    """The part of each row. Groups go one by one, large ones first, to the part that is shortest of their labels.
+
+    Every part keeps the label balance of the whole within about one group, and gets its share of groups of every size.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    counts = np.stack([np.bincount(member[labels == c], minlength=len(names)) for c in (0, 1)], axis=1)
+    hashes = np.array([stable_hash(name) for name in names.tolist()], dtype=np.uint64)
+    order = np.lexsort((ranks(hashes, seed, "split"), -counts.sum(axis=1)))
+    wanted = np.outer(list(shares.values()), counts.sum(axis=0)).tolist()
+    dealt = np.empty(len(names), dtype=np.int64)
+    dealt[order] = _shortest(counts[order].tolist(), wanted)
+    return np.array(list(shares))[dealt[member]]
+
+
+def _shortest(counts: list[list[int]], wanted: list[list[float]]) -> list[int]:
+    """The part of each group: where it least raises the sum over parts and classes of (rows so far)^2 / rows wanted."""
+    weights = [(1 / max(zeros, 1e-9), 1 / max(ones, 1e-9)) for zeros, ones in wanted]
+    filled = [[0.0, 0.0] for _ in wanted]
+    chosen: list[int] = []
+    for zeros, ones in counts:
+        costs = [
+            zeros * (2 * have[0] + zeros) * weight[0] + ones * (2 * have[1] + ones) * weight[1]
+            for have, weight in zip(filled, weights, strict=True)
+        ]
+        part = costs.index(min(costs))
+        filled[part][0] += zeros
+        filled[part][1] += ones
+        chosen.append(part)
+    return chosen
+
+
+def _check(parts: Parts, labels: NDArray[np.int64], split: Mapping[str, Any], own_test: bool, generation: bool) -> None:
+    advice = {
+        "half_a": "Raise dataset.n_train or lower dataset.validation",
+        "half_b": "Raise dataset.n_train or lower dataset.validation",
+        "validation": f"Raise dataset.validation (now {split['validation']}) or dataset.n_train",
+        "test": "Raise dataset.n_test" if own_test else f"Raise dataset.test (now {split['test']}) or dataset.n_train",
+    }
+    for part in PARTS:
+        counts = np.bincount(labels[parts == part], minlength=2)
+        if counts.sum() == 0 or (counts.min() == 0 and not generation):
+            raise DataError(
+                f"split: {part} has {counts[0]} examples of class 0 and {counts[1]} of class 1 with seed "
+                f"{split['seed']}; both are needed. {advice[part]}, or use a source with more and smaller groups."
+            )

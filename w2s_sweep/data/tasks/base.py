@@ -1,0 +1,134 @@
+"""A task turns one row of its source into labelled texts: a pure function of the row, without a random generator."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from w2s_sweep.data.hashing import group_of, stable_hash
+from w2s_sweep.errors import DataError
+
+Row = Mapping[str, Any]
+Kind = Literal["classify", "pair", "generate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled text."""
+
+    text: str
+    label: int
+    """0 or 1. Pairs: 1 if `text` is preferred to `text_other`. Generation: always 0."""
+    group: str
+    """Rows with the same group stay in one half, and never on both sides of training and test."""
+    text_other: str | None = None
+    """Second text of a pair."""
+    target: str | None = None
+    """Text to generate after `text`."""
+    linked: str | None = None
+    """Another group this row belongs to as well: the two become one."""
+
+
+Convert = Callable[[Row], Sequence[Example]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the table of tasks."""
+
+    name: str
+    columns: tuple[str, ...]
+    """Columns that `convert` reads; a source without one of them is refused."""
+    convert: Convert
+    """The examples of one row; none for a row without a label."""
+    kind: Kind = "classify"
+    optional: tuple[str, ...] = ()
+    """Columns that `convert` reads where they exist."""
+    thin_by: tuple[str, ...] = ()
+    """Columns that are the same for all rows of a group: sources of millions of rows are thinned by their hash."""
+    fixed_halves: bool = False
+    """Whether `train_split` names two splits, `a+b`, that are half A and half B as they stand."""
+
+    def examples(self, row: Row, index: int) -> Sequence[Example]:
+        """The examples of row number `index`; DataError naming task, column and the columns found."""
+        for column in self.columns:
+            if column not in row:
+                raise DataError(self._missing(column, row, index))
+        try:
+            return self.convert(row)
+        except KeyError as error:
+            raise DataError(self._missing(str(error.args[0]), row, index)) from error
+        except (ValueError, TypeError, IndexError, AttributeError) as error:
+            raise DataError(f"task {self.name!r}: row {index} does not fit: {error}. The row: {_shown(row)}") from error
+
+    def _missing(self, column: str, row: Row, index: int) -> str:
+        return (
+            f"task {self.name!r}: row {index} has no column {column!r}. Columns found: {', '.join(sorted(row))}. "
+            "Choose the task that fits the source, or rename the column."
+        )
+
+
+def _shown(row: Row, width: int = 60) -> str:
+    return ", ".join(f"{name}={str(value)[:width]!r}" for name, value in row.items())
+
+
+def text(row: Row, column: str) -> str:
+    """The text of a column; a missing value is the empty text."""
+    value = row[column]
+    return "" if value is None else str(value)
+
+
+def label(row: Row, column: str = "label") -> int | None:
+    """An integer label; None where the row is unlabelled (null, empty or -1). Text such as "1" or "true" will do."""
+    value = row[column]
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        value = {"true": 1, "false": 0}.get(value.strip().lower(), value)
+    number = int(value)
+    if number != float(value):
+        raise ValueError(f"column {column!r} is {value!r}, not a whole number")
+    return None if number == -1 else number
+
+
+def binary(row: Row, column: str = "label") -> int | None:
+    """A label that must be 0 or 1, or absent."""
+    value = label(row, column)
+    if value not in (None, 0, 1):
+        raise ValueError(f"column {column!r} is {value}, allowed: 0, 1, and -1 or null for unlabelled rows")
+    return value
+
+
+def one(value: str, truth: int | None, *group: str, linked: str | None = None) -> list[Example]:
+    """The one example of a row of a binary task, grouped by the texts `group`; none if it is unlabelled."""
+    return [] if truth is None else [Example(value, truth, group_of(*group), linked=linked)]
+
+
+def right_and_wrong(
+    prompt: str, answers: Sequence[str], gold: int | None, *group: str, line: str = "\nAnswer: "
+) -> list[Example]:
+    """Two examples of a multiple-choice question: its right answer and one wrong answer.
+
+    The wrong one is drawn by a hash of group and prompt. `gold`: position of the right answer. No example for an
+    unlabelled question, or where every answer reads like the right one.
+    """
+    if gold is None:
+        return []
+    if not 0 <= gold < len(answers):
+        raise ValueError(f"the right answer is number {gold} of {len(answers)}")
+    same = answers[gold].casefold().split()
+    wrong = [answer for answer in answers if answer.casefold().split() != same]
+    if not wrong:
+        return []
+    name = group_of(*group)
+    drawn = wrong[stable_hash("wrong answer", name, prompt) % len(wrong)]
+    return [Example(f"{prompt}{line}{answers[gold]}", 1, name), Example(f"{prompt}{line}{drawn}", 0, name)]
+
+
+def letter(row: Row, letters: Sequence[str], column: str = "answerKey") -> int | None:
+    """Position of the gold letter (or number) among the choices' letters; None where there is none."""
+    key = text(row, column).strip()
+    if not key:
+        return None
+    if key not in letters:
+        raise ValueError(f"column {column!r} is {key!r}, the choices are called {', '.join(letters)}")
+    return list(letters).index(key)

@@ -1,0 +1,55 @@
+"""Generation of the best move: `text` ends where the move begins, `target` starts with the space before it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from w2s_sweep.data.hashing import group_of
+from w2s_sweep.data.tasks.base import Example, Row, Task, text
+from w2s_sweep.errors import DataError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def _generate(prompt: str, target: str, *group: str) -> Sequence[Example]:
+    return [Example(prompt.rstrip(), 0, group_of(*group), target=f" {target.strip()}")] if target.strip() else []
+
+
+def _chess_library() -> "ModuleType":
+    try:
+        import chess
+    except ModuleNotFoundError as error:
+        raise DataError(
+            "task 'chess_puzzles': it needs the package chess, which is not installed. Run `pip install chess`, or "
+            "use a source that is text already (task chess_moves)."
+        ) from error
+    return chess
+
+
+def _puzzle(row: Row) -> Sequence[Example]:
+    """A lichess puzzle: its first move is the opponent's, the second is the solution."""
+    chess = _chess_library()
+    board = chess.Board(text(row, "FEN"))
+    moves = text(row, "Moves").split()
+    board.push_uci(moves[0])
+    position = board.fen()
+    return _generate(f"Position: {position}\nBest move:", board.san(chess.Move.from_uci(moves[1])), position)
+
+
+def _moves(row: Row) -> Sequence[Example]:
+    """The moves of a game in standard notation, and the best next one (Burns et al. 2023, section 4.1)."""
+    game = text(row, "ctx")
+    return _generate(game, text(row, "target"), game)
+
+
+def _checkmate(row: Row) -> Sequence[Example]:
+    """The moves of a game, and the move that mates."""
+    game = text(row, "input")
+    return _generate(game, text(row, "target"), game)
+
+
+TASKS = (
+    Task("chess_moves", ("ctx", "target"), _moves, kind="generate", thin_by=("ctx",)),
+    Task("chess_puzzles", ("FEN", "Moves"), _puzzle, kind="generate", thin_by=("FEN",)),
+    Task("checkmate_in_one", ("input", "target"), _checkmate, kind="generate"),
+)

@@ -1,0 +1,105 @@
+"""Multiple choice: every question gives its right answer (1) and one wrong answer (0)."""
+
+import re
+from collections.abc import Sequence
+
+from w2s_sweep.data.tasks.base import Example, Row, Task, label, letter, right_and_wrong, text
+
+_MARKER = re.compile(r"\[(header|title|step|substeps)\]")
+
+
+def _joined(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _sciq(row: Row) -> Sequence[Example]:
+    return _science(row, support="")
+
+
+def _sciq_with_support(row: Row) -> Sequence[Example]:
+    return _science(row, support=text(row, "support"))
+
+
+def _science(row: Row, support: str) -> Sequence[Example]:
+    answers = [text(row, name) for name in ("correct_answer", "distractor1", "distractor2", "distractor3")]
+    question = text(row, "question")
+    return right_and_wrong(_joined(support, f"Question: {question}"), answers, 0, question)
+
+
+def _openbookqa(row: Row) -> Sequence[Example]:
+    choices = row["choices"]
+    stem = text(row, "question_stem")
+    gold = letter(row, choices["label"])
+    return right_and_wrong(f"Question: {stem}", choices["text"], gold, stem)
+
+
+def _cosmos_qa(row: Row) -> Sequence[Example]:
+    context = text(row, "context")
+    prompt = _joined(context, f"Question: {text(row, 'question')}")
+    return right_and_wrong(prompt, [text(row, f"answer{n}") for n in range(4)], label(row), context)
+
+
+def _dream(row: Row) -> Sequence[Example]:
+    turns = "\n".join(row["dialogue"])
+    choices = list(row["choice"])
+    gold = choices.index(row["answer"]) if row["answer"] else None
+    return right_and_wrong(_joined(turns, f"Question: {text(row, 'question')}"), choices, gold, turns)
+
+
+def _hellaswag(row: Row) -> Sequence[Example]:
+    """The context and one of its endings, without the markers of the how-to pages (`[header]`, `[title]`, `[step]`)."""
+    context = _unmarked(text(row, "ctx"))
+    return right_and_wrong(context, [_unmarked(ending) for ending in row["endings"]], label(row), context, line=" ")
+
+
+def _unmarked(value: str) -> str:
+    return " ".join(_MARKER.sub(" ", value.replace(" [title]", ". ")).split())
+
+
+def _quail(row: Row) -> Sequence[Example]:
+    context = text(row, "context")
+    prompt = _joined(context, f"Question: {text(row, 'question')}")
+    return right_and_wrong(prompt, list(row["answers"]), label(row, "correct_answer_id"), context)
+
+
+def _piqa(row: Row) -> Sequence[Example]:
+    goal = text(row, "goal")
+    return right_and_wrong(
+        f"Goal: {goal}", [text(row, "sol1"), text(row, "sol2")], label(row), goal, line="\nSolution: "
+    )
+
+
+def _quartz(row: Row) -> Sequence[Example]:
+    choices, para = row["choices"], text(row, "para")
+    prompt = _joined(para, f"Question: {text(row, 'question')}")
+    return right_and_wrong(prompt, choices["text"], letter(row, choices["label"]), para)
+
+
+def _social_iqa(row: Row) -> Sequence[Example]:
+    """The label counts from 1."""
+    context, number = text(row, "context"), label(row)
+    prompt = _joined(context, f"Question: {text(row, 'question')}")
+    answers = [text(row, f"answer{name}") for name in "ABC"]
+    return right_and_wrong(prompt, answers, None if number is None else number - 1, context)
+
+
+def _multiple_choice(row: Row) -> Sequence[Example]:
+    question = text(row, "question")
+    return right_and_wrong(f"Question: {question}", list(row["choices"]), label(row, "answer"), question)
+
+
+_SCIQ = ("question", "correct_answer", "distractor1", "distractor2", "distractor3")
+
+TASKS = (
+    Task("sciq", _SCIQ, _sciq),
+    Task("sciq_with_support", (*_SCIQ, "support"), _sciq_with_support),
+    Task("openbookqa", ("question_stem", "choices", "answerKey"), _openbookqa),
+    Task("cosmos_qa", ("context", "question", "answer0", "answer1", "answer2", "answer3", "label"), _cosmos_qa),
+    Task("dream", ("dialogue", "question", "choice", "answer"), _dream),
+    Task("hellaswag", ("ctx", "endings", "label"), _hellaswag),
+    Task("quail", ("context", "question", "answers", "correct_answer_id"), _quail),
+    Task("piqa", ("goal", "sol1", "sol2", "label"), _piqa),
+    Task("quartz", ("para", "question", "choices", "answerKey"), _quartz),
+    Task("social_iqa", ("context", "question", "answerA", "answerB", "answerC", "label"), _social_iqa),
+    Task("multiple_choice", ("question", "choices", "answer"), _multiple_choice),
+)

@@ -1,0 +1,38 @@
+"""Sources that are labelled texts already, and the three-file form of weak-to-strong research sandboxes."""
+
+from collections.abc import Sequence
+
+from w2s_sweep.data.hashing import group_of
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, one, text
+
+
+def _text_label(row: Row) -> Sequence[Example]:
+    """Text and label; rows with the same `group`, else with the same text, are one group."""
+    value = text(row, "text")
+    return one(value, binary(row), *(("group", text(row, "group")) if row.get("group") is not None else (value,)))
+
+
+def _triplet(row: Row) -> Sequence[Example]:
+    """question, choice and a true or false label; or text and label."""
+    if "question" not in row:
+        return _text_label(row)
+    question = text(row, "question")
+    return one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), question)
+
+
+def _triplet_pairs(row: Row) -> Sequence[Example]:
+    """prompt, first and second answer, and the letter of the better one."""
+    prompt, letter = text(row, "prompt"), text(row, "label")
+    if not letter:
+        return []
+    if letter not in ("A", "B"):
+        raise ValueError(f"column 'label' is {letter!r}, allowed: A (first is better), B")
+    first, second = (f"Question: {prompt}\nAnswer: {text(row, name)}" for name in ("first", "second"))
+    return [Example(first, int(letter == "A"), group_of(prompt), text_other=second)]
+
+
+TASKS = (
+    Task("text_label", ("text", "label"), _text_label, optional=("group",)),
+    Task("jsonl_triplet", ("label",), _triplet, optional=("question", "choice", "text", "group"), fixed_halves=True),
+    Task("jsonl_triplet_pairs", ("prompt", "first", "second", "label"), _triplet_pairs, kind="pair", fixed_halves=True),
+)

@@ -1,0 +1,48 @@
+"""Sentiment of reviews and tweets: 1 is positive."""
+
+from collections.abc import Sequence
+
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, text
+
+CLEAR = 0.5
+"""Texts whose mean rating, in [-4, 4], is nearer to 0 are neither positive nor negative."""
+
+
+def _vader(row: Row) -> Sequence[Example]:
+    """Mean of 20 human ratings (Hutto and Gilbert 2014); sentences of one document (`12_3`) are one group."""
+    rating = float(row["mean"])
+    if abs(rating) < CLEAR:
+        return []
+    value = text(row, "text")
+    document, several, _ = text(row, "id").partition("_")
+    return one(value, int(rating > 0), *(("document", document) if several else (value,)))
+
+
+def _sst2(row: Row) -> Sequence[Example]:
+    return one(text(row, "sentence"), binary(row), text(row, "sentence"))
+
+
+def _tweet_eval(row: Row) -> Sequence[Example]:
+    """0 negative, 1 neutral (left out), 2 positive."""
+    number = label(row)
+    if number == 1:
+        return []
+    return one(text(row, "text"), None if number is None else int(number == 2), text(row, "text"))
+
+
+def _twitter(row: Row) -> Sequence[Example]:
+    return one(text(row, "text"), binary(row), text(row, "text"))
+
+
+def _amazon(row: Row) -> Sequence[Example]:
+    title, content = text(row, "title"), text(row, "content")
+    return one(f"{title}\n{content}", binary(row), content)
+
+
+TASKS = (
+    Task("vader", ("id", "mean", "text"), _vader),
+    Task("sst2", ("sentence", "label"), _sst2),
+    Task("tweet_eval_sentiment", ("text", "label"), _tweet_eval),
+    Task("twitter_sentiment", ("text", "label"), _twitter, thin_by=("text",)),
+    Task("amazon_polarity", ("title", "content", "label"), _amazon, thin_by=("content",)),
+)

@@ -1,0 +1,108 @@
+"""A pretrained transformer without its language-model head, and what the rest of the project asks about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from w2s_sweep.data.tokens import tokenise
+from w2s_sweep.errors import ModelError
+
+HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
+"""Names, or ends of names, under which checkpoints store an unembedding matrix of its own."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What `load_backbone` returns."""
+
+    module: nn.Module
+    """Maps (input_ids, attention_mask) to an output with `last_hidden_state` [batch, tokens, hidden]."""
+    tokenizer: PreTrainedTokenizerBase
+    layers: int
+    """Blocks that were kept."""
+    hidden: int
+    """Width of the residual stream."""
+    is_decoder: bool
+    """Whether attention is causal."""
+    tied: bool
+    """Whether the unembedding is the embedding."""
+    folder: Path
+    """Where config, tokenizer and safetensors were read."""
+
+    @property
+    def embedding(self) -> Tensor:
+        """[vocabulary, hidden]: the embedding matrix."""
+        return self.module.get_input_embeddings().weight  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+
+    @property
+    def device(self) -> torch.device:
+        return self.embedding.device
+
+    @property
+    def pad_id(self) -> int:
+        """Id that fills padded positions; the mask makes its value irrelevant."""
+        pad = self.tokenizer.pad_token_id
+        return pad if isinstance(pad, int) and pad < len(self.embedding) else 0
+
+    @cached_property
+    def positions(self) -> int | None:
+        """Largest number of tokens a learned table of absolute positions has room for; None with relative positions."""
+        for name, module in self.module.named_modules():
+            if isinstance(module, nn.Embedding) and (name.endswith("wpe") or "position" in name.rsplit(".", 1)[-1]):
+                unused = 0 if module.padding_idx is None else module.padding_idx + 1
+                return module.num_embeddings - getattr(module, "offset", unused)
+        return None
+
+    @cached_property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer blocks, first to last: the outermost list of `layers` modules."""
+        lists = [
+            (name.count("."), module)
+            for name, module in self.module.named_modules()
+            if isinstance(module, nn.ModuleList) and len(module) == self.layers
+        ]
+        if not lists:
+            raise ModelError(
+                f"model {self.folder}: {type(self.module).__name__} has no list of {self.layers} blocks, so states "
+                "cannot be read between them. Use finetune=full, or another model."
+            )
+        return min(lists, key=lambda entry: entry[0])[1]
+
+    def tokens(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Ids of each text, see `tokenise`; ModelError if they do not fit the embedding or the position table."""
+        if self.positions is not None and max_tokens > self.positions:
+            raise ModelError(
+                f"dataset.max_tokens: {max_tokens} is more than the {self.positions} positions of the model in "
+                f"{self.folder}. Set dataset.max_tokens={self.positions} or less, for all models of a comparison."
+            )
+        return tokenise(self.tokenizer, texts, max_tokens, len(self.embedding))
+
+    def unembedding(self, ids: Sequence[int]) -> Tensor:
+        """float32 [ids, hidden]: rows of the language-model head, which is read from disk where it is not tied."""
+        rows = self.embedding[list(ids)] if self.tied else self._stored_rows(ids)
+        if rows.shape[1] != self.hidden:
+            raise ModelError(
+                f"model {self.folder}: its unembedding has width {rows.shape[1]}, its hidden states {self.hidden}. "
+                "Use finetune.head_init=zero."
+            )
+        return rows.detach().float()
+
+    def _stored_rows(self, ids: Sequence[int]) -> Tensor:
+        for path in sorted(self.folder.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 - not a dict
+                    if name.endswith(HEADS):
+                        matrix = file.get_slice(name)
+                        return torch.cat([matrix[row : row + 1] for row in ids])
+        raise ModelError(
+            f"model {self.folder}: it has no unembedding (no tensor named {' or '.join(HEADS)}, and none is tied to "
+            "the embedding), so label words cannot initialise a head. Use finetune.head_init=zero."
+        )

@@ -1,0 +1,74 @@
+"""A backbone with a linear head: one float32 logit a class, from one read-out position or the mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from w2s_sweep.errors import ModelError
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.readout import Pooling, pool
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Classifier(nn.Module):
+    """`backbone.module` with a head [hidden -> classes]; `classes=1` scores each text of a pair.
+
+    The head starts at zero, or, given `label_words` (one word a class), so that the logits differ by as much as the
+    language model's own logits of the words do (Burns et al. 2023, appendix A.1).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        classes: int = 2,
+        pooling: Pooling = "last",
+        label_words: tuple[str, ...] | None = None,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.pooling: Pooling = pooling
+        self.transformer = backbone.module
+        head = nn.Linear(backbone.hidden, classes, dtype=torch.float32, device="meta")  # draws no random numbers
+        self.head = head.to_empty(device=backbone.device)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        if label_words is not None:
+            with torch.no_grad():
+                self.head.weight.copy_(label_word_rows(backbone, label_words, classes))
+
+    def forward(
+        self, input_ids: Int[Tensor, "batch tokens"], attention_mask: Int[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch classes"]:
+        """float32 logits; the head stays in float32 under autocast."""
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        pooled = pool(hidden, attention_mask, self.pooling, self.backbone.is_decoder)
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.head(pooled)
+
+
+def label_word_rows(backbone: Backbone, words: tuple[str, ...], classes: int) -> Float[Tensor, "classes hidden"]:
+    """Unembedding rows of the words' first tokens without their mean, which no softmax sees."""
+    if len(words) != classes:
+        raise ModelError(f"model.label_words: {len(words)} words for {classes} classes. Give one word a class.")
+    first = [_first_id(backbone, word) for word in words]
+    if len(set(first)) < len(first):
+        raise ModelError(
+            f"model.label_words: two of {', '.join(map(repr, words))} begin with the same token of this tokenizer "
+            f"(ids {first}). Choose words whose first tokens differ, such as ' no' and ' yes', or use "
+            "finetune.head_init=zero."
+        )
+    rows = backbone.unembedding(first)
+    return rows - rows.mean(0)
+
+
+def _first_id(backbone: Backbone, word: str) -> int:
+    ids = backbone.tokenizer(word, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ModelError(f"model.label_words: {word!r} gives no token with this tokenizer. Choose another word.")
+    return int(ids[0])

@@ -1,0 +1,42 @@
+"""Where a stage computes, and in which precision: bf16 only where the hardware has it, fp32 everywhere else."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["bf16", "fp32"]
+CPU_BF16 = ("avx512_bf16", "amx_bf16")
+
+
+def pick_device() -> torch.device:
+    """The first visible GPU, else the CPU. What is visible is the launcher's choice."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 products run in hardware on this device (emulation is slower than fp32)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and _cpu_has_bf16()
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Context in which matrix products run in bf16 where `precision` asks for it and the device has it."""
+    if precision == "bf16" and has_bf16(device):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Read from the kernel's list of instruction sets: every supported release of torch asks it differently."""
+    try:
+        words = set(cpuinfo.read_text().split())
+    except OSError:
+        return False
+    return any(name in words for name in CPU_BF16)

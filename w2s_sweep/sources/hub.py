@@ -1,0 +1,212 @@
+"""Repositories of the Hugging Face hub, named by a commit. Only data and safetensors are downloaded, never code or
+pickles."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from w2s_sweep.config.source import HubSource
+from w2s_sweep.errors import SourceError
+from w2s_sweep.sources.cache import offline, recall, remember
+
+RepoType = Literal["model", "dataset"]
+
+CONVERTED = "refs/convert/parquet"
+"""Branch on which the hub keeps a Parquet copy of data sets that are stored in another form."""
+
+MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "tokenizer*"]
+NOT_MODEL_FILES = ["*.bin", "*.h5", "original/*", "onnx/*", "openvino/*", "coreml/*", "consolidated*"]
+OTHER_DATA = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def identify(source: HubSource, repo_type: RepoType) -> dict[str, Any]:
+    """Repository, commit and subset.
+
+    The commit of a data set without data files of its own is that of its converted copy. Resolved revisions are
+    remembered, so that a machine without the network can plan what was planned before.
+    """
+    commit = source.revision
+    if not _COMMIT.fullmatch(commit):
+        commit = _resolve(source.repository, source.revision, source.subset, repo_type)
+    identity = {"kind": "hub", "repository": source.repository, "commit": commit}
+    return identity if source.subset is None else identity | {"subset": source.subset}
+
+
+def fetch(source: HubSource, identity: Mapping[str, Any], repo_type: RepoType) -> Path:
+    """The snapshot folder of the commit, complete for what this project reads."""
+    commit = str(identity["commit"])
+    about = ("files", repo_type, source.repository, commit, source.subset)
+    if (note := recall(*about)) and Path(note["path"]).is_dir():
+        return Path(note["path"])
+    folder = _download(source, commit, repo_type)
+    remember({"path": str(folder)}, *about)
+    return folder
+
+
+def data_files(names: Iterable[str], subset: str | None) -> list[str]:
+    """The Parquet files of a subset among a repository's files, else its JSONL, CSV or TSV files; none if neither.
+
+    Raises SourceError if there are several subsets and `subset` does not choose one.
+    """
+    listed = sorted(names)
+    for endings in ((".parquet",), OTHER_DATA):
+        files = [name for name in listed if name.endswith(endings)]
+        inside = [name for name in files if subset in PurePosixPath(name).parts[:-1]]
+        if inside:
+            return inside
+        folders = sorted({PurePosixPath(name).parts[0] for name in files if len(PurePosixPath(name).parts) > 1})
+        if files and subset in (None, "default"):
+            if len(folders) > 1:
+                raise SourceError(f"source.subset: the repository has several subsets. Allowed: {', '.join(folders)}.")
+            return files
+    return []
+
+
+@cache
+def _resolve(repository: str, revision: str, subset: str | None, repo_type: RepoType) -> str:
+    about = ("commit", repo_type, repository, revision, subset)
+    if _no_network():
+        return _remembered(repository, revision, repo_type, recall(*about))
+    try:
+        commit = _ask(repository, revision, subset, repo_type)
+    except _failures() as error:
+        if _is_answer(error):
+            raise SourceError(_refused(repository, revision, error)) from error
+        return _remembered(repository, revision, repo_type, recall(*about), error)
+    remember({"commit": commit}, *about)
+    return commit
+
+
+def _ask(repository: str, revision: str, subset: str | None, repo_type: RepoType) -> str:
+    commit, names = _listing(repository, revision, repo_type)
+    if repo_type == "model" or any(name.endswith(".parquet") for name in data_files(names, subset)):
+        return commit
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        converted, copies = _listing(repository, CONVERTED, repo_type)
+    except RevisionNotFoundError:
+        converted, copies = commit, []
+    if data_files(copies, subset):
+        return converted
+    if data_files(names, subset):
+        return commit
+    folders = sorted({PurePosixPath(name).parts[0] for name in [*names, *copies] if "/" in name})
+    raise SourceError(
+        f"source.repository: the data set {repository} has no data files"
+        + (
+            f" of subset {subset!r}. Folders found: {', '.join(folders) or 'none'}. Set source.subset."
+            if subset
+            else "."
+        )
+        + " Data sets that need a script to load are not supported: download it and use a local source."
+    )
+
+
+def _listing(repository: str, revision: str, repo_type: RepoType) -> tuple[str, list[str]]:
+    from huggingface_hub import HfApi
+
+    hub = HfApi(endpoint=_endpoint())
+    ask = hub.model_info if repo_type == "model" else hub.dataset_info
+    info = ask(repository, revision=revision)
+    return str(info.sha), [file.rfilename for file in info.siblings or []]
+
+
+def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
+    from huggingface_hub import snapshot_download
+
+    local = _no_network()
+    allowed, ignored = MODEL_FILES, NOT_MODEL_FILES
+    try:
+        if repo_type == "dataset" and not local:
+            allowed, ignored = _existing_data(source, commit), []
+        folder = snapshot_download(
+            source.repository,
+            repo_type=repo_type,
+            revision=commit,
+            allow_patterns=allowed,
+            ignore_patterns=ignored,
+            local_files_only=local,
+            endpoint=_endpoint(),
+        )
+    except _failures() as error:
+        if local:
+            raise SourceError(_not_here(source.repository, commit)) from error
+        raise SourceError(_refused(source.repository, commit, error)) from error
+    if repo_type == "model" and not any(Path(folder).glob("*.safetensors")):
+        raise SourceError(
+            f"source.repository: {source.repository} has no safetensors weights at {commit[:12]}, and pickled weights "
+            "are never loaded. Choose a revision that has them (often refs/pr/N), or convert a local copy."
+        )
+    return Path(folder)
+
+
+def _existing_data(source: HubSource, commit: str) -> list[str]:
+    files = data_files(_listing(source.repository, commit, "dataset")[1], source.subset)
+    if not files:
+        raise SourceError(
+            f"source.revision: {source.repository} has no data files at commit {commit[:12]}. Use revision: main, or a "
+            f"commit of {CONVERTED}."
+        )
+    return files
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT")
+
+
+def _no_network() -> bool:
+    return offline() or os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises: besides its own, the errors of the HTTP client that its release is built on."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, ValueError, *HfHubHTTPError.__bases__)
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether the hub itself said no, as against not being reached."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(error, ValueError) or (status is not None and status < 500)
+
+
+def _remembered(
+    repository: str, revision: str, repo_type: RepoType, note: dict[str, str] | None, error: Exception | None = None
+) -> str:
+    """The commit that was resolved before here, or that another tool recorded in the hub's own cache."""
+    from huggingface_hub import constants
+
+    if note is not None:
+        return note["commit"]
+    folder = f"{repo_type}s--{repository.replace('/', '--')}"
+    ref = Path(os.environ.get("HF_HUB_CACHE", constants.HF_HUB_CACHE)) / folder / "refs" / revision
+    if ref.is_file():
+        return ref.read_text().strip()
+    raise SourceError(_not_here(repository, revision, error))
+
+
+def _not_here(repository: str, revision: str, error: Exception | None = None) -> str:
+    reason = f"the hub cannot be reached ({error})" if error else "the environment forbids the network"
+    return (
+        f"source.repository: {repository} at {revision!r} is not in the cache and {reason}. "
+        "Fetch on a machine with internet: run the sweep with plan/submit there, with the same caches."
+    )
+
+
+def _refused(repository: str, revision: str, error: Exception) -> str:
+    kind = type(error).__name__
+    advice = {
+        "GatedRepoError": f"Accept its terms at https://huggingface.co/{repository} and log in with `hf auth login`.",
+        "RepositoryNotFoundError": "Check owner and name; for a private one, log in with `hf auth login`.",
+        "RevisionNotFoundError": "Set source.revision to a branch, tag or commit that it has.",
+    }.get(kind, "Check the repository, the connection and the free space of the cache.")
+    said = str(error).strip().splitlines()
+    reason = f"{kind}: {said[0]}" if said else kind
+    return f"source.repository: cannot fetch {repository} at {revision!r} ({reason}). {advice}"
