@@ -1,0 +1,159 @@
+"""predictions.parquet: what a trained stage says about every example. Every metric is a view of it, computed later."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from w2s_sweep.errors import StoreError
+
+SPLITS = ("half_a", "half_b", "validation", "test")
+FILE = "predictions.parquet"
+REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Rows are examples, in any order; k is the number of classes."""
+
+    ids: Array
+    """[n] text; unique."""
+    splits: Array
+    """[n] text, one of `SPLITS`."""
+    truth: Array
+    """[n] int8 in 0..k-1: the true class."""
+    logits: Array
+    """[n, k] float32, finite."""
+    probs: Array
+    """[n, k] float32, rows sum to 1."""
+    seen: Array
+    """[n, k] float32: the soft label the example was trained on; NaN rows where it was not trained on."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def on(self, split: str) -> "Predictions":
+        """The rows of one split, in the same order."""
+        if split not in SPLITS:
+            raise ValueError(f"split: unknown name {split!r}. Allowed: {', '.join(SPLITS)}.")
+        return self.take(np.flatnonzero(self.splits == split))
+
+    def take(self, rows: Array) -> "Predictions":
+        """The rows at the given positions, in the order of `rows`."""
+        return Predictions(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def problems(self) -> list[str]:
+        """What is wrong with these arrays; empty when they can be written."""
+        return _shape_problems(self) or _value_problems(self)
+
+
+def _shape_problems(p: Predictions) -> list[str]:
+    n = len(p.ids)
+    if p.logits.ndim != 2 or p.logits.shape[1] < 2:
+        return [f"logits have shape {p.logits.shape}, not [examples, classes >= 2]"]
+    expected = {"splits": (n,), "truth": (n,), "logits": (n, p.logits.shape[1])}
+    expected |= {"probs": expected["logits"], "seen": expected["logits"]}
+    found = {name: getattr(p, name).shape for name in expected}
+    return [
+        f"{name} have shape {found[name]}, not {expected[name]}" for name in expected if found[name] != expected[name]
+    ]
+
+
+def _value_problems(p: Predictions) -> list[str]:
+    classes, found = p.logits.shape[1], []
+    bad = sorted({str(s) for s in np.unique(p.splits)} - set(SPLITS))
+    if bad:
+        found.append(f"splits hold {bad}; allowed: {', '.join(SPLITS)}")
+    if len(set(p.ids.tolist())) != len(p):
+        found.append(f"{len(p) - len(set(p.ids.tolist()))} ids occur more than once")
+    if len(p) and not (p.truth.min() >= 0 and p.truth.max() < classes):
+        found.append(f"truth holds {p.truth.min()}..{p.truth.max()}, not classes 0..{classes - 1}")
+    broken = int((~np.isfinite(p.logits)).any(axis=1).sum())
+    if broken:
+        found.append(
+            f"the logits of {broken} of {len(p)} examples are not finite: training diverged; lower the learning rate"
+        )
+    elif len(p) and not np.allclose(p.probs.sum(axis=1), 1, atol=1e-3):
+        found.append("rows of probs do not sum to 1")
+    return found
+
+
+def _schema(classes: int) -> pa.Schema:
+    vector = pa.list_(pa.float32(), classes)
+    columns = [("id", pa.string()), ("split", pa.string()), ("truth", pa.int8())]
+    return pa.schema([*columns, ("logits", vector), ("probs", vector), ("seen", vector)])
+
+
+def _vectors(values: Array, missing: Array | None = None) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+    mask = None if missing is None else pa.array(missing)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=mask)
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write `path`. Raises StoreError, and writes nothing, where the arrays do not fit together or are not finite."""
+    problems = predictions.problems()
+    if problems:
+        raise StoreError(f"predictions for {path}: {'; '.join(problems)}.")
+    p = predictions
+    columns = [
+        pa.array(p.ids.tolist(), pa.string()),
+        pa.array(p.splits.tolist(), pa.string()),
+        pa.array(p.truth.astype(np.int8)),
+        _vectors(p.logits),
+        _vectors(p.probs),
+        _vectors(np.nan_to_num(p.seen, nan=0.0), np.asarray(np.isnan(p.seen).any(axis=1))),
+    ]
+    pq.write_table(pa.table(columns, schema=_schema(p.logits.shape[1])), path)
+
+
+def read_predictions(path: Path, split: str | None = None) -> Predictions:
+    """The rows of `path`, or of one split of it. Raises StoreError naming the path where the file is damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"predictions {path} cannot be read: {error}. {REMEDY}") from error
+    _check_schema(path, table.schema)
+    if split is not None:
+        table = table.filter(pc.field("split") == split)
+    predictions = _from_table(table.combine_chunks())
+    problems = predictions.problems()
+    if problems:
+        raise StoreError(f"predictions {path} are damaged: {'; '.join(problems)}. {REMEDY}")
+    return predictions
+
+
+def _check_schema(path: Path, found: pa.Schema) -> None:
+    kind: Any = found.field("logits").type if "logits" in found.names else None
+    classes = kind.list_size if isinstance(kind, pa.FixedSizeListType) else 2
+    expected = _schema(classes)
+    wrong = [f.name for f in expected if f.name not in found.names or found.field(f.name).type != f.type]
+    if wrong:
+        raise StoreError(
+            f"predictions {path}: columns {', '.join(wrong)} are missing or have another type. "
+            f"Expected: {', '.join(f'{f.name} {f.type}' for f in expected)}. {REMEDY}"
+        )
+
+
+def _from_table(table: pa.Table) -> Predictions:
+    def column(name: str) -> pa.Array:
+        array = table[name].combine_chunks()
+        return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+
+    def matrix(name: str) -> Array:
+        array = column(name)
+        size = array.type.list_size
+        values = array.values.to_numpy(zero_copy_only=False)[array.offset * size : (array.offset + len(array)) * size]
+        return values.reshape(len(array), size)
+
+    seen = matrix("seen").copy()
+    seen[column("seen").is_null().to_numpy(zero_copy_only=False)] = np.nan
+    texts = [column(name).to_numpy(zero_copy_only=False) for name in ("id", "split")]
+    return Predictions(texts[0], texts[1], column("truth").to_numpy(), matrix("logits"), matrix("probs"), seen)

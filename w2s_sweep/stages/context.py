@@ -1,0 +1,121 @@
+"""What a running stage sees of the world: its inputs (verified), its output folder, checkpoint, progress, stop."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from w2s_sweep.errors import Preempted
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.store import Store, read_jsonl
+from w2s_sweep.store.files import write_json, write_text
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 1.0
+LOGGED_ROWS = 100
+"""A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
+
+
+class Mirror(Protocol):
+    """Where curves are mirrored to while a stage runs."""
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def finish(self, summary: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How stages run on this machine; nothing of it may change a result."""
+
+    threads: int = 0
+    micro_batch_tokens: int = 8192
+    checkpoint_seconds: float = 60.0
+    keep_weights: bool = False
+
+
+@dataclass
+class Context:
+    """One run of one stage."""
+
+    store: Store
+    stage: Stage
+    out: Path
+    settings: Settings
+    stop: Callable[[], bool]
+    save: threading.Event
+    mirror: Mirror
+    started: float = field(default_factory=time.monotonic)
+    _rows: list[str] = field(default_factory=list)
+    _saved: float = field(default_factory=time.monotonic)
+    _told: float = 0.0
+
+    @property
+    def work(self) -> Path:
+        """Folder that survives a kill of this run."""
+        return self.store.work(self.stage.key)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.work / "checkpoint.safetensors"
+
+    def input(self, name: str) -> Path:
+        """Folder of a finished input, every digest checked."""
+        return self.store.verified(self.stage.inputs[name])
+
+    def checkpoint_due(self) -> bool:
+        """Whether the last checkpoint is old enough for another one, or somebody asked for one."""
+        if time.monotonic() - self._saved < self.settings.checkpoint_seconds and not self.save.is_set():
+            return False
+        self._saved = time.monotonic()
+        self.save.clear()
+        return True
+
+    def resumed(self, step: int) -> None:
+        """Keep the rows of metrics.jsonl up to `step`, the state that training continues from."""
+        log.info("training begins after step %d", step)
+        kept = [row for row in read_jsonl(self.work / "metrics.jsonl") if row["step"] <= step]
+        self._rows = [json.dumps(row) for row in kept]
+        write_text(self.work / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
+
+    def saved(self, step: int) -> None:
+        """Called after each checkpoint."""
+        log.info("checkpoint after step %d", step)
+
+    def report(self, step: int, steps: int, loss: float, lr: float) -> None:
+        """Called after each optimiser step."""
+        if step == 1 or step % max(1, steps // LOGGED_ROWS) == 0 or step == steps:
+            row = {"step": step, "total": steps, "loss": loss, "lr": lr}
+            self._rows.append(json.dumps(row))
+            with (self.work / "metrics.jsonl").open("a") as file:
+                file.write(self._rows[-1] + "\n")
+            self.mirror.log({"loss": loss, "lr": lr}, step)
+        self.progress(step, steps)
+
+    def progress(self, step: int, steps: int) -> None:
+        """Say how far the stage is; readers poll the file."""
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_SECONDS or step == steps:
+            self._told = now
+            seconds = round(now - self.started, 1)
+            write_json(self.work / "progress.json", {"step": step, "total": steps, "seconds": seconds})
+
+    def progress_or_stop(self, step: int, steps: int) -> None:
+        """For work without checkpoints: say how far it is, or leave at once when asked to."""
+        self.progress(step, steps)
+        if self.stop():
+            raise Preempted
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the curves and the summary into the result."""
+        if self._rows:
+            write_text(self.out / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
+        record = dict(summary) | {"seconds": round(time.monotonic() - self.started, 3), "label": self.stage.label}
+        write_json(self.out / "summary.json", record)
+        write_json(self.out / "preimage.json", self.stage.preimage)
+        self.mirror.finish(record)

@@ -1,0 +1,31 @@
+"""Filter stage: only the labels of one split that their supervisor is surest of; a label that is dropped is absent."""
+
+import numpy as np
+
+from w2s_sweep.predictions import Array, Predictions
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import best, hashes_of, publish, read_labels
+
+
+def kept(labels: Predictions, on: str, share: float, balanced: bool) -> Array:
+    """bool [examples]: the `share` of the rows of `on` with the largest top probability, and all rows of other splits.
+
+    `balanced`: the share of each predicted class by itself, so that a supervisor that is surer of one class does not
+    drop the other. Ties are broken by a hash of the id.
+    """
+    keep = labels.splits != on
+    sure, predicted, ties = labels.probs.max(1), labels.probs.argmax(1), hashes_of(labels.ids)
+    here = np.flatnonzero(~keep)
+    groups = [here[predicted[here] == c] for c in np.unique(predicted[here])] if balanced else [here]
+    for group in groups:
+        order = np.lexsort((ties[group], -sure[group]))
+        keep[group[best(order, share)]] = True
+    return keep
+
+
+def run(context: Context) -> None:
+    settings = context.stage.settings
+    labels = read_labels(context, "labels")
+    keep = kept(labels, settings["on"], settings["share"], settings["balanced"])
+    left = labels.take(np.flatnonzero(keep))
+    publish(context, left, {"kept": len(left.on(settings["on"])), "of": len(labels.on(settings["on"]))})

@@ -1,0 +1,54 @@
+"""What the stages that make labels out of labels share: they read predictions and publish predictions, so whatever can
+be trained on, scored or shown for a model can be for them. They train nothing: no row has a `seen` label."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from w2s_sweep.data.hashing import Hashes, stable_hash
+from w2s_sweep.plan.stage import Json
+from w2s_sweep.predictions import FILE, Array, Predictions, read_predictions, write_predictions
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.rows import load_ids, scores
+
+SMALLEST = 1e-7
+"""Probability that stands for 0 where a logarithm is taken."""
+
+
+def read_labels(context: Context, name: str) -> Predictions:
+    """What the input stage `name` says, sorted by example id."""
+    said = read_predictions(context.input(name) / FILE)
+    return said.take(np.argsort(said.ids.astype(str), kind="stable"))
+
+
+def with_probs(predictions: Predictions, probs: Array) -> Predictions:
+    """The same examples with other probabilities, and logits whose softmax they are (0 counts as `SMALLEST`)."""
+    whole = probs / probs.sum(1, keepdims=True)
+    logits = np.log(np.clip(whole, SMALLEST, None))
+    return replace(predictions, probs=whole.astype(np.float32), logits=logits.astype(np.float32))
+
+
+def publish(context: Context, predictions: Predictions, summary: Mapping[str, Json]) -> None:
+    """Write the labels of a stage and how right they are."""
+    untrained = replace(predictions, seen=np.full(predictions.probs.shape, np.nan, dtype=np.float32))
+    write_predictions(context.out / FILE, untrained)
+    context.finish({"examples": len(predictions)} | dict(summary) | scores(untrained))
+
+
+def features_of(context: Context, ids: Array) -> Array:
+    """float32 [ids, width]: the rows of the input `features` that belong to the examples `ids`."""
+    place = {name: row for row, name in enumerate(load_ids(context.input("data")))}
+    features = load_file(context.input("features") / "features.safetensors")["features"]
+    return features[[place[str(name)] for name in ids]]
+
+
+def hashes_of(ids: Array) -> Hashes:
+    """A hash of each example's id, for choices that must not depend on the order of rows."""
+    return np.array([stable_hash(name) for name in ids.tolist()], dtype=np.uint64)
+
+
+def best(order: Array, share: float) -> Array:
+    """The first `share` of `order`, rounded, at least one where there is any."""
+    return order[: max(1, round(share * len(order)))]

@@ -1,0 +1,47 @@
+"""Reveal stage: the truth for a budget of the rows of one split. The other rows keep the labels of another stage, or
+have none. Which rows are revealed is nested: a larger budget contains a smaller one."""
+
+import numpy as np
+
+from w2s_sweep.data.hashing import ranks
+from w2s_sweep.plan.stage import Json
+from w2s_sweep.predictions import Array, Predictions
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import best, hashes_of, publish, read_labels, with_probs
+from w2s_sweep.stages.rows import Rows, load_rows
+
+
+def truth_of(rows: Rows, on: str) -> Predictions:
+    """The truth of all rows of a split, in the form of predictions."""
+    index = rows.on(on)
+    index.sort(key=lambda row: str(rows.ids[row]))
+    truth = rows.truth[index]
+    probs = np.eye(rows.classes, dtype=np.float32)[truth]
+    return with_probs(Predictions(rows.ids[index], rows.splits[index], truth, probs, probs, probs), probs)
+
+
+def order_of(labels: Predictions, choose: str, seed: int) -> Array:
+    """Positions in the order in which their truth is revealed: drawn with `seed`, or the least sure first."""
+    drawn = ranks(hashes_of(labels.ids), seed, "reveal")
+    return np.argsort(drawn, kind="stable") if choose == "random" else np.lexsort((drawn, labels.probs.max(1)))
+
+
+def revealed(labels: Predictions, on: str, settings: dict[str, Json]) -> tuple[Predictions, int]:
+    """`labels` with the truth where the budget goes, and on how many rows that is."""
+    here = np.flatnonzero(labels.splits == on)
+    chosen = here[best(order_of(labels.take(here), settings["choose"], settings["seed"]), settings["share"])]
+    probs = labels.probs.astype(np.float64)
+    probs[chosen] = np.eye(probs.shape[1])[labels.truth[chosen]]
+    return with_probs(labels, probs), len(chosen)
+
+
+def run(context: Context) -> None:
+    settings = dict(context.stage.settings)
+    on = settings["on"]
+    if "labels" in context.stage.inputs:
+        labels, count = revealed(read_labels(context, "labels"), on, settings)
+    else:
+        whole = truth_of(load_rows(context.input("data"), settings["split"]), on)
+        first = best(order_of(whole, settings["choose"], settings["seed"]), settings["share"])
+        labels, count = whole.take(np.sort(first)), len(first)
+    publish(context, labels, {"revealed": count})

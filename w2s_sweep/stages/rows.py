@@ -1,0 +1,130 @@
+"""The rows a stage works on: examples, their split, the labels it trains on, and what it says of each in the end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from w2s_sweep.data.split import assign
+from w2s_sweep.errors import DataError
+from w2s_sweep.metrics import accuracy, auroc
+from w2s_sweep.plan.stage import Json
+from w2s_sweep.predictions import Predictions, read_predictions
+
+PREDICTED = ("half_b", "validation", "test")
+"""Splits on which every trained stage leaves predictions."""
+
+
+UNTRAINED = {"text_other": "pairs (reward modelling)", "target": "texts to be generated"}
+"""Columns of examples that training one text to one label would silently misuse."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All examples of a dataset, in the order of its file."""
+
+    ids: np.ndarray
+    texts: list[str]
+    truth: np.ndarray
+    """int8 [rows]"""
+    splits: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        return max(2, int(self.truth.max()) + 1)
+
+    def on(self, *names: str) -> list[int]:
+        """Row numbers of the given splits."""
+        return [int(i) for i in np.flatnonzero(np.isin(self.splits, names))]
+
+
+def load_rows(data: Path, split: Mapping[str, Json]) -> Rows:
+    """The examples in a finished data stage, dealt out as `split` says. Raises DataError."""
+    table = _table(data)
+    for column, what in UNTRAINED.items():
+        if column in table.column_names:
+            raise DataError(f"dataset.task: its examples are {what}, which no kind of fine-tuning trains on yet.")
+    return Rows(
+        ids=np.array(table["id"].to_pylist(), dtype=object),
+        texts=table["text"].to_pylist(),
+        truth=table["label"].to_numpy().astype(np.int8),
+        splits=assign(table, split),
+    )
+
+
+def load_texts(data: Path) -> list[str]:
+    """The texts of a finished data stage, in the order of its file."""
+    return _table(data)["text"].to_pylist()
+
+
+def load_ids(data: Path) -> list[str]:
+    """The ids of a finished data stage, in the order of its file."""
+    return _table(data)["id"].to_pylist()
+
+
+@lru_cache(maxsize=4)
+def _table(data: Path):
+    return pq.read_table(data / "examples.parquet")
+
+
+def soft_labels(rows: Rows, supervision: Path | None) -> np.ndarray:
+    """float32 [rows, classes]: the truth one-hot, or what another stage predicted (NaN where it said nothing)."""
+    if supervision is None:
+        return np.eye(rows.classes, dtype=np.float32)[rows.truth]
+    said = read_predictions(supervision / "predictions.parquet")
+    index = {str(name): i for i, name in enumerate(said.ids)}
+    labels = np.full((len(rows.ids), said.probs.shape[1]), np.nan, dtype=np.float32)
+    for row, name in enumerate(rows.ids):
+        if (found := index.get(str(name))) is not None:
+            labels[row] = said.probs[found]
+    return labels
+
+
+def require_labels(labels: np.ndarray, rows: Sequence[int], what: str) -> None:
+    """Every row that is trained on must have a label."""
+    missing = int(np.isnan(labels[list(rows)]).any(1).sum())
+    if missing:
+        raise DataError(f"{what}: {missing} of {len(rows)} training rows have no label from the supervising stage.")
+
+
+def lesson_rows(rows: Rows, labels: np.ndarray, settings: Mapping[str, Json], what: str) -> list[int]:
+    """Rows that a stage trains on: those of its split `on`, or with `unlabelled: skip` those of them with a label."""
+    chosen = rows.on(settings["on"])
+    if settings.get("unlabelled") == "skip":
+        chosen = [row for row in chosen if not np.isnan(labels[row]).any()]
+        if not chosen:
+            raise DataError(f"{what}: its supervision labels no row of {settings['on']}, so there is nothing to learn.")
+    require_labels(labels, chosen, what)
+    return chosen
+
+
+def predictions_of(
+    rows: Rows, chosen: Sequence[int], logits: np.ndarray, seen: Mapping[int, np.ndarray]
+) -> Predictions:
+    """The record of a trained stage on `chosen` rows; `seen` are the labels it was trained on, by row."""
+    wide = logits.astype(np.float64)
+    probs = np.exp(wide - wide.max(1, keepdims=True))
+    probs /= probs.sum(1, keepdims=True)
+    nothing = np.full(logits.shape[1], np.nan, dtype=np.float32)
+    index = list(chosen)
+    return Predictions(
+        ids=rows.ids[index],
+        splits=rows.splits[index],
+        truth=rows.truth[index],
+        logits=logits.astype(np.float32),
+        probs=probs.astype(np.float32),
+        seen=np.stack([seen.get(row, nothing) for row in index]),
+    )
+
+
+def scores(predictions: Predictions) -> dict[str, float | None]:
+    """Accuracy and AUROC on validation and test, for the summary of a stage."""
+    out: dict[str, float | None] = {}
+    for split in ("validation", "test"):
+        part = predictions.on(split)
+        out[f"accuracy/{split}"] = accuracy(part.probs, part.truth)
+        out[f"auroc/{split}"] = auroc(part.probs, part.truth)
+    return out

@@ -1,0 +1,92 @@
+"""A process that runs packs: job files named on standard input (local), or one named on the command line (a cluster).
+
+Events go to standard output as JSON lines: {"start": KEY}, {"end": KEY, "outcome": ...},
+{"pack": PATH, "outcomes": ...}.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+from w2s_sweep.errors import W2SError
+from w2s_sweep.stages.pack import LOG_FORMAT, Pack, run_pack
+
+EXIT = {"done": 0, "failed": 1, "blocked": 3, "preempted": 75}
+"""Exit status by the worst outcome of a pack; 75 is EX_TEMPFAIL: run me again."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that is set when this process is asked to save its state and leave."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, ask)
+    return asked
+
+
+def quiet() -> None:
+    """Job processes log what they do, and neither show progress bars of libraries nor talk to a model hub."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=LOG_FORMAT)
+    defaults = {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def emit(**event: object) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def run_files(paths: Iterable[str], stopped: threading.Event, save: threading.Event | None = None) -> int:
+    """Run the packs of the job files; returns the exit status of the last one.
+
+    `stopped`: save and leave. `save`: save now and go on; cleared when that was done.
+    """
+    status = 0
+    for path in paths:
+        pack = Pack.read(Path(path))
+        if pack.settings.threads:  # read by OpenMP when torch is loaded
+            os.environ["OMP_NUM_THREADS"] = str(pack.settings.threads)
+        outcomes = run_pack(
+            pack,
+            stopped.is_set,
+            save=save or threading.Event(),
+            starts=lambda stage: emit(start=stage.key),
+            ends=lambda stage, outcome: emit(end=stage.key, outcome=outcome),
+        )
+        emit(pack=path, outcomes=outcomes)
+        status = max((EXIT[outcome] for outcome in outcomes.values()), default=0)
+        if stopped.is_set():
+            break
+    return status
+
+
+def main() -> int:
+    quiet()
+    stopped = stop_on_signals()
+    named = sys.argv[1:]
+    try:
+        return run_files(named or (line.strip() for line in sys.stdin), stopped)
+    except W2SError as error:
+        logging.error("%s", error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""The one training loop: what a step computes depends on the optimiser batch alone, never on its micro-batches.
+
+Everything random is derived from (seed, step), so a run that continues from a checkpoint repeats the uninterrupted one
+bit for bit on the same device and thread count.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from w2s_sweep.data.batches import optimiser_batches
+from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.losses import Loss
+from w2s_sweep.store.files import write_bytes
+
+
+class Learner(Protocol):
+    """What is trained: rows of a dataset in, logits out."""
+
+    def logits(self, rows: Sequence[int]) -> Tensor:
+        """float32 [rows, classes], in the order of `rows`."""
+        ...
+
+    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
+        """`rows` dealt out to forward passes that fit into memory."""
+        ...
+
+    def trainable(self) -> dict[str, Tensor]:
+        """Name -> parameter of what the optimiser updates."""
+        ...
+
+    def penalty(self) -> Tensor | None:
+        """A term added to the mean loss of a step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a learner is trained; see `config.finetune.Optimiser` for the meaning and units of the fields."""
+
+    batch_size: int
+    epochs: int
+    lr: float
+    seed: int
+    lr_schedule: str = "cosine"
+    lr_warmup: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    grad_clip: float | None = None
+
+    def lr_at(self, step: int, steps: int) -> float:
+        """Learning rate of optimiser step `step`, counted from 0."""
+        warmup = round(self.lr_warmup * steps)
+        if step < warmup:
+            return self.lr * (step + 1) / warmup
+        progress = (step - warmup) / max(1, steps - warmup)
+        if self.lr_schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.lr * (1 - progress) if self.lr_schedule == "linear" else self.lr
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How the loop talks to the world around it."""
+
+    checkpoint: Path | None = None
+    """File to resume from and to save to."""
+    due: Callable[[], bool] = lambda: False
+    """Whether it is time to save a checkpoint."""
+    stop: Callable[[], bool] = lambda: False
+    """Whether to save and leave as soon as possible."""
+    resumed: Callable[[int], None] = lambda step: None
+    """Called once with the number of steps that are already done."""
+    saved: Callable[[int], None] = lambda step: None
+    """Called after a checkpoint was written, with the number of steps in it."""
+    report: Callable[[int, int, float, float], None] = lambda step, steps, loss, lr: None
+    """Called after each step with (steps done, steps in all, mean loss, learning rate)."""
+
+
+def train(
+    learner: Learner, rows: Sequence[int], labels: Tensor, loss: Loss, recipe: Recipe, hooks: Hooks | None = None
+) -> None:
+    """Train on `rows` with soft `labels` (float32 [all rows, classes], indexed by row)."""
+    hooks = hooks or Hooks()
+    params = learner.trainable()
+    optimiser = torch.optim.AdamW(
+        params.values(), lr=recipe.lr, betas=recipe.betas, eps=1e-8, weight_decay=recipe.weight_decay
+    )
+    batches = optimiser_batches(len(rows), recipe.batch_size, recipe.epochs, recipe.seed)
+    start = _restore(hooks.checkpoint, params, optimiser)
+    hooks.resumed(start)
+    for step in range(start, len(batches)):
+        if hooks.stop():
+            _save(hooks, step, params, optimiser)
+            raise Preempted
+        torch.manual_seed(_mixed(recipe.seed, step))
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.lr_at(step, len(batches))
+        chosen = [rows[i] for i in batches[step]]
+        value = backward(learner, chosen, labels, loss, step / len(batches))
+        if not math.isfinite(value):
+            raise W2SError(
+                f"finetune.lr: the loss became {value} at step {step + 1} of {len(batches)} with {recipe.lr:g}. "
+                "Lower finetune.lr, set finetune.grad_clip=1.0, or set finetune.precision=fp32."
+            )
+        if recipe.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(params.values(), recipe.grad_clip)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        hooks.report(step + 1, len(batches), value, recipe.lr_at(step, len(batches)))
+        if hooks.due():
+            _save(hooks, step + 1, params, optimiser)
+
+
+def backward(learner: Learner, rows: Sequence[int], labels: Tensor, loss: Loss, progress: float) -> float:
+    """Accumulate the gradient of the mean loss over `rows`; returns that mean (with the penalty)."""
+    parts = learner.micro_batches(rows)
+    if len(parts) > 1 and loss.uses_batch_statistic:
+        total = _backward_whole_batch(learner, parts, labels, loss, progress)
+    else:
+        total = 0.0
+        for part in parts:
+            share = loss(learner.logits(part), labels[part], progress).sum() / len(rows)
+            share.backward()
+            total += float(share.detach())
+    penalty = learner.penalty()
+    if penalty is not None:
+        penalty.backward()
+        total += float(penalty.detach())
+    return total
+
+
+def _backward_whole_batch(
+    learner: Learner, parts: Sequence[Sequence[int]], labels: Tensor, loss: Loss, progress: float
+) -> float:
+    """For losses with a statistic of the batch: the gradient by logits first, over all of it, then by weights."""
+    with torch.random.fork_rng(), torch.no_grad():  # the second pass draws the same dropout masks
+        logits = torch.cat([learner.logits(part) for part in parts])
+    logits.requires_grad_()
+    rows = [row for part in parts for row in part]
+    value = loss(logits, labels[rows], progress).mean()
+    (slope,) = torch.autograd.grad(value, logits)
+    for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
+        (learner.logits(part) * part_slope).sum().backward()
+    return float(value.detach())
+
+
+def predict(learner: Learner, rows: Sequence[int], stop: Callable[[], bool] = lambda: False) -> np.ndarray:
+    """float32 logits [rows, classes] in the order of `rows`."""
+    out: dict[int, np.ndarray] = {}
+    with torch.no_grad():
+        for part in learner.micro_batches(rows):
+            if stop():
+                raise Preempted
+            for row, logits in zip(part, learner.logits(part).float().cpu().numpy(), strict=True):
+                out[row] = logits
+    return np.stack([out[row] for row in rows])
+
+
+def _mixed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
+    if hooks.checkpoint is None:
+        return
+    tensors = {f"param.{name}": p.detach().contiguous() for name, p in params.items()}
+    for name, param in params.items():
+        for slot, value in optimiser.state[param].items():
+            tensors[f"adam.{slot}.{name}"] = torch.as_tensor(value).contiguous()
+    write_bytes(hooks.checkpoint, save(tensors, metadata={"step": str(step)}))
+    hooks.saved(step)
+
+
+def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> int:
+    """Load parameters and Adam's state into the model that is there already; returns the steps done."""
+    if path is None or not path.is_file():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        for name, param in params.items():
+            with torch.no_grad():
+                param.copy_(file.get_tensor(f"param.{name}"))
+            slots = ("step", "exp_avg", "exp_avg_sq")
+            if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
+                state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
+                optimiser.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
+        return int(file.metadata()["step"])
