@@ -1,0 +1,41 @@
+"""From finished stages to tables, figures and a report; every number can be traced to predictions in a stage folder."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from w2s_sweep.results.rows import Row
+    from w2s_sweep.store import Store
+
+
+def conclude(
+    console: "Console", store: "Store", sweep: str, tracker: Mapping[str, Any] | None = None
+) -> "tuple[Row, ...]":
+    """Collect a sweep, print its table, write its files and report, and mirror it; returns a row per cell.
+
+    `tracker`: plain `tracker` settings (`config.cell.Tracker`); None mirrors nothing.
+    """
+    from w2s_sweep.results.collect import collect  # matplotlib and pyarrow are not wanted at submission
+    from w2s_sweep.results.report import write_results
+    from w2s_sweep.results.table import print_results
+
+    results = collect(store, sweep)
+    written = write_results(store, results)
+    print_results(results, console)
+    for name, path in written.shown():
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+    if tracker is not None and tracker["name"] != "none":
+        from w2s_sweep.tracking.push import push
+
+        pushed = push(store, results, tracker)
+        if pushed is not None:
+            console.print(f"W&B {pushed.mode}: {pushed.sent} runs sent now, {pushed.present} before", highlight=False)
+            if pushed.mode == "offline":
+                folder = store.sweep(sweep) / "wandb"
+                console.print(f"to upload them: wandb sync {folder}/offline-run-*", highlight=False, soft_wrap=True)
+    return results.rows
+
+
+__all__ = ["conclude"]

@@ -1,0 +1,105 @@
+"""Drawing basics shared by the figures: colours that colour-blind readers can tell apart, panels, intervals, files."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.metrics import Interval
+from w2s_sweep.store.files import write_bytes
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B5EA7")
+"""Okabe and Ito's colours without yellow and black, and two more."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+INK = "#1c1e21"
+"""Text, axes, ceiling. In inline SVG it is replaced by the page's text colour."""
+QUIET = "#767b84"
+"""Grid, weak supervisor, notes: readable on white and on a dark page."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": QUIET,
+    "grid.alpha": 0.22,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "w2s",
+    "path.simplify": True,
+}
+
+
+LINE = 0.18
+"""Inches of a line of the heading."""
+
+
+def panels(
+    count: int, columns: int, size: tuple[float, float], title: str, note: str, **shared: Any
+) -> tuple[Any, list[Any]]:
+    """A figure under a title and a quieter note, with `count` axes or more of `size` inches each, and its axes."""
+    from matplotlib.figure import Figure
+
+    columns = max(1, min(columns, count))
+    rows = -(-count // columns)
+    width = size[0] * columns + 0.2
+    lines = textwrap.wrap(title, int(width * 10.5)), textwrap.wrap(note, int(width * 16))
+    head = LINE * (len(lines[0]) + len(lines[1])) + 0.2
+    figure = Figure(figsize=(width, size[1] * rows + head), layout="constrained")
+    height = figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height))  # type: ignore[union-attr]
+    figure.text(0.06 / width, 1 - 0.06 / height, "\n".join(lines[0]), weight="bold", size=10.5, va="top")
+    below = 1 - (0.1 + LINE * len(lines[0])) / height
+    figure.text(0.06 / width, below, "\n".join(lines[1]), color=QUIET, size=8, va="top", linespacing=1.3)
+    axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    return figure, axes
+
+
+def wrapped(label: str, width: int = 27) -> str:
+    """A label broken into lines: before parentheses and at spaces first, inside words where it must."""
+    pieces = [label] if len(label) <= width else label.replace("(", "\n(").split("\n")
+    return "\n".join(line for piece in pieces for line in textwrap.wrap(piece, width)) or label
+
+
+def whisker(axis: Any, estimate: Interval, at: float, color: str, *, upright: bool = False, width: float = 1.4) -> None:
+    """The interval of an estimate, drawn along x at height `at` (along y when `upright`)."""
+    if estimate.low is None or estimate.high is None:
+        return
+    ends = ([estimate.low, estimate.high], [at, at])
+    axis.plot(*(ends[::-1] if upright else ends), color=color, lw=width, solid_capstyle="butt", zorder=3)
+
+
+def save(figure: Any, stem: Path) -> tuple[Path, Path]:
+    """Write `stem`.png and `stem`.svg; returns both paths."""
+    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=path.suffix[1:], facecolor="white", **options)
+        write_bytes(path, buffer.getvalue())
+    return paths
+
+
+def robust_range(values: Sequence[float], inside: tuple[float, float], outside: tuple[float, float]) -> list[float]:
+    """Axis limits that hold `inside`, and `values` as far as they lie within `outside`."""
+    low = max(outside[0], min([inside[0], *values]))
+    high = min(outside[1], max([inside[1], *values]))
+    pad = 0.04 * (high - low)
+    return [low - pad, high + pad]

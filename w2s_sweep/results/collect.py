@@ -1,0 +1,161 @@
+"""Cells -> rows. Numbers are computed from predictions alone, and every one can be traced to a stage folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from w2s_sweep.errors import StoreError
+from w2s_sweep.metrics import Interval
+from w2s_sweep.plan.stage import digest
+from w2s_sweep.predictions import FILE, read_predictions
+from w2s_sweep.results.compare import compare
+from w2s_sweep.results.groups import group_rows, medians
+from w2s_sweep.results.labels import canonical, label_all
+from w2s_sweep.results.rows import ROLES, Results, Row
+from w2s_sweep.results.score import Examples, Scorer, difference
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
+
+NAMED = ("dataset", "weak", "strong", "loss", "method", "finetune")
+
+
+@dataclass
+class Reader:
+    """Test predictions of stages, each read once however many cells use it."""
+
+    store: Store
+    read: dict[str, "Examples | str"] = field(default_factory=dict[str, "Examples | str"])
+
+    def examples(self, key: str) -> "Examples | str":
+        """The stage's test predictions sorted by id; or, in words, why there are none."""
+        if key not in self.read:
+            self.read[key] = self._load(key)
+        return self.read[key]
+
+    def _load(self, key: str) -> "Examples | str":
+        if not self.store.done(key):
+            return "not finished"
+        try:
+            predictions = read_predictions(self.store.path(key) / FILE, "test")
+        except StoreError as error:
+            return str(error)
+        return Examples.of(predictions) if len(predictions) else f"no test examples in {self.store.path(key) / FILE}"
+
+    def difference(self, first: Row, second: Row) -> Interval:
+        """Metric of the second row's student minus the first's; Interval(None) where their examples differ."""
+        a, b = (self.examples(row.student_key) for row in (first, second))
+        if isinstance(a, str) or isinstance(b, str) or a.digest != b.digest:
+            return Interval(None)
+        return difference(a, b, first.metric)
+
+
+def collect(store: Store, sweep: str) -> Results:
+    """The results of a sweep as far as it has run. Raises StoreError where the store has no such sweep."""
+    record = store.read_sweep(sweep)
+    failures = stage_failures(store, record["stages"])
+    names = _names([entry["cell"] for entry in record["cells"]])
+    reader, scorer = Reader(store), Scorer()
+    order = sorted(range(len(record["cells"])), key=lambda i: canonical(record["cells"][i]["cell"]["dataset"]))
+    found = {  # cells of a task one after another: the metrics keep the resamples of a test set
+        i: _row(i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in order
+    }
+    rows = tuple(found[i] for i in range(len(found)))
+    groups = group_rows(rows)
+    comparisons = compare((found[i] for i in order), reader.difference)
+    return Results(sweep, record, rows, groups, medians(groups), comparisons, failures)
+
+
+def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
+    """Key -> error of every stage whose last run failed and that is not finished since."""
+    found: dict[str, str] = {}
+    for key in stages:
+        record = read_json(store.work(key) / "failure.json")
+        if record is not None and not store.done(key):
+            found[key] = str(record.get("error", "failed without a message"))
+    return found
+
+
+def _names(cells: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """For each named setting: canonical text -> label. Both models of a cell share one set of labels."""
+    models = label_all(cell[name] for cell in cells for name in ("weak", "strong"))
+    others = {name: label_all(cell[name] for cell in cells) for name in NAMED if name not in ("weak", "strong")}
+    return others | {"weak": models, "strong": models}
+
+
+def _row(
+    index: int,
+    entry: Mapping[str, Any],
+    names: Mapping[str, Mapping[str, str]],
+    failures: Mapping[str, str],
+    stages: Mapping[str, Any],
+    reader: Reader,
+    scorer: Scorer,
+) -> Row:
+    cell, keys = entry["cell"], entry["roles"]
+    label = {name: names[name][canonical(cell[name])] for name in NAMED}
+    about: dict[str, Any] = {
+        "cell": index,
+        "group": digest(json.loads(canonical({k: v for k, v in cell.items() if k != "seed"}))),
+        "dataset": label["dataset"],
+        "weak_model": label["weak"],
+        "strong_model": label["strong"],
+        "loss": label["loss"],
+        "method": label["method"],
+        "finetune": label["finetune"],
+        "seed": cell["seed"],
+        "metric": cell["metric"],
+        "weak_params": cell["weak"]["params"],
+        "strong_params": cell["strong"]["params"],
+        "overrides": tuple(entry["overrides"]),
+    } | {f"{role}_key": keys[role] for role in ROLES}
+    found = {role: reader.examples(keys[role]) for role in ROLES}
+    absent = {role: text for role, text in found.items() if isinstance(text, str)}
+    if absent:
+        return Row(**about, **_absence(absent, keys, failures, stages))
+    sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
+    mismatch = _mismatch(sets)
+    if mismatch:
+        return Row(**about, state="failed", note=mismatch)
+    return Row(**about, **scorer.score(keys, sets, cell["metric"]))
+
+
+def _absence(
+    absent: Mapping[str, str], keys: Mapping[str, str], failures: Mapping[str, str], stages: Mapping[str, Any]
+) -> dict[str, Any]:
+    """State and note of a cell that lacks a role."""
+    notes, failed = [], False
+    for role, text in absent.items():
+        cause = _cause(keys[role], failures, stages)
+        failed |= cause is not None or text != "not finished"
+        if cause is None:
+            notes.append(f"{role} {text}")
+        else:
+            through = "" if cause == keys[role] else f" (its input {stages[cause]['label']})"
+            notes.append(f"{role}{through}: {failures[cause]}")
+    return {"state": "failed" if failed else "missing", "note": "; ".join(notes)}
+
+
+def _cause(key: str, failures: Mapping[str, str], stages: Mapping[str, Any]) -> str | None:
+    """The failed stage that a stage waits for: itself, or one of the stages it needs."""
+    if key in failures:
+        return key
+    inputs: Mapping[str, str] = stages.get(key, {}).get("inputs", {})
+    return next((cause for k in inputs.values() if (cause := _cause(k, failures, stages)) is not None), None)
+
+
+def _mismatch(sets: Mapping[str, Examples]) -> str:
+    """Why the three roles cannot be compared; empty when they predict the same examples with the same truth."""
+    base = sets["weak"]
+    for role in ("student", "ceiling"):
+        other = sets[role]
+        if other.digest == base.digest:
+            continue
+        mine, theirs = set(base.ids.tolist()), set(other.ids.tolist())
+        if mine == theirs:
+            return f"the truth of the test examples differs between weak and {role}"
+        return (
+            f"the test examples differ: {len(mine - theirs)} only in weak, {len(theirs - mine)} only in {role}, "
+            f"{len(mine & theirs)} in both"
+        )
+    return ""

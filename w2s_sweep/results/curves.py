@@ -1,0 +1,58 @@
+"""Learning curves as small inline SVGs, straight from the metrics.jsonl of the stage folders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from w2s_sweep.plan.stage import TRAINED
+from w2s_sweep.store import Store, read_jsonl
+
+MOST = 60
+"""Curves are drawn where a sweep has at most so many trained stages."""
+WIDTH, HEIGHT, PAD = 220.0, 64.0, 4.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The training loss of one stage."""
+
+    key: str
+    label: str
+    role: str
+    points: str
+    """`x,y x,y ...` in a box of WIDTH x HEIGHT."""
+    steps: int
+    first: float
+    last: float
+
+
+def learning_curves(store: Store, stages: Mapping[str, Any]) -> list[Curve]:
+    """The curves of all trained stages of a sweep; none where there are more than `MOST`."""
+    trained = {key: about for key, about in stages.items() if about["kind"] in TRAINED}
+    if len(trained) > MOST:
+        return []
+    found = (_curve(store, key, about) for key, about in trained.items())
+    return sorted((curve for curve in found if curve is not None), key=lambda curve: (curve.role, curve.label))
+
+
+def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:
+    rows = read_jsonl(store.path(key) / "metrics.jsonl")
+    points = [(int(row["step"]), float(row["loss"])) for row in rows if _logged(row)]
+    if len(points) < 2:
+        return None
+    return Curve(key, about["label"], about["role"], polyline(points), points[-1][0], points[0][1], points[-1][1])
+
+
+def _logged(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("step"), int) and isinstance(row.get("loss"), int | float) and isfinite(row["loss"])
+
+
+def polyline(points: Sequence[tuple[int, float]], most: int = 150) -> str:
+    """(step, loss) pairs scaled to the box, at most `most` of them."""
+    kept = points[:: max(1, -(-len(points) // most))]
+    kept = kept if kept[-1] == points[-1] else [*kept, points[-1]]
+    low, high = min(y for _, y in kept), max(y for _, y in kept)
+    first, last = kept[0][0], kept[-1][0]
+    across, up = (WIDTH - 2 * PAD) / max(1, last - first), (HEIGHT - 2 * PAD) / ((high - low) or 1.0)
+    return " ".join(f"{PAD + (x - first) * across:.1f},{HEIGHT - PAD - (y - low) * up:.1f}" for x, y in kept)

@@ -1,0 +1,76 @@
+"""Aggregation: over seeds within a group, then over tasks. Undefined PGRs are in no mean; they are counted."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from w2s_sweep.metrics import Interval, t_interval
+from w2s_sweep.results.rows import Group, Median, Row
+
+
+def group_rows(rows: Iterable[Row]) -> tuple[Group, ...]:
+    """One group for all cells that differ in the seed only, in order of first appearance."""
+    members: dict[str, list[Row]] = {}
+    for row in rows:
+        members.setdefault(row.group, []).append(row)
+    return tuple(_group(found) for found in members.values())
+
+
+def _group(rows: Sequence[Row]) -> Group:
+    first, done = rows[0], [row for row in rows if row.state == "done"]
+    defined = [row.pgr for row in done if row.pgr.value is not None]
+    sizes = {row.n_test for row in done}
+    classes = max((row.classes or 2 for row in done), default=2)
+    return Group(
+        group=first.group,
+        dataset=first.dataset,
+        weak_model=first.weak_model,
+        strong_model=first.strong_model,
+        loss=first.loss,
+        method=first.method,
+        finetune=first.finetune,
+        metric=first.metric,
+        weak_params=first.weak_params,
+        strong_params=first.strong_params,
+        seeds=tuple(sorted(row.seed for row in done)),
+        cells=len(rows),
+        undefined=len(done) - len(defined),
+        n_test=max((size for size in sizes if size is not None), default=None),
+        chance=0.5 if first.metric == "auroc" else 1 / classes,
+        weak=_over([row.weak for row in done]),
+        student=_over([row.student for row in done]),
+        ceiling=_over([row.ceiling for row in done]),
+        pgr=_over(defined),
+        pgr_points=tuple(pgr.value for pgr in defined if pgr.value is not None),
+    )
+
+
+def _over(estimates: Sequence[Interval]) -> Interval:
+    """The mean over seeds with an interval over seeds; one seed keeps its own interval, over test examples."""
+    known = [e for e in estimates if e.value is not None]
+    if len(known) == 1:
+        return known[0]
+    return t_interval([e.value for e in known if e.value is not None])
+
+
+def medians(groups: Iterable[Group]) -> tuple[Median, ...]:
+    """Median over tasks of the mean PGR, for every setting; tasks of one setting differ in the dataset only."""
+    members: dict[tuple[str, ...], list[Group]] = {}
+    for g in groups:
+        members.setdefault((g.weak_model, g.strong_model, g.loss, g.method, g.finetune, g.metric), []).append(g)
+    return tuple(_median(found) for found in members.values())
+
+
+def _median(groups: Sequence[Group]) -> Median:
+    first = groups[0]
+    values = [g.pgr.value for g in groups if g.pgr.value is not None]
+    return Median(
+        weak_model=first.weak_model,
+        strong_model=first.strong_model,
+        loss=first.loss,
+        method=first.method,
+        finetune=first.finetune,
+        metric=first.metric,
+        tasks=len(values),
+        undefined=sum(bool(g.seeds) and g.pgr.value is None for g in groups),
+        pgr=median(values) if values else None,
+    )

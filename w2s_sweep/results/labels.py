@@ -1,0 +1,56 @@
+"""Short labels of settings: the name alone, and what tells settings of one name apart only where it does."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+UNSEEN = frozenset({"name", "resources", "tokens_per_example"})
+"""Settings that no label shows: the name itself, and what cannot change a result."""
+
+
+def canonical(value: Any) -> str:
+    """One text for equal settings."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names -> values; lists are values."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        path = f"{prefix}.{name}" if prefix else name
+        flat |= flatten(value, path) if isinstance(value, Mapping) and value else {path: value}
+    return flat
+
+
+def label_all(settings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Canonical text of each distinct settings object -> its label, such as `confidence` or `confidence(alpha=0.5)`.
+
+    Parameters are shown only for names that occur with several values of them in `settings`.
+    """
+    distinct = {canonical(s): s for s in settings}
+    shown: dict[str, str] = {}
+    for name in sorted({str(s["name"]) for s in distinct.values()}):
+        same = {text: _visible(s) for text, s in distinct.items() if s["name"] == name}
+        varying = [path for path in _paths(same.values()) if len({canonical(s.get(path)) for s in same.values()}) > 1]
+        for text, s in same.items():
+            inner = ", ".join(f"{path.rpartition('.')[2]}={_short(s[path])}" for path in varying if path in s)
+            shown[text] = f"{name}({inner})" if inner else name
+    return shown
+
+
+def _visible(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return flatten({k: v for k, v in settings.items() if k not in UNSEEN})
+
+
+def _paths(settings: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(path for s in settings for path in s))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}".replace("0.", ".", 1) if 0 < abs(value) < 1 else f"{value:g}"
+    if isinstance(value, Mapping):
+        return str(value.get("name", canonical(value)))  # pyright: ignore[reportUnknownMemberType]
+    if isinstance(value, list):
+        return "+".join(_short(v) for v in value)  # pyright: ignore[reportUnknownVariableType]
+    return "none" if value is None else str(value)

@@ -1,0 +1,189 @@
+"""What a results table holds: a row per cell, one per group of cells that differ in the seed only, one per setting."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from w2s_sweep.metrics import Interval, MetricName
+
+NONE = Interval(None)
+ROLES = ("weak", "student", "ceiling")
+State = Literal["done", "failed", "missing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One cell. Every number comes from the test predictions in the folders of the three stage keys."""
+
+    cell: int
+    """Position in the sweep, from 0."""
+    group: str
+    """The same for cells that differ in the seed only."""
+    dataset: str
+    weak_model: str
+    strong_model: str
+    loss: str
+    method: str
+    finetune: str
+    seed: int
+    metric: MetricName
+    """Metric of `weak`, `student`, `ceiling` and `pgr`."""
+    weak_params: int
+    strong_params: int
+    overrides: tuple[str, ...]
+    weak_key: str
+    student_key: str
+    ceiling_key: str
+    state: State = "done"
+    note: str = ""
+    """Which role failed or is missing, and why."""
+    n_test: int | None = None
+    classes: int | None = None
+    weak: Interval = NONE
+    """95 % bootstrap interval over test examples, as for `student`, `ceiling` and `pgr`."""
+    student: Interval = NONE
+    ceiling: Interval = NONE
+    pgr: Interval = NONE
+    pgr_undefined: str = ""
+    """Why PGR is not a number; empty where it is one."""
+    details: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    """Further metrics by name, such as `auroc/student` or `agreement`."""
+
+    @property
+    def pair(self) -> str:
+        return f"{self.weak_model} → {self.strong_model}"
+
+    def flat(self) -> dict[str, Any]:
+        """Column name -> value, for files."""
+        columns: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Interval):
+                columns |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+            elif name == "details":
+                columns |= {key.replace("/", "_"): number for key, number in value.items()}
+            else:
+                columns[name] = " ".join(value) if name == "overrides" else value
+        return columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Cells that differ in the seed only."""
+
+    group: str
+    dataset: str
+    weak_model: str
+    strong_model: str
+    loss: str
+    method: str
+    finetune: str
+    metric: str
+    weak_params: int
+    strong_params: int
+    seeds: tuple[int, ...]
+    """Seeds of the finished cells."""
+    cells: int
+    """Cells of the group, finished or not."""
+    undefined: int
+    """Finished cells whose PGR is undefined; they are in no mean of PGR."""
+    n_test: int | None
+    chance: float
+    """Accuracy of guessing."""
+    weak: Interval
+    """Mean over seeds; 95 % interval over seeds, or over test examples where there is one seed."""
+    student: Interval
+    ceiling: Interval
+    pgr: Interval
+    pgr_points: tuple[float, ...]
+    """PGR of each seed where it is defined."""
+
+    @property
+    def pair(self) -> str:
+        return f"{self.weak_model} → {self.strong_model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Median:
+    """The same setting over all tasks, as the paper reports it: the median of the tasks' mean PGR."""
+
+    weak_model: str
+    strong_model: str
+    loss: str
+    method: str
+    finetune: str
+    metric: str
+    tasks: int
+    """Tasks with a defined PGR."""
+    undefined: int
+    """Tasks without one."""
+    pgr: float | None
+
+    @property
+    def pair(self) -> str:
+        return f"{self.weak_model} → {self.strong_model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two settings on the same task, models and seeds."""
+
+    first: Row
+    """A cell of the baseline."""
+    second: Row
+    """A cell of the setting that is compared with it."""
+    seeds: int
+    difference: Interval
+    """Student metric of the second minus the first; 95 % interval over seeds, or over test examples for one seed."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes 0 (each comparison by itself, not corrected for their number)."""
+        low, high = self.difference.low, self.difference.high
+        return low is not None and high is not None and (low > 0 or high < 0)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of a sweep."""
+
+    sweep: str
+    record: dict[str, Any]
+    """sweep.json."""
+    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    medians: tuple[Median, ...]
+    comparisons: tuple[Comparison, ...]
+    failures: dict[str, str]
+    """Stage key -> the error it ended with."""
+
+    def count(self, state: State) -> int:
+        return sum(row.state == state for row in self.rows)
+
+    @cached_property
+    def _varied(self) -> frozenset[str]:
+        names = ("dataset", "pair", "loss", "method", "finetune")
+        return frozenset(name for name in names if len({getattr(row, name) for row in self.rows}) > 1)
+
+    def variant(self, item: "Row | Group | Median") -> str:
+        """Loss, and method and fine-tuning as far as the sweep varies them."""
+        return " · ".join(str(getattr(item, name)) for name in self._variant_names())
+
+    def _variant_names(self) -> list[str]:
+        return ["loss", *(name for name in ("method", "finetune") if name in self._varied)]
+
+    def columns(self) -> list[str]:
+        """Titles of the columns that tell rows apart."""
+        titles = {"dataset": "dataset", "pair": "weak → strong"}
+        return [title for name, title in titles.items() if name in self._varied] + [" · ".join(self._variant_names())]
+
+    def texts(self, item: "Row | Group | Median") -> list[str]:
+        """What a row shows in `columns`."""
+        names = [name for name in ("dataset", "pair") if name in self._varied]
+        return [*(str(getattr(item, name)) for name in names), self.variant(item)]
+
+    @cached_property
+    def constants(self) -> str:
+        """What all rows have in common and `columns` therefore leaves out."""
+        names = [name for name in ("dataset", "pair") if name not in self._varied and self.rows]
+        return " · ".join([*(str(getattr(self.rows[0], name)) for name in names), f"metric {self.rows[0].metric}"])

@@ -1,0 +1,121 @@
+"""Accuracy and PGR against the student's size, a column per loss; hue is the supervisor, ink is the ceiling."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from w2s_sweep.metrics import Interval
+from w2s_sweep.results.canvas import INK, MARKERS, PALETTE, QUIET, panels, robust_range, whisker, wrapped
+from w2s_sweep.results.rows import Group, Results
+from w2s_sweep.results.scene import Scene, averaged_over, facts
+
+MOST = 9
+SHOWN = (-1.0, 2.0)
+
+
+def draw_scaling(results: Results, shown: Scene) -> Any:
+    """Blocks of two rows of panels: test metric, PGR. x is the number of parameters of the student on a log scale."""
+    groups: Sequence[Group] = [g for g in results.groups if g.seeds]
+    tasks = len({g.dataset for g in groups})
+    if tasks > 1:
+        groups = averaged_over(groups, lambda g: g.pair)
+    variants, metric = shown.variants[:MOST], results.rows[0].metric
+    left = len(shown.variants) - len(variants)
+    columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
+    title = f"Test {metric} and PGR against the size of the student"
+    said = facts(results, f"{tasks} tasks" if tasks > 1 else "")
+    note = f"dotted: the supervisor itself; {said}" + (f"; {left} more series are in the tables" if left else "")
+    size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.25)
+    blocks = -(-len(variants) // columns)
+    figure, axes = panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
+    grid = [(axes[2 * (i // columns) * columns + i % columns], axes[(2 * (i // columns) + 1) * columns + i % columns])
+            for i in range(blocks * columns)]  # fmt: skip
+    weak_models = sorted({(g.weak_params, g.weak_model) for g in groups})
+    for (top, bottom), variant in zip(grid, variants, strict=False):
+        _column(top, bottom, [g for g in groups if results.variant(g) == variant], weak_models)
+        top.set_title(wrapped(variant, 40), loc="left")
+    for spare in grid[len(variants) :]:
+        for axis in spare:
+            axis.set_visible(False)
+    _name(grid[: len(variants)], columns, groups, metric)
+    handles, labels = _legend(grid[0][0])
+    figure.legend(handles, labels, loc="outside lower left", ncols=min(3, len(labels)))
+    return figure
+
+
+def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequence[tuple[int, str]]) -> None:
+    """Accuracy above and PGR below, for one loss."""
+    ceilings = {g.strong_params: g.ceiling for g in groups}
+    for index, (params, weak) in enumerate(weak_models):
+        mine = sorted((g for g in groups if g.weak_model == weak), key=lambda g: g.strong_params)
+        color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+        label = f"supervisor {weak} ({short(params)})"
+        _line(top, [(g.strong_params, g.student) for g in mine], color, marker, label)
+        _line(bottom, [(g.strong_params, g.pgr) for g in mine], color, marker, label, SHOWN)
+        known = [g.weak.value for g in mine if g.weak.value is not None]
+        if known:
+            top.axhline(known[0], color=color, lw=1, ls=":", zorder=1)
+    _line(top, sorted(ceilings.items()), INK, "D", "ceiling (ground truth)")
+    for y in (0, 1):
+        bottom.axhline(y, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
+
+
+def _line(
+    axis: Any,
+    points: Sequence[tuple[int, Interval]],
+    color: str,
+    marker: str,
+    label: str,
+    limits: tuple[float, float] = (float("-inf"), float("inf")),
+) -> None:
+    """Points with intervals, joined; a point beyond `limits` is an arrow at the limit."""
+    known = [(x, min(max(e.value, limits[0]), limits[1]), e) for x, e in points if e.value is not None]
+    xs, ys = [x for x, _, _ in known], [y for _, y, _ in known]
+    axis.plot(xs, ys, color=color, marker=marker, ms=4, lw=1.4, label=label, zorder=4)
+    for x, y, estimate in known:
+        whisker(axis, estimate, x, color, upright=True, width=0.9)
+        if y != estimate.value:
+            axis.plot(x, y, "^" if y == limits[1] else "v", color=color, ms=8, clip_on=False, zorder=5)
+
+
+def _name(grid: Sequence[tuple[Any, Any]], columns: int, groups: Sequence[Group], metric: str) -> None:
+    """Axes: sizes below every block, the metric and PGR on the left."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    sizes = sorted({g.strong_params for g in groups})
+    pgrs = [g.pgr.value for g in groups if g.pgr.value is not None]
+    for place, (top, bottom) in enumerate(grid):
+        for axis in (top, bottom):
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(FixedLocator(_apart(sizes)))
+            axis.xaxis.set_major_formatter(lambda x, _: short(round(x)))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
+            axis.tick_params(length=0)
+        bottom.tick_params(labelbottom=True)
+        bottom.set_xlabel("student parameters")
+        if place % columns == 0:
+            top.set_ylabel(f"test {metric}")
+            bottom.set_ylabel("PGR")
+            bottom.set_ylim(robust_range(pgrs, (-0.05, 1.05), SHOWN))
+
+
+def _apart(sizes: Sequence[int]) -> list[int]:
+    """Sizes that are far enough from each other on a log axis for their labels not to touch."""
+    kept: list[int] = []
+    for size in sizes:
+        if not kept or size > kept[-1] * (sizes[-1] / sizes[0]) ** 0.16:
+            kept.append(size)
+    return kept
+
+
+def _legend(axis: Any) -> tuple[list[Any], list[str]]:
+    found = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    return list(found.values()), list(found)
+
+
+def short(params: int) -> str:
+    """`14M`, `1.4B`."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if params >= unit:
+            return f"{params / unit:.3g}{name}"
+    return str(params)
