@@ -1,0 +1,188 @@
+"""`w2s`: look at a store and keep it in order. Sweeps are started with `python launch.py`."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from w2s_sweep import __version__
+from w2s_sweep.errors import StoreError, W2SError
+from w2s_sweep.launch.logs import find_logs
+from w2s_sweep.launch.status import StageStatus, stage_states, sweep_status
+from w2s_sweep.plan.stage import differences
+from w2s_sweep.store import Store
+from w2s_sweep.store.garbage import collect_garbage
+
+Command = Callable[[Console, Store, argparse.Namespace], int]
+
+
+def status(console: Console, store: Store, args: argparse.Namespace) -> int:
+    names = [args.sweep] if args.sweep else store.sweeps()[: args.last]
+    if not names:
+        console.print(f"no sweeps in {store.root}")
+    states = {name: stage_states(store, name) for name in names}
+    if args.watch is None:
+        console.print(_shown(store, states))
+        return 0
+    with Live(_shown(store, states), console=console, auto_refresh=False) as live:
+        while any(s.alive for found in states.values() for s in found):
+            time.sleep(args.watch)
+            states = {name: stage_states(store, name) for name in names}
+            live.update(_shown(store, states), refresh=True)
+    return 0
+
+
+def _shown(store: Store, states: Mapping[str, Sequence[StageStatus]]) -> Group:
+    return Group(*(sweep_status(store, name, found) for name, found in states.items()))
+
+
+def logs(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """The log of a stage, finished or not; of one that is not, what its job printed as well."""
+    key, found = find_logs(store, args.key)
+    if not found:
+        raise StoreError(f"stage {key}: it has written no log yet. `w2s status` shows whether it is queued.")
+    for path in found:
+        console.print(f"{path}:", style="bold", highlight=False)
+        console.print(path.read_text(errors="replace"), highlight=False, markup=False)
+    return 0
+
+
+def cancel(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.launch.again import cancel as cancel_jobs
+
+    done = cancel_jobs(store, args.sweep)
+    note = f", {done.kept} kept because other sweeps need them: {', '.join(done.needed_by)}" if done.kept else ""
+    console.print(f"{done.jobs} jobs cancelled{note}", highlight=False)
+    return 0
+
+
+def retry(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.launch.again import retry as run_again
+
+    results = run_again(store, args.sweep, args.wait)
+    return 1 if any(result.failure for result in results) else 0
+
+
+def report(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.results import conclude  # matplotlib and pyarrow are loaded only where they are needed
+
+    conclude(console, store, args.sweep)
+    return 0
+
+
+def explain(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """What was hashed into a key; with two keys, where the preimages differ."""
+    keys = [store.find(prefix) for prefix in args.keys]
+    if len(keys) == 1:
+        console.print_json(data=store.preimage(keys[0]))
+        return 0
+    rows = differences(store.preimage(keys[0]), store.preimage(keys[1]))
+    table = Table("setting", keys[0], keys[1])
+    for path, left, right in rows:
+        table.add_row(path, str(left), str(right))
+    console.print(table if rows else "the two keys have the same preimage")
+    return 0
+
+
+def data(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.launch.examples import describe_task
+
+    overrides = [f"dataset={args.task}", *args.overrides]
+    console.print(describe_task(overrides, args.rows, args.tokens), highlight=False, markup=False)
+    return 0
+
+
+def verify(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """Check every file of every finished stage; damaged stages are set aside so that the next run makes them again."""
+    keys = store.keys()
+    bad = 0
+    for key in keys:
+        damage = store.damage(key)
+        if damage:
+            bad += 1
+            where = "left in place" if args.keep else f"set aside in {store.quarantine(key)}"
+            console.print(f"{key}: {'; '.join(damage)}: {where}", highlight=False)
+    console.print(f"{len(keys)} stages checked, {bad} damaged", highlight=False)
+    return 1 if bad else 0
+
+
+def gc(console: Console, store: Store, args: argparse.Namespace) -> int:
+    found = collect_garbage(store, days=args.days, unreferenced=args.unreferenced, delete=args.delete)
+    for item in found:
+        console.print(f"{item.megabytes:9.1f} MB  {item.path}  ({item.why})", highlight=False)
+    done = "removed" if args.delete else "would be removed; add --delete to do it"
+    console.print(f"{len(found)} folders, {sum(f.megabytes for f in found):.1f} MB {done}", highlight=False)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="w2s", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=__version__)
+    top.add_argument(
+        "--store",
+        default=os.environ.get("W2S_STORE", "runs"),
+        help="folder of finished stages (default: $W2S_STORE, else ./runs, as in conf/config.yaml)",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = add("status", status, "What each stage of a sweep is doing, and why failed ones failed.")
+    sub.add_argument("sweep", nargs="?", help="name of the sweep; without it, the newest ones")
+    sub.add_argument("--last", type=int, default=3, help="how many sweeps to show without a name (default: 3)")
+    sub.add_argument("--watch", type=float, nargs="?", const=2.0, metavar="SECONDS", help="show it again and again")
+    sub = add("logs", logs, "Print the log of a stage.")
+    sub.add_argument("key", metavar="KEY", help="key of the stage, or enough leading digits of it")
+    sub = add("cancel", cancel, "Cancel the SLURM jobs of a sweep, but those that another sweep needs.")
+    sub.add_argument("sweep", help="name of the sweep")
+    sub = add("retry", retry, "Run what is missing of a sweep: failed and lost stages and what needs them.")
+    sub.add_argument("sweep", help="name of the sweep")
+    sub.add_argument("--wait", action="store_true", help="follow it until it has ended (SLURM)")
+    sub = add("report", report, "Write table, figures and the HTML report of a sweep from its stored predictions.")
+    sub.add_argument("sweep", help="name of the sweep")
+    sub = add("explain", explain, "Show what was hashed into a key, or how two keys differ.")
+    sub.add_argument("keys", nargs="+", metavar="KEY", help="one or two keys, or enough leading digits of them")
+    sub = add("data", data, "Show a task's examples as a model sees them: counts, lengths, leak scan, some rows.")
+    sub.add_argument("task", help="a choice of the group `dataset`, such as boolq")
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for launch.py: dataset.path=FOLDER ...")
+    sub.add_argument("--rows", type=int, default=2, help="examples of every class to show (default: 2)")
+    sub.add_argument("--tokens", action="store_true", help="lengths in tokens of the strong model (model@strong=NAME)")
+    sub = add("verify", verify, "Check the digest of every file of every finished stage; set damaged stages aside.")
+    sub.add_argument("--keep", action="store_true", help="only report, leave damaged stages where they are")
+    sub = add("gc", gc, "List (or delete) what no run needs: dead attempts, damaged and unreferenced stages.")
+    sub.add_argument("--days", type=float, default=7, help="keep unfinished work younger than this (default: 7)")
+    sub.add_argument(
+        "--unreferenced", action="store_true", help="also finished stages that no sweep in the store names"
+    )
+    sub.add_argument("--delete", action="store_true", help="delete instead of listing")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    if args.command == "explain" and len(args.keys) > 2:
+        parser().error("explain takes one key or two")
+    store = Store(Path(args.store).expanduser().absolute())
+    console = Console(soft_wrap=True)
+    try:
+        if args.command != "data" and not store.stages.is_dir():
+            raise StoreError(
+                f"--store: {store.root} is not a store. Name the folder that sweeps were run with (store=...)."
+            )
+        return args.run(console, store, args)
+    except W2SError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

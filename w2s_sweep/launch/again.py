@@ -1,0 +1,69 @@
+"""Go on with, or stop, a sweep that was submitted earlier, from what the store knows of it."""
+
+import time
+from dataclasses import dataclass, replace
+
+from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.config.plain import from_plain
+from w2s_sweep.config.source import Source
+from w2s_sweep.errors import LaunchError
+from w2s_sweep.launch.engine import Engine
+from w2s_sweep.launch.sweep import CellResult, Request, run_cells
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json, write_json
+
+
+def retry(store: Store, name: str, wait: bool) -> list[CellResult]:
+    """Submit what is missing of a sweep: failed and lost stages and what needs them; nothing done or in flight."""
+    record = store.read_sweep(name)
+    cells = [from_plain(Cell, entry["cell"]) for entry in record["cells"]]
+    sweep = replace(from_plain(Sweep, record["settings"]), store=str(store.root), name=name, plan_only=False)
+    resolved = {(from_plain(Source, one["source"]), one["kind"]): one["identity"] for one in record["sources"]}
+    request = Request(record["command"], overrides=[entry["overrides"] for entry in record["cells"]])
+    return run_cells(cells, sweep, resolved, request, _engine(store, name, wait))
+
+
+def _engine(store: Store, name: str, wait: bool) -> Engine:
+    launcher = read_json(store.sweep(name) / "launcher.json")
+    if launcher is None:
+        from w2s_sweep.launch.local import LocalEngine
+
+        return LocalEngine()
+    from w2s_sweep.launch.slurm.engine import SlurmEngine
+
+    return SlurmEngine(launcher["settings"], wait=wait, pack_flops=launcher["pack_flops"])
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What a cancellation did."""
+
+    jobs: int
+    """Jobs that were cancelled."""
+    kept: int
+    """Jobs that go on because other sweeps need them."""
+    needed_by: tuple[str, ...]
+    """Those sweeps."""
+
+
+def cancel(store: Store, name: str) -> Cancelled:
+    """Cancel the queued and running jobs that this sweep needs and no other sweep that has not been cancelled does."""
+    from w2s_sweep.launch.slurm import commands
+    from w2s_sweep.launch.slurm.lock import submission_lock
+    from w2s_sweep.launch.slurm.queued import cancelled_mark, queued_jobs
+
+    mine = set(store.read_sweep(name)["stages"])
+    with submission_lock(store):
+        alive = queued_jobs(store)
+        if mine.isdisjoint(alive):
+            raise LaunchError(
+                f"sweep {name}: none of its stages is queued or running in SLURM. `w2s status {name}` shows it."
+            )
+        others = {n for n in store.sweeps() if n != name and not cancelled_mark(store, n).is_file()}
+        needs = {n: set(store.read_sweep(n)["stages"]) & alive.keys() for n in others}
+        wanted = {alive[key] for keys in needs.values() for key in keys}
+        jobs = {alive[key] for key in mine & alive.keys()}
+        write_json(cancelled_mark(store, name), {"time": time.strftime("%Y-%m-%d %H:%M:%S")})
+        commands.cancel(sorted(jobs - wanted))
+    needed_by = sorted(n for n, keys in needs.items() if not keys.isdisjoint(mine))
+    return Cancelled(len(jobs - wanted), len(jobs & wanted), tuple(needed_by))

@@ -1,0 +1,125 @@
+"""Composes the cells of a large grid quickly: the defaults list depends on the choice of groups alone.
+
+Hydra composes each cell from scratch. Here each combination of groups is composed once, by Hydra itself, and plain
+value overrides are applied with Hydra's own grammar: those that the command says once, for all cells, to that
+composition, the others to a copy of it, of which only the parts they touch are copied. Whatever is not a plain value
+(a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from w2s_sweep.launch.named import with_models
+
+
+class CachingConfigLoader(ConfigLoaderImpl):
+    """Hydra's loader, with one cache of config files for all cells and one composition per combination of groups."""
+
+    def __init__(self, stock: ConfigLoader):
+        assert isinstance(stock, ConfigLoaderImpl)
+        vars(self).update(vars(stock))
+        self._files: CachingConfigRepository | None = None
+        self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
+        self._cells: dict[tuple[str, ...], DictConfig] = {}
+        self._parsed: dict[str, Override] = {}
+        self._plain: dict[str, bool] = {}
+        self._parser = OverridesParser.create(config_loader=self)
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed, fresh = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        if any(o.get_key_element() == "hydra.searchpath" for o in parsed):
+            return parsed, fresh
+        self._files = self._files or fresh
+        return parsed, self._files
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The configuration of one cell, without the `hydra` node where a cached combination serves."""
+        key = tuple(sweep_overrides)
+        if key not in self._cells:
+            self._cells[key] = self._compose(master_config, list(key))
+        return self._cells[key]
+
+    def _compose(self, master: DictConfig, overrides: list[str]) -> DictConfig:
+        for line in overrides:
+            if line not in self._plain:
+                self._plain[line] = self._is_plain_value(line)
+        plain = [line for line in overrides if self._plain[line]]
+        chosen = tuple(line for line in overrides if not self._plain[line])
+        said_once = set(master.hydra.overrides.task)
+        fixed = tuple(line for line in plain if line in said_once)
+        varying = [line for line in plain if line not in said_once]
+        if self._overlap(fixed, varying):  # then their order counts
+            fixed, varying = (), plain
+        if (chosen, fixed) not in self._bases:
+            self._bases[chosen, fixed] = self._base(master, chosen, fixed)
+        cell = self._bases[chosen, fixed].copied(varying, [self._parse(line).key_or_group for line in varying])
+        self._apply_overrides_to_config([self._parse(line) for line in varying], cell)
+        return cell
+
+    def _base(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> "Base":
+        composed = super().load_sweep_config(master, list(chosen))
+        with open_dict(composed):
+            composed.pop("hydra")
+        self._apply_overrides_to_config([self._parse(line) for line in fixed], composed)
+        return Base(composed)
+
+    def _overlap(self, some: Sequence[str], others: Sequence[str]) -> bool:
+        """Whether an override of the one list sets what, or a part of what, one of the other list sets."""
+        left, right = ([f"{self._parse(line).key_or_group}." for line in lines] for lines in (some, others))
+        return any(a.startswith(b) or b.startswith(a) for a in left for b in right)
+
+    def _parse(self, line: str) -> Override:
+        if line not in self._parsed:
+            self._parsed[line] = self._parser.parse_override(line)
+        return self._parsed[line]
+
+    def _is_plain_value(self, line: str) -> bool:
+        """Whether an override sets a value in the composed configuration and changes nothing else."""
+        override = self._parse(line)
+        key = override.key_or_group
+        return (
+            override.package is None
+            and not override.is_delete()
+            and not override.is_sweep_override()
+            and not key.startswith("hydra")
+            and not self.repository.group_exists(key)
+        )
+
+
+class Base:
+    """A composition that cells are copies of."""
+
+    def __init__(self, config: DictConfig):
+        self.config = config
+        self.interpolates = "${" in OmegaConf.to_yaml(config)
+
+    def copied(self, overrides: Sequence[str], keys: Sequence[str]) -> DictConfig:
+        """A copy in which `keys` can be set; without interpolations, which look at parents, it shares the rest."""
+        if self.interpolates or any("${" in line for line in overrides):
+            return copy.deepcopy(self.config)
+        touched = {key.partition(".")[0] for key in keys}
+        nodes = {name: self.config._get_node(name) for name in self.config if name not in touched}
+        return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
+
+
+def plain_cell(config: DictConfig) -> dict[str, Any]:
+    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out."""
+    bare = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]) if "hydra" in config else config
+    container = OmegaConf.to_container(bare, resolve=True)
+    assert isinstance(container, dict)
+    return with_models({str(name): value for name, value in container.items()})
+
+
+def compose_cells(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """The plain configuration of every job of a multirun."""
+    return [plain_cell(loader.load_sweep_config(master, list(overrides))) for overrides in jobs]

@@ -1,0 +1,64 @@
+"""The rows of a task as a model sees them: `w2s data TASK`."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+
+from w2s_sweep.config.cell import Cell
+from w2s_sweep.config.parse import parse
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.compose import plain_cell
+from w2s_sweep.launch.main import CONF
+from w2s_sweep.launch.plugin import register
+from w2s_sweep.launch.preflight import checked
+from w2s_sweep.plan.builder import Builder
+from w2s_sweep.sources import fetch, identify
+
+
+def composed_cell(overrides: Sequence[str]) -> Cell:
+    """The cell that `launch.py OVERRIDES` would run."""
+    register()
+    GlobalHydra.instance().clear()
+    words = checked(list(overrides), CONF)
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            (cell,), _ = parse([plain_cell(hydra.compose("config", overrides=words))])
+    except HydraException as error:
+        raise ConfigError([" ".join(str(error).split())]) from error
+    return cell
+
+
+def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool) -> str:
+    """Counts, lengths, leak scan and some examples of the dataset that the overrides name.
+
+    `with_tokens` loads the tokenizer of the strong model, for lengths in tokens and the share that is cut.
+    """
+    from w2s_sweep.data.examples import build_examples
+    from w2s_sweep.data.show import describe
+    from w2s_sweep.data.split import assign
+
+    cell = composed_cell(overrides)
+    build = Builder(cell, identify)
+    settings = build.stages[build.data()].settings
+    examples = build_examples(settings, fetch(cell.dataset.source, settings["source"], "dataset"))
+    split = cell.dataset.split(cell.seed)
+    parts = assign(examples, {f.name: getattr(split, f.name) for f in fields(split)})
+    tokenizer = _tokenizer(cell) if with_tokens else None
+    text = describe(examples, list(parts), tokenizer, cell.dataset.max_tokens, samples=samples)
+    return f"{cell.dataset.name}: task {cell.dataset.task}\n{text}"
+
+
+def _tokenizer(cell: Cell):
+    """The tokenizer of the strong model; its weights are not loaded."""
+    from transformers import AutoTokenizer
+
+    path: Path = fetch(cell.strong.source, identify(cell.strong.source, "model"), "model")
+    if path.suffix == ".gguf":
+        from w2s_sweep.models.gguf import converted
+
+        path = converted(path)
+    return AutoTokenizer.from_pretrained(path)

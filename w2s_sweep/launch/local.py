@@ -1,0 +1,226 @@
+"""The local engine: one worker process a GPU, or one for the CPU, each fed with packs whose inputs are finished."""
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from w2s_sweep.errors import W2SError
+from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.progress import Progress, make_progress
+from w2s_sweep.plan.packs import Pack, make_packs
+from w2s_sweep.store.files import write_json
+
+TICK_SECONDS = 0.5
+PATIENCE_SECONDS = 60.0
+"""How long a worker may take to save its state after it was asked to leave."""
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs this process may use, without loading torch."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
+    return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+class Worker:
+    """A process that runs one pack after another."""
+
+    def __init__(self, name: str, gpu: str | None, log: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
+        self.name, self.log = name, log
+        self.pack: Pack | None = None
+        self.running: str | None = None
+        """Key of the stage that it works on."""
+        env = dict(os.environ)
+        if gpu is not None:
+            env["CUDA_VISIBLE_DEVICES"] = gpu
+        source = str(Path(__file__).resolve().parents[2])
+        env["PYTHONPATH"] = os.pathsep.join(p for p in (source, env.get("PYTHONPATH")) if p)
+        with log.open("a") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "w2s_sweep.stages.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                env=env,
+                text=True,
+                start_new_session=True,  # Ctrl-C reaches us alone; we ask the workers to save and leave
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._stdin: IO[str] = self.process.stdin
+        self._ear = threading.Thread(target=self._listen, args=(self.process.stdout, events), daemon=True)
+        self._ear.start()
+
+    def _listen(self, stdout: IO[str], events: "queue.Queue[tuple[Worker, dict[str, Any]]]") -> None:
+        with stdout:
+            for line in stdout:
+                try:
+                    events.put((self, json.loads(line)))
+                except ValueError:  # a library that prints to standard output
+                    continue
+        events.put((self, {"died": self.process.wait()}))
+
+    def assign(self, pack: Pack, spec: Path) -> None:
+        self.pack = pack
+        try:
+            self._stdin.write(f"{spec}\n")
+            self._stdin.flush()
+        except BrokenPipeError:
+            return  # it died; the listener says so
+
+    def dismiss(self) -> None:
+        """Let it end after what it is doing, and wait for that."""
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+        self.process.wait()
+        self._ear.join()
+
+
+@dataclass
+class LocalEngine:
+    """`hydra/launcher=local`."""
+
+    processes: int | None = None
+    """Worker processes; null is one for each GPU, or one."""
+    pack_flops: float = 1e18
+    """Stages that share model and data share a pack up to so many estimated floating-point operations."""
+    _events: "queue.Queue[tuple[Worker, dict[str, Any]]]" = field(default_factory=queue.Queue, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.processes is not None and self.processes < 1:
+            raise W2SError(f"hydra.launcher.processes: got {self.processes}, needs at least 1, or null.")
+
+    def run(self, job: Job) -> bool:
+        keys = job.plan.keys("to run", "in flight")
+        packs = make_packs(job.plan.graph, keys, self.pack_flops)
+        if packs:
+            with make_progress(job.store, [job.plan.graph.stages[key] for key in keys]) as progress:
+                _Run(self, job, packs, progress).loop()
+        return True
+
+    def places(self) -> list[str | None]:
+        """The GPU of each worker."""
+        gpus: Sequence[str | None] = visible_gpus() or [None]
+        count = self.processes or len(gpus)
+        return [gpus[i % len(gpus)] for i in range(count)]
+
+
+class _Run:
+    """One pass of the engine over the packs of a job."""
+
+    def __init__(self, engine: LocalEngine, job: Job, packs: list[Pack], progress: Progress):
+        self.engine, self.job, self.progress = engine, job, progress
+        self.waiting = packs
+        self.specs = {pack.name: job.write_spec(pack) for pack in packs}
+        self.ended: set[str] = set(job.plan.keys("done", "not needed"))
+        """Stages about which nothing more will happen, well or not."""
+        self.workers: list[Worker] = []
+        self.born = 0
+
+    def loop(self) -> None:
+        places = self.engine.places()
+        try:
+            while self.waiting or any(worker.pack for worker in self.workers):
+                self._assign(places)
+                self._listen()
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise W2SError(
+                "interrupted: checkpoints are saved and finished stages are kept. Run the same command to go on."
+            ) from None
+        finally:
+            for worker in self.workers:
+                worker.dismiss()
+
+    def _assign(self, places: Sequence[str | None]) -> None:
+        for pack in list(self.waiting):
+            if not pack.waits_for <= self.ended:
+                continue
+            worker = next((w for w in self.workers if w.pack is None), None)
+            if worker is None and len(self.workers) < len(places):
+                worker = self._hire(places[len(self.workers)])
+            if worker is None:
+                return
+            self.waiting.remove(pack)
+            worker.assign(pack, self.specs[pack.name])
+
+    def _hire(self, gpu: str | None) -> Worker:
+        log = self.job.folder / "jobs" / f"worker-{self.born}.log"
+        worker = Worker(f"worker {self.born}", gpu, log, self.engine._events)
+        self.born += 1
+        self.workers.append(worker)
+        return worker
+
+    def _listen(self) -> None:
+        try:
+            worker, event = self.engine._events.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            self.progress.tick()
+            return
+        if worker not in self.workers:
+            return
+        if "start" in event:
+            worker.running = event["start"]
+            self.progress.started(event["start"])
+        elif "end" in event:
+            worker.running = None
+            self.ended.add(event["end"])
+            self.progress.ended(event["end"], event["outcome"])
+        elif "pack" in event:
+            worker.pack = None
+        elif "died" in event:
+            self._bury(worker, event["died"])
+
+    def _bury(self, worker: Worker, status: int) -> None:
+        """A worker died: the stage it was working on has failed, the rest of its pack goes to another worker."""
+        self.workers.remove(worker)
+        worker.dismiss()
+        pack = worker.pack
+        if pack is None:
+            return
+        blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
+        _record_death(self.job, blamed, status, worker.log)
+        self.ended.add(blamed)
+        self.progress.ended(blamed, "failed")
+        rest = tuple(stage for stage in pack.stages if stage.key not in self.ended)
+        if rest:
+            again = Pack(f"{pack.name}-{self.born}", rest, pack.waits_for)
+            self.specs[again.name] = self.job.write_spec(again)
+            self.waiting.insert(0, again)
+
+    def _interrupt(self) -> None:
+        for worker in self.workers:
+            worker.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for worker in self.workers:
+            try:
+                worker.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+
+
+def _record_death(job: Job, key: str, status: int, log: Path) -> None:
+    cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    hint = " The kernel kills processes when memory runs out: lower micro_batch_tokens." if status == -9 else ""
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.is_file() else ""
+    label = job.plan.graph.stages[key].label
+    error = f"the process that ran it died ({cause}).{hint}"
+    write_json(
+        job.store.work(key) / "failure.json",
+        {"key": key, "label": label, "error": error, "text": f"{error}\n{tail}", "time": time.strftime("%F %T")},
+    )

@@ -1,0 +1,62 @@
+"""Entry of `launch.py`: checks the command line, then lets Hydra compose and our launcher run the grid."""
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from w2s_sweep.errors import W2SError
+from w2s_sweep.launch.compose import plain_cell
+from w2s_sweep.launch.plugin import GraphLauncher, raise_failures, register
+from w2s_sweep.launch.preflight import checked
+
+HERE = Path(__file__).resolve()
+CONF = next(p for p in (HERE.parents[2] / "conf", HERE.parents[1] / "conf") if p.is_dir())
+"""`conf/` of a checkout, or of the installed package."""
+
+
+class OneCell:
+    """Hydra's task function without `-m`: the same path as a grid of one. Errors are kept for `main` to print."""
+
+    def __init__(self) -> None:
+        self.error: W2SError | KeyboardInterrupt | None = None
+
+    def __call__(self, config: DictConfig) -> float | None:
+        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)
+        assert isinstance(launcher, GraphLauncher)
+        try:
+            results = launcher.run([plain_cell(config)], [list(HydraConfig.get().overrides.task)])
+            raise_failures(results)
+        except (W2SError, KeyboardInterrupt) as error:
+            self.error = error
+            return None
+        return results[0].value
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, we print the one line that matters
+    try:
+        register()
+        sys.argv[1:] = checked(sys.argv[1:], CONF)
+        task = OneCell()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        if task.error is not None:
+            raise task.error
+    except W2SError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        print(f"configuration: {cause or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,120 @@
+"""Our Hydra launchers: a multirun becomes one merged graph, whatever runs it.
+
+Hydra accepts launchers only from a package `hydra_plugins`; that one check is widened to this module instead, so that
+a checkout works without installation.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from w2s_sweep.errors import LaunchError, StageFailed, W2SError
+from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells
+from w2s_sweep.launch.engine import Engine
+from w2s_sweep.launch.local import LocalEngine
+from w2s_sweep.launch.sweep import CellResult, Request, run_sweep
+from w2s_sweep.store.files import explained
+
+
+class GraphLauncher(Launcher):
+    """Hydra's side of a launcher; the engine does the rest."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.context: HydraContext | None = None
+        self.master: DictConfig | None = None
+        self.request = Request(
+            command=["python", Path(sys.argv[0]).name, *(a.removeprefix("++") for a in sys.argv[1:])]
+        )
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
+        self.context, self.master = hydra_context, config
+        with explained(folder := Path(config.hydra.sweep.dir)):
+            folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        assert self.context is not None
+        assert self.master is not None
+        composed = compose_cells(self.context.config_loader, self.master, job_overrides)
+        results = self.run(composed, job_overrides)
+        if "BasicSweeper" in str(self.master.hydra.sweeper._target_):
+            raise_failures(results)
+            return [_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
+        return [_job_return(_optimised(result), one) for result, one in zip(results, job_overrides, strict=True)]
+
+    def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[CellResult]:
+        """Run composed cells."""
+        plain = [[line.removeprefix("++") for line in one] for one in overrides]
+        self.request = self.request.extended(composed, plain)
+        return run_sweep(self.request, self.engine)
+
+
+def raise_failures(results: Sequence[CellResult]) -> None:
+    """StageFailed if a cell failed; every other cell has finished by then and is in the report."""
+    failed = [result for result in results if result.failure]
+    if failed:
+        raise StageFailed(f"{len(failed)} of {len(results)} cells failed. The first: {failed[0].failure}")
+
+
+def _optimised(result: CellResult) -> float | W2SError:
+    """The value for a sweeper that compares values: a cell without one has failed, it is not a bad cell."""
+    if result.failure or result.undefined:
+        reason = result.failure or f"PGR is undefined: {result.undefined}"
+        return StageFailed(f"{reason}. Optuna goes on after such cells with hydra.sweeper.max_failure_rate=1.0.")
+    return result.value
+
+
+def _job_return(value: float | W2SError, overrides: Sequence[str]) -> JobReturn:
+    status = JobStatus.FAILED if isinstance(value, W2SError) else JobStatus.COMPLETED
+    done = JobReturn(overrides=list(overrides), cfg=OmegaConf.create({}), status=status)
+    done.return_value = value
+    return done
+
+
+class LocalLauncher(GraphLauncher):
+    """`hydra/launcher=local`: this machine, one process a GPU, or one process."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(LocalEngine(**settings))
+
+
+class SlurmLauncher(GraphLauncher):
+    """`hydra/launcher=slurm`: a cluster, through submitit."""
+
+    def __init__(self, wait: bool, poll_seconds: float, pack_flops: float, **settings: Any):
+        from w2s_sweep.launch.slurm.engine import SlurmEngine  # submitit is loaded only where it is used
+
+        plain = {name: list(value) if isinstance(value, ListConfig) else value for name, value in settings.items()}
+        super().__init__(SlurmEngine(plain, wait=wait, poll_seconds=poll_seconds, pack_flops=pack_flops))
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        assert self.master is not None
+        sweeper = str(self.master.hydra.sweeper._target_)
+        if not getattr(self.engine, "wait", True) and "BasicSweeper" not in sweeper:
+            raise LaunchError(
+                f"hydra.launcher.wait: false, but {sweeper.rpartition('.')[2]} chooses cells by the values of earlier "
+                "ones. Set hydra.launcher.wait=true, or use hydra/sweeper=basic."
+            )
+        return super().launch(job_overrides, initial_job_idx)
+
+
+LAUNCHERS = (LocalLauncher, SlurmLauncher)
+
+
+def register() -> None:
+    """Make the launchers known to Hydra."""
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in LAUNCHERS}
+    plugins = Plugins.instance()
+    for cls in LAUNCHERS:
+        plugins.register(cls)
+    stock = getattr(Plugins, "is_in_toplevel_plugins_module", None)
+    if stock is not None:  # absent since Hydra 1.4, which has no such check
+        setattr(Plugins, "is_in_toplevel_plugins_module", staticmethod(lambda name: name in names or stock(name)))  # noqa: B010

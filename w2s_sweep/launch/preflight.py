@@ -1,0 +1,133 @@
+"""Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Sweep as HydraSweep
+from hydra.errors import HydraException
+
+from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.errors import ConfigError, unknown
+
+PACKAGES = {"model": ("weak", "strong")}
+"""Groups that are used in a package: `model@weak=NAME`."""
+
+
+def checked(argv: Sequence[str], conf: Path) -> list[str]:
+    """The command line as Hydra should see it; raises ConfigError with all overrides that cannot be meant.
+
+    Flags may stand anywhere. A value for a field of the schema needs no `+`, whether or not a YAML file names it.
+    """
+    overrides: list[str] = get_args_parser().parse_intermixed_args(list(argv)).overrides
+    flags = list(argv)
+    for line in overrides:
+        flags.remove(line)
+    parser = OverridesParser.create()
+    problems: list[str] = []
+    for place, line in enumerate(overrides):
+        try:
+            override = parser.parse_override(line)
+        except HydraException as error:
+            text = " ".join(str(error).split())
+            problems.append(f"{line!r}: cannot be read as key=value ({text}). Quote special characters.")
+            continue
+        found = _problems(override, conf)
+        problems += found
+        if not found and _sets_a_field(override, conf):
+            overrides[place] = f"++{line.lstrip('+')}"
+    if problems:
+        raise ConfigError(problems)
+    return flags + overrides
+
+
+def _sets_a_field(override: Override, conf: Path) -> bool:
+    key = override.key_or_group
+    hydras = key == "hydra" or key.startswith(("hydra.", "hydra/"))
+    return not (hydras or override.is_delete() or override.package or (conf / key).is_dir())
+
+
+def _problems(override: Override, conf: Path) -> list[str]:
+    key = override.key_or_group
+    group = conf / key
+    if key == "hydra" or key.startswith(("hydra.", "hydra/")):
+        return _choice_problems(override, key, group) if key == "hydra/launcher" else []
+    if override.is_delete():
+        return []
+    if override.package is not None or (group.is_dir() and key != "hydra"):
+        return _group_problems(override, key, group, conf)
+    return _key_problems(override, key)
+
+
+def _group_problems(override: Override, key: str, group: Path, conf: Path) -> list[str]:
+    if not group.is_dir():
+        groups = [p.name for p in conf.iterdir() if p.is_dir() and p.name != "hydra"]
+        return [unknown("config group", key, groups)]
+    packages = PACKAGES.get(key, ())
+    if packages and override.package not in packages:
+        wanted = " or ".join(f"{key}@{package}=NAME" for package in packages)
+        return [f"{override.input_line}: a {key} is chosen as {wanted}."]
+    return _choice_problems(override, key, group)
+
+
+def _choice_problems(override: Override, key: str, group: Path) -> list[str]:
+    options = [str(p.relative_to(group).with_suffix("")) for p in group.rglob("*.yaml")]
+    shown = key if override.package is None else f"{key}@{override.package}"
+    return [unknown(shown, name, options) for name in _values(override) if name not in {*options, "null"}]
+
+
+def _values(override: Override) -> Iterable[str]:
+    """The option names that an override or sweep of a group asks for."""
+    value = override.value()
+    if isinstance(value, HydraSweep):
+        return [str(v) for v in override.sweep_string_iterator()] if override.is_discrete_sweep() else []
+    return ["null" if value is None else str(value)]
+
+
+def _key_problems(override: Override, key: str) -> list[str]:
+    """A dotted name must lead to a field of the schema."""
+    here: list[type] = [Cell, Sweep]
+    walked: list[str] = []
+    for part in key.split("."):
+        names = sorted({f.name for cls in here for f in fields(cls)})
+        if part not in names:
+            where = ".".join(walked) or "setting"
+            note = _group_hint(part)
+            return [unknown(where, part, names) + note]
+        walked.append(part)
+        here = [m for cls in here for m in _classes(cls, part)]
+        if not here and len(walked) < len(key.split(".")):
+            return [f"{key}: {'.'.join(walked)} is a single value and has no fields."]
+    if here and not isinstance(override.value(), dict | HydraSweep) and override.value() is not None:
+        name = f"model@{key}" if key in PACKAGES["model"] else key
+        return [
+            f"{override.input_line}: {key} is a group of settings; choose one with {name}=NAME or set {key}.FIELD=..."
+        ]
+    return []
+
+
+def _group_hint(part: str) -> str:
+    return " Models are chosen with model@weak=NAME and model@strong=NAME." if part == "model" else ""
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _classes(cls: type, name: str) -> list[type]:
+    """The configuration classes that the field `name` of `cls` may hold; none for a list of them, set as a whole."""
+    annotation = _hints(cls).get(name)
+    if get_origin(annotation) is tuple:
+        return []
+    return [t for t in _leaves(annotation) if isinstance(t, type) and is_dataclass(t)]
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    inner = get_args(annotation)
+    return [leaf for part in inner for leaf in _leaves(part)] if inner else [annotation]

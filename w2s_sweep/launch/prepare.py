@@ -1,0 +1,72 @@
+"""What happens where a sweep is submitted, before any job: sources are fetched and examples are made and dealt out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from w2s_sweep.config.plain import from_plain
+from w2s_sweep.config.source import Source
+from w2s_sweep.errors import W2SError
+from w2s_sweep.plan.builder import SourceKind
+from w2s_sweep.plan.graph import Plan
+from w2s_sweep.plan.stage import Json, Stage, canonical
+from w2s_sweep.sources import fetch
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
+
+
+def prepare(console: Console, store: Store, plan: Plan) -> None:
+    """Fetch what jobs will open and make the examples: jobs need no network, bad data is refused before training."""
+    from w2s_sweep.stages.context import Settings
+    from w2s_sweep.stages.pack import Pack, run_pack  # imports pyarrow, which planning does not need
+    from w2s_sweep.tracking import NullTracker
+
+    to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
+    for one in wanted_by(to_run):
+        with console.status(f"fetching {one.label}"):
+            fetch(one.source, one.identity, one.kind)
+    data = [stage for stage in to_run if stage.kind == "data"]
+    outcomes = run_pack(Pack(store, data, Settings(), NullTracker()), stop=lambda: False)
+    for stage in data:
+        if outcomes[stage.key] != "done":
+            failure = read_json(store.work(stage.key) / "failure.json") or {}
+            raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
+    _try_splits(store, to_run)
+
+
+def _try_splits(store: Store, stages: Sequence[Stage]) -> None:
+    """Deal the examples out once for each split that is asked for, so that one that cannot be dealt is refused here."""
+    from w2s_sweep.stages.rows import load_rows
+
+    tried: set[str] = set()
+    for stage in stages:
+        if "split" in stage.settings:
+            name = canonical([stage.inputs["data"], stage.settings["split"]])
+            if name not in tried:
+                load_rows(store.path(stage.inputs["data"]), stage.settings["split"])
+            tried.add(name)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Something that stages will open."""
+
+    label: str
+    source: Source
+    identity: Mapping[str, Json]
+    kind: SourceKind
+
+
+def wanted_by(stages: Sequence[Stage]) -> list[Wanted]:
+    """The models and datasets that stages will open, each once."""
+    found: dict[str, Wanted] = {}
+    kinds: tuple[tuple[SourceKind, str], ...] = (("model", "model"), ("dataset", "source"))
+    for stage in stages:
+        for kind, setting in kinds:
+            if setting in stage.settings:
+                hint = stage.run[kind]
+                bare = {k: v for k, v in stage.settings[setting].items() if k != "keep_layers"}
+                source = from_plain(Source, hint["source"])
+                found[canonical(bare) + kind] = Wanted(f"{kind} {hint['name']}", source, bare, kind)
+    return list(found.values())

@@ -1,0 +1,50 @@
+"""Prints a plan: cells, stages asked for, unique, finished, in flight, to run; why; and how much work that is."""
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from w2s_sweep.plan.cost import total
+from w2s_sweep.plan.graph import Plan
+from w2s_sweep.store import Store
+
+MANY = 40
+"""More stages than this are counted by kind and role, not listed."""
+
+
+def show_plan(console: Console, plan: Plan, name: str, store: Store) -> None:
+    graph = plan.graph
+    counts = Counter(plan.states.values())
+    todo = [graph.stages[key] for key in plan.keys("to run")]
+    console.print(f"sweep {name} in {store.root}", highlight=False)
+    console.print(
+        f"{len(graph.cells)} cells ask for {graph.asked} stages; {len(graph.stages)} are unique: "
+        f"{counts['done']} done, {counts['in flight']} in flight, {counts['to run']} to run"
+        + (f", {counts['not needed']} not needed" if counts["not needed"] else ""),
+        highlight=False,
+    )
+    if todo:
+        work = total(todo)
+        console.print(
+            f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
+            highlight=False,
+        )
+        console.print(_listed(plan) if len(todo) <= MANY else _counted(plan))
+
+
+def _listed(plan: Plan) -> Table:
+    table = Table("state", "stage", "key", "why", box=None, pad_edge=False)
+    for key in plan.keys("to run", "in flight"):
+        table.add_row(plan.states[key], plan.graph.stages[key].label, key[:10], plan.reasons[key])
+    return table
+
+
+def _counted(plan: Plan) -> Table:
+    table = Table("state", "kind", "role", "stages", box=None, pad_edge=False)
+    rows = Counter(
+        (plan.states[key], stage.kind, str(stage.run.get("role", ""))) for key, stage in plan.graph.stages.items()
+    )
+    for (state, kind, role), count in sorted(rows.items()):
+        table.add_row(state, kind, role, str(count))
+    return table

@@ -1,0 +1,72 @@
+"""Job arrays: one sbatch call each, for later, named by a token; of a task only the path of its job file is pickled."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from w2s_sweep.errors import LaunchError
+from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.job import run_job
+from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.launch.slurm.settings import Settings
+from w2s_sweep.plan.packs import Pack
+
+LATER = "now+7days"
+"""When tasks would begin if nobody released them; unlike of tasks on hold, sbatch checks what they ask for."""
+
+
+def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
+    """One array for each set of resources, cut at `most` tasks."""
+    by_ask: dict[Ask, list[Pack]] = {}
+    for pack, ask in packs:
+        by_ask.setdefault(ask, []).append(pack)
+    return [(ask, chunk[i : i + most]) for ask, chunk in by_ask.items() for i in range(0, len(chunk), most)]
+
+
+def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, code: Path, name: str) -> list[str]:
+    """Submit tasks that wait to be released, one for each pack; returns their job ids in the same order."""
+    with ThreadPoolExecutor(16) as pool:  # each write waits for the disk
+        specs = list(pool.map(job.write_spec, packs))
+    folder = job.folder / "jobs" / "submitit"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    os.chmod(folder, 0o700)
+    executor = submitit.SlurmExecutor(folder=folder, python=settings.python)
+    executor._throttling = 0.0  # its pause between submissions, for people who submit in a loop
+    executor.update_parameters(
+        job_name=name,
+        time=ask.minutes,
+        cpus_per_task=ask.cpus,
+        mem=f"{ask.memory_gb}GB",
+        array_parallelism=settings.max_parallel,
+        signal_delay_s=settings.signal_seconds,
+        setup=[*settings.setup, f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"],
+        teardown=_teardown(settings, code, folder),
+        stderr_to_stdout=True,
+        additional_parameters={"begin": LATER, "kill-on-invalid-dep": "yes", "requeue": True, "chdir": str(code)},
+        **_chosen(settings, ask),
+    )
+    try:
+        with commands.outside_any_job(), executor.batch():
+            tasks = [executor.submit(run_job, str(spec), settings.stages_per_gpu - 1) for spec in specs]
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {str(error).strip()[-800:]}") from error
+    return [task.job_id for task in tasks]
+
+
+def _teardown(settings: Settings, code: Path, folder: Path) -> list[str]:
+    script = code / "w2s_sweep" / "launch" / "slurm" / "requeue.sh"
+    words = [folder, settings.max_minutes, settings.time_retries, settings.memory_retries, settings.signal_seconds]
+    return [f"source {shlex.quote(str(script))} $? {' '.join(shlex.quote(str(word)) for word in words)}"]
+
+
+def _chosen(settings: Settings, ask: Ask) -> dict[str, Any]:
+    named = {name: getattr(settings, name) for name in ("partition", "account", "qos", "constraint")}
+    gpus = {"gpus_per_node": ask.gpus} if ask.gpus else {}
+    return {name: value for name, value in named.items() if value is not None} | gpus

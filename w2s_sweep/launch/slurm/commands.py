@@ -1,0 +1,168 @@
+"""SLURM's own commands, with errors that say what failed. A job id is never a key: ids can be used again."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from w2s_sweep.errors import LaunchError
+
+TIMEOUT_SECONDS = 120
+INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
+"""What a surrounding job or a user's shell says that would change what these commands do or print."""
+KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
+"""How to reach the cluster."""
+LONGEST_LINE = 3000
+"""Characters of one line that scontrol reads from its standard input."""
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what a surrounding job left in it (sbatch would take it as options)."""
+    return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(INHERITED)}
+
+
+@contextmanager
+def outside_any_job() -> Iterator[None]:
+    """For libraries that call SLURM's commands themselves."""
+    before = dict(os.environ)
+    clean = clean_environment()
+    try:
+        for name in before.keys() - clean.keys():
+            del os.environ[name]
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def available() -> bool:
+    """Whether this machine has SLURM's commands."""
+    return shutil.which("squeue") is not None
+
+
+def run(command: Sequence[str], stdin: str | None = None) -> str:
+    """Standard output of a SLURM command; LaunchError when it is missing, hangs or fails."""
+    if shutil.which(command[0]) is None:
+        raise LaunchError(
+            f"{command[0]}: not found. hydra/launcher=slurm needs SLURM's commands in PATH: run it on a login node, or "
+            "use hydra/launcher=local."
+        )
+    try:
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+            env=clean_environment(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LaunchError(
+            f"{command[0]}: no answer in {TIMEOUT_SECONDS} s. Is slurmctld up? (`scontrol ping`)"
+        ) from error
+    complaint = done.stderr.strip()
+    if done.returncode:
+        raise LaunchError(f"{' '.join(command[:4])[:200]}: {(complaint or done.stdout.strip())[-800:]}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class QueuedTask:
+    """One line of squeue."""
+
+    job: str
+    """`ARRAY_TASK`, or the job id."""
+    name: str
+    state: str
+    reason: str
+    left: str
+    """Time left, as SLURM writes it."""
+
+    @property
+    def leaving(self) -> bool:
+        """Its processes are being ended: it will be gone, or queued again, in a moment."""
+        return self.state == "COMPLETING"
+
+
+def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
+    """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
+    whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
+    text = run(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L"])
+    found: dict[str, QueuedTask] = {}
+    for line in text.splitlines():
+        array, task, name, state, reason, left = line.split("|", 5)
+        job = array if task in ("N/A", "") else f"{array}_{task}"
+        found[job] = QueuedTask(job, name, state, reason, left)
+    return found
+
+
+def endings(jobs: Mapping[str, str]) -> dict[str, str]:
+    """How jobs (id -> start of its name) ended, from accounting; empty where the cluster keeps none."""
+    if not jobs or shutil.which("sacct") is None:
+        return {}
+    columns = "JobID,JobName%60,State,ExitCode"
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(jobs), 500):
+        listed = ",".join(chunk)
+        try:
+            text = run(["sacct", "--noheader", "--allocations", "--parsable2", f"--format={columns}", "-j", listed])
+        except LaunchError:  # "Slurm accounting storage is disabled": the store and the queue tell enough
+            return {}
+        for row in (line.split("|") for line in text.splitlines()):
+            if len(row) == 4 and row[0] in jobs and row[1].startswith(jobs[row[0]]):
+                found[row[0]] = f"{row[2]} (exit {row[3]})"
+    return found
+
+
+def max_array_size() -> int:
+    """The most tasks an array may have on this cluster (MaxArraySize: one more than the highest index)."""
+    for line in run(["scontrol", "show", "config"]).splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "MaxArraySize":
+            return max(1, int(value))
+    return 1001
+
+
+def set_dependencies(wanted: Mapping[str, str]) -> None:
+    """Give pending tasks their dependencies; tasks must stand after those they wait for.
+
+    The last is told first. In the other order SLURM 22.05 refuses a chain of three tasks of one array as circular: it
+    takes a task that has no record of its own yet for the whole array.
+    """
+    _update([f"jobid={job} dependency={text}" for job, text in reversed(list(wanted.items()))])
+
+
+def release(jobs: Iterable[str]) -> None:
+    """Let jobs or arrays run that were submitted for later."""
+    _update([f"jobid={job} starttime=now" for job in jobs])
+
+
+def _update(changes: Sequence[str]) -> None:
+    """Change jobs, in this order; as many changes as possible through one scontrol process."""
+    batch: list[str] = []
+    for change in changes:
+        if len(change) <= LONGEST_LINE:
+            batch.append(f"update {change}\n")
+            continue
+        _run_batch(batch)
+        batch.clear()
+        run(["scontrol", "update", *change.split()])
+    _run_batch(batch)
+
+
+def _run_batch(lines: Sequence[str]) -> None:
+    if lines:
+        run(["scontrol"], stdin="".join([*lines, "quit\n"]))
+
+
+def cancel(jobs: Sequence[str]) -> None:
+    """End queued and running tasks."""
+    for chunk in chunks(jobs, 500):
+        run(["scancel", *chunk])
+
+
+def chunks(jobs: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Parts short enough for a command line."""
+    return [jobs[start : start + size] for start in range(0, len(jobs), size)]

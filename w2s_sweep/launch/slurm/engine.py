@@ -1,0 +1,86 @@
+"""`hydra/launcher=slurm`: submits what is to run and returns; with `wait` it follows the sweep until it has ended."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from rich.console import Console
+
+from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.arrays import grouped
+from w2s_sweep.launch.slurm.follow import follow
+from w2s_sweep.launch.slurm.lock import settle, submission_lock
+from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, mend, queued_jobs
+from w2s_sweep.launch.slurm.resources import ask_of
+from w2s_sweep.launch.slurm.settings import Settings, read_settings
+from w2s_sweep.launch.slurm.snapshot import take_snapshot
+from w2s_sweep.launch.slurm.submit import Array, submit
+from w2s_sweep.plan.graph import Plan
+from w2s_sweep.plan.packs import make_packs
+from w2s_sweep.store.files import write_json
+
+
+@dataclass
+class SlurmEngine:
+    """Settings of conf/hydra/launcher/slurm.yaml, and the submission."""
+
+    settings: Mapping[str, Any]
+    wait: bool = False
+    poll_seconds: float = 2.0
+    pack_flops: float = 1e18
+    checked: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = {name: _plain(value) for name, value in self.settings.items()}
+        self.checked = read_settings(self.settings)
+
+    def run(self, job: Job) -> bool:
+        write_json(job.folder / "launcher.json", {"settings": self.settings, "pack_flops": self.pack_flops})
+        self._submit(job)
+        if self.wait:
+            follow(job, self.poll_seconds)
+        return self.wait
+
+    def _submit(self, job: Job) -> None:
+        console = Console(soft_wrap=True, highlight=False)
+        with submission_lock(job.store):
+            for gone in mend(job.store):
+                console.print(f"job {gone} was cancelled: an earlier submission died before it wrote it down")
+            settle(job.store)
+            forget_ended(job.store)
+            cancelled_mark(job.store, job.name).unlink(missing_ok=True)
+            plan = job.replanned()
+            packs = make_packs(plan.graph, plan.keys("to run"), self.pack_flops)
+            if not packs:
+                console.print("nothing to submit: all stages are done or in flight")
+                return
+            arrays = grouped([(pack, ask_of(pack, self.checked)) for pack in packs], commands.max_array_size())
+            running = {key: one for key, one in queued_jobs(job.store).items() if key in plan.keys("in flight")}
+            _show(console, plan, arrays, running)
+            code = take_snapshot(job.store, job.folder)
+            began = time.monotonic()
+            submit(job, arrays, self.checked, code, running)
+        console.print(
+            f"submitted in {time.monotonic() - began:.1f} s; `w2s --store {job.store.root} status {job.name} --watch` "
+            "follows it"
+        )
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value
+
+
+def _show(console: Console, plan: Plan, arrays: Sequence[Array], running: Mapping[str, str]) -> None:
+    console.print(f"{len(arrays)} arrays, {sum(len(packs) for _, packs in arrays)} tasks:")
+    made_here = set(plan.keys("to run"))
+    for ask, packs in arrays:
+        waiting = sum(not made_here.isdisjoint(pack.waits_for) for pack in packs)
+        elsewhere = {running[key] for pack in packs for key in pack.waits_for if key in running}
+        stages = sum(len(pack.keys) for pack in packs)
+        console.print(
+            f"  {len(packs)} tasks for {stages} stages, each {ask}; {waiting} wait for other tasks"
+            + (f"; {len(elsewhere)} jobs of other submissions are waited for" if elsewhere else "")
+        )

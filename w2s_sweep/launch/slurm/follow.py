@@ -1,0 +1,55 @@
+"""Follows a submitted sweep until every stage is finished or will never be; results come from the store alone."""
+
+import time
+from pathlib import Path
+
+from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.progress import Progress, make_progress
+from w2s_sweep.launch.slurm.queued import queued_jobs
+from w2s_sweep.store import read_claim
+
+QUEUE_SECONDS = 10.0
+"""Least time between two looks at SLURM's queue, which many people poll; the store is looked at more often."""
+
+
+def follow(job: Job, poll_seconds: float) -> None:
+    """Show what finishes and fails; returns when nothing more will happen."""
+    waiting = set(job.plan.keys("to run", "in flight"))
+    with make_progress(job.store, [job.plan.graph.stages[key] for key in waiting]) as progress:
+        asked = -QUEUE_SECONDS
+        while waiting:
+            waiting -= _finished(job, waiting, progress)
+            if waiting and time.monotonic() - asked >= max(QUEUE_SECONDS, poll_seconds):
+                asked = time.monotonic()
+                waiting -= _gone(job, waiting, progress)
+            progress.tick()
+            if waiting:
+                time.sleep(poll_seconds)
+
+
+def _names(path: Path) -> set[str]:
+    return {p.name for p in path.iterdir()} if path.is_dir() else set()
+
+
+def _finished(job: Job, waiting: set[str], progress: Progress) -> set[str]:
+    """Stages that are in the store now; those that started since the last look get a bar."""
+    there = _names(job.store.stages)
+    done = {key for key in sorted(waiting & there) if job.store.done(key)}
+    for key in sorted(waiting & _names(job.store.root / "claims") - done - progress.running.keys()):
+        progress.started(key)
+    for key in sorted(done):
+        progress.ended(key, "done")
+    return done
+
+
+def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
+    """Stages that no job and no process will finish."""
+    alive = queued_jobs(job.store)  # before the second look at the store: a job ends after its results are there
+    gone: set[str] = set()
+    for key in sorted(waiting - alive.keys()):
+        claim = read_claim(job.store, key)
+        if (claim is not None and claim.alive) or job.store.done(key):
+            continue
+        progress.ended(key, "failed" if (job.store.work(key) / "failure.json").is_file() else "blocked")
+        gone.add(key)
+    return gone

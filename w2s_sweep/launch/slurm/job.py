@@ -1,0 +1,93 @@
+"""What runs inside a task of the cluster: the packs of one job file, the cluster's signals, an exit status.
+
+USR2 (time limit or preemption with notice): save and leave with status 75, and the task's script queues it again
+(requeue.sh). TERM (preemption without notice, or scancel): save now and go on; SLURM ends the process itself. The
+store's claims decide who runs a stage, so a task that runs twice, even at once, is harmless.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from types import FrameType
+
+from w2s_sweep.stages import worker
+from w2s_sweep.store.claim import slurm_job
+
+LOOK_SECONDS = 1.0
+
+
+class Signals:
+    """What the cluster asked for."""
+
+    def __init__(self) -> None:
+        self.leave = threading.Event()
+        self.save = threading.Event()
+        self.orphaned = threading.Event()
+        """SLURM's process above this one has died: nobody hears of our end, and SLURM may take us for running."""
+
+    def install(self) -> None:
+        """Replaces submitit's own handlers, which know nothing of checkpoints in the store."""
+        signal.signal(signal.SIGUSR2, self._on_leave)
+        signal.signal(signal.SIGTERM, self._on_save)
+        signal.signal(signal.SIGCONT, lambda number, frame: None)
+        threading.Thread(target=self._watch, args=(os.getppid(),), name="parent", daemon=True).start()
+
+    def _on_leave(self, number: int, frame: FrameType | None) -> None:
+        self.leave.set()
+
+    def _on_save(self, number: int, frame: FrameType | None) -> None:
+        self.save.set()
+
+    def _watch(self, parent: int) -> None:
+        while os.getppid() == parent:
+            self.orphaned.wait(LOOK_SECONDS)
+        self.orphaned.set()
+        self.leave.set()
+
+
+def run_job(spec: str, beside: int = 0) -> None:
+    """Run the pack in `spec`, with `beside` more processes on the same pack; SystemExit on anything but success."""
+    worker.quiet()
+    signals = Signals()
+    signals.install()
+    others = [_start_beside(spec) for _ in range(beside)]
+    status = worker.run_files([spec], signals.leave, signals.save)
+    status = max([status, *(_wait(other, signals) for other in others)])
+    if signals.orphaned.is_set():
+        requeue_orphan()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if status:
+        raise SystemExit(status)
+
+
+def _start_beside(spec: str) -> "subprocess.Popen[bytes]":
+    """Another process for the same pack: claims share the stages out among them."""
+    return subprocess.Popen([sys.executable, "-m", "w2s_sweep.stages.worker", spec])
+
+
+def _wait(process: "subprocess.Popen[bytes]", signals: Signals) -> int:
+    """Exit status as a shell has it: 137 after SIGKILL."""
+    while True:
+        try:
+            status = process.wait(timeout=LOOK_SECONDS)
+            return status if status >= 0 else 128 - status
+        except subprocess.TimeoutExpired:
+            if signals.leave.is_set():
+                process.send_signal(signal.SIGTERM)
+
+
+def requeue_orphan() -> None:
+    """Queue the task again, unless SLURM has done that by itself; otherwise it may hang until its time limit."""
+    job = slurm_job()
+    if job is None:
+        return
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=False).stdout
+    restarts = re.search(r"\bRestarts=(\d+)", shown)
+    same_run = restarts is not None and restarts[1] == os.environ.get("SLURM_RESTART_COUNT", "0")
+    if same_run and re.search(r"\bJobState=RUNNING\b", shown):
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+        print(f"SLURM lost sight of this process; scontrol requeue {job}: {done.stderr.strip() or 'done'}", flush=True)

@@ -1,0 +1,176 @@
+"""The state of every stage of a sweep, reconciled from the store and, where jobs were submitted, from SLURM's queue."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from w2s_sweep.errors import LaunchError
+from w2s_sweep.store import Store, read_claim
+from w2s_sweep.store.claim import file_system_now
+from w2s_sweep.store.files import read_json
+
+State = Literal["done", "running", "queued", "waiting", "failed", "lost"]
+STATES: tuple[State, ...] = ("done", "running", "queued", "waiting", "failed", "lost")
+"""waiting: for other stages; queued: for the cluster; lost: its job left the queue without a result or an error."""
+ORDER: tuple[State, ...] = ("failed", "lost", "running", "queued", "waiting", "done")
+"""What people look for first stands first in long tables."""
+MANY = 40
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """What is known of one stage."""
+
+    key: str
+    label: str
+    state: State
+    note: str = ""
+    alive: bool = False
+    """Whether something will still happen without anybody's doing."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What SLURM says of the jobs that were submitted for stages of a store."""
+
+    jobs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Stage -> job, as recorded at submission."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Job -> start of its name."""
+    sweeps: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Stage -> sweep that submitted it."""
+    tasks: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Stage -> task that SLURM still has."""
+    known: bool = True
+    """Whether SLURM could be asked."""
+
+
+def look_at_queue(store: Store, keys: Sequence[str]) -> Queue:
+    """One look at the queue for some stages, only where something was ever submitted."""
+    if not (store.root / "queued").is_dir():
+        return Queue()
+    from w2s_sweep.launch.slurm import commands
+    from w2s_sweep.launch.slurm.queued import records, tasks_of
+
+    known = {key: record for key, record in records(store).items() if key in set(keys)}
+    jobs, names = {k: r.job for k, r in known.items()}, {r.job: r.name for r in known.values()}
+    queue = Queue(jobs, names, {k: r.sweep for k, r in known.items()})
+    if not commands.available():
+        return replace(queue, known=False)
+    try:
+        return replace(queue, tasks=tasks_of(known))
+    except LaunchError:
+        return replace(queue, known=False)
+
+
+def stage_states(store: Store, name: str) -> list[StageStatus]:
+    """One entry for every stage of the sweep, in the order of its graph."""
+    claims = store.root / "claims"
+    now = file_system_now(claims)
+    stages = store.read_sweep(name)["stages"]
+    done = {key for key in stages if store.done(key)}
+    queue = look_at_queue(store, [key for key in stages if key not in done])
+    found: dict[str, StageStatus] = {}
+    for key, stage in stages.items():
+        state = StageStatus(key, str(stage["label"]), "done") if key in done else None
+        state = state or _state(store, key, str(stage["label"]), now, queue)
+        if state.state in ("waiting", "lost") and not state.alive:
+            state = _blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
+        found[key] = state
+    return _explained(store, list(found.values()), queue)
+
+
+def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> StageStatus:
+    claim = read_claim(store, key, now)
+    if claim is not None and claim.alive:
+        job = f", job {claim.record['job']}" if claim.record.get("job") else ""
+        return StageStatus(key, label, "running", f"{_how_far(store, key)}on {claim.record['host']}{job}", alive=True)
+    failure = read_json(store.work(key) / "failure.json")
+    task, job = queue.tasks.get(key), queue.jobs.get(key)
+    if failure is not None and (task is None or task.state == "RUNNING"):
+        return StageStatus(key, label, "failed", str(failure["text"]))
+    if task is not None:
+        waits = task.reason == "Dependency"
+        running = "its turn in" if task.state == "RUNNING" else ""
+        note = f"{running or task.reason} job {task.job}" if running or waits else f"job {task.job} ({task.reason})"
+        return StageStatus(key, label, "waiting" if waits else "queued", note, alive=True)
+    if job is not None:
+        note = f"job {job} has left the queue" if queue.known else f"job {job}; squeue cannot be asked here"
+        return StageStatus(key, label, "lost" if queue.known else "queued", note)
+    return StageStatus(key, label, "waiting", _how_far(store, key))
+
+
+def _blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
+    """A stage without a job is not lost where an input of it is what went wrong."""
+    for one in inputs:
+        if one.state in ("failed", "lost") or (one.state == "waiting" and not one.alive):
+            return replace(state, state="waiting", note=f"needs {one.label}, which is {one.state}")
+    return state
+
+
+def _explained(store: Store, states: Sequence[StageStatus], queue: Queue) -> list[StageStatus]:
+    """Add how lost jobs ended: from the file that the task left, and from accounting where there is any."""
+    lost = {queue.jobs[s.key]: queue.names[queue.jobs[s.key]] for s in states if s.state == "lost"}
+    if not lost:
+        return list(states)
+    from w2s_sweep.launch.slurm import commands
+
+    ends = commands.endings(lost)
+    return [
+        replace(s, note=f"{s.note}{_ending(store, s.key, queue, ends)}") if s.state == "lost" else s for s in states
+    ]
+
+
+def _ending(store: Store, key: str, queue: Queue, ends: Mapping[str, str]) -> str:
+    job = queue.jobs[key]
+    left = task_file(store, queue.sweeps[key], job, "status")
+    status = left.read_text().strip() if left.is_file() else None
+    said = [ends[job]] if job in ends else []
+    if status == "137":
+        said.append("killed, which is what happens when memory runs out")
+    elif status is not None:
+        said.append(f"its process ended with {status}")
+    return f": {'; '.join(said)}" if said else ""
+
+
+def task_file(store: Store, sweep: str, job: str, suffix: str) -> Path:
+    """A file that the task of a job leaves beside its job file; its log has a name of submitit's."""
+    name = f"{job}_0_log.out" if suffix == "log" else f"{job}.{suffix}"
+    return store.sweep(sweep) / "jobs" / "submitit" / name
+
+
+def _how_far(store: Store, key: str) -> str:
+    progress = read_json(store.work(key) / "progress.json")
+    if not progress:
+        return ""
+    step, total, seconds = progress["step"], progress["total"], progress["seconds"]
+    left = f" ({seconds * (total - step) / step:.0f} s left)" if step and seconds else ""
+    return f"{step}/{total}{left} "
+
+
+def sweep_status(store: Store, name: str, states: Sequence[StageStatus] | None = None) -> RenderableType:
+    """A table for people: counts, what failed, what is running, and the last lines of what failed."""
+    states = stage_states(store, name) if states is None else states
+    counts = Counter(s.state for s in states)
+    head = Text(f"{name}: " + ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s]))
+    table = Table("state", "stage", "key", "note", box=None, pad_edge=False)
+    shown = [s for s in states if s.state != "done"] if len(states) > MANY else list(states)
+    shown = sorted(shown, key=lambda s: ORDER.index(s.state)) if len(shown) > MANY else shown
+    for s in shown[:MANY]:
+        note = s.note.splitlines()[-1] if s.note.strip() else ""
+        table.add_row(Text(s.state), Text(s.label), s.key[:10], Text(note))
+    if len(shown) > MANY:
+        table.add_row("...", f"{len(shown) - MANY} more", "", "")
+    failures = [Text(f"\n{s.label} ({s.key}):\n{_tail(s.note)}", style="red") for s in states if s.state == "failed"]
+    more = [Text(f"\n... and {len(failures) - 5} more failures: `w2s logs KEY`")] if len(failures) > 5 else []
+    return Group(head, table, *failures[:5], *more)
+
+
+def _tail(text: str, lines: int = 6) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])

@@ -1,0 +1,195 @@
+"""From composed cells to results: validate, merge, plan, prepare, run, collect. The same for every launcher."""
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.config.parse import parse
+from w2s_sweep.config.plain import plain
+from w2s_sweep.config.source import Source
+from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.launch.engine import Engine, Job
+from w2s_sweep.launch.prepare import prepare
+from w2s_sweep.launch.show import show_plan
+from w2s_sweep.plan.builder import Roles, SourceKind
+from w2s_sweep.plan.graph import Graph, Plan, make_plan, merge
+from w2s_sweep.plan.stage import Json, canonical
+from w2s_sweep.sources import identify
+from w2s_sweep.store import Store, read_claim
+from w2s_sweep.store.claim import file_system_now
+from w2s_sweep.store.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What became of a cell: its value (PGR; NaN where undefined) or why there is none."""
+
+    value: float
+    failure: str | None = None
+    undefined: str | None = None
+    """Why a finished cell has no PGR."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The composed cells of a command, those of its earlier batches first."""
+
+    command: Sequence[str]
+    composed: Sequence[Mapping[str, Any]] = ()
+    overrides: Sequence[Sequence[str]] = ()
+    earlier: int = field(default=0)
+    """Cells that earlier batches of the same command asked for."""
+    first: int = field(default=0)
+    """Cells of the first batch, which name the sweep."""
+
+    def extended(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> "Request":
+        return replace(
+            self,
+            composed=[*self.composed, *composed],
+            overrides=[*self.overrides, *overrides],
+            earlier=len(self.composed),
+            first=self.first or len(composed),
+        )
+
+
+Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
+"""What each source was when the sweep was submitted."""
+
+
+def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
+    """Run the cells that the last batch asked for; returns one result for each of them, in order."""
+    cells, sweep = parse(request.composed)
+    results = run_cells(cells, sweep, resolve_all(cells), request, engine)
+    return results[request.earlier :]
+
+
+def run_cells(
+    cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: Request, engine: Engine
+) -> list[CellResult]:
+    """Plan, prepare, run and collect validated cells; NaN for all of them where nothing was waited for."""
+    graph = merge(cells, lambda source, kind: resolved[source, kind])
+    store = Store(Path(sweep.store).expanduser().absolute())
+    name = sweep.name or default_name(cells, graph.roles[: request.first or None])
+    plan = plan_of(graph, store)
+    console = Console(soft_wrap=True)
+    show_plan(console, plan, name, store)
+    if sweep.plan_only:
+        return [CellResult(math.nan)] * len(cells)
+    store.prepare()
+    record_sweep(store, replace(sweep, name=name), request, graph, resolved)
+    prepare(console, store, plan)
+    job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
+    if not engine.run(job):
+        return [CellResult(math.nan)] * len(cells)
+    return _results(console, store, name, sweep)
+
+
+def resolve_all(cells: Sequence[Cell]) -> Resolved:
+    """Resolve every source once; all that cannot be resolved are reported together."""
+    wanted: dict[tuple[Source, SourceKind], str] = {}
+    for cell in cells:
+        wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
+        wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
+        for model in cell.method.models():
+            wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
+    known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
+    problems: list[str] = []
+    for (source, kind), label in wanted.items():
+        try:
+            known[source, kind] = identify(source, kind)
+        except SourceError as error:
+            problems.append(f"{label}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return known
+
+
+def default_name(cells: Sequence[Cell], roles: Sequence[Roles]) -> str:
+    """The same cells are the same sweep, whoever asks for them."""
+    keys = sorted({key for one in roles for key in one.keys()})  # noqa: SIM118 - not a dict
+    datasets = sorted({cell.dataset.name for cell in cells[: len(roles)]})
+    head = datasets[0] if len(datasets) == 1 else f"{len(datasets)}-datasets"
+    return f"{head}-{hashlib.sha256(canonical(keys).encode()).hexdigest()[:8]}"
+
+
+def plan_of(graph: Graph, store: Store) -> Plan:
+    """What is finished, in flight, and to run, from the store as it is now."""
+    claims = store.root / "claims"
+    now = file_system_now(claims) if claims.is_dir() else 0.0
+    finished = {key: store.done(key) for key in graph.stages}
+    queued = _queued(store)
+
+    def owner(key: str) -> str | None:
+        claim = read_claim(store, key, now) if claims.is_dir() else None
+        if claim is None or not claim.alive:
+            return f"queued as job {queued[key]}" if key in queued else None
+        job = claim.record.get("job")
+        return f"runs on {claim.record['host']}" + (f", job {job}" if job else f", process {claim.record['pid']}")
+
+    return make_plan(graph, finished.__getitem__, owner, lambda key: store.path(key).is_dir())
+
+
+def _queued(store: Store) -> Mapping[str, str]:
+    """Stage -> job that SLURM has for it; asks SLURM only where something was ever submitted from this store."""
+    folder = store.root / "queued"
+    if not folder.is_dir() or shutil.which("squeue") is None:
+        return {}
+    from w2s_sweep.launch.slurm.queued import queued_jobs
+
+    return queued_jobs(store)
+
+
+def record_sweep(store: Store, sweep: Sweep, request: Request, graph: Graph, resolved: Resolved) -> None:
+    """Write what the sweep is: its cells, their roles, its stages. Results are found from this file alone."""
+    name = str(sweep.name)
+    stages = {
+        key: {
+            "label": stage.label,
+            "kind": stage.kind,
+            "role": stage.run.get("role"),
+            "inputs": dict(stage.inputs),
+        }
+        for key, stage in graph.stages.items()
+    }
+    cells = [
+        {"overrides": list(overrides), "cell": plain(cell), "roles": plain(roles)}
+        for overrides, cell, roles in zip(request.overrides, graph.cells, graph.roles, strict=True)
+    ]
+    path = store.sweep(name) / "sweep.json"
+    before = read_json(path) or {}
+    record = {
+        "name": name,
+        "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),
+        "command": list(request.command),
+        "cells": cells,
+        "stages": stages,
+        "settings": plain(sweep),
+        "sources": [
+            {"source": plain(source), "kind": kind, "identity": dict(identity)}
+            for (source, kind), identity in resolved.items()
+        ],
+    }
+    write_json(path, record)
+
+
+def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:
+    from w2s_sweep.results import conclude  # pyarrow and matplotlib are not wanted before there are results
+
+    rows = conclude(console, store, name, plain(sweep.tracker))
+    return [
+        CellResult(
+            value=math.nan if row.pgr.value is None else row.pgr.value,
+            failure=None if row.state == "done" else row.note or row.state,
+            undefined=row.pgr_undefined or None,
+        )
+        for row in rows
+    ]
