@@ -1,0 +1,36 @@
+"""Cells built in code, for tests that plan and do not run."""
+
+from w2s_sweep.config.cell import Cell
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.finetune import Full
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.plain import plain
+from w2s_sweep.config.source import HubSource
+from w2s_sweep.losses import CrossEntropy
+from w2s_sweep.methods import Naive
+
+
+def identify(source, kind):
+    """What a source would resolve to, without looking anything up."""
+    return plain(source) | {"kind": kind}
+
+
+def model(name):
+    source = HubSource(repository=f"owner/{name}")
+    return Model(name=name, source=source, params=1_000_000, layers=4, hidden=8, label_words=(" no", " yes"))
+
+
+def dataset():
+    return Dataset(name="d", task="sst2", source=HubSource(repository="owner/d"), n_train=100)
+
+
+def cell(*, weak="w0", strong="s0", **change):
+    fields = {
+        "dataset": dataset(),
+        "loss": CrossEntropy(),
+        "method": Naive(),
+        "finetune": Full(),
+        "weak": model(weak),
+        "strong": model(strong),
+    }
+    return Cell(**(fields | change))

@@ -1,0 +1,55 @@
+"""Settings of every test process: one thread, no network, a cache of its own."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    if "W2S_CACHE" not in os.environ:
+        os.environ["W2S_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_folder(tmp_path_factory):
+    from tests.tiny import tiny_llama
+
+    return tiny_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """Overrides that replace the two models of a cell with tiny ones."""
+    from tests.tiny import tiny_llama
+
+    weak = tiny_llama(tmp_path_factory.mktemp("weak"), layers=2, hidden=16, seed=1)
+    strong = tiny_llama(tmp_path_factory.mktemp("strong"), layers=3, hidden=32, seed=2)
+    return [f"weak.path={weak}", "weak.name=tiny-weak", "weak.lora_targets=[q_proj]",
+            f"strong.path={strong}", "strong.name=tiny-strong",
+            "strong.feature_layer=null"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_task(tmp_path_factory):
+    """Overrides that replace the dataset with 240 rows whose label can be learned from their words."""
+    import json
+    import random
+
+    from tests.tiny import WORDS
+
+    draw = random.Random(0)
+    good, bad = ["good", "great", "fine", "superb"], ["bad", "poor", "dull", "awful"]
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    with path.open("w") as file:
+        for i in range(240):
+            words = draw.choices(WORDS[:14], k=5) + draw.choices(good if i % 2 else bad, k=2)
+            draw.shuffle(words)
+            file.write(json.dumps({"sentence": " ".join(words) + f" {i}", "label": i % 2}) + "\n")
+    return ["dataset=sst2", f"dataset.path={path}", "dataset.name=tiny", "dataset.test_split=null",
+            "dataset.n_train=null", "dataset.n_test=null", "dataset.max_tokens=32"]  # fmt: skip

@@ -1,0 +1,152 @@
+"""Retry, cancel, submissions that die, and code that changes: what is queued stays right, whoever does what."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from tests.command import launch, sweep_record, trained
+from tests.slurm.launching import (
+    FAST,
+    ONE_EACH,
+    ROOT,
+    SMALL,
+    WAIT,
+    finish,
+    job_logs,
+    paused,
+    start,
+    starts,
+    submissions,
+)
+from w2s_sweep.cli import main as w2s
+
+
+@pytest.fixture(autouse=True)
+def _here(slurm, monkeypatch):
+    for name, value in slurm.env().items():
+        monkeypatch.setenv(name, value)
+    yield
+    slurm.run("scancel", "--quiet", "--me")  # what a failed test left
+    slurm.wait_idle()
+
+
+@pytest.fixture
+def argv(tmp_path, tiny_models, tiny_task):
+    return ["-m", f"store={tmp_path / 'store'}", *tiny_models, *tiny_task, *FAST, *SMALL, ONE_EACH]
+
+
+def names(slurm):
+    return slurm.run("squeue", "--noheader", "--array", "--format=%j %r").split("\n")[:-1]
+
+
+def test_retry_submits_what_failed_and_what_needs_it(slurm, tmp_path, tiny_models, argv, capsys):
+    store = tmp_path / "store"
+    weak = next(o for o in tiny_models if o.startswith("weak.path="))
+    copy = shutil.copytree(weak.partition("=")[2], tmp_path / "weak")
+    with paused(slurm):
+        assert launch(*argv, f"weak.path={copy}", "seed=0,1")[0] == 0
+        copy.rename(tmp_path / "away")
+        w2s(["--store", str(store), "status"])
+        assert "4 queued, 2 waiting" in capsys.readouterr().out
+    slurm.wait_idle()
+    (tmp_path / "away").rename(copy)
+    w2s(["--store", str(store), "status"])
+    assert "3 done, 2 waiting, 2 failed" in capsys.readouterr().out
+    name = sweep_record(store)["name"]
+    before = starts(store)
+    assert w2s(["--store", str(store), "retry", name, "--wait"]) == 0
+    assert "2 of 2 cells" in capsys.readouterr().out
+    roles = [cell["roles"] for cell in sweep_record(store)["cells"]]
+    assert starts(store) - before == {key: 1 for r in roles for key in (r["weak"], r["student"])}
+    assert sum(len(task["stages"]) for task in submissions(store)[-1]["tasks"]) == 4
+
+
+def test_cancel_keeps_what_another_sweep_needs(slurm, tmp_path, argv, capsys):
+    store = tmp_path / "store"
+    with paused(slurm):
+        assert launch(*argv, "seed=0,1", "name=first")[0] == 0
+        status, out, _ = launch(*argv, "seed=1,2", "name=second")
+        assert status == 0
+        assert "3 in flight" in out
+        assert w2s(["--store", str(store), "cancel", "first"]) == 0
+        out = capsys.readouterr().out
+        assert "3 jobs cancelled, 3 kept because other sweeps need them: second" in out
+    slurm.wait_idle()
+    assert w2s(["--store", str(store), "status", "second"]) == 0
+    assert "second: 7 done" in capsys.readouterr().out
+    assert len(trained(store)) == 6
+    assert w2s(["--store", str(store), "cancel", "first"]) == 1
+    assert "none of its stages is queued" in capsys.readouterr().err
+    assert launch(*argv, "seed=0,1", "name=first", WAIT)[0] == 0
+    assert len(trained(store)) == 9
+    assert set(starts(store).values()) == {1}
+
+
+def test_the_last_of_two_cancelled_sweeps_takes_what_they_shared(slurm, tmp_path, argv):
+    store = tmp_path / "store"
+    with paused(slurm):
+        for name in ("first", "second"):
+            assert launch(*argv, "seed=0", f"name={name}")[0] == 0
+        assert len(names(slurm)) == 3
+        assert w2s(["--store", str(store), "cancel", "second"]) == 0
+        assert len(names(slurm)) == 3
+        assert w2s(["--store", str(store), "cancel", "first"]) == 0
+        slurm.wait_idle()
+
+
+def test_a_cancelled_running_sweep_can_be_submitted_at_once(slurm, tmp_path, argv):
+    store = tmp_path / "store"
+    long = "hydra.launcher.setup=['sleep 3']"
+    assert launch(*argv, "seed=0", "name=a", long)[0] == 0
+    assert w2s(["--store", str(store), "cancel", "a"]) == 0
+    status, _, err = launch(*argv, "seed=0", "name=a", WAIT)
+    assert status == 0, err
+    assert len(trained(store)) == 3
+
+
+@pytest.mark.parametrize("dies_in", ["set_dependencies", "release"])
+def test_a_submission_that_dies_is_mended_by_the_next(slurm, tmp_path, argv, dies_in):
+    store = tmp_path / "store"
+    die = f"import os, w2s_sweep.launch.slurm.commands as c; c.{dies_in} = lambda _: os._exit(9)"
+    assert finish(start(slurm, *argv, "seed=0,1", code=die))[0] == 9
+    states = [json.loads(path.read_text())["state"] for path in (store / "queued").iterdir()]
+    assert states == [{"set_dependencies": "submitting", "release": "held"}[dies_in]]
+    assert {line.split()[1].strip("()") for line in names(slurm)} <= {"None", "BeginTime", "Dependency"}
+    status, out, err = launch(*argv, "seed=0,1", WAIT)
+    assert status == 0, err
+    assert out.count("was cancelled") == (6 if dies_in == "set_dependencies" else 0)
+    assert len(trained(store)) == 6
+    assert starts(store) == dict.fromkeys(trained(store), 1)
+    assert not names(slurm)
+
+
+def test_the_submitter_may_be_killed_while_it_waits(slurm, tmp_path, argv):
+    store = tmp_path / "store"
+    with paused(slurm):
+        waiting = start(slurm, *argv, "seed=0", WAIT)
+        for line in waiting.stdout:
+            if "submitted in" in line:
+                break
+        os.kill(waiting.pid, signal.SIGKILL)
+        finish(waiting)
+    slurm.wait_idle()
+    assert len(trained(store)) == 3
+
+
+def test_jobs_run_the_code_that_was_submitted(slurm, tmp_path, argv):
+    store, checkout = tmp_path / "store", tmp_path / "checkout"
+    for name in ("conf", "w2s_sweep"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with paused(slurm):
+        status, out = finish(start(slurm, *argv, "seed=0", root=checkout))
+        assert status == 0, out
+        for path in checkout.rglob("*.py"):
+            path.write_text("raise SystemExit('edited after submission')\n")
+        for path in checkout.rglob("*.yaml"):
+            path.write_text("broken: [\n")
+    slurm.wait_idle()
+    assert len(trained(store)) == 3
+    assert "edited" not in job_logs(store)

@@ -1,0 +1,104 @@
+"""The quick composition of many cells gives what Hydra's own gives, override by override."""
+
+import pytest
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from w2s_sweep.launch.compose import CachingConfigLoader, plain_cell
+from w2s_sweep.launch.main import CONF
+from w2s_sweep.launch.plugin import register
+
+CELLS = {
+    "defaults": [],
+    "values": ["seed=3", "metric=auroc", "threads=2"],
+    "nested": ["finetune.epochs=7", "weak.name=small", "dataset.max_tokens=64"],
+    "forced": ["++finetune.lr=0.5", "++strong.lora_targets=[q_proj,'v_proj']", "++weak.resources.gpus=2"],
+    "added": ["+strong.keep_layers=3"],
+    "twice": ["seed=1", "seed=2"],
+    "null and quoted": ["name=null", "dataset.name='a b'"],
+    "dictionary": ["++weak.resources={gpus: 1, cpus: 2}"],
+    "group": ["loss=confidence"],
+    "group and values of it": ["loss.max_weight=0.4", "loss=confidence", "seed=1"],
+    "groups": ["loss=confidence", "finetune=lora", "method=naive", "dataset=sst2"],
+    "package": ["model@weak=smollm2_135m", "weak.name=other"],
+    "experiment": ["experiment=demo"],
+    "experiment and what overrides it": ["experiment=demo", "loss=xent", "seed=5", "finetune.epochs=3"],
+    "hydra": ["hydra.launcher.pack_flops=1", "seed=4"],
+    "deletion": ["~finetune.lr", "seed=2"],
+    "launcher": ["hydra/launcher=slurm", "hydra.launcher.wait=true", "seed=1"],
+}
+WRONG = {
+    "unknown name": ["nosuch.name=1"],
+    "unknown group": ["loss=nosuch"],
+    "added though it is there": ["+seed=1", "+nothere.x.y=2"],
+}
+
+
+@pytest.fixture(scope="module")
+def stock():
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        yield loader
+
+
+@pytest.fixture(scope="module")
+def quick(stock):
+    """One loader for all tests, as for all cells of a grid."""
+    return CachingConfigLoader(stock)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def master(stock):
+    found = stock.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
+    with open_dict(found):
+        found.hydra.job.config_name = "config"
+    return found
+
+
+def composed(loader, master, overrides):
+    """The plain cell, or the kind of error."""
+    try:
+        return plain_cell(loader.load_sweep_config(master, overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("overrides", CELLS.values(), ids=CELLS)
+def test_it_equals_hydras_own(stock, quick, master, overrides):
+    expected = composed(stock, master, overrides)
+    assert isinstance(expected, dict)
+    for _ in range(2):  # the second time everything is cached
+        assert composed(quick, master, overrides) == expected
+
+
+@pytest.mark.parametrize("overrides", WRONG.values(), ids=WRONG)
+def test_what_hydra_refuses_is_refused(stock, quick, master, overrides):
+    expected = composed(stock, master, overrides)
+    assert isinstance(expected, type)
+    assert composed(quick, master, overrides) == expected
+
+
+def test_cells_do_not_share_what_they_set(stock, quick, master):
+    grid = [[f"loss={loss}", f"seed={seed}", *more] for loss in ("xent", "confidence") for seed in (0, 1) for more in
+            ([], ["++weak.resources.cpus=3"], ["finetune.epochs=9"])]  # fmt: skip
+    again = [composed(quick, master, cell) for cell in [*grid, *reversed(grid)]]
+    assert again[: len(grid)] == [composed(stock, master, cell) for cell in grid] == again[: len(grid) - 1 : -1]
+
+
+def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch):
+    calls = []
+    original = ConfigLoaderImpl.load_sweep_config
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a))
+    loader = CachingConfigLoader(stock)
+    for loss in ("xent", "confidence"):
+        for seed in range(20):
+            composed(loader, master, [f"loss={loss}", f"seed={seed}"])
+    assert calls == [["loss=xent"], ["loss=confidence"]]

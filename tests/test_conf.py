@@ -1,0 +1,70 @@
+"""Every file of conf/ composes into a valid cell, and every key in it says what it is."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from w2s_sweep.config.parse import parse
+from w2s_sweep.launch.compose import plain_cell
+from w2s_sweep.launch.main import CONF
+from w2s_sweep.launch.plugin import register
+from w2s_sweep.losses import LOSSES
+
+GROUPS = ("dataset", "model", "loss", "method", "finetune", "tracker", "experiment")
+FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+NEEDS = {
+    ("dataset", "local"): ["dataset.source.path=rows.jsonl"],
+    ("dataset", "sandbox"): ["dataset.source.path=rows"],
+    ("method", "bootstrapping"): ["method.chain=[smollm2_135m_first4]"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hydra():
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_choice_composes_into_a_valid_cell(group, name):
+    choice = f"model@strong={name}" if group == "model" else f"{group}={name}"
+    weak = ["model@weak=smollm2_135m"] if name == "minilm_l6" else []
+    composed = compose("config", overrides=[choice, *weak, *NEEDS.get((group, name), [])])
+    if group == "model" and name == "smollm2_135m":
+        assert composed.strong.name == "smollm2-135m"
+    (cell,), sweep = parse([plain_cell(composed)])
+    assert cell.strong.params > 0
+    assert not sweep.plan_only
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONF)))
+def test_every_key_has_a_comment(path: Path):
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("#"), "the first line says what the file is, or is its package"
+    bare = [
+        line
+        for line in lines
+        if line.strip()
+        and not line.lstrip().startswith(("#", "-"))
+        and "#" not in line
+        and not line.rstrip().endswith(":")
+    ]
+    assert bare == []
+    assert yaml.safe_load(path.read_text()) is not None
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda p: p.stem)
+def test_an_experiment_starts_with_its_command_and_has_its_files_name(path: Path):
+    lines = path.read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert f"experiment={path.stem}" in lines[1]
+    assert yaml.safe_load(path.read_text())["name"] == path.stem
+
+
+def test_every_loss_has_a_file_of_its_name():
+    assert {path.stem for path in (CONF / "loss").glob("*.yaml")} == set(LOSSES)

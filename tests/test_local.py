@@ -1,0 +1,146 @@
+"""The local launcher, from the command line to the table, with tiny models: real processes, a real store."""
+
+import json
+import re
+
+import pytest
+
+from tests.command import launch, sweep_record, trained
+from w2s_sweep.cli import main as w2s
+
+FAST = ["finetune=full", "finetune.lr=0.003", "finetune.epochs=1", "threads=1", "tracker=none"]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory, tiny_models, tiny_task):
+    """A grid of 2 losses x 3 seeds x 2 weak models that has run once."""
+    store = tmp_path_factory.mktemp("grid") / "store"
+    keep = "weak.keep_layers=1,null"  # two weak models that differ in what they keep
+    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, "loss=xent,confidence", "seed=0,1,2", keep]
+    status, out, err = launch(*argv)
+    assert status == 0, err
+    return store, argv, out
+
+
+def test_what_is_trained_is_what_is_unique(grid):
+    store, _, out = grid
+    record = sweep_record(store)
+    assert len(record["cells"]) == 12
+    asked, unique = map(int, re.search(r"ask for (\d+) stages; (\d+) are unique", out).groups())
+    assert asked == 12 * 4
+    # 2 supervisors and 2 students a loss for each of 3 seeds, one ceiling a seed, and the data
+    assert unique == 3 * (2 + 2 * 2 + 1) + 1 == len(record["stages"])
+    assert len(trained(store)) == unique - 1
+    assert len(list((store / "stages").iterdir())) == unique
+
+
+def test_running_it_again_trains_nothing(grid):
+    store, argv, _ = grid
+    before = {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")}
+    status, out, _ = launch(*argv)
+    assert status == 0
+    assert "0 to run" in out
+    assert {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")} == before
+
+
+def test_every_number_can_be_traced_and_the_report_is_there(grid):
+    store, _, out = grid
+    folder = store / "sweeps" / sweep_record(store)["name"]
+    for name in ("report.html", "table.csv", "table.parquet"):
+        assert (folder / name).stat().st_size > 100
+    assert {p.suffix for p in folder.rglob("*pgr*")} >= {".png", ".svg"}
+    assert str(folder / "report.html") in out
+    for cell in sweep_record(store)["cells"]:
+        assert all((store / "stages" / key).is_dir() for key in cell["roles"].values())
+
+
+def test_seeds_differ(grid):
+    store, _, _ = grid
+    assert len(set(trained(store).values())) == len(trained(store))
+
+
+def test_explain_verify_status_and_gc(grid, capsys):
+    store, _, _ = grid
+    one, two = sorted(trained(store))[:2]
+    assert w2s(["--store", str(store), "explain", one[:8], two[:8]]) == 0
+    assert "settings" in capsys.readouterr().out
+    assert w2s(["--store", str(store), "verify"]) == 0
+    assert "0 damaged" in capsys.readouterr().out
+    assert w2s(["--store", str(store), "status"]) == 0
+    assert "22 done" in capsys.readouterr().out
+    assert w2s(["--store", str(store), "gc", "--unreferenced"]) == 0
+    assert "0 folders" in capsys.readouterr().out
+    assert w2s(["--store", str(store), "report", "nosuch"]) == 1
+    assert "Sweeps there" in capsys.readouterr().err
+
+
+def test_a_damaged_stage_is_found_and_made_again_bit_for_bit(grid, capsys):
+    store, argv, _ = grid
+    before = trained(store)
+    key = sorted(before)[0]
+    path = store / "stages" / key / "predictions.parquet"
+    path.write_bytes(before[key][:-1] + b"x")
+    assert w2s(["--store", str(store), "verify"]) == 1
+    assert "1 damaged" in capsys.readouterr().out
+    status, out, err = launch(*argv)
+    assert status == 0, err
+    assert "1 to run" in out
+    assert trained(store) == before
+
+
+def test_a_failing_stage_fails_its_own_cells_alone(tmp_path, tiny_models, tiny_task):
+    store = tmp_path / "store"
+    targets = "+strong.lora_targets=[q_proj],[nope]"
+    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, "finetune=lora", targets]
+    status, out, err = launch(*argv)
+    assert status == 1
+    assert "1 of 2 cells failed" in err
+    assert "Traceback" not in err
+    assert "nope" in err
+    assert "q_proj" in err
+    assert len(trained(store)) == 3
+    table = (store / "sweeps" / sweep_record(store)["name"] / "table.csv").read_text()
+    assert table.count("failed") == 1
+    failures = list((store / "work").glob("*/failure.json"))
+    assert len(failures) == 2
+    assert all("nope" in json.loads(p.read_text())["error"] for p in failures)
+    assert "failed" in out
+
+
+@pytest.mark.parametrize("finetune", ["lora", "probe"])
+def test_the_other_kinds_of_fine_tuning(tmp_path, tiny_models, tiny_task, finetune):
+    store = tmp_path / "store"
+    argv = [f"store={store}", *tiny_models, *tiny_task, f"finetune={finetune}", "finetune.epochs=2", "threads=1"]
+    status, out, err = launch(*argv)
+    assert status == 0, err
+    assert len(trained(store)) == 3
+    assert "1 of 1 cells" in out
+
+
+def test_one_cell_and_a_grid_of_one_are_the_same_stages(tmp_path, tiny_models, tiny_task):
+    common = [*tiny_models, *tiny_task, *FAST]
+    assert launch(f"store={tmp_path / 'a'}", *common)[0] == 0
+    assert launch("-m", f"store={tmp_path / 'b'}", *common)[0] == 0
+    assert trained(tmp_path / "a") == trained(tmp_path / "b")
+
+
+def test_a_cell_returns_its_pgr_to_an_optimising_sweeper(tmp_path, tiny_models, tiny_task):
+    pytest.importorskip("optuna")
+    store = tmp_path / "store"
+    search = [
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=4",
+        "hydra.sweeper.n_jobs=2",
+        "loss=choice(xent,confidence)",
+    ]
+    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, "finetune.lr=interval(0.002,0.004)", *search]
+    status, _, err = launch(*argv, "hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
+    assert status == 0, err
+    found = (store / "sweeps" / ".hydra" / "optimization_results.yaml").read_text()
+    record = sweep_record(store)
+    assert len(record["cells"]) == 4
+    table = (store / "sweeps" / record["name"] / "table.csv").read_text().splitlines()
+    column = table[0].split(",").index("pgr")
+    values = [float(line.split(",")[column]) for line in table[1:] if line.split(",")[column]]
+    best = float(re.search(r"best_value: (.*)", found).group(1))
+    assert best == pytest.approx(max(values))

@@ -1,0 +1,212 @@
+"""Methods are shapes: which stages, on which rows, with whose labels; and what they share with the naive method."""
+
+import dataclasses
+
+import pytest
+
+from tests.cells import cell, identify, model
+from w2s_sweep.config.finetune import Full, Lora, Probe
+from w2s_sweep.launch.sweep import resolve_all
+from w2s_sweep.losses import Confidence
+from w2s_sweep.methods import (
+    Bootstrapping,
+    ConfidenceFilter,
+    Ensemble,
+    GroundTruthBudget,
+    KnnRelabel,
+    Naive,
+    OverlapSelection,
+    StrongToStrong,
+)
+from w2s_sweep.plan.graph import merge
+from w2s_sweep.plan.packs import affinity, make_packs
+from w2s_sweep.plan.stage import LABELLING, TRAINED
+
+METHODS = [
+    Naive(),
+    Bootstrapping(chain=(model("m0"), model("m1"))),
+    ConfidenceFilter(),
+    Ensemble(),
+    Ensemble(bagging=None, rule="vote"),
+    GroundTruthBudget(),
+    KnnRelabel(),
+    OverlapSelection(),
+    StrongToStrong(rounds=2),
+]
+KEEPS_THE_SUPERVISOR = [m for m in METHODS if not isinstance(m, Ensemble)]
+
+
+def name_of(value):
+    return value.name
+
+
+def graph_of(method, **change):
+    return merge([cell(method=method, **change)], identify)
+
+
+def trail(graph, key):
+    """The stages that taught `key`, from the student back: (kind, model, role)."""
+    found = []
+    while key is not None:
+        stage = graph.stages[key]
+        found.append((stage.kind, stage.run["model"]["name"], stage.run["role"]))
+        key = stage.inputs.get("labels") or stage.inputs.get("member 0")
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS, ids=name_of)
+@pytest.mark.parametrize("finetune", [Probe(), Lora(), Full()], ids=name_of)
+def test_a_method_works_with_every_kind_of_fine_tuning(method, finetune):
+    graph = graph_of(method, finetune=finetune, loss=Confidence())
+    (roles,) = graph.roles
+    trained = {"probe"} if isinstance(finetune, Probe) else {"finetune"}
+    assert {s.kind for s in graph.stages.values()} & TRAINED == trained
+    assert graph.stages[roles.student].kind in trained
+    assert graph.stages[roles.student].settings["loss"]["name"] == "confidence"
+    assert graph.stages[roles.student].run["model"]["name"] == "s0"
+    assert len({roles.weak, roles.student, roles.ceiling}) == 3
+
+
+@pytest.mark.parametrize("method", METHODS, ids=name_of)
+def test_the_ceiling_is_that_of_the_naive_method(method):
+    assert graph_of(method).roles[0].ceiling == graph_of(Naive()).roles[0].ceiling
+
+
+@pytest.mark.parametrize("method", KEEPS_THE_SUPERVISOR, ids=name_of)
+def test_the_supervisor_is_that_of_the_naive_method(method):
+    assert graph_of(method).roles[0].weak == graph_of(Naive()).roles[0].weak
+
+
+@pytest.mark.parametrize("method", [*KEEPS_THE_SUPERVISOR, Ensemble()], ids=name_of)
+def test_the_loss_changes_neither_weak_nor_ceiling_nor_any_label_made_of_the_supervisor(method):
+    before, after = graph_of(method), graph_of(method, loss=Confidence())
+    assert (before.roles[0].weak, before.roles[0].ceiling) == (after.roles[0].weak, after.roles[0].ceiling)
+    assert before.roles[0].student != after.roles[0].student
+    assert {k for k, s in before.stages.items() if s.kind in LABELLING} == {
+        k for k, s in after.stages.items() if s.kind in LABELLING
+    }
+    changed = set(after.stages) - set(before.stages)
+    assert {after.stages[k].run["role"] for k in changed} <= {"student", "link"}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=name_of)
+def test_every_parameter_of_a_method_changes_its_student(method):
+    other = {
+        "chain": (model("m2"),), "link_loss": "xent", "share": 0.3, "balanced": False, "members": 3, "bagging": 0.7,
+        "rule": "vote" if getattr(method, "rule", "") == "mean" else "mean", "choose": "least_sure", "k": 3,
+        "weight": 0.9, "rounds": 5, "part": "easy",
+    }  # fmt: skip
+    before = graph_of(method, loss=Confidence()).roles[0].student
+    for field in dataclasses.fields(method):
+        if field.name != "name":
+            changed = dataclasses.replace(method, **{field.name: other[field.name]})
+            assert graph_of(changed, loss=Confidence()).roles[0].student != before, field.name
+
+
+def test_bootstrapping_hands_the_labels_along_the_chain():
+    graph = graph_of(METHODS[1])
+    names = [("s0", "student"), ("m1", "link"), ("m0", "link"), ("w0", "weak")]
+    assert [(name, role) for _, name, role in trail(graph, graph.roles[0].student)] == names
+    on = [s.settings["on"] for s in graph.stages.values() if s.kind in TRAINED]
+    assert sorted(on) == ["half_a", "half_b", "half_b", "half_b", "half_b"]
+
+
+def test_a_chain_shares_its_first_link_with_the_student_of_a_naive_cell():
+    chain = Bootstrapping(chain=(model("s0"),))
+    graph = merge([cell(method=chain, strong="s1"), cell(strong="s0")], identify)
+    assert graph.roles[1].student == graph.stages[graph.roles[0].student].inputs["labels"]
+
+
+def test_with_cross_entropy_links_all_losses_share_the_chain():
+    shared = Bootstrapping(chain=(model("m0"), model("m1")), link_loss="xent")
+    graph = merge([cell(method=shared), cell(method=shared, loss=Confidence())], identify)
+    assert [s.run.get("role") for s in graph.stages.values()].count("link") == 2
+
+
+def test_self_training_begins_with_the_naive_student():
+    graph = graph_of(StrongToStrong(rounds=2))
+    assert [role for _, _, role in trail(graph, graph.roles[0].student)] == ["student"] * 3 + ["weak"]
+    assert graph_of(Naive()).roles[0].student in graph.stages
+    assert set(graph_of(StrongToStrong(rounds=1)).stages) < set(graph.stages)
+
+
+def test_an_ensemble_is_one_supervisor_of_many_different_ones():
+    graph = graph_of(Ensemble(members=4))
+    weak = graph.stages[graph.roles[0].weak]
+    members = [graph.stages[key] for key in weak.inputs.values()]
+    assert weak.kind == "combine"
+    assert len({m.key for m in members}) == len({m.inputs["labels"] for m in members}) == 4
+    assert {m.settings["on"] for m in members} == {"half_a"}
+    assert {m.settings["unlabelled"] for m in members} == {"skip"}
+    assert len({str(m.settings["split"]) for m in members}) == 1
+    assert graph.stages[graph.roles[0].student].inputs["labels"] == weak.key
+
+
+def test_without_bagging_an_ensemble_contains_the_naive_supervisor():
+    graph = graph_of(Ensemble(members=2, bagging=None))
+    assert graph.stages[graph.roles[0].weak].inputs["member 0"] == graph_of(Naive()).roles[0].weak
+
+
+def test_ensembles_of_neighbouring_seeds_share_nobody():
+    fixed = dataclasses.replace(cell().dataset, split_seed=0)
+    graphs = [merge([cell(method=Ensemble(bagging=None), seed=s, dataset=fixed)], identify) for s in (0, 1, 2)]
+    members = [set(g.stages[g.roles[0].weak].inputs.values()) for g in graphs]
+    assert len(set.union(*members)) == 15
+
+
+def test_only_a_filtered_student_may_skip_rows():
+    selections = [(ConfidenceFilter(), "skip"), (OverlapSelection(), "skip")]
+    for method, wanted in [*selections, (GroundTruthBudget(), "refuse"), (KnnRelabel(), "refuse")]:
+        graph = graph_of(method)
+        assert graph.stages[graph.roles[0].student].settings["unlabelled"] == wanted
+
+
+def test_neighbours_are_found_in_the_features_that_probes_train_on():
+    graph = graph_of(KnnRelabel(), finetune=Probe())
+    (roles,) = graph.roles
+    labels = graph.stages[graph.stages[roles.student].inputs["labels"]]
+    assert labels.inputs["features"] == graph.stages[roles.student].inputs["features"]
+    assert labels.inputs["labels"] == roles.weak
+
+
+def test_models_of_a_method_are_resolved_with_the_others(monkeypatch):
+    monkeypatch.setattr("w2s_sweep.launch.sweep.identify", identify)
+    resolved = resolve_all([cell(method=METHODS[1])])
+    assert {source.repository for source, kind in resolved if kind == "model"} == {
+        f"owner/{name}" for name in ("w0", "s0", "m0", "m1")
+    }
+
+
+@pytest.mark.parametrize("finetune", [Probe(), Full()], ids=name_of)
+@pytest.mark.parametrize("flops", [1e30, 1e12, 1.0])
+def test_packs_of_all_methods_never_wait_for_a_later_one(finetune, flops):
+    cells = [cell(method=m, seed=s, finetune=finetune) for m in METHODS for s in (0, 1)]
+    graph = merge(cells, identify)
+    packs = make_packs(graph, graph.stages, flops)
+    dealt = [key for pack in packs for key in pack.keys]
+    assert sorted(dealt) == sorted(graph.stages)
+    before: set[str] = set()
+    for pack in packs:
+        assert pack.waits_for <= before
+        assert len({affinity(stage) for stage in pack.stages}) == 1
+        place = {key: i for i, key in enumerate(pack.keys)}
+        for stage in pack.stages:
+            assert all(place.get(key, -1) < place[stage.key] for key in stage.inputs.values())
+        before.update(pack.keys)
+
+
+def test_labels_made_of_one_expensive_stage_cost_no_process_of_their_own():
+    graph = graph_of(ConfidenceFilter(), finetune=Full())
+    packs = make_packs(graph, graph.stages, 1.0)
+    home = {key: pack.name for pack in packs for key in pack.keys}
+    (filtered,) = [key for key, stage in graph.stages.items() if stage.kind == "filter"]
+    assert home[filtered] == home[graph.roles[0].weak]
+    assert len(packs) == 4
+
+
+def test_a_bagged_ensemble_of_probes_is_one_process():
+    graph = graph_of(Ensemble(), finetune=Probe())
+    packs = make_packs(graph, graph.stages, 1e18)
+    weak = [pack for pack in packs if graph.roles[0].weak in pack.keys]
+    assert len(weak[0].stages) == 1 + 5 + 5 + 1  # features, draws, supervisors, their mean
+    assert len(packs) <= 4

@@ -1,0 +1,74 @@
+"""Methods from the command line to the table, with probes on tiny models."""
+
+import json
+
+import pytest
+
+from tests.command import launch, sweep_record, trained
+from w2s_sweep.predictions import read_predictions
+
+FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none"]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, tiny_models, tiny_task):
+    """Every method that needs no parameter, and what is left in the store."""
+    store = tmp_path_factory.mktemp("methods") / "store"
+    methods = (
+        "method=naive,strong_to_strong,ensemble,confidence_filter,ground_truth_budget,knn_relabel,overlap_selection"
+    )
+    status, out, err = launch("-m", f"store={store}", *tiny_models, *tiny_task, *FAST, methods)
+    assert status == 0, err
+    return store, sweep_record(store), out
+
+
+def stage_of(store, record, kind):
+    """Folder of the first stage of a kind."""
+    return next(store / "stages" / key for key, about in record["stages"].items() if about["kind"] == kind)
+
+
+def test_all_methods_finish_and_share_supervisor_and_ceiling(several):
+    store, record, out = several
+    assert "7 of 7 cells" in out
+    roles = {entry["cell"]["method"]["name"]: entry["roles"] for entry in record["cells"]}
+    assert len({r["ceiling"] for r in roles.values()}) == 1
+    assert len({r["student"] for r in roles.values()}) == 7
+    assert {name for name, r in roles.items() if r["weak"] != roles["naive"]["weak"]} == {"ensemble"}
+    assert all(key in trained(store) for r in roles.values() for key in r.values())
+
+
+def test_a_filtered_student_saw_half_of_the_rows(several):
+    store, record, _ = several
+    roles = {entry["cell"]["method"]["name"]: entry["roles"]["student"] for entry in record["cells"]}
+    seen = {
+        name: json.loads((store / "stages" / key / "summary.json").read_text())["examples"]
+        for name, key in roles.items()
+    }
+    assert seen["confidence_filter"] == pytest.approx(seen["naive"] / 2, abs=1)
+    assert seen["ground_truth_budget"] == seen["knn_relabel"] == seen["naive"]
+
+
+@pytest.mark.parametrize("kind", ["combine", "filter", "reveal", "relabel", "select"])
+def test_labels_are_published_like_predictions_with_a_summary(several, kind):
+    store, record, _ = several
+    folder = stage_of(store, record, kind)
+    predictions = read_predictions(folder / "predictions.parquet")
+    assert len(predictions) == json.loads((folder / "summary.json").read_text())["examples"]
+
+
+def test_a_chain_by_file_name_with_changes_runs_and_runs_once(tmp_path, tiny_models, tiny_task):
+    store = tmp_path / "store"
+    path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
+    middle = f"{{model: smollm2_135m, name: tiny-middle, path: {path}, keep_layers: 2, feature_layer: null}}"
+    argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, "method=bootstrapping", f"method.chain=[{middle}]"]
+    status, out, err = launch(*argv)
+    assert status == 0, err
+    assert "1 of 1 cells" in out
+    (chained,) = sweep_record(store)["cells"][0]["cell"]["method"]["chain"]
+    assert (chained["name"], chained["keep_layers"]) == ("tiny-middle", 2)
+    assert len(trained(store)) == 4
+    status, out, _ = launch("-m", *argv)
+    assert (status, "0 to run" in out) == (0, True)
+    status, _, err = launch(*argv[:-1], "method.chain=[smollm2_135mm]", "plan_only=true")
+    assert status == 1
+    assert "Did you mean 'smollm2_135m'" in err

@@ -1,0 +1,71 @@
+"""GGUF: converted once to the weights it holds, in a folder that appears complete."""
+
+import time
+
+import pytest
+import torch
+
+from tests.tiny import sentences, tiny_llama, write_gguf
+from w2s_sweep.errors import ModelError
+from w2s_sweep.models import gguf
+from w2s_sweep.models.load import load_backbone
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("W2S_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """(transformers folder, GGUF file) of the same model."""
+    folder = tiny_llama(tmp_path_factory.mktemp("llama"))
+    return folder, write_gguf(folder, tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+def test_a_gguf_file_is_the_model_it_was_written_from(pair):
+    folder, file = pair
+    expected, found = load_backbone(folder), load_backbone(file)
+    state = found.module.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in expected.module.state_dict().items())
+    texts = [*sentences(10), "", "Zürich <eos> 雪"]
+    assert found.tokens(texts, 12) == expected.tokens(texts, 12)
+    assert load_backbone(file, keep_layers=1).layers == 1
+
+
+def test_conversion_happens_once(pair, monkeypatch):
+    first = gguf.converted(pair[1])
+    monkeypatch.setattr(gguf, "_convert", lambda path, folder: pytest.fail("converted again"))
+    assert gguf.converted(pair[1]) == first
+    start = time.perf_counter()
+    load_backbone(pair[1])
+    assert time.perf_counter() - start < 1
+
+
+def test_of_two_processes_that_convert_at_once_one_wins_and_nothing_is_left_over(pair, monkeypatch):
+    convert, calls = gguf._convert, []
+
+    def interrupted(path, folder):
+        calls.append(folder)
+        if len(calls) == 1:  # another process starts and ends while this one is at it
+            gguf.converted(path)
+        convert(path, folder)
+
+    monkeypatch.setattr(gguf, "_convert", interrupted)
+    folder = gguf.converted(pair[1])
+    assert len(calls) == 2
+    assert list(folder.parent.iterdir()) == [folder]
+    assert load_backbone(pair[1]).layers == 2
+
+
+def test_a_conversion_that_fails_leaves_nothing_behind(tmp_path):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"GGUF" + b"\0" * 60)
+    with pytest.raises(ModelError, match="cannot read this GGUF file"):
+        load_backbone(damaged)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"gone\.gguf: no such file"):
+        load_backbone(tmp_path / "gone.gguf")

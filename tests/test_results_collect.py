@@ -1,0 +1,211 @@
+"""Cells -> rows -> groups: exact numbers, traceable keys, honest gaps."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
+from w2s_sweep.errors import StoreError
+from w2s_sweep.metrics import paired_bootstrap
+from w2s_sweep.predictions import read_predictions
+from w2s_sweep.results import collect as collecting
+from w2s_sweep.results.collect import collect
+from w2s_sweep.results.export import export
+from w2s_sweep.results.labels import canonical, label_all
+from w2s_sweep.results.score import RESAMPLES, Examples
+from w2s_sweep.results.table import print_results
+from w2s_sweep.store.files import write_json
+
+
+def text_of(results, width=100):
+    console = Console(width=width, record=True, force_terminal=False)
+    print_results(results, console)
+    return console.export_text()
+
+
+def test_a_cell_has_the_accuracies_and_pgr_of_its_predictions(tmp_path):
+    store = build(tmp_path, Shape(share=(0.6, 0.7, 0.8)))
+    (row,) = collect(store, NAME).rows
+    assert (row.weak.value, row.student.value, row.ceiling.value) == pytest.approx((0.6, 0.7, 0.8))
+    assert row.pgr.value == pytest.approx(0.5)
+    assert row.pgr.low is not None
+    assert row.pgr.high is not None
+    assert row.pgr.low <= 0.5 <= row.pgr.high
+    assert (row.n_test, row.classes, row.state, row.note) == (100, 2, "done", "")
+    assert all(store.done(key) for key in (row.weak_key, row.student_key, row.ceiling_key))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auroc"])
+def test_intervals_are_those_of_the_paired_bootstrap(tmp_path, metric):
+    store = build(tmp_path, Shape(metric=metric, losses=LOSSES[:2]))
+    for row in collect(store, NAME).rows:
+        keys = (row.weak_key, row.student_key, row.ceiling_key)
+        roles = [Examples.of(read_predictions(store.path(key) / "predictions.parquet", "test")) for key in keys]
+        probs = [role.probs for role in roles]
+        expected = paired_bootstrap(*probs, roles[0].truth, metric, resamples=RESAMPLES[metric])
+        assert (row.weak, row.student, row.ceiling) == (expected.weak, expected.student, expected.ceiling)
+        assert row.pgr == expected.pgr
+        assert row.details["undefined_resamples"] == expected.undefined_resamples
+
+
+def test_roles_are_joined_by_id_whatever_the_order_of_their_rows(tmp_path):
+    """Every made-up stage writes its rows in an order of its own; the first 60 % are right in all of them."""
+    (row,) = collect(build(tmp_path, Shape()), NAME).rows
+    assert row.details["agreement"] == pytest.approx(0.9)
+
+
+def test_pgr_is_undefined_with_a_reason_where_the_ceiling_is_not_above_the_supervisor(tmp_path):
+    results = collect(build(tmp_path, Shape(share=(0.8, 0.7, 0.8), seeds=(0, 1))), NAME)
+    assert all(row.pgr.value is None and row.pgr_undefined and row.state == "done" for row in results.rows)
+    assert results.groups[0].undefined == 2
+    assert results.groups[0].pgr.value is None
+    assert "undefined" in text_of(results)
+
+
+def test_undefined_cells_are_in_no_mean_and_are_counted(tmp_path):
+    store = build(tmp_path, Shape(seeds=(0, 1, 2)))
+    rows = collect(store, NAME).rows
+    truth = np.random.default_rng(0).integers(0, 2, 100)
+    store.quarantine(rows[0].ceiling_key)
+    put_stage(store, rows[0].ceiling_key, "worse ceiling", made_up(truth, np.arange(100) < 50))
+    (group,) = collect(store, NAME).groups
+    assert (group.undefined, len(group.pgr_points), group.seeds) == (1, 2, (0, 1, 2))
+    assert group.pgr.value == pytest.approx(0.5)
+
+
+def test_other_test_examples_are_refused_not_compared(tmp_path):
+    store = build(tmp_path, Shape())
+    (row,) = collect(store, NAME).rows
+    store.quarantine(row.ceiling_key)
+    truth = np.random.default_rng(0).integers(0, 2, 90)
+    put_stage(store, row.ceiling_key, "other test set", made_up(truth, truth == truth))
+    (other,) = collect(store, NAME).rows
+    assert other.state == "failed"
+    assert "10 only in weak, 0 only in ceiling, 90 in both" in other.note
+    store.quarantine(row.ceiling_key)
+    truth = 1 - np.random.default_rng(0).integers(0, 2, 100)
+    put_stage(store, row.ceiling_key, "other truth", made_up(truth, truth == truth))
+    assert "truth" in collect(store, NAME).rows[0].note
+
+
+def test_missing_and_failed_stages_touch_only_their_cells(tmp_path):
+    shape = Shape(
+        seeds=(0, 1, 2), losses=LOSSES, failed=("student w14 s410 sciq 1 0",), missing=("ceiling s410 sciq 2",)
+    )
+    results = collect(build(tmp_path, shape), NAME)
+    states = [row.state for row in results.rows]
+    assert (states.count("done"), states.count("failed"), states.count("missing")) == (5, 1, 3)
+    failed = next(row for row in results.rows if row.state == "failed")
+    assert failed.note == "student: W2SError: the loss became nan"
+    assert next(row for row in results.rows if row.state == "missing").note == "ceiling not finished"
+    assert [g.seeds for g in results.groups] == [(0, 1), (1,), (0, 1)]
+    assert "2/3" in text_of(results)
+
+
+def test_a_stage_that_waits_for_a_failed_input_says_so(tmp_path):
+    store = build(tmp_path, Shape(missing=("student w14 s410 sciq 0 0",)))
+    record = store.read_sweep(NAME)
+    student = record["cells"][0]["roles"]["student"]
+    record["stages"]["f" * 20] = {"label": "features s410 sciq", "kind": "features", "role": None}
+    record["stages"][student]["inputs"] = {"features": "f" * 20}
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    write_json(store.work("f" * 20) / "failure.json", {"error": "ModelError: no weights"})
+    (row,) = collect(store, NAME).rows
+    assert (row.state, row.note) == ("failed", "student (its input features s410 sciq): ModelError: no weights")
+
+
+def test_damaged_predictions_fail_their_cell_with_the_path(tmp_path):
+    store = build(tmp_path, Shape())
+    (row,) = collect(store, NAME).rows
+    path = store.path(row.weak_key) / "predictions.parquet"
+    path.write_bytes(b"x" * path.stat().st_size)
+    (row,) = collect(store, NAME).rows
+    assert row.state == "failed"
+    assert str(path) in row.note
+
+
+def test_predictions_are_read_once_however_many_cells_use_them(tmp_path, monkeypatch):
+    read: list[str] = []
+    real = collecting.read_predictions
+    monkeypatch.setattr(
+        collecting, "read_predictions", lambda path, split: read.append(path.parent.name) or real(path, split)
+    )
+    results = collect(build(tmp_path, Shape(weak=("w14", "w70"), losses=LOSSES, seeds=(0, 1))), NAME)
+    assert len(results.rows) == 12
+    assert len(read) == len(set(read)) == 4 + 2 + 12
+
+
+def test_groups_and_medians(tmp_path):
+    results = collect(build(tmp_path, Shape(datasets=("sciq", "boolq"), seeds=(0, 1), losses=LOSSES[:2])), NAME)
+    assert [(g.dataset, g.loss, g.seeds) for g in results.groups] == [
+        (dataset, loss, (0, 1)) for dataset in ("sciq", "boolq") for loss in ("xent", "confidence")
+    ]
+    assert [(m.loss, m.tasks, m.undefined) for m in results.medians] == [("xent", 2, 0), ("confidence", 2, 0)]
+    assert all(m.pgr == pytest.approx(0.5) for m in results.medians)
+
+
+@pytest.mark.parametrize(("seeds", "count"), [((0,), 1), ((0, 1), 2)])
+def test_students_are_compared_in_pairs_with_cross_entropy(tmp_path, seeds, count):
+    results = collect(build(tmp_path, Shape(losses=LOSSES[::-1], seeds=seeds)), NAME)
+    assert [(c.first.loss, c.second.loss, c.seeds) for c in results.comparisons] == [
+        ("xent", "confidence(alpha_max=.5)", count),
+        ("xent", "confidence(alpha_max=.75)", count),
+    ]
+    assert all((c.difference.value, c.difference.low, c.difference.high) == (0, 0, 0) for c in results.comparisons)
+    assert not any(c.clear for c in results.comparisons)
+
+
+def test_collecting_is_idempotent_and_order_of_cells_is_kept(tmp_path):
+    store = build(tmp_path, Shape(seeds=(1, 0), losses=LOSSES))
+    first, again = collect(store, NAME), collect(store, NAME)
+    assert first.rows == again.rows
+    assert [row.cell for row in first.rows] == list(range(6))
+    assert [row.seed for row in first.rows] == [1, 1, 1, 0, 0, 0]
+
+
+def test_labels_tell_apart_only_what_differs():
+    confidence = [{"name": "confidence", "a": 0.5, "b": 1}, {"name": "confidence", "a": 0.75, "b": 1}, {"name": "xent"}]
+    labels = label_all(confidence)
+    assert [labels[canonical(s)] for s in confidence] == ["confidence(a=.5)", "confidence(a=.75)", "xent"]
+    assert list(label_all(confidence[1:]).values()) == ["confidence", "xent"]
+    nested = [{"name": "m", "source": {"kind": "hub", "revision": r}} for r in ("main", "step1000")]
+    assert set(label_all(nested).values()) == {"m(revision=main)", "m(revision=step1000)"}
+
+
+def test_tables_on_disk_hold_every_cell_and_its_keys(tmp_path):
+    store = build(tmp_path, Shape(seeds=(0, 1), missing=("ceiling s410 sciq 1",)))
+    results = collect(store, NAME)
+    parquet, csv, markdown = export(results, store.sweep(NAME))
+    table = pq.read_table(parquet).to_pydict()
+    assert table["pgr"] == [pytest.approx(0.5), None]
+    assert table["state"] == ["done", "missing"]
+    assert table["ceiling_key"] == [row.ceiling_key for row in results.rows]
+    lines = csv.read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[0].split(",") == list(table)
+    assert "NaN" not in csv.read_text()
+    assert "| xent | 1/2 | .600 | .700 | .800 |" in markdown.read_text()
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_terminal_table_fits_100_columns_without_colour(tmp_path, seeds):
+    shape = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=seeds, datasets=("sciq", "boolq"))
+    text = text_of(collect(build(tmp_path, shape), NAME))
+    assert max(map(len, text.splitlines())) <= 100
+    assert "\x1b" not in text
+    assert "w14 → s410" in text
+    assert "confidence(alpha_max=.75)" in text
+
+
+def test_an_unknown_sweep_is_named_with_those_there_are(tmp_path):
+    store = build(tmp_path, Shape())
+    with pytest.raises(StoreError, match=NAME):
+        collect(store, "other")
+
+
+def test_rows_are_plain_enough_for_json(tmp_path):
+    (row,) = collect(build(tmp_path, Shape()), NAME).rows
+    assert json.loads(json.dumps(row.flat(), allow_nan=False))["pgr"] == pytest.approx(0.5)

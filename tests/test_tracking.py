@@ -1,0 +1,209 @@
+"""The W&B mirror, against the real client offline: complete, repeatable, and never in the way of training."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.results.collect import collect
+from w2s_sweep.tracking import NullTracker, make_tracker
+from w2s_sweep.tracking.push import push
+from w2s_sweep.tracking.session import Boundary, chosen_mode, logged_in, run_id
+
+OFFLINE = {"name": "wandb", "project": "p", "entity": None, "mode": "offline"}
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "RANK", "W2S_WANDB_SALT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB__SERVICE_WAIT", "300")
+
+
+def stage(kind="finetune", seed=0) -> Stage:
+    run = {
+        "label": f"weak m sciq seed {seed}",
+        "role": "weak",
+        "model": {"name": "m", "params": 5},
+        "dataset": {"name": "sciq"},
+    }
+    return Stage(kind, {"seed": seed, "finetune": {"lr": 0.1}}, {}, run)  # type: ignore[arg-type]
+
+
+def records(folder: Path) -> list[dict]:
+    """The records of one offline run, read back with W&B's own tool once its end is on disk."""
+    for _ in range(100):
+        done = subprocess.run(
+            [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)], capture_output=True, text=True
+        )
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        if any(record["type"] == "exit" for record in found):
+            return found
+    raise AssertionError(done.stderr)
+
+
+def runs(sweep: Path) -> list[Path]:
+    return sorted(sweep.glob("wandb/offline-run-*"))
+
+
+def test_live_run_has_every_row_under_the_id_of_its_stage(tmp_path):
+    tracker = make_tracker(OFFLINE, "sweep", tmp_path)
+    run = tracker.start(stage(), tmp_path)
+    for step in range(1, 6):
+        run.log({"loss": 1 / step}, step)
+    run.finish({"accuracy/test": 0.75, "versions": {"torch": "2"}, "label": "x"})
+    (folder,) = runs(tmp_path)
+    assert folder.name.endswith(run_id("stage", stage().key))
+    text = json.dumps(records(folder))
+    assert text.count('"type": "history"') == 5
+    for part in ("global_step", "accuracy/test", "versions/torch", "weak m sciq seed 0", "finetune/lr", "model/params"):
+        assert part in text
+
+
+def test_a_stage_that_failed_does_not_lend_its_run_to_the_next(tmp_path):
+    tracker = make_tracker(OFFLINE, "sweep", tmp_path)
+    tracker.start(stage(seed=0), tmp_path).log({"loss": 1.0}, 1)
+    tracker.start(stage(seed=1), tmp_path).finish({})
+    assert {f.name.rpartition("-")[2] for f in runs(tmp_path)} == {run_id("stage", stage(seed=s).key) for s in (0, 1)}
+
+
+def test_push_mirrors_every_finished_stage_once_and_only_once(tmp_path):
+    store = build(tmp_path, Shape(losses=LOSSES[:2], missing=("student w14 s410 sciq 1 0",)))
+    results = collect(store, NAME)
+    first = push(store, results, OFFLINE)
+    assert first is not None
+    assert (first.sent, first.present, first.complete) == (3, 0, True)
+    before = [folder.name for folder in runs(store.sweep(NAME))]
+    assert len(before) == 4
+    again = push(store, results, OFFLINE)
+    assert again is not None
+    assert (again.sent, again.present, again.complete) == (0, 3, True)
+    assert [folder.name for folder in runs(store.sweep(NAME))] == before
+    student = json.dumps(
+        records(
+            next(f for f in runs(store.sweep(NAME)) if f.name.endswith(run_id("stage", results.rows[0].student_key)))
+        )
+    )
+    assert all(name in student for name in ('"pgr"', "acc/weak", "acc/student", "acc/ceiling"))
+    summary = next(f for f in runs(store.sweep(NAME)) if f.name.endswith(run_id("sweep", NAME)))
+    assert any(summary.rglob("*.table.json"))
+    assert not list((tmp_path / "stages").rglob("wandb"))
+
+
+def test_push_writes_an_unfinished_offline_run_anew(tmp_path):
+    store = build(tmp_path, Shape())
+    sweep = store.sweep(NAME)
+    torn = sweep / "wandb" / f"offline-run-20260101_000000-{run_id('stage', collect(store, NAME).rows[0].weak_key)}"
+    torn.mkdir(parents=True)
+    (torn / "run.wandb").write_bytes(b"1234567")
+    push(store, collect(store, NAME), OFFLINE)
+    assert not torn.exists()
+    assert len(runs(sweep)) == 4
+
+
+def test_none_other_ranks_and_untrained_stages_mirror_nothing(tmp_path, monkeypatch):
+    none = OFFLINE | {"name": "none"}
+    assert isinstance(make_tracker(none, "s", tmp_path), NullTracker)
+    store = build(tmp_path / "store", Shape())
+    assert push(store, collect(store, NAME), none) is None
+    make_tracker(OFFLINE, "s", tmp_path).start(stage("features"), tmp_path).finish({})
+    monkeypatch.setenv("RANK", "1")
+    assert isinstance(make_tracker(OFFLINE, "s", tmp_path), NullTracker)
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_making_a_tracker_does_not_import_wandb():
+    code = (
+        "import sys; from pathlib import Path; from w2s_sweep.tracking import make_tracker\n"
+        f"make_tracker({OFFLINE!r}, 's', Path('.'))\n"
+        "print([n for n in ('wandb', 'torch', 'matplotlib') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_auto_is_online_only_when_logged_in(tmp_path, monkeypatch):
+    assert chosen_mode("auto") == "offline"
+    (tmp_path / "netrc").write_text("machine elsewhere.example login user password x\n")
+    assert not logged_in()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
+    (tmp_path / "netrc").chmod(0o600)
+    assert chosen_mode("auto") == "online"
+    assert chosen_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert chosen_mode("auto") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "")
+    (tmp_path / "netrc").write_text("machine machine machine\n")
+    assert chosen_mode("auto") == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    assert chosen_mode("auto") == "online"
+
+
+def test_run_ids_depend_on_the_key_and_the_salt(monkeypatch):
+    plain = run_id("stage", "abc")
+    assert plain == run_id("stage", "abc") != run_id("stage", "abd")
+    assert plain.isalnum()
+    monkeypatch.setenv("W2S_WANDB_SALT", "2")
+    assert run_id("stage", "abc") != plain
+
+
+def test_failures_are_one_warning_and_training_goes_on(tmp_path, caplog):
+    (tmp_path / "wandb").write_text("a file where a folder is wanted")
+    tracker = make_tracker(OFFLINE, "s", tmp_path)
+    with caplog.at_level(logging.WARNING):
+        for seed in range(3):
+            run = tracker.start(stage(seed=seed), tmp_path)
+            run.log({"loss": 1.0}, 1)
+            run.finish({})
+    assert len(caplog.records) == 1
+    assert "training goes on" in caplog.text
+    store = build(tmp_path / "store", Shape())
+    (store.sweep(NAME) / "wandb").write_text("here too")
+    pushed = push(store, collect(store, NAME), OFFLINE)
+    assert pushed is not None
+    assert not pushed.complete
+
+
+def test_the_boundary_lets_other_peoples_exceptions_through(caplog):
+    class StopError(RuntimeError):
+        pass
+
+    boundary = Boundary()
+    with pytest.raises(StopError), boundary("logging"):
+        raise StopError
+    assert not boundary.broken
+    with caplog.at_level(logging.WARNING), boundary("logging"):
+        raise OSError("disk full")
+    assert boundary.broken
+    assert "disk full" in caplog.text
+
+
+def test_a_server_that_does_not_answer_leaves_offline_runs(tmp_path, monkeypatch, caplog):
+    """A refused connection at start is W&B's CommError; the same id goes on offline."""
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    import wandb
+
+    from w2s_sweep.tracking import session
+
+    settings = wandb.Settings
+    monkeypatch.setattr(wandb, "Settings", lambda **kw: settings(**(kw | {"init_timeout": 2.0, "login_timeout": 1})))
+    assert session.chosen_mode("auto") == "online"
+    with caplog.at_level(logging.WARNING):
+        run = make_tracker(OFFLINE | {"mode": "auto"}, "s", tmp_path).start(stage(), tmp_path)
+        run.log({"loss": 1.0}, 1)
+        run.finish({})
+    wandb.teardown()
+    assert "does not answer" in caplog.text
+    assert [f for f in runs(tmp_path) if f.name.endswith(run_id("stage", stage().key))]
+    shutil.rmtree(tmp_path / "wandb")

@@ -1,0 +1,211 @@
+"""The loop: equal to plain PyTorch, independent of micro-batches, exact after a resume."""
+
+import math
+import weakref
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+import torch
+
+from w2s_sweep.config.schema import schema
+from w2s_sweep.data.batches import optimiser_batches, pad
+from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.losses import CrossEntropy, Loss
+from w2s_sweep.models.classifier import Classifier
+from w2s_sweep.models.load import load_backbone
+from w2s_sweep.stages.finetune import TextLearner
+from w2s_sweep.stages.probe import LinearProbe
+from w2s_sweep.train import Hooks, Recipe, backward, predict, train
+
+ROWS, CLASSES = 96, 2
+
+
+@schema
+class AboveMedian(Loss):
+    """A loss with a batch statistic: each example's target depends on the median logit of the whole batch."""
+
+    name: Literal["above_median"] = "above_median"
+    uses_batch_statistic: ClassVar[bool] = True
+
+    def __call__(self, logits, labels, progress):
+        hard = (logits[:, 1] > logits[:, 1].detach().median()).float()
+        return (hard - logits.softmax(-1)[:, 1]).square() + CrossEntropy()(logits, labels, progress)
+
+
+def random_tokens(vocabulary, seed=0):
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, vocabulary, size=draw.integers(1, 24)).tolist() for _ in range(ROWS)]
+
+
+def soft(seed=1):
+    p = torch.rand(ROWS, generator=torch.Generator().manual_seed(seed))
+    return torch.stack([1 - p, p], 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_llama_folder):
+    return tiny_llama_folder
+
+
+def learner(folder, token_budget=10**6):
+    backbone = load_backbone(folder)
+    model = Classifier(backbone, classes=CLASSES, pooling="last").train()
+    return TextLearner(model, random_tokens(len(backbone.embedding)), backbone.pad_id, "fp32", token_budget)
+
+
+RECIPE = Recipe(batch_size=32, epochs=2, lr=1e-3, seed=5)
+
+
+def losses_of(learner, loss=None, recipe=RECIPE):
+    values = []
+    hooks = Hooks(report=lambda step, steps, value, lr: values.append(value))
+    train(learner, range(ROWS), soft(), loss or CrossEntropy(), recipe, hooks)
+    return values
+
+
+def plain_loop(folder):
+    """The same training as an ordinary PyTorch script would write it."""
+    backbone = load_backbone(folder)
+    transformer, pad_id = backbone.module, backbone.pad_id
+    head = torch.nn.Linear(backbone.hidden, CLASSES)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    tokens, labels = random_tokens(len(backbone.embedding)), soft()
+    params = [*transformer.parameters(), *head.parameters()]
+    optimiser = torch.optim.Adam(params, lr=1e-3)
+    batches = optimiser_batches(ROWS, 32, 2, 5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=len(batches))
+    values = []
+    for batch in batches:
+        ids, mask = pad([tokens[i] for i in batch], pad_id)
+        hidden = transformer(input_ids=ids, attention_mask=mask).last_hidden_state
+        last = hidden[torch.arange(len(batch)), mask.sum(1) - 1]
+        loss = torch.nn.functional.cross_entropy(head(last), labels[torch.from_numpy(batch)])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        values.append(loss.item())
+    return values
+
+
+def test_every_step_equals_a_plain_pytorch_loop(folder):
+    ours, plain = losses_of(learner(folder)), plain_loop(folder)
+    assert len(ours) == len(plain) == 6
+    np.testing.assert_allclose(ours, plain, atol=1e-5)
+    assert ours[-1] != ours[0]
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), AboveMedian()], ids=["decomposes", "batch statistic"])
+@pytest.mark.parametrize("size", [1, 4])
+def test_losses_do_not_depend_on_the_micro_batch(folder, loss, size):
+    whole = losses_of(learner(folder), loss)
+    split = learner(folder)
+    split.micro_batches = lambda rows: [list(rows[i : i + size]) for i in range(0, len(rows), size)]
+    np.testing.assert_allclose(losses_of(split, loss), whole, atol=1e-5)
+
+
+def test_gradients_do_not_depend_on_the_micro_batch(folder):
+    grads = []
+    for budget in (10**6, 64, 1):
+        one = learner(folder, budget)
+        torch.nn.init.normal_(one.model.head.weight, generator=torch.Generator().manual_seed(0))
+        backward(one, range(32), soft(), AboveMedian(), 0.0)
+        grads.append(torch.cat([p.grad.flatten() for p in one.trainable().values()]))
+    torch.testing.assert_close(grads[1], grads[0], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(grads[2], grads[0], atol=1e-6, rtol=1e-4)
+
+
+def test_micro_batching_keeps_one_graph_alive_at_a_time():
+    """Each part's graph is gone before the next forward pass, or micro-batching would save no memory."""
+    kept, alive = [], []
+
+    class Kept(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.token = type("Token", (), {})()  # lives as long as the graph does
+            kept.append(weakref.ref(ctx.token))
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, slope):
+            return slope
+
+    class Watched(LinearProbe):
+        def micro_batches(self, rows):
+            return [[row] for row in rows]
+
+        def logits(self, rows):
+            alive.append(sum(ref() is not None for ref in kept))
+            return Kept.apply(super().logits(rows))
+
+    for loss in (CrossEntropy(), AboveMedian()):
+        backward(Watched(torch.randn(8, 3), 2, 0.0), range(8), soft()[:8], loss, 0.0)
+    assert len(kept) == 8 + 16
+    assert max(alive) <= 1
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_learning_rate_schedule(schedule):
+    recipe = Recipe(batch_size=1, epochs=1, lr=2.0, seed=0, lr_schedule=schedule, lr_warmup=0.2)
+    rates = [recipe.lr_at(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[19] == rates[20] == 2.0
+    assert all(np.diff(rates[:20]) > 0)
+    assert all(np.diff(rates[20:]) <= 0)
+    ends = {"cosine": 1 + math.cos(math.pi * 79 / 80), "linear": 2 / 80, "constant": 2.0}
+    assert rates[-1] == pytest.approx(ends[schedule])
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_run_stopped_anywhere_ends_bitwise_the_same(folder, tmp_path, cut):
+    whole = learner(folder)
+    train(whole, range(ROWS), soft(), CrossEntropy(), RECIPE)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    calls = iter(range(100))
+    first = learner(folder)
+    hooks = Hooks(checkpoint=checkpoint, stop=lambda: next(calls) == cut)
+    if cut < 6:
+        with pytest.raises(Preempted):
+            train(first, range(ROWS), soft(), CrossEntropy(), RECIPE, hooks)
+    resumed, begun = learner(folder), []
+    train(resumed, range(ROWS), soft(), CrossEntropy(), RECIPE, Hooks(checkpoint=checkpoint, resumed=begun.append))
+    assert begun == [cut % 6]
+    np.testing.assert_array_equal(predict(resumed, range(ROWS)), predict(whole, range(ROWS)))
+
+
+def test_a_checkpoint_is_loaded_into_the_model_that_predicts(folder, tmp_path):
+    """A rerun once evaluated an untrained head because the checkpoint was loaded too late."""
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    done = Recipe(batch_size=32, epochs=1, lr=1e-2, seed=0)
+    first = learner(folder)
+    train(first, range(ROWS), soft(), CrossEntropy(), done, Hooks(checkpoint=checkpoint, due=lambda: True))
+    again = learner(folder)
+    train(again, range(ROWS), soft(), CrossEntropy(), done, Hooks(checkpoint=checkpoint))
+    np.testing.assert_array_equal(predict(again, range(ROWS)), predict(first, range(ROWS)))
+    assert np.abs(predict(again, range(ROWS))).max() > 0
+
+
+def test_the_same_seed_repeats_and_another_does_not():
+    def run(seed):
+        features = torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(0))
+        probe = LinearProbe(features, CLASSES, 0.1)
+        train(probe, range(ROWS), soft(), CrossEntropy(), Recipe(batch_size=8, epochs=1, lr=0.1, seed=seed))
+        return predict(probe, range(ROWS))
+
+    np.testing.assert_array_equal(run(1), run(1))
+    assert (run(1) != run(2)).any()
+
+
+def test_predictions_come_back_in_the_order_asked_for(folder):
+    one = learner(folder, token_budget=50)
+    torch.nn.init.normal_(one.model.head.weight, generator=torch.Generator().manual_seed(0))
+    order = list(np.random.default_rng(0).permutation(ROWS))
+    np.testing.assert_allclose(predict(one, order), predict(one, range(ROWS))[order], atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_that_says_what_to_do():
+    probe = LinearProbe(torch.full((4, 2), math.nan), CLASSES, 0.0)
+    with pytest.raises(W2SError, match=r"Lower finetune\.lr"):
+        train(probe, range(4), soft()[:4], CrossEntropy(), Recipe(batch_size=4, epochs=1, lr=0.1, seed=0))
