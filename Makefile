@@ -1,0 +1,45 @@
+# Everything a person types. `make demo` and `make test` work on a bare machine with Python 3.11 to 3.13 and git.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STORE ?= runs
+FAULTS ?= 100
+# The CPU build suffices for everything here; TORCH= takes whatever the package index has.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test check slow slurm chaos format clean
+
+demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
+	$(BIN)/python launch.py experiment=demo store=$(STORE)
+
+test: $(VENV)/dev.ok  ## the fast tests
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+check: $(VENV)/dev.ok  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
+	$(BIN)/python -m pytest -q -m slow --durations=15
+
+chaos: $(VENV)/dev.ok  ## FAULTS faults injected into a sweep on a real SLURM
+	$(BIN)/python -m benchmarks.chaos --faults $(FAULTS)
+
+format: $(VENV)/dev.ok
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## the virtual environment and caches; never the store
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/run.ok: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH),$(PIP) install -q $(TORCH))
+	$(PIP) install -q -e .
+	touch $@
+
+$(VENV)/dev.ok: $(VENV)/run.ok
+	$(PIP) install -q -e '.[dev]'
+	touch $@
