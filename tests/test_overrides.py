@@ -98,6 +98,48 @@ def test_data_that_cannot_be_used_is_refused_before_any_training(tmp_path, tiny_
     assert trained == []
 
 
+def own_folder(tmp_path, text):
+    """A folder of configuration of somebody's own, with the experiment `mine`."""
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text(text)
+    return ["--config-dir", str(tmp_path / "own")]
+
+
+def test_choices_may_stand_in_a_folder_of_ones_own(tmp_path):
+    own = own_folder(tmp_path, "# @package _global_\nname: mine\nseed: 7\n")
+    status, out, err = launch(*own, f"store={tmp_path / 'store'}", "experiment=mine", "plan_only=true")
+    assert (status, err) == (0, "")
+    assert "sweep mine" in out
+    assert "seed 7" in out
+    err = refused(tmp_path, *own, "experiment=mien")
+    assert "Did you mean 'mine'" in err
+    err = refused(tmp_path, "--config-dir", str(tmp_path / "none"), "experiment=mine")
+    assert "--config-dir" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# @package _global_\nfinetune:\n  lrr: 3\n  epochs: two\n", ["2 problems", "finetune.lrr", "'two'"]),
+        ("# @package _global_\nfinetune:\n  lr: 3\n worse: 1\n", ["mine.yaml", "line 4"]),
+        ("# @package _global_\ndefaults:\n  - override /loss: confidnce\n", ["loss/confidnce", "confidence"]),
+        ("# @package _global_\nloss: [1, 2]\n", ["experiment/mine", "Cannot merge"]),
+        ("# @package _global_\nweak: {name: x}\nweka: {name: x}\n", ["weka"]),
+    ],
+    ids=["wrong keys", "wrong indent", "wrong default", "wrong kind", "unknown group"],
+)
+def test_mistakes_in_a_file(tmp_path, text, words):
+    err = refused(tmp_path, *own_folder(tmp_path, text), "experiment=mine", "plan_only=true")
+    for word in words:
+        assert word in err
+
+
+def test_an_optimiser_cannot_plan_only(tmp_path):
+    pytest.importorskip("optuna")
+    err = refused(tmp_path, "-m", "hydra/sweeper=optuna", "plan_only=true", "finetune.l2=interval(0.01,1)")
+    assert "plan_only" in err
+
+
 NAMES = st.sampled_from(
     ["seed", "loss", "dataset", "model@weak", "model@strong", "finetune", "method", "metric", "store.x", "weak.hidden",
      "finetune.lr", "finetune.epochs", "finetune.betas", "dataset.max_tokens", "dataset.source.kind", "tracker.mode",
@@ -113,7 +155,7 @@ BAD = st.one_of(
 MALFORMED = st.lists(st.tuples(st.sampled_from(["", "+", "++"]), NAMES, BAD), min_size=1, max_size=3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
 def test_malformed_command_lines(tmp_path_factory, parts):
     never_starts_work(tmp_path_factory, parts)
@@ -128,8 +170,40 @@ def test_a_thousand_malformed_command_lines(tmp_path_factory, parts):
 
 def never_starts_work(tmp_path_factory, parts):
     """No malformed override starts work, and none shows a traceback."""
-    store = tmp_path_factory.mktemp("o") / "store"
-    argv = [f"{sign}{name}={value}" for sign, name, value in parts]
+    only_a_message(tmp_path_factory.mktemp("o"), [f"{sign}{name}={value}" for sign, name, value in parts])
+
+
+KEYS = ["seed", "loss", "finetune", "weak", "dataset", "defaults", "hydra", "tracker", "nonsense", "- x"]
+SIGNS = [": ", ":", ": {lr: ", ": [", ":\n  epochs: ", ":\n  - ", " = "]
+VALUES = ["override /loss: nope", "xent", "3", "!!python/object:os.system {}", "\x00", "&a *a"]
+FILES = st.lists(
+    st.tuples(st.sampled_from(KEYS), st.sampled_from(SIGNS), st.one_of(BAD, st.sampled_from(VALUES))),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(FILES)
+def test_malformed_files(tmp_path_factory, lines):
+    malformed_file(tmp_path_factory, lines)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(FILES)
+def test_a_thousand_malformed_files(tmp_path_factory, lines):
+    malformed_file(tmp_path_factory, lines)
+
+
+def malformed_file(tmp_path_factory, lines):
+    folder = tmp_path_factory.mktemp("f")
+    text = "# @package _global_\n" + "".join(f"{key}{sign}{value}\n" for key, sign, value in lines)
+    only_a_message(folder, [*own_folder(folder, text), "experiment=mine"])
+
+
+def only_a_message(folder, argv):
+    store = folder / "store"
     status, err = run(f"store={store}", "plan_only=true", *argv)
     assert "Traceback" not in err
     assert status in (0, 1)

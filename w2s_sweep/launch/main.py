@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -53,8 +54,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error.__cause__ or error
-        print(f"configuration: {cause or error}", file=sys.stderr)
+        print(f"configuration: {error.__cause__ or error}", file=sys.stderr)
+        return 1
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        print(f"configuration: a file is not YAML: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

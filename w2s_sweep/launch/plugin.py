@@ -22,6 +22,9 @@ from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.sweep import CellResult, Request, run_sweep
 from w2s_sweep.store.files import explained
 
+BASIC = "BasicSweeper"
+"""Hydra's own sweeper: runs a grid, whatever the values."""
+
 
 class GraphLauncher(Launcher):
     """Hydra's side of a launcher; the engine does the rest."""
@@ -44,11 +47,22 @@ class GraphLauncher(Launcher):
         assert self.context is not None
         assert self.master is not None
         composed = compose_cells(self.context.config_loader, self.master, job_overrides)
+        sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
+        if sweeper != BASIC:
+            self.refuse_without_values(sweeper, composed)
         results = self.run(composed, job_overrides)
-        if "BasicSweeper" in str(self.master.hydra.sweeper._target_):
+        if sweeper == BASIC:
             raise_failures(results)
             return [_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
         return [_job_return(_optimised(result), one) for result, one in zip(results, job_overrides, strict=True)]
+
+    def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
+        """LaunchError where cells would have no values, which `sweeper` chooses the next ones by."""
+        if any(cell.get("plan_only") is True for cell in composed):
+            raise LaunchError(
+                f"plan_only: true, but {sweeper} chooses cells by the values of earlier ones, and a plan has none. "
+                "Leave plan_only out, or plan a grid with hydra/sweeper=basic."
+            )
 
     def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[CellResult]:
         """Run composed cells."""
@@ -95,15 +109,13 @@ class SlurmLauncher(GraphLauncher):
         plain = {name: list(value) if isinstance(value, ListConfig) else value for name, value in settings.items()}
         super().__init__(SlurmEngine(plain, wait=wait, poll_seconds=poll_seconds, pack_flops=pack_flops))
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        assert self.master is not None
-        sweeper = str(self.master.hydra.sweeper._target_)
-        if not getattr(self.engine, "wait", True) and "BasicSweeper" not in sweeper:
+    def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
+        super().refuse_without_values(sweeper, composed)
+        if not getattr(self.engine, "wait", True):
             raise LaunchError(
-                f"hydra.launcher.wait: false, but {sweeper.rpartition('.')[2]} chooses cells by the values of earlier "
-                "ones. Set hydra.launcher.wait=true, or use hydra/sweeper=basic."
+                f"hydra.launcher.wait: false, but {sweeper} chooses cells by the values of earlier ones. Set "
+                "hydra.launcher.wait=true, or use hydra/sweeper=basic."
             )
-        return super().launch(job_overrides, initial_job_idx)
 
 
 LAUNCHERS = (LocalLauncher, SlurmLauncher)

@@ -1,7 +1,7 @@
 """Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -19,12 +19,35 @@ PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""
 
 
+@dataclass(frozen=True)
+class Places:
+    """The folders in which the files of groups are looked for."""
+
+    folders: tuple[Path, ...]
+
+    def is_group(self, key: str) -> bool:
+        return any((folder / key).is_dir() for folder in self.folders)
+
+    def groups(self) -> list[str]:
+        """Names of the groups a person chooses from."""
+        found = {p.name for folder in self.folders for p in folder.iterdir() if p.is_dir()}
+        return sorted(found - {"hydra"})
+
+    def options(self, key: str) -> list[str]:
+        """The choices of a group."""
+        places = [folder / key for folder in self.folders]
+        return [str(p.relative_to(place).with_suffix("")) for place in places for p in place.rglob("*.yaml")]
+
+
 def checked(argv: Sequence[str], conf: Path) -> list[str]:
     """The command line as Hydra should see it; raises ConfigError with all overrides that cannot be meant.
 
-    Flags may stand anywhere. A value for a field of the schema needs no `+`, whether or not a YAML file names it.
+    Flags may stand anywhere; `--config-dir` adds a folder of own groups and choices. A value for a field of the schema
+    needs no `+`, whether or not a YAML file names it.
     """
-    overrides: list[str] = get_args_parser().parse_intermixed_args(list(argv)).overrides
+    said = get_args_parser().parse_intermixed_args(list(argv))
+    places = _places(said.config_dir, conf)
+    overrides: list[str] = said.overrides
     flags = list(argv)
     for line in overrides:
         flags.remove(line)
@@ -37,46 +60,53 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
             text = " ".join(str(error).split())
             problems.append(f"{line!r}: cannot be read as key=value ({text}). Quote special characters.")
             continue
-        found = _problems(override, conf)
+        found = _problems(override, places)
         problems += found
-        if not found and _sets_a_field(override, conf):
+        if not found and _sets_a_field(override, places):
             overrides[place] = f"++{line.lstrip('+')}"
     if problems:
         raise ConfigError(problems)
     return flags + overrides
 
 
-def _sets_a_field(override: Override, conf: Path) -> bool:
+def _places(own: str | None, conf: Path) -> Places:
+    if own is None:
+        return Places((conf,))
+    folder = Path(own).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigError([f"--config-dir: {folder} is not a folder. Give one that holds groups, as conf/ does."])
+    return Places((conf, folder))
+
+
+def _sets_a_field(override: Override, places: Places) -> bool:
     key = override.key_or_group
     hydras = key == "hydra" or key.startswith(("hydra.", "hydra/"))
-    return not (hydras or override.is_delete() or override.package or (conf / key).is_dir())
+    return not (hydras or override.is_delete() or override.package or places.is_group(key))
 
 
-def _problems(override: Override, conf: Path) -> list[str]:
+def _problems(override: Override, places: Places) -> list[str]:
     key = override.key_or_group
-    group = conf / key
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
-        return _choice_problems(override, key, group) if key == "hydra/launcher" else []
+        return _choice_problems(override, key, places) if key == "hydra/launcher" else []
     if override.is_delete():
         return []
-    if override.package is not None or (group.is_dir() and key != "hydra"):
-        return _group_problems(override, key, group, conf)
+    if override.package is not None or places.is_group(key):
+        return _group_problems(override, key, places)
     return _key_problems(override, key)
 
 
-def _group_problems(override: Override, key: str, group: Path, conf: Path) -> list[str]:
-    if not group.is_dir():
-        groups = [p.name for p in conf.iterdir() if p.is_dir() and p.name != "hydra"]
-        return [unknown("config group", key, groups)]
+def _group_problems(override: Override, key: str, places: Places) -> list[str]:
+    if not places.is_group(key):
+        return [unknown("config group", key, places.groups())]
     packages = PACKAGES.get(key, ())
     if packages and override.package not in packages:
         wanted = " or ".join(f"{key}@{package}=NAME" for package in packages)
         return [f"{override.input_line}: a {key} is chosen as {wanted}."]
-    return _choice_problems(override, key, group)
+    return _choice_problems(override, key, places)
 
 
-def _choice_problems(override: Override, key: str, group: Path) -> list[str]:
-    options = [str(p.relative_to(group).with_suffix("")) for p in group.rglob("*.yaml")]
+def _choice_problems(override: Override, key: str, places: Places) -> list[str]:
+    options = places.options(key)
     shown = key if override.package is None else f"{key}@{override.package}"
     return [unknown(shown, name, options) for name in _values(override) if name not in {*options, "null"}]
 

