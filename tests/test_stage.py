@@ -22,6 +22,11 @@ GOLDEN = {
     "filter": "f08f18dbddcf4d04557c",
     "reveal": "2ccd72fdee30271432b2",
     "relabel": "913d3066c29a526603d7",
+    "prompt": "f99799c6d0f2e3a5c7d5",
+    "calibrate": "3c47db218506bab9aba3",
+    "elicit": "419fd3ae39642ceccb18",
+    "correct": "56c65f5886a4bfd94878",
+    "route": "56b4c1b517a89a44f39b",
 }
 """Keys of the stages below as released. A change here retrains everybody's world: bump VERSIONS instead."""
 

@@ -4,6 +4,10 @@ from w2s_sweep.config.cell import Cell
 from w2s_sweep.config.finetune import Probe
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
+from w2s_sweep.methods import Elicitation, Prompting, Selective
+
+PROMPTS = (Elicitation, Prompting, Selective)
+"""Methods that ask the strong model for labels."""
 
 
 def problems_of(cell: Cell) -> list[str]:
@@ -29,4 +33,28 @@ def problems_of(cell: Cell) -> list[str]:
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
             )
+    return found + _prompting_problems(cell)
+
+
+def _prompting_problems(cell: Cell) -> list[str]:
+    """What keeps the strong model from being asked for a label."""
+    method, task = cell.method, TASKS.get(cell.dataset.task)
+    if not isinstance(method, PROMPTS):
+        return []
+    found: list[str] = []
+    if task is not None and task.kind != "classify":
+        what = "pairs of texts" if task.kind == "pair" else "texts to be generated"
+        found.append(
+            f"method: {method.name} asks for the label of one text, but the examples of {task.name} are {what}. "
+            "Choose another method, such as naive, or a classification task."
+        )
+    if cell.dataset.prompt.words is None and cell.strong.label_words is None:
+        found.append(
+            f"dataset.prompt.words: {method.name} needs a word for each class, and neither the dataset nor "
+            f"{cell.strong.name} names any. Set dataset.prompt.words=[' no',' yes'] or strong.label_words."
+        )
+    if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
+        found.append(
+            "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."
+        )
     return found

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.config.schema import schema
 from w2s_sweep.config.source import Source
 
@@ -51,6 +52,8 @@ class Dataset:
     """Longer examples are cut to so many tokens, the same way for every model."""
     tokens_per_example: Annotated[float, Field(gt=0)] = 100.0
     """Typical length, for estimates of the work before the rows were read. Not hashed."""
+    prompt: Prompt = Prompt()
+    """How a model is asked for the label without training; only methods that prompt read it."""
 
     def split(self, seed: int) -> Split:
         """The deal used by the cell with this seed."""

@@ -7,21 +7,27 @@ from pydantic import Field
 from w2s_sweep.methods.base import Method
 from w2s_sweep.methods.bootstrapping import Bootstrapping
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
+from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.knn_relabel import KnnRelabel
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.strong_to_strong import StrongToStrong
 
 AnyMethod = Annotated[
     Naive
     | Bootstrapping
     | ConfidenceFilter
+    | Elicitation
     | Ensemble
     | GroundTruthBudget
     | KnnRelabel
     | OverlapSelection
+    | Prompting
+    | Selective
     | StrongToStrong,
     Field(discriminator="name"),
 ]
@@ -30,11 +36,14 @@ __all__ = [
     "AnyMethod",
     "Bootstrapping",
     "ConfidenceFilter",
+    "Elicitation",
     "Ensemble",
     "GroundTruthBudget",
     "KnnRelabel",
     "Method",
     "Naive",
     "OverlapSelection",
+    "Prompting",
+    "Selective",
     "StrongToStrong",
 ]

@@ -52,23 +52,32 @@ class Classifier(nn.Module):
             return self.head(pooled)
 
 
-def label_word_rows(backbone: Backbone, words: tuple[str, ...], classes: int) -> Float[Tensor, "classes hidden"]:
-    """Unembedding rows of the words' first tokens without their mean, which no softmax sees."""
+def label_word_rows(
+    backbone: Backbone,
+    words: tuple[str, ...],
+    classes: int,
+    *,
+    field: str = "model.label_words",
+    remedy: str = ", or use finetune.head_init=zero",
+) -> Float[Tensor, "classes hidden"]:
+    """Unembedding rows of the words' first tokens without their mean, which no softmax sees.
+
+    ModelError naming `field`, where the words come from, and what else there is to do.
+    """
     if len(words) != classes:
-        raise ModelError(f"model.label_words: {len(words)} words for {classes} classes. Give one word a class.")
-    first = [_first_id(backbone, word) for word in words]
+        raise ModelError(f"{field}: {len(words)} words for {classes} classes. Give one word a class.")
+    first = [_first_id(backbone, word, field) for word in words]
     if len(set(first)) < len(first):
         raise ModelError(
-            f"model.label_words: two of {', '.join(map(repr, words))} begin with the same token of this tokenizer "
-            f"(ids {first}). Choose words whose first tokens differ, such as ' no' and ' yes', or use "
-            "finetune.head_init=zero."
+            f"{field}: two of {', '.join(map(repr, words))} begin with the same token of this tokenizer "
+            f"(ids {first}). Choose words whose first tokens differ, such as ' no' and ' yes'{remedy}."
         )
     rows = backbone.unembedding(first)
     return rows - rows.mean(0)
 
 
-def _first_id(backbone: Backbone, word: str) -> int:
+def _first_id(backbone: Backbone, word: str, field: str) -> int:
     ids = backbone.tokenizer(word, add_special_tokens=False)["input_ids"]
     if not ids:
-        raise ModelError(f"model.label_words: {word!r} gives no token with this tokenizer. Choose another word.")
+        raise ModelError(f"{field}: {word!r} gives no token with this tokenizer. Choose another word.")
     return int(ids[0])

@@ -24,6 +24,15 @@ Choose = Literal["random", "least_sure"]
 Part = Literal["overlap", "easy", "hard"]
 """Rows with a sure label that look like unsure ones; sure ones that do not; unsure ones."""
 
+Calibrate = Literal["none", "median", "contextual"]
+"""How the bias of a prompted model to one of its words is taken out: not; by the median of its answers to texts outside
+the test set, as in a balanced task; by its answers to texts without content (Zhao et al. 2021)."""
+
+Groups = Literal["free", "halves"]
+"""What is known of the labels of a group without looking: nothing, or that half of them are class 1."""
+
+SPLITS = ("half_a", "half_b", "validation", "test")
+
 SourceKind = Literal["model", "dataset"]
 Identify = Callable[[Source, SourceKind], Mapping[str, Json]]
 """Source -> what names its content for ever: a commit, a SHA-256."""
@@ -121,6 +130,81 @@ class Builder:
         settings |= self._read_out(model) | {"finetune": tuned}
         return self._add(Stage("finetune", settings, inputs, run))
 
+    def prompt(
+        self,
+        model: Model,
+        *,
+        role: str,
+        calibrate: Calibrate,
+        harden: bool = False,
+        shots: int = 0,
+        on: str = "half_b",
+        labels: str | None = GROUND_TRUTH,
+        splits: Sequence[str] = SPLITS,
+    ) -> str:
+        """What `model` says of each text when it is asked, without training; `harden` keeps its answer alone.
+
+        `shots` examples of the split `on` are shown with the truth or with the predictions of the stage `labels`;
+        then only rows of `splits` are asked about. Without shots all rows are, once for all seeds.
+        """
+        cell = self.cell
+        split = plain(cell.dataset.split(cell.seed))
+        settings: dict[str, Json] = {
+            "model": self._identity(model),
+            "max_tokens": cell.dataset.max_tokens,
+            "precision": cell.finetune.precision,
+            "instruction": cell.dataset.prompt.instruction,
+            "question": cell.dataset.prompt.question,
+            "words": list(cell.dataset.prompt.words or model.label_words or ()),
+            "shots": shots,
+        }
+        inputs = {"data": self.data()}
+        if shots:
+            settings |= {"on": on, "seed": cell.seed, "split": split, "splits": list(splits)}
+            inputs |= {} if labels is None else {"labels": labels}
+        run = self._run(model, f"prompt {model.name} {cell.dataset.name} {shots} shots seed {cell.seed}")
+        answers = self._add(Stage("prompt", settings, inputs, run))
+        inputs = {"data": self.data(), "answers": answers}
+        settings = {"calibrate": calibrate, "harden": harden, "split": split}
+        return self._labelling("calibrate", settings, inputs, plain(model), role)
+
+    def elicit(
+        self,
+        labels: str,
+        model: Model,
+        *,
+        on: str,
+        prior: float,
+        penalty: float,
+        alpha: float,
+        sweeps: int,
+        groups: Groups,
+        harden: bool,
+    ) -> str:
+        """The labels on the split `on` that fit each other best in `model`'s frozen features, from `labels` on."""
+        inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
+        settings: dict[str, Json] = {
+            "on": on,
+            "prior": prior,
+            "penalty": penalty,
+            "alpha": alpha,
+            "sweeps": sweeps,
+            "groups": groups,
+            "harden": harden,
+            "seed": self.cell.seed,
+        }
+        return self._labelling("elicit", settings, inputs, plain(model), "labels")
+
+    def correct(self, labels: str, *, on: str) -> str:
+        """For the rows of the split `on`: are the predictions `labels` right? Class 1 is yes."""
+        return self._labelling("correct", {"on": on}, {"labels": labels}, self._model_of(labels), "labels")
+
+    def route(self, weak: str, own: str, knows: str, *, on: str, threshold: float) -> str:
+        """The predictions `weak`, but on the split `on` those of `own` where `knows` is at least so sure of them."""
+        inputs = {"own": own, "weak": weak, "knows": knows}
+        settings: dict[str, Json] = {"on": on, "threshold": threshold}
+        return self._labelling("route", settings, inputs, self._model_of(knows), "labels")
+
     def combine(self, members: Sequence[str], *, role: str, rule: Literal["mean", "vote"]) -> str:
         """The predictions of several stages as one: their mean probability, or the share of their votes."""
         inputs = {f"member {i}": key for i, key in enumerate(members)}
@@ -172,10 +256,13 @@ class Builder:
 
     def _read_out(self, model: Model) -> dict[str, Json]:
         return {
-            "model": dict(self.identify(model.source, "model")) | {"keep_layers": model.keep_layers},
+            "model": self._identity(model),
             "pooling": model.pooling,
             "max_tokens": self.cell.dataset.max_tokens,
         }
+
+    def _identity(self, model: Model) -> dict[str, Json]:
+        return dict(self.identify(model.source, "model")) | {"keep_layers": model.keep_layers}
 
     def _run(self, model: Model, label: str) -> dict[str, Json]:
         return {"label": label, "model": plain(model), "dataset": _dataset_hint(self.cell.dataset)}

@@ -7,6 +7,7 @@ from w2s_sweep.plan.stage import Json, Stage
 
 UNKNOWN_EXAMPLES = 10_000
 """Assumed size of a dataset whose configuration puts no bound on it."""
+CHARACTERS_A_TOKEN = 4
 HALF = {"half_a": 0.5, "half_b": 0.5}
 
 
@@ -25,7 +26,7 @@ class Cost:
 
 def cost(stage: Stage) -> Cost:
     """2 FLOPs a parameter and token forward, 4 more backward (Kaplan et al. 2020, section 2.1); probes are free."""
-    if stage.kind not in ("features", "finetune"):
+    if stage.kind not in ("features", "finetune", "prompt"):
         return Cost()
     dataset, model = stage.run["dataset"], stage.run["model"]
     params = float(model["params"])
@@ -36,10 +37,23 @@ def cost(stage: Stage) -> Cost:
         depth = 0.6 if layer is None else min(1.0, layer / (model["keep_layers"] or model["layers"]))
         examples = train + test
         return Cost(examples, examples * length, 2 * params * depth * examples * length)
+    if stage.kind == "prompt":
+        return _prompting(stage, train, test, length)
     part = train * (1 - dataset["validation"])
     learned = part * HALF[stage.settings["on"]] * stage.settings["finetune"]["epochs"]
     predicted = part * 0.5 + train * dataset["validation"] + test
     return Cost(learned + predicted, (learned + predicted) * length, params * length * (6 * learned + 2 * predicted))
+
+
+def _prompting(stage: Stage, train: float, test: float, length: float) -> Cost:
+    """Demonstrations pass through the model once, since all rows share them."""
+    settings, dataset = stage.settings, stage.run["dataset"]
+    half = train * (1 - dataset["validation"]) / 2
+    sizes = {"half_a": half, "half_b": half, "validation": train * dataset["validation"], "test": test}
+    examples = sum(sizes[split] for split in settings.get("splits", sizes))
+    around = (len(settings["question"]) + len(max(settings["words"], key=len, default=""))) / CHARACTERS_A_TOKEN
+    tokens = (examples + settings["shots"]) * (length + around)
+    return Cost(examples, tokens, 2 * float(stage.run["model"]["params"]) * tokens)
 
 
 def total(stages: Iterable[Stage]) -> Cost:

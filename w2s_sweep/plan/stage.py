@@ -14,7 +14,22 @@ from typing import Any, Literal, get_args
 Json = Any
 """A value that canonical JSON can hold."""
 
-Kind = Literal["data", "features", "probe", "finetune", "combine", "filter", "reveal", "relabel", "select"]
+Kind = Literal[
+    "data",
+    "features",
+    "probe",
+    "finetune",
+    "combine",
+    "filter",
+    "reveal",
+    "relabel",
+    "select",
+    "prompt",
+    "calibrate",
+    "elicit",
+    "correct",
+    "route",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 VERSIONS: Mapping[Kind, int] = {
@@ -27,6 +42,11 @@ VERSIONS: Mapping[Kind, int] = {
     "reveal": 1,
     "relabel": 1,
     "select": 1,
+    "prompt": 1,
+    "calibrate": 1,
+    "elicit": 1,
+    "correct": 1,
+    "route": 1,
 }
 """Bumped by hand whenever the code of a kind would give another result for the same settings."""
 
@@ -40,13 +60,20 @@ NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "reveal": {},
     "relabel": {},
     "select": {},
+    "prompt": {},
+    "calibrate": {},
+    "elicit": {},
+    "correct": {},
+    "route": {},
 }
 """Settings added after a kind was released, with the value at which they change nothing: dropped before hashing."""
 
 TRAINED: frozenset[Kind] = frozenset({"probe", "finetune"})
 """Kinds that train something and publish predictions."""
 
-LABELLING: frozenset[Kind] = frozenset({"combine", "filter", "reveal", "relabel", "select"})
+LABELLING: frozenset[Kind] = frozenset(
+    {"combine", "filter", "reveal", "relabel", "select", "calibrate", "elicit", "correct", "route"}
+)
 """Kinds that make labels out of labels, without a model of their own; they publish predictions too."""
 
 KEY_DIGITS = 20

@@ -17,6 +17,11 @@ STAGES: Mapping[Kind, str] = {
     "reveal": "w2s_sweep.stages.reveal",
     "relabel": "w2s_sweep.stages.relabel",
     "select": "w2s_sweep.stages.select",
+    "prompt": "w2s_sweep.stages.prompt",
+    "calibrate": "w2s_sweep.stages.calibrate",
+    "elicit": "w2s_sweep.stages.elicit",
+    "correct": "w2s_sweep.stages.correct",
+    "route": "w2s_sweep.stages.route",
 }
 """Kind -> module whose `run(context)` does the work."""
 

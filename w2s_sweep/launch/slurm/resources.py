@@ -14,8 +14,9 @@ from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import LABELLING, Stage
 
-BYTES_A_PARAMETER = {"features": 4, "lora": 5, "full": 16}
-"""Device memory: fp32 weights; with Adam and gradients four times that; adapters are small."""
+BYTES_A_PARAMETER = {"features": 4, "prompt": 5, "lora": 5, "full": 16}
+"""Device memory: fp32 weights; with Adam and gradients four times that; adapters, and
+the keys and values of prompts, are small."""
 HEADROOM_GB = 4
 SLACK = 3.0
 """Estimated run times are multiplied by this before they become a time limit."""
@@ -76,7 +77,7 @@ def _sources(stage: Stage, settings: Settings) -> Iterator[Mapping[str, Any]]:
 def _derived(stage: Stage, name: Resource, settings: Settings) -> int:
     if stage.kind in ("data", "probe", *LABELLING):
         return {"gpus": 0, "cpus": 2, "memory_gb": HEADROOM_GB}[name]
-    kind = "features" if stage.kind == "features" else str(stage.settings["finetune"]["name"])
+    kind = stage.kind if stage.kind in BYTES_A_PARAMETER else str(stage.settings["finetune"]["name"])
     params = float(stage.run["model"]["params"])
     device = params * BYTES_A_PARAMETER[kind] / 1e9
     return {

@@ -1,0 +1,23 @@
+"""How a language model is asked for the label of a text, without training: in words that fit the task."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from w2s_sweep.config.schema import schema
+
+
+@schema
+class Prompt:
+    """The prompt is the instruction, the examples with their answers, then the text and the question, in plain text:
+
+    `instruction`, blank line, `text` `question` `word`, blank line, ..., `text` `question`. The answer is read off as
+    the probabilities of the words' first tokens.
+    """
+
+    instruction: str = ""
+    """Stands once in front of everything; empty: nothing does."""
+    question: Annotated[str, Field(min_length=1)] = "\nThis is"
+    """Follows every text; ends where the answer begins, without a blank."""
+    words: tuple[str, str] | None = None
+    """Answers of class 0 and 1, each with its leading blank; null is the model's `label_words`."""

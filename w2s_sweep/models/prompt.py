@@ -1,0 +1,131 @@
+"""What a causal language model answers without training: the next-token scores of one word a class after each prompt.
+
+All prompts begin with the same tokens (instruction and demonstrations), whose keys and values are computed once. Every
+text, of a demonstration or of a row, is cut to the same number of tokens and keeps its end, as in training; nothing
+else is ever cut or dropped: a prompt that does not fit the model is an error.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.errors import ModelError
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.readout import last_token
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+GAP = "\n\n"
+"""Between instruction, demonstrations and the text that is asked about."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """The words around texts, see `config.prompt.Prompt`, and the length that texts are cut to."""
+
+    instruction: str
+    question: str
+    words: tuple[str, ...]
+    max_tokens: int
+
+    def prefix(self, backbone: Backbone, demonstrations: Sequence[tuple[str, int]]) -> list[int]:
+        """Tokens that all prompts begin with; a demonstration is a text and its class. May be empty."""
+        ids = _begin(backbone)
+        if self.instruction:
+            ids += _ids(backbone, self.instruction + GAP)
+        for text, label in demonstrations:
+            ids += self.asked(backbone, text) + _ids(backbone, self.words[label] + GAP)
+        return ids
+
+    def asked(self, backbone: Backbone, text: str) -> list[int]:
+        """Tokens of a text and the question, at least one."""
+        cut = _ids(backbone, text)[-self.max_tokens :]
+        return cut + _ids(backbone, self.question)
+
+
+def _ids(backbone: Backbone, text: str) -> list[int]:
+    return list(backbone.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []  # pyright: ignore[reportArgumentType]
+
+
+def _begin(backbone: Backbone) -> list[int]:
+    """The token that the tokenizer puts in front of every text, if it does."""
+    ids = list(backbone.tokenizer("a")["input_ids"])  # pyright: ignore[reportArgumentType]
+    return ids[:1] if ids and ids[0] == backbone.tokenizer.bos_token_id else []
+
+
+def require_prompt(backbone: Backbone, longest: int, shots: int) -> None:
+    """ModelError for a model that cannot be prompted at all, or not with so many tokens."""
+    if not backbone.is_decoder:
+        raise ModelError(
+            f"model {backbone.folder}: it is a masked language model, which has no next token to answer with. "
+            "Prompt a causal one, such as model@strong=smollm2_135m, or choose a method that trains."
+        )
+    config: Any = backbone.module.config
+    room = backbone.positions or getattr(config, "max_position_embeddings", None)
+    if room is not None and longest > room:
+        raise ModelError(
+            f"model {backbone.folder}: the longest prompt, with {shots} demonstrations, has {longest} tokens, "
+            f"the model has room for {room}. Lower method.shots or dataset.max_tokens, for all models of a comparison."
+        )
+
+
+def answer_logits(
+    backbone: Backbone,
+    prefix: Sequence[int],
+    rows: Sequence[Sequence[int]],
+    words: Float[Tensor, "classes hidden"],
+    *,
+    precision: Precision = "bf16",
+    token_budget: int = 8192,
+    cached: bool = True,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """float32 [rows, classes]: unembedding rows `words` times the last hidden state of `prefix` + each row.
+
+    Differences between classes are those of the model's next-token log-probabilities (biases of a head and caps on its
+    logits, which few models have, are not applied). `cached` computes the prefix once; results differ by rounding only.
+    `token_budget` bounds the padded tokens whose keys and values a forward pass holds, prefix included.
+    """
+    device, out = backbone.device, np.zeros((len(rows), len(words)), dtype=np.float32)
+    with torch.no_grad(), autocast(device, precision):
+        cache = _prefix_cache(backbone, prefix) if cached and prefix else None
+        full = rows if cache is not None else [[*prefix, *row] for row in rows]
+        lengths, done = [len(prefix) + len(row) for row in rows], 0
+        for batch in micro_batches(lengths, range(len(rows)), token_budget):
+            ids, mask = pad([full[row] for row in batch], backbone.pad_id)
+            hidden = _forward(backbone, ids.to(device), mask.to(device), cache)
+            out[batch] = (hidden.float() @ words.T).float().cpu().numpy()
+            done += len(batch)
+            on_progress(done, len(rows))
+    return out
+
+
+def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
+    """Keys and values of the prefix, batch 1; None for architectures that keep no such cache."""
+    ids = torch.tensor([list(prefix)], device=backbone.device)
+    said = backbone.module(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
+    return getattr(said, "past_key_values", None)
+
+
+def _forward(backbone: Backbone, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
+    """[batch, hidden]: the state of each row's last real token; `cache` is copied, since a pass appends to it."""
+    if cache is None:
+        hidden = backbone.module(input_ids=ids, attention_mask=mask).last_hidden_state
+        return last_token(hidden, mask)
+    own = copy.deepcopy(cache)
+    own.batch_repeat_interleave(len(ids))
+    before = mask.new_ones(len(ids), cache.get_seq_length())
+    said = backbone.module(
+        input_ids=ids, attention_mask=torch.cat([before, mask], dim=1), past_key_values=own, use_cache=True
+    )
+    return last_token(said.last_hidden_state, mask)

@@ -1,0 +1,52 @@
+"""Calibrate stage: the raw answers of a prompted model as predictions. A model that prefers one of its words whatever
+the text is corrected by one number a class; no label is ever looked at."""
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from w2s_sweep.errors import DataError
+from w2s_sweep.predictions import Array
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import publish, with_probs
+from w2s_sweep.stages.prompt import ANSWERS
+from w2s_sweep.stages.rows import load_rows, predictions_of
+
+
+def log_softmax(logits: Array) -> Array:
+    wide = logits.astype(np.float64)
+    wide = wide - wide.max(1, keepdims=True)
+    return wide - np.log(np.exp(wide).sum(1, keepdims=True))
+
+
+def contextual(logits: Array, blank: Array) -> Array:
+    """Logits [n, classes] under which the mean answer `blank` [m, classes] to texts without content is uniform.
+
+    Zhao et al. 2021 (arXiv 2102.09690), section 5: probabilities times diag(p)^-1, p the mean over these texts.
+    """
+    return log_softmax(logits) - np.log(np.exp(log_softmax(blank)).mean(0))
+
+
+def median(logits: Array, among: Array) -> Array:
+    """Logits [n, 2] under which half of the rows `among` (bool [n]) are class 1, as in a balanced task."""
+    if logits.shape[1] != 2:
+        raise DataError(f"method.calibrate: median needs 2 classes, there are {logits.shape[1]}. Use contextual.")
+    said = log_softmax(logits)
+    middle = np.median(said[among, 1] - said[among, 0])
+    return said + np.array([middle / 2, -middle / 2])
+
+
+def run(context: Context) -> None:
+    settings = context.stage.settings
+    rows = load_rows(context.input("data"), settings["split"])
+    answers = load_file(context.input("answers") / ANSWERS)
+    asked, logits = answers["rows"], answers["logits"]
+    if logits.shape[1] != rows.classes:
+        raise DataError(f"dataset.prompt.words: {logits.shape[1]} words for {rows.classes} classes. Give one a class.")
+    if settings["calibrate"] == "contextual":
+        logits = contextual(logits, answers["blank"])
+    elif settings["calibrate"] == "median":
+        logits = median(logits, rows.splits[asked] != "test")
+    predictions = predictions_of(rows, asked.tolist(), log_softmax(logits), {})
+    if settings["harden"]:
+        predictions = with_probs(predictions, np.eye(rows.classes)[predictions.probs.argmax(1)])
+    publish(context, predictions, {"share of class 1": float((predictions.probs.argmax(1) == 1).mean())})

@@ -1,0 +1,61 @@
+"""Elicit stage: labels for one split out of a model's zero-shot answers and its frozen features, by internal coherence.
+
+What differs from the paper (arXiv 2506.10139): a label is predicted from the others by ridge regression on the model's
+frozen features, with the model's own zero-shot log-odds as prior, where the paper puts the other examples into the
+model's context; all rows have a label from the start (the zero-shot one) where the paper adds rows to eight random
+ones; the best labelling met is kept; consistency is never violated, so it has no weight of its own.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from w2s_sweep.coherence import RidgeJudge, coherence, consistent, search
+from w2s_sweep.data.hashing import ranks
+from w2s_sweep.predictions import Array
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import features_of, hashes_of, publish, read_labels, with_probs
+
+MOST = 4096
+"""Rows that are searched over, drawn by hash where there are more: memory and a step grow with their square and number.
+"""
+
+
+def groups_of(context: Context, ids: Array) -> list[list[int]]:
+    """Positions in `ids` of the rows of each group of several."""
+    table = pq.read_table(context.input("data") / "examples.parquet", columns=["id", "group"])
+    group = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
+    found: dict[str, list[int]] = {}
+    for row, name in enumerate(ids):
+        found.setdefault(group[str(name)], []).append(row)
+    return [rows for rows in found.values() if len(rows) > 1]
+
+
+def elicited(
+    features: Array, prior: Array, settings: dict[str, float], seed: int, groups: Sequence[Sequence[int]] = ()
+) -> tuple[Array, Array, Array]:
+    """(signs before, signs after, log-odds after) of a search from the prior log-odds [n]."""
+    judge = RidgeJudge(features, settings["prior"] * prior, settings["penalty"])
+    before = consistent(prior, groups)
+    after = search(judge, before, alpha=settings["alpha"], sweeps=int(settings["sweeps"]), seed=seed, groups=groups)
+    return before, after, judge.odds(after)
+
+
+def run(context: Context) -> None:
+    settings = dict(context.stage.settings)
+    labels = read_labels(context, "labels").on(settings["on"])
+    drawn = np.argsort(ranks(hashes_of(labels.ids), settings["seed"], "elicit"), kind="stable")[:MOST]
+    labels = labels.take(np.sort(drawn))
+    prior = (labels.logits[:, 1] - labels.logits[:, 0]).astype(np.float64)
+    groups = groups_of(context, labels.ids) if settings["groups"] == "halves" else []
+    context.progress_or_stop(0, 1)
+    before, after, odds = elicited(features_of(context, labels.ids), prior, settings, settings["seed"], groups)
+    one = (after > 0).astype(np.float64) if settings["harden"] else 1 / (1 + np.exp(-odds))
+    right = {name: float(((s > 0) == labels.truth).mean()) for name, s in (("before", before), ("after", after))}
+    publish(
+        context,
+        with_probs(labels, np.stack([1 - one, one], 1)),
+        {"turned over": int((before != after).sum()), "coherence": coherence(odds, after) / len(after)}
+        | {f"right {name}": share for name, share in right.items()},
+    )

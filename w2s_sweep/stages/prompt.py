@@ -1,0 +1,94 @@
+"""Prompt stage: what a language model answers about each text, with or without labelled examples in its prompt.
+
+Without examples the answers depend on no seed and are given for all rows, once per model and dataset. The raw answers
+are kept, so that every calibration of them is a stage that needs no model.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from w2s_sweep.data.hashing import ranks
+from w2s_sweep.errors import DataError
+from w2s_sweep.models.classifier import label_word_rows
+from w2s_sweep.models.prompt import Template, answer_logits, require_prompt
+from w2s_sweep.predictions import Array
+from w2s_sweep.stages import warm
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import hashes_of
+from w2s_sweep.stages.rows import Rows, load_rows, load_texts, soft_labels
+from w2s_sweep.store.files import write_text
+
+ANSWERS = "answers.safetensors"
+"""`rows` int64 [n]: positions in the data; `logits` float32 [n, classes]; `blank` float32 [m, classes]: the answers
+about texts without content."""
+
+CONTENT_FREE = ("N/A", "[MASK]", "")
+"""Zhao et al. 2021 (arXiv 2102.09690), section 5."""
+
+
+def demonstrations(rows: Rows, labels: Array, on: str, shots: int, seed: int) -> list[int]:
+    """Positions of the `shots` examples shown, drawn from the split `on`, each class of `labels` equally often.
+
+    `labels` [rows, classes] are soft (NaN: has none) and count by their most likely class. Where `shots` is no multiple
+    of the classes, those of the first rows drawn get one more. Both draw and order are hashes of ids and seed.
+    DataError if a class has too few rows.
+    """
+    classes = labels.shape[1]
+    here = np.array([row for row in rows.on(on) if not np.isnan(labels[row]).any()], dtype=np.int64)
+    hashes = hashes_of(rows.ids[here])
+    drawn = here[np.argsort(ranks(hashes, seed, "demonstrations"), kind="stable")]
+    said = labels[drawn].argmax(1) if len(drawn) else drawn
+    queues = [drawn[said == c].tolist() for c in range(classes)]
+    first = sorted(range(classes), key=lambda c: said.tolist().index(c) if queues[c] else len(drawn))
+    wanted = {c: shots // classes + (place < shots % classes) for place, c in enumerate(first)}
+    for c, count in wanted.items():
+        if len(queues[c]) < count:
+            raise DataError(
+                f"method.shots: {shots} demonstrations need {count} rows of {on} labelled {c}, there are "
+                f"{len(queues[c])}. Lower method.shots."
+            )
+    chosen = [row for c in range(classes) for row in queues[c][: wanted[c]]]
+    order = ranks(hashes_of(rows.ids[np.array(chosen, dtype=np.int64)]), seed, "order of demonstrations")
+    return [chosen[i] for i in np.argsort(order, kind="stable")]
+
+
+def _shown(context: Context) -> tuple[list[str], Sequence[int], list[tuple[str, int]]]:
+    """Texts of all rows, the positions asked about, and the demonstrations."""
+    settings, data = context.stage.settings, context.input("data")
+    if not settings["shots"]:
+        texts = load_texts(data)
+        return texts, range(len(texts)), []
+    rows = load_rows(data, settings["split"])
+    labels = soft_labels(rows, context.input("labels") if "labels" in context.stage.inputs else None)
+    shown = demonstrations(rows, labels, settings["on"], settings["shots"], settings["seed"])
+    pairs = [(rows.texts[row], int(labels[row].argmax())) for row in shown]
+    return rows.texts, rows.on(*settings["splits"]), pairs
+
+
+def run(context: Context) -> None:
+    settings = context.stage.settings
+    texts, asked, shown = _shown(context)
+    backbone = warm.frozen_backbone(context.stage)
+    template = Template(settings["instruction"], settings["question"], tuple(settings["words"]), settings["max_tokens"])
+    prefix = template.prefix(backbone, shown)
+    prompts = [template.asked(backbone, text) for text in [*CONTENT_FREE, *(texts[row] for row in asked)]]
+    require_prompt(backbone, len(prefix) + max(map(len, prompts)), settings["shots"])
+    words = label_word_rows(
+        backbone, template.words, len(template.words), field="dataset.prompt.words or label_words", remedy=""
+    )
+    logits = answer_logits(
+        backbone,
+        prefix,
+        prompts,
+        words,
+        precision=settings["precision"],
+        token_budget=context.settings.micro_batch_tokens,
+        on_progress=context.progress_or_stop,
+    )
+    blank, logits = logits[: len(CONTENT_FREE)], logits[len(CONTENT_FREE) :]
+    save_file({"rows": np.array(asked, dtype=np.int64), "logits": logits, "blank": blank}, context.out / ANSWERS)
+    first = prefix + prompts[len(CONTENT_FREE)]
+    write_text(context.out / "prompt.txt", str(backbone.tokenizer.decode(first)))
+    context.finish({"examples": len(asked), "prefix_tokens": len(prefix), "tokens": sum(map(len, prompts))})
