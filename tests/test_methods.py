@@ -11,11 +11,13 @@ from w2s_sweep.losses import Confidence
 from w2s_sweep.methods import (
     Bootstrapping,
     ConfidenceFilter,
+    Elicitation,
     Ensemble,
     GroundTruthBudget,
     KnnRelabel,
     Naive,
     OverlapSelection,
+    Selective,
     StrongToStrong,
 )
 from w2s_sweep.plan.graph import merge
@@ -26,11 +28,13 @@ METHODS = [
     Naive(),
     Bootstrapping(chain=(model("m0"), model("m1"))),
     ConfidenceFilter(),
+    Elicitation(mode="icm"),
     Ensemble(),
     Ensemble(bagging=None, rule="vote"),
     GroundTruthBudget(),
     KnnRelabel(),
     OverlapSelection(),
+    Selective(),
     StrongToStrong(rounds=2),
 ]
 KEEPS_THE_SUPERVISOR = [m for m in METHODS if not isinstance(m, Ensemble)]
@@ -94,7 +98,9 @@ def test_every_parameter_of_a_method_changes_its_student(method):
     other = {
         "chain": (model("m2"),), "link_loss": "xent", "share": 0.3, "balanced": False, "members": 3, "bagging": 0.7,
         "rule": "vote" if getattr(method, "rule", "") == "mean" else "mean", "choose": "least_sure", "k": 3,
-        "weight": 0.9, "rounds": 5, "part": "easy",
+        "weight": 0.9, "rounds": 5, "part": "easy", "mode": "zero_shot", "calibrate": "none", "harden": False,
+        "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
+        "neighbours": 3,
     }  # fmt: skip
     before = graph_of(method, loss=Confidence()).roles[0].student
     for field in dataclasses.fields(method):

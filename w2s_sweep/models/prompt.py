@@ -8,6 +8,7 @@ else is ever cut or dropped: a prompt that does not fit the model is an error.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -111,10 +112,17 @@ def answer_logits(
 
 
 def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
-    """Keys and values of the prefix, batch 1; None for architectures that keep no such cache."""
+    """Keys and values of the prefix, batch 1; None for architectures with another kind of memory."""
     ids = torch.tensor([list(prefix)], device=backbone.device)
     said = backbone.module(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
-    return getattr(said, "past_key_values", None)
+    cache = getattr(said, _cache_name(backbone), None)
+    layers = getattr(cache, "layers", ())
+    return cache if layers and all(getattr(layer, "keys", None) is not None for layer in layers) else None
+
+
+def _cache_name(backbone: Backbone) -> str:
+    """What forward passes call their cache: transformers 5.2x renames `past_key_values`."""
+    return "cache" if "cache" in inspect.signature(backbone.module.forward).parameters else "past_key_values"
 
 
 def _forward(backbone: Backbone, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
@@ -126,6 +134,9 @@ def _forward(backbone: Backbone, ids: Tensor, mask: Tensor, cache: Any) -> Tenso
     own.batch_repeat_interleave(len(ids))
     before = mask.new_ones(len(ids), cache.get_seq_length())
     said = backbone.module(
-        input_ids=ids, attention_mask=torch.cat([before, mask], dim=1), past_key_values=own, use_cache=True
+        input_ids=ids,
+        attention_mask=torch.cat([before, mask], dim=1),
+        use_cache=True,
+        **{_cache_name(backbone): own},
     )
     return last_token(said.last_hidden_state, mask)
