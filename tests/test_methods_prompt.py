@@ -14,11 +14,13 @@ from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.errors import DataError
+from w2s_sweep.launch.slurm.resources import ask_of
+from w2s_sweep.launch.slurm.settings import Settings as SlurmSettings
 from w2s_sweep.losses import Confidence
 from w2s_sweep.methods import Elicitation, Naive, Prompting, Selective
 from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.graph import merge
-from w2s_sweep.plan.packs import affinity
+from w2s_sweep.plan.packs import Pack, affinity
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.stages.correct import correctness
 from w2s_sweep.stages.labels import with_probs
@@ -66,6 +68,14 @@ def test_shots_cost_little_and_rows_that_are_not_asked_nothing():
     assert 0 < few.examples < zero.examples
     assert cost(stages(graph_of(Prompting(shots=16)), "prompt")[0]).tokens < 2 * few.tokens
     assert all(cost(s).flops == 0 for s in stages(graph_of(Selective()), "calibrate"))
+
+
+def test_a_prompt_asks_the_cluster_for_a_device_and_calibration_does_not():
+    graph = graph_of(Prompting())
+    asked, said = (
+        ask_of(Pack("p", tuple(stages(graph, kind)), frozenset()), SlurmSettings()) for kind in ("prompt", "calibrate")
+    )
+    assert (asked.gpus, said.gpus) == (1, 0)
 
 
 @pytest.mark.parametrize("change", [{"instruction": "i"}, {"question": "q"}, {"words": (" a", " b")}], ids=str)

@@ -76,11 +76,13 @@ def test_a_prompt_begins_as_the_tokenizer_begins_texts(tmp_path):
 
 def test_models_that_cannot_be_prompted_are_refused(folders, tmp_path):
     with pytest.raises(ModelError, match="masked"):
-        require_prompt(load_backbone(tiny_bert(tmp_path)), 10, 0)
+        require_prompt(load_backbone(tiny_bert(tmp_path)), [], [[5]], 0)
     backbone = load_backbone(folders["gpt2"])
-    require_prompt(backbone, 128, 4)
+    require_prompt(backbone, [5] * 100, [[5], [7] * 28], 4)
     with pytest.raises(ModelError, match=r"129 tokens.*128.*method\.shots"):
-        require_prompt(backbone, 129, 4)
+        require_prompt(backbone, [5] * 100, [[5], [7] * 29], 4)
+    with pytest.raises(ModelError, match="token id 99999"):
+        require_prompt(backbone, [], [[99999]], 0)
     with pytest.raises(ModelError, match=r"dataset\.prompt\.words: two of"):
         label_word_rows(backbone, (" no", " not"[:3]), 2, field="dataset.prompt.words")
 

@@ -30,7 +30,7 @@ def tokenise(
     finally:
         tokenizer.truncation_side = side
     ids: list[list[int]] = [list(row) or [stand_in(tokenizer)] for row in encoded["input_ids"]]
-    _require_fit(ids, vocabulary)
+    require_fit(ids, vocabulary)
     return ids
 
 
@@ -45,7 +45,8 @@ def stand_in(tokenizer: PreTrainedTokenizerBase) -> int:
     )
 
 
-def _require_fit(ids: Sequence[Sequence[int]], vocabulary: int | None) -> None:
+def require_fit(ids: Sequence[Sequence[int]], vocabulary: int | None) -> None:
+    """ModelError when an id lies beyond the `vocabulary` rows of the model's embedding."""
     largest = max(max(row) for row in ids)
     if vocabulary is not None and largest >= vocabulary:
         raise ModelError(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.data.tokens import require_fit
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import Precision, autocast
@@ -64,14 +65,16 @@ def _begin(backbone: Backbone) -> list[int]:
     return ids[:1] if ids and ids[0] == backbone.tokenizer.bos_token_id else []
 
 
-def require_prompt(backbone: Backbone, longest: int, shots: int) -> None:
-    """ModelError for a model that cannot be prompted at all, or not with so many tokens."""
+def require_prompt(backbone: Backbone, prefix: Sequence[int], rows: Sequence[Sequence[int]], shots: int) -> None:
+    """ModelError for a model that cannot be prompted at all, or not with these tokens."""
     if not backbone.is_decoder:
         raise ModelError(
             f"model {backbone.folder}: it is a masked language model, which has no next token to answer with. "
             "Prompt a causal one, such as model@strong=smollm2_135m, or choose a method that trains."
         )
+    require_fit([*rows, prefix] if prefix else rows, len(backbone.embedding))
     config: Any = backbone.module.config
+    longest = len(prefix) + max(map(len, rows))
     room = backbone.positions or getattr(config, "max_position_embeddings", None)
     if room is not None and longest > room:
         raise ModelError(
@@ -121,7 +124,7 @@ def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
 
 
 def _cache_name(backbone: Backbone) -> str:
-    """What forward passes call their cache: transformers 5.2x renames `past_key_values`."""
+    """What forward passes call their cache: later releases of transformers 5 rename `past_key_values`."""
     return "cache" if "cache" in inspect.signature(backbone.module.forward).parameters else "past_key_values"
 
 

@@ -6,20 +6,20 @@ model's context; all rows have a label from the start (the zero-shot one) where 
 ones; the best labelling met is kept; consistency is never violated, so it has no weight of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from w2s_sweep.coherence import RidgeJudge, coherence, consistent, search
 from w2s_sweep.data.hashing import ranks
+from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Array
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.labels import features_of, hashes_of, publish, read_labels, with_probs
 
 MOST = 4096
-"""Rows that are searched over, drawn by hash where there are more: memory and a step grow with their square and number.
-"""
+"""Rows that are searched over, drawn by hash where there are more: memory grows with their square."""
 
 
 def groups_of(context: Context, ids: Array) -> list[list[int]]:
@@ -33,24 +33,36 @@ def groups_of(context: Context, ids: Array) -> list[list[int]]:
 
 
 def elicited(
-    features: Array, prior: Array, settings: dict[str, float], seed: int, groups: Sequence[Sequence[int]] = ()
+    features: Array,
+    prior: Array,
+    settings: Mapping[str, Json],
+    groups: Sequence[Sequence[int]] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Array, Array, Array]:
     """(signs before, signs after, log-odds after) of a search from the prior log-odds [n]."""
     judge = RidgeJudge(features, settings["prior"] * prior, settings["penalty"])
     before = consistent(prior, groups)
-    after = search(judge, before, alpha=settings["alpha"], sweeps=int(settings["sweeps"]), seed=seed, groups=groups)
+    after = search(
+        judge,
+        before,
+        alpha=settings["alpha"],
+        sweeps=settings["sweeps"],
+        seed=settings["seed"],
+        groups=groups,
+        on_progress=on_progress,
+    )
     return before, after, judge.odds(after)
 
 
 def run(context: Context) -> None:
-    settings = dict(context.stage.settings)
+    settings = context.stage.settings
     labels = read_labels(context, "labels").on(settings["on"])
     drawn = np.argsort(ranks(hashes_of(labels.ids), settings["seed"], "elicit"), kind="stable")[:MOST]
     labels = labels.take(np.sort(drawn))
     prior = (labels.logits[:, 1] - labels.logits[:, 0]).astype(np.float64)
     groups = groups_of(context, labels.ids) if settings["groups"] == "halves" else []
-    context.progress_or_stop(0, 1)
-    before, after, odds = elicited(features_of(context, labels.ids), prior, settings, settings["seed"], groups)
+    features = features_of(context, labels.ids)
+    before, after, odds = elicited(features, prior, settings, groups, context.progress_or_stop)
     one = (after > 0).astype(np.float64) if settings["harden"] else 1 / (1 + np.exp(-odds))
     right = {name: float(((s > 0) == labels.truth).mean()) for name, s in (("before", before), ("after", after))}
     publish(

@@ -74,7 +74,7 @@ def run(context: Context) -> None:
     template = Template(settings["instruction"], settings["question"], tuple(settings["words"]), settings["max_tokens"])
     prefix = template.prefix(backbone, shown)
     prompts = [template.asked(backbone, text) for text in [*CONTENT_FREE, *(texts[row] for row in asked)]]
-    require_prompt(backbone, len(prefix) + max(map(len, prompts)), settings["shots"])
+    require_prompt(backbone, prefix, prompts, settings["shots"])
     words = label_word_rows(
         backbone, template.words, len(template.words), field="dataset.prompt.words or label_words", remedy=""
     )
