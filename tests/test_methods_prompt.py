@@ -10,10 +10,12 @@ from safetensors.numpy import load_file
 from tests.cells import cell, dataset, identify, model
 from tests.command import launch, sweep_record
 from tests.test_methods_labels import labels
+from w2s_sweep import sources
 from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.errors import DataError
+from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.launch.slurm.resources import ask_of
 from w2s_sweep.launch.slurm.settings import Settings as SlurmSettings
 from w2s_sweep.losses import Confidence
@@ -22,9 +24,13 @@ from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import Pack, affinity
 from w2s_sweep.predictions import read_predictions
+from w2s_sweep.stages import pack as run
+from w2s_sweep.stages.context import Settings
 from w2s_sweep.stages.correct import correctness
 from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.route import routed
+from w2s_sweep.store import Store
+from w2s_sweep.tracking import NullTracker
 
 
 def graph_of(*methods, **change):
@@ -148,10 +154,12 @@ FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none", "dat
 @pytest.fixture(scope="module")
 def several(tmp_path_factory, tiny_models, tiny_task):
     store = tmp_path_factory.mktemp("prompted") / "store"
-    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST]
-    for methods in (["method=elicitation", "method.mode=icm"], ["method=prompting,elicitation,selective"]):
-        status, out, err = launch(*argv, *methods)
-        assert status == 0, err
+    words = [*tiny_models, *tiny_task, *FAST]
+    status, out, err = launch("-m", f"store={store}", *words, "method=prompting,elicitation,selective")
+    assert status == 0, err
+    more = merge([composed_cell([*words, "method=elicitation", "method.mode=icm"])], sources.identify)
+    pack = run.Pack(Store(store), list(more.stages.values()), Settings(threads=1), NullTracker())
+    assert set(run.run_pack(pack, stop=lambda: False).values()) == {"done"}
     return store, out
 
 
@@ -175,7 +183,7 @@ def test_every_seed_deals_out_the_same_zero_shot_answers(several):
     (asked,) = [path for path, settings in made(store, "prompt").items() if not settings["shots"]]
     answers = load_file(asked / "answers.safetensors")
     assert len(answers["logits"]) == 240
-    assert (asked / "prompt.txt").read_text().endswith("\nThis is")
+    assert (asked / "prompt.txt").read_text().endswith("\nSentiment:")
     soft, hard = (
         next(read_predictions(path / "predictions.parquet") for path, s in made(store, "calibrate").items()
              if s["harden"] is harden and len(read_predictions(path / "predictions.parquet")) == 240)
