@@ -48,6 +48,8 @@ class Sweep:
     """Directory of finished stages, shared by every sweep and machine on this file system."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     """Name of the sweep; null derives it from its cells, so the same command is the same sweep."""
+    data_root: str | None = None
+    """Folder with copies of the hub's datasets, one folder of `<split>.jsonl` each; null reads the hub."""
     plan_only: bool = False
     """Print what would run, and stop."""
     threads: Annotated[int, Field(ge=0)] = 0

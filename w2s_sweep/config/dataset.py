@@ -34,6 +34,10 @@ class Dataset:
     source: Source
     path: str | None = None
     """A local copy to use instead of `source`, as `kind: local` would."""
+    folder: str | None = None
+    """Folder of its copy under `data_root`; null is `name`. Not hashed."""
+    stand_in: str | None = None
+    """Split of such a copy that all parts are dealt from where it lacks `train_split`; null is `test_split`."""
     train_split: str = "train"
     """Source split that the halves and validation are drawn from."""
     test_split: str | None = None

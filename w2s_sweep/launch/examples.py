@@ -19,17 +19,22 @@ from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 
 
-def composed_cell(overrides: Sequence[str]) -> Cell:
-    """The cell that `launch.py OVERRIDES` would run."""
+def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
+    """The cell that `launch.py OVERRIDES` would run, and what `data_root` decided about its dataset."""
     register()
     GlobalHydra.instance().clear()
     words = checked(list(overrides), CONF)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            (cell,), _ = parse([plain_cell(hydra.compose("config", overrides=words))])
+            (cell,), sweep = parse([plain_cell(hydra.compose("config", overrides=words))])
     except HydraException as error:
         raise ConfigError([" ".join(str(error).split())]) from error
-    return cell
+    if sweep.data_root is None:
+        return cell, []
+    from w2s_sweep.data.root import from_root
+
+    (cell,), notes = from_root([cell], sweep.data_root)
+    return cell, notes
 
 
 def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool) -> str:
@@ -41,7 +46,7 @@ def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool) -> 
     from w2s_sweep.data.show import describe
     from w2s_sweep.data.split import assign
 
-    cell = composed_cell(overrides)
+    cell, notes = composed_cell(overrides)
     build = Builder(cell, identify)
     settings = build.stages[build.data()].settings
     examples = build_examples(settings, fetch(cell.dataset.source, settings["source"], "dataset"))
@@ -49,7 +54,7 @@ def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool) -> 
     parts = assign(examples, {f.name: getattr(split, f.name) for f in fields(split)})
     tokenizer = _tokenizer(cell) if with_tokens else None
     text = describe(examples, list(parts), tokenizer, cell.dataset.max_tokens, samples=samples)
-    return f"{cell.dataset.name}: task {cell.dataset.task}\n{text}"
+    return "\n".join([*notes, f"{cell.dataset.name}: task {cell.dataset.task}", text])
 
 
 def _tokenizer(cell: Cell):

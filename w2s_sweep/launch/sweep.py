@@ -67,6 +67,11 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
     """Run the cells that the last batch asked for; returns one result for each of them, in order."""
     cells, sweep = parse(request.composed)
+    if sweep.data_root is not None:
+        from w2s_sweep.data.root import from_root  # pyarrow is loaded only where it is needed
+
+        cells, notes = from_root(cells, sweep.data_root)
+        Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
     results = run_cells(cells, sweep, resolve_all(cells), request, engine)
     return results[request.earlier :]
 
