@@ -325,6 +325,19 @@ REAL = [
     ("checkmate_in_one", "bigbench_checkmate_in_one", "train", None),
 ]
 
+WORDS_TELL = {
+    "ethics_deontology",
+    "ethics_justice",
+    "ethics_virtue",
+    "hh_rlhf",
+    "mc_taco",
+    "sst2",
+    "tweet_eval_sentiment",
+    "vader",
+}
+"""Tasks that single words tell something about; counting them is near chance in all others."""
+SMALL = {"anli_r2", "cola", "hellaswag", "openbookqa", "piqa", "wic"}
+
 
 @pytest.mark.parametrize(("task", "folder", "train", "test"), REAL)
 def test_real_rows_are_balanced_apart_and_do_not_leak(task: str, folder: str, train: str, test: str | None) -> None:
@@ -345,4 +358,7 @@ def test_real_rows_are_balanced_apart_and_do_not_leak(task: str, folder: str, tr
     assert abs(share - 0.5) < 0.02
     leak = scan_leaks(examples)
     assert not leak.found, leak
-    assert leak.auc < 0.95
+    assert leak.auc < (0.92 if task in WORDS_TELL else 0.62)
+    if task in SMALL:  # the rest would only take longer
+        again = build(path, task, train_split=train, test_split=test, n_train=2000, n_test=500)
+        assert again.equals(examples)

@@ -1,6 +1,9 @@
 """Every task turns rows of the published schema into the right labelled texts, and no text holds its label."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
 from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.data.catalogue import COMMAND, catalogue
 from w2s_sweep.data.tasks import TASKS, Example, find
+from w2s_sweep.data.tasks.samples import SAMPLES
 from w2s_sweep.errors import DataError
 
 CHOICES = {"text": ["first", "second", "third", "fourth"], "label": ["A", "B", "C", "D"]}
@@ -192,6 +197,53 @@ def test_a_missing_column_names_task_column_and_what_is_there() -> None:
 def test_a_label_that_is_none_of_the_classes_is_refused(task: str, row: Mapping[str, Any]) -> None:
     with pytest.raises(DataError, match=f"task '{task}': row 0 does not fit"):
         convert(task, row)
+
+
+PAPER = (  # noqa: SIM905 - one name a string would fill the screen
+    "boolq cosmos_qa dream ethics_justice ethics_deontology ethics_virtue ethics_utilitarianism anli_r2 cola sst2 "
+    "hellaswag mc_taco openbookqa paws quail piqa quartz sciq social_iqa multirc wic twitter_sentiment"
+).split()
+"""The 22 NLP tasks of Burns et al. 2023, appendix A."""
+MORE = ["amazon_polarity", "hh_rlhf", "sciq_with_support", "sandbox", "chess_moves", "chess_puzzles"]
+
+
+def test_the_papers_tasks_and_the_usual_others_are_choices() -> None:
+    assert len(PAPER) == 22
+    assert {*PAPER, *MORE} <= {path.stem for path in DATASETS}
+
+
+def test_the_page_of_tasks_is_up_to_date() -> None:
+    pytest.importorskip("chess", reason="pip install chess")
+    assert {*SAMPLES} == {*TASKS}
+    root = Path(__file__).parent.parent
+    assert (root / "docs" / "TASKS.md").read_text() == catalogue(root / "conf"), f"run: {COMMAND}"
+
+
+def test_the_label_of_a_binary_row_is_in_no_text() -> None:
+    for task, row in SAMPLES.items():
+        column = next((c for c in ("label", "answer") if row.get(c) in (0, 1)), None)
+        examples = convert(task, row) if task not in ("chess_puzzles",) else []
+        if column and len(examples) == 1 and examples[0].text_other is None:
+            flipped = convert(task, {**row, column: type(row[column])(1 - row[column])})
+            assert [e.text for e in flipped] == [examples[0].text], task
+            assert flipped[0].label != examples[0].label, task
+
+
+def test_a_wrong_answer_does_not_come_with_the_right_one() -> None:
+    for task, row, right in CHOSEN:
+        answer = right.rpartition(": ")[2] if ": " in right else "He sits."
+        _, bad = convert(task, row)
+        assert answer not in bad.text, task
+
+
+def test_every_process_converts_alike() -> None:
+    code = (
+        "from w2s_sweep.data.tasks import TASKS; from w2s_sweep.data.tasks.samples import SAMPLES\n"
+        "print([TASKS[name].examples(row, 0) for name, row in SAMPLES.items() if name != 'chess_puzzles'])"
+    )
+    env = dict(os.environ) | {"PYTHONHASHSEED": "7"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([convert(name, row) for name, row in SAMPLES.items() if name != "chess_puzzles"])
 
 
 DATASETS = sorted((Path(__file__).parent.parent / "conf" / "dataset").glob("*.yaml"))

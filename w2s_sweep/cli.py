@@ -98,6 +98,15 @@ def data(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def tasks(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """docs/TASKS.md, as plain text for a redirection."""
+    from w2s_sweep.data.catalogue import catalogue
+    from w2s_sweep.launch.main import CONF
+
+    sys.stdout.write(catalogue(CONF))
+    return 0
+
+
 def verify(console: Console, store: Store, args: argparse.Namespace) -> int:
     """Check every file of every finished stage; damaged stages are set aside so that the next run makes them again."""
     keys = store.keys()
@@ -156,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for launch.py: dataset.path=FOLDER ...")
     sub.add_argument("--rows", type=int, default=2, help="examples of every class to show (default: 2)")
     sub.add_argument("--tokens", action="store_true", help="lengths in tokens of the strong model (model@strong=NAME)")
+    add("tasks", tasks, "Print the list of all tasks with an example of each, as Markdown.")
     sub = add("verify", verify, "Check the digest of every file of every finished stage; set damaged stages aside.")
     sub.add_argument("--keep", action="store_true", help="only report, leave damaged stages where they are")
     sub = add("gc", gc, "List (or delete) what no run needs: dead attempts, damaged and unreferenced stages.")
@@ -174,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     store = Store(Path(args.store).expanduser().absolute())
     console = Console(soft_wrap=True)
     try:
-        if args.command != "data" and not store.stages.is_dir():
+        if args.command not in ("data", "tasks") and not store.stages.is_dir():
             raise StoreError(
                 f"--store: {store.root} is not a store. Name the folder that sweeps were run with (store=...)."
             )

@@ -1,0 +1,99 @@
+"""The page docs/TASKS.md: every task, its sources, a printed example. A pure function of the tables and of conf/."""
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from w2s_sweep.data.tasks import FAMILIES, Example, Task
+from w2s_sweep.data.tasks.samples import SAMPLES
+
+COMMAND = "python -m w2s_sweep.cli tasks > docs/TASKS.md"
+
+HEAD = f"""# Tasks
+
+Written by `{COMMAND}`; a test holds that it is up to date. The rows are made up, in
+the schema of the source. `w2s data DATASET` shows real ones as a model sees them: label counts, groups, lengths
+(`--tokens`: in tokens of the strong model, and the share that is cut), a leak scan.
+
+What holds for all of them, with real rows in `tests/test_examples.py` (`W2S_TEST_DATA=FOLDER`):
+
+- a row's texts do not depend on its label; the order of pairs is dealt by a hash;
+- the test set has both classes equally often, and no class exceeds 55 % of the training rows;
+- rows of one group are never in two of half A, half B, validation and test;
+- the same rows give the same examples in every process and in any order.
+"""
+
+WHAT = {
+    "classify": "Classification",
+    "pair": "Pairs, 1: the first text is preferred",
+    "generate": "Generation of the target",
+}
+
+
+def catalogue(conf: Path) -> str:
+    """Markdown; `conf`: the folder whose group `dataset` names the sources. Needs the package `chess`."""
+    used = _datasets(conf / "dataset")
+    lines = [HEAD, "| task | kind | datasets (`dataset=`) |", "| --- | --- | --- |"]
+    for task in _tasks():
+        names = ", ".join(f"`{name}`" for name, _ in used.get(task.name, [])) or "any local file"
+        lines.append(f"| [{task.name}](#{task.name}) | {task.kind} | {names} |")
+    for family in FAMILIES:
+        lines += ["", f"## {_first_line(family.__doc__)}"]
+        for task in family.TASKS:
+            lines += ["", *_section(task, used.get(task.name, []))]
+    return "\n".join(lines) + "\n"
+
+
+def _tasks() -> Iterable[Task]:
+    return (task for family in FAMILIES for task in family.TASKS)
+
+
+def _datasets(folder: Path) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
+    """Task -> (name, content) of the dataset files that use it."""
+    found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        found.setdefault(content["task"], []).append((path.stem, content))
+    return found
+
+
+def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    lines = [f"### {task.name}", "", f"{WHAT[task.kind]}. Columns: {', '.join((*task.columns, *task.optional))}."]
+    doc = inspect.getdoc(task.convert)
+    if doc:
+        lines += ["", " ".join(doc.split())]
+    lines += [f"- `dataset={name}`: {_source(content)}" for name, content in used]
+    if lines[-1].startswith("- "):
+        lines.insert(len(lines) - len(used), "")
+    row = SAMPLES[task.name]
+    lines += ["", "```json", json.dumps(row, ensure_ascii=False), "```", "```text"]
+    lines += "\n\n".join(_printed(example) for example in task.examples(row, 0)).split("\n")
+    return [*lines, "```"]
+
+
+def _source(content: Mapping[str, Any]) -> str:
+    source = content["source"]
+    where = {
+        "hub": lambda: source["repository"] + (f" ({source['subset']})" if source.get("subset") else ""),
+        "wheel": lambda: f"package {source['package']} {source['version']}",
+        "local": lambda: "files of your own",
+    }[source["kind"]]()
+    test = f"test from `{content['test_split']}`" if content["test_split"] else "test held out by group"
+    return f"{where}, train from `{content['train_split']}`, {test}, cut to {content['max_tokens']} tokens"
+
+
+def _printed(example: Example) -> str:
+    """An example with its label above it."""
+    if example.target is not None:
+        return f"{example.text}[{example.target}]  <- target in brackets"
+    if example.text_other is not None:
+        return f"label {example.label}\n{example.text}\n--- against ---\n{example.text_other}"
+    return f"label {example.label}\n{example.text}"
+
+
+def _first_line(doc: str | None) -> str:
+    return " ".join((doc or "").split("\n\n")[0].split()).rstrip(".")
