@@ -1,0 +1,101 @@
+"""Every ready sweep is what it says: its choices exist, its cells are valid, and its graph has so many stages."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from tests.cells import identify
+from w2s_sweep.config.checks import problems_of
+from w2s_sweep.config.parse import parse
+from w2s_sweep.config.source import HubSource
+from w2s_sweep.launch.compose import plain_cell
+from w2s_sweep.launch.main import CONF
+from w2s_sweep.launch.plugin import register
+from w2s_sweep.plan.graph import merge
+
+SIZES = {
+    "demo": (6, 15),
+    "demo_bootstrapping": (6, 19),
+    "demo_full": (1, 4),
+    "demo_lora": (1, 4),
+    "demo_methods": (36, 87),
+    "paper_chess": (6, 1 + 2 + 3 + 6),
+    "paper_nlp": (264, 22 * (1 + 2 + 3 + 12)),
+    "paper_reward": (4, 1 + 2 + 2 + 4),
+    "pythia_sst2": (20, 1 + 5 + 20 + 20),
+    "qwen_llama_21_tasks": (84, 21 * (1 + 1 + 1 + 4)),
+    "released_code_gpt2": (80, 2 * (1 + 5 * (2 + 2 + 8))),
+}
+"""Preset -> cells, unique stages."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hydra():
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def swept(path: Path) -> dict[str, list[str]]:
+    """Setting -> values of the sweep that the file stands for."""
+    params = (yaml.safe_load(path.read_text()).get("hydra") or {"sweeper": {"params": {}}})["sweeper"]["params"]
+    overrides = {name: OverridesParser.create().parse_override(f"{name}={value}") for name, value in params.items()}
+    return {name: [str(v) for v in o.sweep_string_iterator()] if o.is_sweep_override() else [str(o.value())]
+            for name, o in overrides.items()}  # fmt: skip
+
+
+def parts(name: str, setting: str, values: list[str], others: list[str]) -> list[tuple[str, object]]:
+    """What each value of a swept setting makes of its part of the cell.
+
+    Datasets are composed once and renamed: every one of them composes in tests/test_conf.py.
+    """
+    field = setting.rpartition("@")[2]
+    found = []
+    for value in values[:1] if field == "dataset" else values:
+        (cell,), _ = parse(
+            [plain_cell(compose("config", overrides=[f"experiment={name}", *others, f"{setting}={value}"]))]
+        )
+        found.append((field, getattr(cell, field)))
+    if field == "dataset":
+        one = found[0][1]
+        assert all((CONF / "dataset" / f"{value}.yaml").is_file() for value in values)
+        found = [(field, replace(one, name=value, source=HubSource(repository=f"o/{value}"))) for value in values]
+    return found
+
+
+def grid(name: str):
+    """All cells of a preset, from one composition for each value."""
+    settings = swept(CONF / "experiment" / f"{name}.yaml")
+    first = [f"{setting}={values[0]}" for setting, values in settings.items()]
+    (base,), _ = parse([plain_cell(compose("config", overrides=[f"experiment={name}", *first]))])
+    choices = []
+    for setting, values in settings.items():
+        others = [line for line in first if not line.startswith(f"{setting}=")]
+        seeds = setting == "seed"
+        choices.append([("seed", int(v)) for v in values] if seeds else parts(name, setting, values, others))
+    return [replace(base, **dict(combination)) for combination in product(*choices)]
+
+
+def test_every_preset_is_counted_here():
+    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == set(SIZES)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_preset_is_a_valid_sweep_of_the_size_it_says(name):
+    cells = grid(name)
+    assert [problem for cell in cells for problem in problems_of(cell)] == []
+    graph = merge(cells, identify)
+    assert (len(cells), len(graph.stages)) == SIZES[name]
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_preset_says_what_to_expect(path):
+    head = [line for line in path.read_text().splitlines() if line.startswith("# ")]
+    assert any(word in " ".join(head) for word in ("Expected", "To compare with", "Full fine-tuning", "LoRA"))
