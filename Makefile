@@ -5,13 +5,24 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STORE ?= runs
 FAULTS ?= 100
+# Where `make science` finds copies of the hub's datasets; without it they are read from the hub.
+DATA ?=
+PROCESSES ?= $(shell nproc 2>/dev/null || echo 1)
 # The CPU build suffices for everything here; TORCH= takes whatever the package index has.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check slow slurm chaos format clean
+.PHONY: demo science test check slow slurm chaos format clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
+
+SCIENCE = $(BIN)/python launch.py data_root=$(or $(DATA),null) store=$(STORE) \
+	hydra.launcher.processes=$(PROCESSES) threads=1
+
+science: $(VENV)/run.ok  ## ten tasks x methods x losses with real models, about an hour: make science DATA=FOLDER
+	$(SCIENCE) experiment=science
+	$(SCIENCE) experiment=science_losses
+	@echo "tables: $(STORE)/sweeps/science/table.md $(STORE)/sweeps/science_losses/table.md (and .csv, report.html)"
 
 test: $(VENV)/dev.ok  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"

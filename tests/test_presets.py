@@ -1,6 +1,7 @@
 """Every ready sweep is what it says: its choices exist, its cells are valid, and its graph has so many stages."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -30,6 +31,8 @@ SIZES = {
     "paper_reward": (4, 1 + 2 + 2 + 4),
     "pythia_sst2": (20, 1 + 5 + 20 + 20),
     "qwen_llama_21_tasks": (84, 21 * (1 + 1 + 1 + 4)),
+    "science": (10 * 7 * 6 * 3, 10 * (3 + 3 * (42 + 2 + 11 + 4))),
+    "science_losses": (10 * 13 * 3, 10 * (3 + 3 * (13 + 2))),
     "released_code_gpt2": (80, 2 * (1 + 5 * (2 + 2 + 8))),
 }
 """Preset -> cells, unique stages."""
@@ -44,11 +47,28 @@ def _hydra():
 
 
 def swept(path: Path) -> dict[str, list[str]]:
-    """Setting -> values of the sweep that the file stands for."""
-    params = (yaml.safe_load(path.read_text()).get("hydra") or {"sweeper": {"params": {}}})["sweeper"]["params"]
+    """Setting -> values of the sweep that the file stands for, with those of the file it builds on."""
+    content = yaml.safe_load(path.read_text())
+    params = (content.get("hydra") or {"sweeper": {"params": {}}})["sweeper"]["params"]
+    for base in content.get("defaults", []):
+        if isinstance(base, str) and base != "_self_":
+            params = yaml.safe_load(path.with_stem(base).read_text())["hydra"]["sweeper"]["params"] | params
     overrides = {name: OverridesParser.create().parse_override(f"{name}={value}") for name, value in params.items()}
     return {name: [str(v) for v in o.sweep_string_iterator()] if o.is_sweep_override() else [str(o.value())]
             for name, o in overrides.items()}  # fmt: skip
+
+
+def composed(*overrides: str):
+    (cell,), _ = parse([plain_cell(compose("config", overrides=list(overrides)))])
+    return cell
+
+
+@cache
+def choice(setting: str, value: str):
+    """What a choice is by itself; for settings that a preset sweeps over and says nothing else about."""
+    field = setting.rpartition("@")[2]
+    needed = {"weak": [], "strong": ["model@weak=smollm2_135m"]}.get(field, [])
+    return getattr(composed(f"{setting}={value}", *needed), field)
 
 
 def parts(name: str, setting: str, values: list[str], others: list[str]) -> list[tuple[str, object]]:
@@ -57,24 +77,20 @@ def parts(name: str, setting: str, values: list[str], others: list[str]) -> list
     Datasets are composed once and renamed: every one of them composes in tests/test_conf.py.
     """
     field = setting.rpartition("@")[2]
-    found = []
-    for value in values[:1] if field == "dataset" else values:
-        (cell,), _ = parse(
-            [plain_cell(compose("config", overrides=[f"experiment={name}", *others, f"{setting}={value}"]))]
-        )
-        found.append((field, getattr(cell, field)))
     if field == "dataset":
-        one = found[0][1]
         assert all((CONF / "dataset" / f"{value}.yaml").is_file() for value in values)
-        found = [(field, replace(one, name=value, source=HubSource(repository=f"o/{value}"))) for value in values]
-    return found
+        one = composed(f"experiment={name}", *others, f"dataset={values[0]}").dataset
+        return [(field, replace(one, name=value, source=HubSource(repository=f"o/{value}"))) for value in values]
+    if field in yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text()):
+        return [(field, getattr(composed(f"experiment={name}", *others, f"{setting}={v}"), field)) for v in values]
+    return [(field, choice(setting, value)) for value in values]
 
 
 def grid(name: str):
     """All cells of a preset, from one composition for each value."""
     settings = swept(CONF / "experiment" / f"{name}.yaml")
     first = [f"{setting}={values[0]}" for setting, values in settings.items()]
-    (base,), _ = parse([plain_cell(compose("config", overrides=[f"experiment={name}", *first]))])
+    base = composed(f"experiment={name}", *first)
     choices = []
     for setting, values in settings.items():
         others = [line for line in first if not line.startswith(f"{setting}=")]
