@@ -19,6 +19,7 @@ NEEDS = {
     ("dataset", "local"): ["dataset.source.path=rows.jsonl"],
     ("dataset", "sandbox"): ["dataset.source.path=rows"],
     ("method", "bootstrapping"): ["method.chain=[smollm2_135m_first4]"],
+    ("method", "weak_ensemble"): ["method.others=[smollm2_135m_first4]"],
 }
 
 

@@ -11,6 +11,7 @@ from w2s_sweep.losses import Confidence
 from w2s_sweep.methods import (
     Bootstrapping,
     ConfidenceFilter,
+    Conflict,
     Elicitation,
     Ensemble,
     GroundTruthBudget,
@@ -19,6 +20,7 @@ from w2s_sweep.methods import (
     OverlapSelection,
     Selective,
     StrongToStrong,
+    WeakEnsemble,
 )
 from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import affinity, make_packs
@@ -29,15 +31,19 @@ METHODS = [
     Bootstrapping(chain=(model("m0"), model("m1"))),
     ConfidenceFilter(),
     Elicitation(mode="icm"),
+    Conflict(),
+    Conflict(kind="implicit", strength=0.2),
     Ensemble(),
     Ensemble(bagging=None, rule="vote"),
+    Ensemble(rule="boosted"),
     GroundTruthBudget(),
     KnnRelabel(),
     OverlapSelection(),
     Selective(),
     StrongToStrong(rounds=2),
+    WeakEnsemble(others=(model("m0"), model("m1"))),
 ]
-KEEPS_THE_SUPERVISOR = [m for m in METHODS if not isinstance(m, Ensemble)]
+KEEPS_THE_SUPERVISOR = [m for m in METHODS if not isinstance(m, Ensemble | WeakEnsemble)]
 
 
 def name_of(value):
@@ -101,6 +107,8 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "weight": 0.9, "rounds": 5, "part": "easy", "mode": "zero_shot", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3,
+        "weight": 0.9, "rounds": 5, "part": "easy", "strength": 0.7, "others": (model("m2"),),
+        "kind": "implicit" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
     before = graph_of(method, loss=Confidence()).roles[0].student
     for field in dataclasses.fields(method):
@@ -151,6 +159,49 @@ def test_an_ensemble_is_one_supervisor_of_many_different_ones():
 def test_without_bagging_an_ensemble_contains_the_naive_supervisor():
     graph = graph_of(Ensemble(members=2, bagging=None))
     assert graph.stages[graph.roles[0].weak].inputs["member 0"] == graph_of(Naive()).roles[0].weak
+
+
+def test_boosted_members_come_one_after_another_and_predict_the_half_they_are_weighed_on():
+    graph = graph_of(Ensemble(members=3, bagging=None, rule="boosted"))
+    members = list(graph.stages[graph.roles[0].weak].inputs.values())
+    assert [list(graph.stages[m].settings["also_predict"]) for m in members] == [["half_a"]] * 3
+    weighing = [graph.stages[m].inputs.get("weights") for m in members]
+    assert weighing[0] is None
+    assert [list(graph.stages[w].inputs.values()) for w in weighing[1:]] == [members[:1], members[:2]]
+    larger = graph_of(Ensemble(members=4, bagging=None, rule="boosted"))
+    assert set(members) < set(larger.stages), "a larger ensemble goes on where a smaller one ended"
+
+
+def test_all_rules_but_boosting_share_their_members():
+    rules = ("mean", "vote", "learned", "evidential")
+    graphs = [graph_of(Ensemble(rule=rule)) for rule in rules]
+    assert len({tuple(g.stages[g.roles[0].weak].inputs.values()) for g in graphs}) == 1
+    assert len({g.roles[0].weak for g in graphs}) == len(rules)
+
+
+def test_different_weak_models_are_the_supervisors_of_their_naive_cells():
+    graph = graph_of(WeakEnsemble(others=(model("m0"),)))
+    naive = [graph_of(Naive(), weak=name).roles[0].weak for name in ("w0", "m0")]
+    assert list(graph.stages[graph.roles[0].weak].inputs.values()) == naive
+
+
+@pytest.mark.parametrize("kind", ["explicit", "implicit"])
+def test_no_conflict_is_the_naive_student_which_every_conflict_is_compared_with(kind):
+    naive = graph_of(Naive()).roles[0].student
+    without, with_it = (graph_of(Conflict(kind=kind, strength=s)).roles[0] for s in (0.0, 0.3))
+    assert without.student == without.reference == with_it.reference == naive
+    assert with_it.student != naive
+    assert naive in with_it.keys()  # noqa: SIM118 - not a dict
+
+
+def test_what_trains_on_a_draw_of_the_truth_stops_early_on_the_truth():
+    """A bag says nothing about validation; a student of mixed labels has those of its supervisor there."""
+    tuned = Full(early_stopping="weak")
+    bagged = graph_of(Ensemble(), finetune=tuned)
+    mixed = graph_of(GroundTruthBudget(), finetune=tuned)
+    members = bagged.stages[bagged.roles[0].weak].inputs.values()
+    assert {bagged.stages[m].settings["early_stopping"]["against"] for m in members} == {"truth"}
+    assert mixed.stages[mixed.roles[0].student].settings["early_stopping"]["against"] == "labels"
 
 
 def test_ensembles_of_neighbouring_seeds_share_nobody():

@@ -73,11 +73,11 @@ def keys(**change):
     return graph.roles[0]
 
 
-BASE = Lora()
+BASE = Lora(early_stopping="weak")
 ANOTHER = {
     "rank": 16, "alpha": 4.0, "batch_size": 16, "epochs": 3, "lr": 3e-4, "lr_schedule": "constant", "lr_warmup": 0.1,
     "betas": (0.8, 0.99), "weight_decay": 0.1, "grad_clip": 1.0, "precision": "fp32", "head_init": "label_words",
-    "dropout": 0.1,
+    "dropout": 0.1, "early_stopping": "none", "evaluations": 7,
 }  # fmt: skip
 
 
@@ -86,6 +86,15 @@ def test_every_setting_of_fine_tuning_enters_the_key():
     assert set(ANOTHER) == {f.name for f in dataclasses.fields(Lora)} - {"name"}
     found = {keys(finetune=dataclasses.replace(BASE, **{name: value})).ceiling for name, value in ANOTHER.items()}
     assert len(found | {keys(finetune=BASE).ceiling}) == len(ANOTHER) + 1
+
+
+def test_early_stopping_changes_no_key_where_there_is_none_and_only_students_have_an_oracle():
+    """A stage that is trained on the truth is evaluated against it anyway."""
+    found = {name: keys(finetune=Full(early_stopping=name)) for name in ("none", "weak", "oracle")}
+    assert found["none"] == keys(finetune=Full(early_stopping="none", evaluations=3)) == keys()
+    assert (found["weak"].weak, found["weak"].ceiling) == (found["oracle"].weak, found["oracle"].ceiling)
+    assert len({roles.student for roles in found.values()}) == 3
+    assert len({roles.ceiling for roles in found.values()}) == 2
 
 
 @pytest.mark.parametrize("change", [{"max_tokens": 64}, {"n_train": 50}, {"validation": 0.2}, {"sample_seed": 3}])

@@ -19,6 +19,7 @@ from torch import Tensor
 from w2s_sweep.data.batches import optimiser_batches
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.losses import Loss
+from w2s_sweep.stopping import Best, EarlyStopping
 from w2s_sweep.store.files import write_bytes
 
 
@@ -39,6 +40,10 @@ class Learner(Protocol):
 
     def penalty(self) -> Tensor | None:
         """A term added to the mean loss of a step."""
+        ...
+
+    def mode(self, *, training: bool) -> None:
+        """Switch what only training does, such as dropout, on or off."""
         ...
 
 
@@ -83,29 +88,44 @@ class Hooks:
     """Called after a checkpoint was written, with the number of steps in it."""
     report: Callable[[int, int, float, float], None] = lambda step, steps, loss, lr: None
     """Called after each step with (steps done, steps in all, mean loss, learning rate)."""
+    evaluated: Callable[[int, int, float], None] = lambda step, steps, score: None
+    """Called after each evaluation of early stopping with (steps done, steps in all, score)."""
 
 
 def train(
-    learner: Learner, rows: Sequence[int], labels: Tensor, loss: Loss, recipe: Recipe, hooks: Hooks | None = None
-) -> None:
-    """Train on `rows` with soft `labels` (float32 [all rows, classes], indexed by row)."""
+    learner: Learner,
+    rows: Sequence[int],
+    labels: Tensor,
+    loss: Loss,
+    recipe: Recipe,
+    hooks: Hooks | None = None,
+    *,
+    weights: Tensor | None = None,
+    stopping: EarlyStopping | None = None,
+) -> int:
+    """Train on `rows` with soft `labels` (float32 [all rows, classes], indexed by row).
+
+    `weights` (float32 [all rows]): factor of each example's loss. Returns after which step the parameters are those
+    that the learner has in the end: the last one, or with `stopping` the best one.
+    """
     hooks = hooks or Hooks()
     params = learner.trainable()
     optimiser = torch.optim.AdamW(
         params.values(), lr=recipe.lr, betas=recipe.betas, eps=1e-8, weight_decay=recipe.weight_decay
     )
     batches = optimiser_batches(len(rows), recipe.batch_size, recipe.epochs, recipe.seed)
-    start = _restore(hooks.checkpoint, params, optimiser)
+    best = Best()
+    start = _restore(hooks.checkpoint, params, optimiser, best)
     hooks.resumed(start)
     for step in range(start, len(batches)):
         if hooks.stop():
-            _save(hooks, step, params, optimiser)
+            _save(hooks, step, params, optimiser, best)
             raise Preempted
         torch.manual_seed(_mixed(recipe.seed, step))
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
         chosen = [rows[i] for i in batches[step]]
-        value = backward(learner, chosen, labels, loss, step / len(batches))
+        value = backward(learner, chosen, labels, loss, step / len(batches), weights)
         if not math.isfinite(value):
             raise W2SError(
                 f"finetune.lr: the loss became {value} at step {step + 1} of {len(batches)} with {recipe.lr:g}. "
@@ -116,19 +136,39 @@ def train(
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         hooks.report(step + 1, len(batches), value, recipe.lr_at(step, len(batches)))
+        if stopping is not None and stopping.due(step + 1, len(batches)):
+            score = stopping.score()
+            best.offer(step + 1, score, params)
+            hooks.evaluated(step + 1, len(batches), score)
         if hooks.due():
-            _save(hooks, step + 1, params, optimiser)
+            _save(hooks, step + 1, params, optimiser, best)
+    if stopping is None or not best.params:
+        return len(batches)
+    best.put_into(params)
+    return best.step
 
 
-def backward(learner: Learner, rows: Sequence[int], labels: Tensor, loss: Loss, progress: float) -> float:
-    """Accumulate the gradient of the mean loss over `rows`; returns that mean (with the penalty)."""
+def backward(
+    learner: Learner,
+    rows: Sequence[int],
+    labels: Tensor,
+    loss: Loss,
+    progress: float,
+    weights: Tensor | None = None,
+) -> float:
+    """Accumulate the gradient of the mean (weighted) loss over `rows`; returns that mean (with the penalty).
+
+    The sum of weighted losses is divided by the number of rows, not by the sum of their weights: how much an example
+    counts does not depend on which others its batch holds. Statistics of the batch are those without weights.
+    """
     parts = learner.micro_batches(rows)
     if len(parts) > 1 and loss.uses_batch_statistic:
-        total = _backward_whole_batch(learner, parts, labels, loss, progress)
+        total = _backward_whole_batch(learner, parts, labels, loss, progress, weights)
     else:
         total = 0.0
         for part in parts:
-            share = loss(learner.logits(part), labels[part], progress).sum() / len(rows)
+            values = loss(learner.logits(part), labels[part], progress)
+            share = _weighted(values, part, weights).sum() / len(rows)
             share.backward()
             total += float(share.detach())
     penalty = learner.penalty()
@@ -138,15 +178,24 @@ def backward(learner: Learner, rows: Sequence[int], labels: Tensor, loss: Loss, 
     return total
 
 
+def _weighted(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
+    return values if weights is None else values * weights[list(rows)]
+
+
 def _backward_whole_batch(
-    learner: Learner, parts: Sequence[Sequence[int]], labels: Tensor, loss: Loss, progress: float
+    learner: Learner,
+    parts: Sequence[Sequence[int]],
+    labels: Tensor,
+    loss: Loss,
+    progress: float,
+    weights: Tensor | None,
 ) -> float:
     """For losses with a statistic of the batch: the gradient by logits first, over all of it, then by weights."""
     with torch.random.fork_rng(), torch.no_grad():  # the second pass draws the same dropout masks
         logits = torch.cat([learner.logits(part) for part in parts])
     logits.requires_grad_()
     rows = [row for part in parts for row in part]
-    value = loss(logits, labels[rows], progress).mean()
+    value = _weighted(loss(logits, labels[rows], progress), rows, weights).mean()
     (slope,) = torch.autograd.grad(value, logits)
     for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
         (learner.logits(part) * part_slope).sum().backward()
@@ -169,19 +218,21 @@ def _mixed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
+def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimiser: torch.optim.Optimizer, best: Best) -> None:
     if hooks.checkpoint is None:
         return
     tensors = {f"param.{name}": p.detach().contiguous() for name, p in params.items()}
     for name, param in params.items():
         for slot, value in optimiser.state[param].items():
             tensors[f"adam.{slot}.{name}"] = torch.as_tensor(value).contiguous()
-    write_bytes(hooks.checkpoint, save(tensors, metadata={"step": str(step)}))
+    tensors |= {f"best.{name}": value.contiguous() for name, value in best.params.items()}
+    metadata = {"step": str(step), "best step": str(best.step), "best score": repr(best.score)}
+    write_bytes(hooks.checkpoint, save(tensors, metadata=metadata))
     hooks.saved(step)
 
 
-def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> int:
-    """Load parameters and Adam's state into the model that is there already; returns the steps done."""
+def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.optim.Optimizer, best: Best) -> int:
+    """Load parameters, Adam's state and the best parameters so far into what is there; returns the steps done."""
     if path is None or not path.is_file():
         return 0
     with safe_open(path, framework="pt") as file:
@@ -192,4 +243,8 @@ def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.opti
             if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
                 optimiser.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
-        return int(file.metadata()["step"])
+        about = file.metadata()
+        best.step, best.score = int(about["best step"]), float(about["best score"])
+        if best.step:
+            best.params = {name: file.get_tensor(f"best.{name}").to(param.device) for name, param in params.items()}
+        return int(about["step"])

@@ -31,6 +31,13 @@ class Optimiser:
     """Largest gradient norm; null does not clip."""
     precision: Precision = "bf16"
     """bf16: autocast where the device supports it, fp32 elsewhere; weights and optimiser state stay fp32."""
+    early_stopping: Literal["none", "weak", "oracle"] = "none"
+    """Which parameters a stage ends with: the last ones, or those of the evaluation with the best accuracy on the
+    validation split (the earliest of equally good ones). weak: against the hardened labels that the stage is trained
+    on (Burns et al. 2023, section 5.1), the truth for stages that are trained on it. oracle: against the truth for the
+    student too, which nobody who needs weak supervision has."""
+    evaluations: Count = 10
+    """How often early stopping evaluates, evenly over the training."""
 
 
 @schema

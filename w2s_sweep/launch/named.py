@@ -14,7 +14,7 @@ from omegaconf import MISSING, OmegaConf
 
 from w2s_sweep.errors import ConfigError, unknown
 
-LISTS = ("chain",)
+LISTS = ("chain", "others")
 """Settings of methods that list models."""
 
 

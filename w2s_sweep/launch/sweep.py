@@ -166,7 +166,7 @@ def record_sweep(store: Store, sweep: Sweep, request: Request, graph: Graph, res
         for key, stage in graph.stages.items()
     }
     cells = [
-        {"overrides": list(overrides), "cell": plain(cell), "roles": plain(roles)}
+        {"overrides": list(overrides), "cell": plain(cell), "roles": named(roles)}
         for overrides, cell, roles in zip(request.overrides, graph.cells, graph.roles, strict=True)
     ]
     path = store.sweep(name) / "sweep.json"
@@ -184,6 +184,11 @@ def record_sweep(store: Store, sweep: Sweep, request: Request, graph: Graph, res
         ],
     }
     write_json(path, record)
+
+
+def named(roles: Roles) -> dict[str, str]:
+    """Role -> key of the stage that plays it, without roles that nobody plays."""
+    return {role: key for role, key in plain(roles).items() if key is not None}
 
 
 def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:

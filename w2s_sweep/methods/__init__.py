@@ -7,6 +7,7 @@ from pydantic import Field
 from w2s_sweep.methods.base import Method
 from w2s_sweep.methods.bootstrapping import Bootstrapping
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
+from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
@@ -16,19 +17,22 @@ from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.strong_to_strong import StrongToStrong
+from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 
 AnyMethod = Annotated[
     Naive
     | Bootstrapping
     | ConfidenceFilter
     | Elicitation
+    | Conflict
     | Ensemble
     | GroundTruthBudget
     | KnnRelabel
     | OverlapSelection
     | Prompting
     | Selective
-    | StrongToStrong,
+    | StrongToStrong
+    | WeakEnsemble,
     Field(discriminator="name"),
 ]
 
@@ -36,6 +40,7 @@ __all__ = [
     "AnyMethod",
     "Bootstrapping",
     "ConfidenceFilter",
+    "Conflict",
     "Elicitation",
     "Ensemble",
     "GroundTruthBudget",
@@ -46,4 +51,5 @@ __all__ = [
     "Prompting",
     "Selective",
     "StrongToStrong",
+    "WeakEnsemble",
 ]

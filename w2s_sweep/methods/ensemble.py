@@ -1,13 +1,14 @@
-"""An ensemble of weak supervisors (EnsemW2S, arXiv 2410.04571, without its boosting; bagging with halves instead of
-bootstrap samples: Buehlmann and Yu 2002, "Analyzing bagging")."""
+"""An ensemble of weak supervisors: bagged (with halves instead of bootstrap samples: Buehlmann and Yu 2002, "Analyzing
+bagging"), boosted (EnsemW2S, arXiv 2410.04571), or different by their seeds."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles, Rule
 
 if TYPE_CHECKING:
     from w2s_sweep.config.cell import Cell
@@ -28,18 +29,32 @@ class Ensemble(Method):
     members: Annotated[int, Field(ge=2, le=100)] = 5
     bagging: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of half A, drawn without replacement, that each member trains on; null gives everybody all of it."""
-    rule: Literal["mean", "vote"] = "mean"
-    """mean probability, or share of the members' votes."""
+    rule: Rule = "mean"
+    """mean probability, share of the members' votes, mean with weights learned on the truth of the validation split (a
+    small budget of it), evidential, or boosted: members train one after another on half A, where rows that the earlier
+    ones get wrong count more. See `stages.combine` and `stages.weigh`."""
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
-        weak = build.combine([self._member(cell, build, i) for i in range(self.members)], role="weak", rule=self.rule)
+        members: list[str] = []
+        for index in range(self.members):
+            members.append(self._member(cell, build, index, members))
+        weak = build.combine(members, role="weak", rule=self.rule)
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
-    def _member(self, cell: "Cell", build: Builder, index: int) -> str:
+    def _member(self, cell: "Cell", build: Builder, index: int, earlier: Sequence[str]) -> str:
         seed = (cell.seed + index * STRIDE) % 2**31
-        if self.bagging is None:
-            return build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH, seed=seed)
-        bag = build.reveal(cell.weak, on="half_a", share=self.bagging, choose="random", seed=seed)
-        return build.train(cell.weak, role="weak", on="half_a", labels=bag, seed=seed, partial=True)
+        bag = GROUND_TRUTH
+        if self.bagging is not None:
+            bag = build.reveal(cell.weak, on="half_a", share=self.bagging, choose="random", seed=seed)
+        return build.train(
+            cell.weak,
+            role="weak",
+            on="half_a",
+            labels=bag,
+            seed=seed,
+            partial=self.bagging is not None,
+            weights=build.weigh(earlier, on="half_a") if self.rule == "boosted" and earlier else None,
+            also_predict=("half_a",) if self.rule == "boosted" else (),
+        )

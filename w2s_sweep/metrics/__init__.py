@@ -4,6 +4,7 @@ from w2s_sweep.metrics.agreement import Agreement, agreement, capa, misfit
 from w2s_sweep.metrics.bootstrap import CellScores, Interval, paired_bootstrap
 from w2s_sweep.metrics.classification import accuracy, auroc, brier, ece, no_auroc
 from w2s_sweep.metrics.compare import Difference, McNemar, holm, mcnemar, paired_difference
+from w2s_sweep.metrics.deception import Deception, blind_spot, deception
 from w2s_sweep.metrics.gap import Pgr, Summary, pgr, summarise
 from w2s_sweep.metrics.resample import MetricName
 from w2s_sweep.metrics.seeds import bootstrap_over_seeds, t_interval
@@ -11,6 +12,7 @@ from w2s_sweep.metrics.seeds import bootstrap_over_seeds, t_interval
 __all__ = [
     "Agreement",
     "CellScores",
+    "Deception",
     "Difference",
     "Interval",
     "McNemar",
@@ -20,9 +22,11 @@ __all__ = [
     "accuracy",
     "agreement",
     "auroc",
+    "blind_spot",
     "bootstrap_over_seeds",
     "brier",
     "capa",
+    "deception",
     "ece",
     "holm",
     "mcnemar",

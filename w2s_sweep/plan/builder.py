@@ -21,6 +21,9 @@ GROUND_TRUTH = None
 Choose = Literal["random", "least_sure"]
 """Which rows a budget of ground truth goes to: drawn, or those whose label is least sure."""
 
+Rule = Literal["mean", "vote", "learned", "evidential", "boosted"]
+"""How the predictions of several stages become one, see `stages.combine`."""
+
 Part = Literal["overlap", "easy", "hard"]
 """Rows with a sure label that look like unsure ones; sure ones that do not; unsure ones."""
 
@@ -45,10 +48,13 @@ class Roles:
     weak: str
     student: str
     ceiling: str
+    reference: str | None = None
+    """The student without what the method puts in its way, where the results compare with that one too."""
 
     def keys(self) -> tuple[str, ...]:
         """The stages whose predictions the results of the cell are computed from."""
-        return tuple(dict.fromkeys((self.weak, self.student, self.ceiling)))
+        named = (self.weak, self.student, self.ceiling, self.reference)
+        return tuple(dict.fromkeys(key for key in named if key is not None))
 
 
 class Builder:
@@ -96,31 +102,41 @@ class Builder:
         loss: Loss | None = None,
         seed: int | None = None,
         partial: bool = False,
+        weights: str | None = None,
+        also_predict: Sequence[str] = (),
+        conflict: float = 0.0,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
         Ground truth always means plain cross-entropy; `loss` is for training on predictions. `seed` is that of
         initialisation and order, the cell's unless given (the deal of the rows is always the cell's). `partial`: train
-        on those rows of `on` that `labels` says something of, instead of refusing.
+        on those rows of `on` that `labels` says something of, instead of refusing. `weights`: a stage that weighs the
+        examples. `also_predict`: splits to predict beyond those that every model predicts. `conflict`: weight of the
+        reward for contradicting the truth, see `losses.conflict`.
         """
         cell, finetune = self.cell, self.cell.finetune
         seed = cell.seed if seed is None else seed
         chosen = CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss
         name = f"{role} {model.name} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+        name += f" conflict {conflict:g}" if conflict else ""
         run = self._run(model, name) | {"role": role}
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
+        inputs |= {} if weights is None else {"weights": weights}
         settings: dict[str, Json] = {
             "split": plain(cell.dataset.split(cell.seed)),
             "on": on,
             "loss": plain(chosen),
             "seed": seed,
             "unlabelled": "skip" if partial else "refuse",
+            "also_predict": list(also_predict),
+            "conflict": conflict,
+            "early_stopping": self._early_stopping(labels),
         }
+        tuned = {k: v for k, v in plain(finetune).items() if k not in ("early_stopping", "evaluations")}
         if isinstance(finetune, Probe):
             inputs["features"] = self.features(model)
-            settings["finetune"] = {k: v for k, v in plain(finetune).items() if k != "precision"}
+            settings["finetune"] = {k: v for k, v in tuned.items() if k != "precision"}
             return self._add(Stage("probe", settings, inputs, run))
-        tuned = plain(finetune)
         if tuned["lr"] is None:
             tuned["lr"] = model.lr_lora if isinstance(finetune, Lora) else model.lr_full
         if isinstance(finetune, Lora):
@@ -205,10 +221,25 @@ class Builder:
         settings: dict[str, Json] = {"on": on, "threshold": threshold}
         return self._labelling("route", settings, inputs, self._model_of(knows), "labels")
 
-    def combine(self, members: Sequence[str], *, role: str, rule: Literal["mean", "vote"]) -> str:
-        """The predictions of several stages as one: their mean probability, or the share of their votes."""
+    def _early_stopping(self, labels: str | None) -> Json:
+        """What a stage trained on `labels` is evaluated against; a draw of the truth has no labels for validation."""
+        finetune = self.cell.finetune
+        if finetune.early_stopping == "none":
+            return None
+        source = None if labels is None else self.stages[labels]
+        is_truth = source is None or (source.kind == "reveal" and "labels" not in source.inputs)
+        against = "truth" if is_truth or finetune.early_stopping == "oracle" else "labels"
+        return {"against": against, "evaluations": finetune.evaluations}
+
+    def combine(self, members: Sequence[str], *, role: str, rule: Rule) -> str:
+        """The predictions of several stages as one, by a rule of `stages.combine`."""
         inputs = {f"member {i}": key for i, key in enumerate(members)}
         return self._labelling("combine", {"rule": rule}, inputs, self._model_of(members[-1]), role)
+
+    def weigh(self, members: Sequence[str], *, on: str) -> str:
+        """Weights of the examples of `on`, larger where the `members`, boosted one after another, were wrong."""
+        inputs = {f"member {i}": key for i, key in enumerate(members)}
+        return self._labelling("weigh", {"on": on}, inputs, self._model_of(members[-1]), "weights")
 
     def filter(self, labels: str, *, on: str, share: float, balanced: bool) -> str:
         """The `share` of the labels on the split `on` that are surest; other rows of `on` have none."""
@@ -216,13 +247,22 @@ class Builder:
         return self._labelling("filter", settings, {"labels": labels}, self._model_of(labels), "labels")
 
     def reveal(
-        self, model: Model, *, on: str, share: float, choose: Choose, seed: int, labels: str | None = None
+        self,
+        model: Model,
+        *,
+        on: str,
+        share: float,
+        choose: Choose,
+        seed: int,
+        labels: str | None = None,
+        opposite: bool = False,
     ) -> str:
         """The truth for a `share` of the split `on`; the rest keeps the predictions `labels`, or has none.
 
-        `model` is the one that will be trained on it: a hint, for running both in one process.
+        `model` is the one that will be trained on it: a hint, for running both in one process. `opposite`: not the
+        truth, but what contradicts it.
         """
-        settings: dict[str, Json] = {"on": on, "share": share, "choose": choose, "seed": seed}
+        settings: dict[str, Json] = {"on": on, "share": share, "choose": choose, "seed": seed, "opposite": opposite}
         if labels is None:
             settings["split"] = plain(self.cell.dataset.split(self.cell.seed))
         inputs = {"data": self.data()} if labels is None else {"labels": labels}

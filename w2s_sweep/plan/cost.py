@@ -42,6 +42,8 @@ def cost(stage: Stage) -> Cost:
     part = train * (1 - dataset["validation"])
     learned = part * HALF[stage.settings["on"]] * stage.settings["finetune"]["epochs"]
     predicted = part * 0.5 + train * dataset["validation"] + test
+    if stopping := stage.settings.get("early_stopping"):
+        predicted += train * dataset["validation"] * stopping["evaluations"]
     return Cost(learned + predicted, (learned + predicted) * length, params * length * (6 * learned + 2 * predicted))
 
 

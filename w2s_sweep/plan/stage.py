@@ -24,6 +24,7 @@ Kind = Literal[
     "reveal",
     "relabel",
     "select",
+    "weigh",
     "prompt",
     "calibrate",
     "elicit",
@@ -47,17 +48,18 @@ VERSIONS: Mapping[Kind, int] = {
     "elicit": 1,
     "correct": 1,
     "route": 1,
+    "weigh": 1,
 }
 """Bumped by hand whenever the code of a kind would give another result for the same settings."""
 
 NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "data": {},
     "features": {},
-    "probe": {"unlabelled": "refuse"},
-    "finetune": {"unlabelled": "refuse"},
+    "probe": {"unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
+    "finetune": {"unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
     "combine": {},
     "filter": {},
-    "reveal": {},
+    "reveal": {"opposite": False},
     "relabel": {},
     "select": {},
     "prompt": {},
@@ -65,6 +67,7 @@ NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "elicit": {},
     "correct": {},
     "route": {},
+    "weigh": {},
 }
 """Settings added after a kind was released, with the value at which they change nothing: dropped before hashing."""
 
@@ -72,7 +75,7 @@ TRAINED: frozenset[Kind] = frozenset({"probe", "finetune"})
 """Kinds that train something and publish predictions."""
 
 LABELLING: frozenset[Kind] = frozenset(
-    {"combine", "filter", "reveal", "relabel", "select", "calibrate", "elicit", "correct", "route"}
+    {"combine", "filter", "reveal", "relabel", "select", "weigh", "calibrate", "elicit", "correct", "route"}
 )
 """Kinds that make labels out of labels, without a model of their own; they publish predictions too."""
 

@@ -109,7 +109,7 @@ def _row(
         "strong_params": cell["strong"]["params"],
         "overrides": tuple(entry["overrides"]),
     } | {f"{role}_key": keys[role] for role in ROLES}
-    found = {role: reader.examples(keys[role]) for role in ROLES}
+    found = {role: reader.examples(key) for role, key in keys.items()}
     absent = {role: text for role, text in found.items() if isinstance(text, str)}
     if absent:
         return Row(**about, **_absence(absent, keys, failures, stages))
@@ -145,10 +145,9 @@ def _cause(key: str, failures: Mapping[str, str], stages: Mapping[str, Any]) -> 
 
 
 def _mismatch(sets: Mapping[str, Examples]) -> str:
-    """Why the three roles cannot be compared; empty when they predict the same examples with the same truth."""
+    """Why the roles cannot be compared; empty when they predict the same examples with the same truth."""
     base = sets["weak"]
-    for role in ("student", "ceiling"):
-        other = sets[role]
+    for role, other in sets.items():
         if other.digest == base.digest:
             continue
         mine, theirs = set(base.ids.tolist()), set(other.ids.tolist())

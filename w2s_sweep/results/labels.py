@@ -7,6 +7,12 @@ from typing import Any
 UNSEEN = frozenset({"name", "resources", "tokens_per_example"})
 """Settings that no label shows: the name itself, and what cannot change a result."""
 
+DISCLOSED: Mapping[str, frozenset[str]] = {
+    "early_stopping": frozenset({"oracle", "weak"}),
+    "rule": frozenset({"learned"}),
+}
+"""Values that a label always shows, also where all settings share them: truth that is spent must not be overlooked."""
+
 
 def canonical(value: Any) -> str:
     """One text for equal settings."""
@@ -25,7 +31,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def label_all(settings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Canonical text of each distinct settings object -> its label, such as `confidence` or `confidence(alpha=0.5)`.
 
-    Parameters are shown only for names that occur with several values of them in `settings`.
+    Parameters are shown only for names that occur with several values of them in `settings`, and what is `DISCLOSED`.
     """
     distinct = {canonical(s): s for s in settings}
     shown: dict[str, str] = {}
@@ -33,7 +39,8 @@ def label_all(settings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         same = {text: _visible(s) for text, s in distinct.items() if s["name"] == name}
         varying = [path for path in _paths(same.values()) if len({canonical(s.get(path)) for s in same.values()}) > 1]
         for text, s in same.items():
-            inner = ", ".join(f"{path.rpartition('.')[2]}={_short(s[path])}" for path in varying if path in s)
+            told = [path for path in s if path in varying or s[path] in DISCLOSED.get(path, ())]
+            inner = ", ".join(f"{path.rpartition('.')[2]}={_short(s[path])}" for path in told)
             shown[text] = f"{name}({inner})" if inner else name
     return shown
 

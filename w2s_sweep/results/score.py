@@ -13,8 +13,10 @@ from w2s_sweep.metrics import (
     accuracy,
     agreement,
     auroc,
+    blind_spot,
     brier,
     capa,
+    deception,
     ece,
     misfit,
     paired_difference,
@@ -101,12 +103,17 @@ def _details(sets: Mapping[str, Examples], known: Mapping[str, Known]) -> dict[s
     for name in ("accuracy", "auroc"):
         found[f"pgr/{name}"] = pgr(*(known[role].scores[name] for role in ROLES)).value
     student, weak, truth = sets["student"].probs, sets["weak"].probs, sets["weak"].truth
+    ceiling = sets["ceiling"].probs
     shared = agreement(student, weak, truth)
+    if "reference" in sets:
+        areas = deception(student, sets["reference"].probs, weak, ceiling, truth)
+        found |= {"conflict_tax": areas.tax, "deception": areas.score, "deception/expected": areas.expected}
     return found | {
         "agreement": shared.overall,
         "agreement/supervisor_right": shared.supervisor_right,
         "agreement/supervisor_wrong": shared.supervisor_wrong,
         "correction": shared.correction,
+        "blind_spot": blind_spot(student, weak, ceiling, truth),
         "misfit": misfit(student, weak),
         "capa": capa(student, weak, truth),
     }

@@ -1,13 +1,19 @@
 """Combine stage: the predictions of several supervisors as one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import publish, read_labels, with_probs
+from w2s_sweep.stages.labels import SMALLEST, publish, read_labels, with_probs
+from w2s_sweep.stages.weigh import boosted, weighted
+
+BOOSTED_ON = "half_a"
+"""Split that boosted members are trained and weighed on."""
+ROUNDS = 10_000
+"""Most steps of expectation maximisation; a few hundred are usual."""
 
 
 def mean(members: Sequence[Array]) -> Array:
@@ -20,17 +26,67 @@ def vote(members: Sequence[Array]) -> Array:
     return np.mean([np.eye(m.shape[1])[m.argmax(1)] for m in members], axis=0)
 
 
-RULES = {"mean": mean, "vote": vote}
+def evidential(members: Sequence[Array]) -> Array:
+    """The mean of the Dirichlet posterior after every member's soft label was seen once, from a uniform prior.
+
+    alpha_k = 1 + sum_m p_mk; the label is alpha_k / sum_j alpha_j: what few members say is believed less than what many
+    say. The Dirichlet over weak labels is that of Cui et al. 2024 (arXiv 2406.03199), whose student predicts its
+    parameters; here it is conjugate and in closed form.
+    """
+    alpha = 1 + np.sum([m.astype(np.float64) for m in members], axis=0)
+    return alpha / alpha.sum(1, keepdims=True)
 
 
-def combined(members: Sequence[Predictions], rule: str) -> Predictions:
-    """One set of predictions out of several of the same examples in the same order."""
+FORMULAS: Mapping[str, Callable[[Sequence[Array]], Array]] = {"mean": mean, "vote": vote, "evidential": evidential}
+"""Rules that look at the members' probabilities alone."""
+
+
+def stacked(likelihood: Array) -> Array:
+    """float64 [members]: the mixture on the simplex with the largest likelihood, of which there is one value.
+
+    `likelihood` [members, examples]: the probability that each member gives to the truth. Expectation maximisation
+    from equal weights: the logarithm is concave in them, so that it ends at the maximum.
+    """
+    floored = np.clip(likelihood.astype(np.float64), SMALLEST, None)
+    share = np.full(len(floored), 1 / len(floored))
+    for _ in range(ROUNDS):
+        owed = share[:, None] * floored
+        update = (owed / owed.sum(0)).mean(1)
+        moved, share = float(np.abs(update - share).max()), update
+        if moved < 1e-9:
+            break
+    return share
+
+
+def learned(members: Sequence[Predictions]) -> Array:
+    """Stacking weights (Wolpert 1992): fitted to the truth of the validation split, a budget that the rule spends."""
+    parts = [m.on("validation") for m in members]
+    return stacked(np.stack([p.probs[np.arange(len(p)), p.truth] for p in parts]))
+
+
+def shares_of(members: Sequence[Predictions], rule: str) -> Array | None:
+    """The weight of each member by a rule that has some; they need not sum to 1."""
+    if rule == "learned":
+        return learned(members)
+    return boosted(members, BOOSTED_ON)[0] if rule == "boosted" else None
+
+
+def combined(members: Sequence[Predictions], rule: str, shares: Array | None = None) -> Predictions:
+    """One set of predictions out of several of the same examples in the same order; `shares` as `shares_of` says."""
     first = members[0]
     if any(not np.array_equal(first.ids, other.ids) for other in members[1:]):
         raise DataError("the supervisors to combine do not predict the same examples.")
-    return with_probs(first, RULES[rule]([m.probs for m in members]))
+    if rule in FORMULAS:
+        return with_probs(first, FORMULAS[rule]([m.probs for m in members]))
+    shares = shares_of(members, rule) if shares is None else shares
+    assert shares is not None, rule
+    both = weighted(members, shares)
+    return both.take(np.flatnonzero(both.splits != BOOSTED_ON))
 
 
 def run(context: Context) -> None:
+    rule = context.stage.settings["rule"]
     members = [read_labels(context, name) for name in context.stage.inputs]
-    publish(context, combined(members, context.stage.settings["rule"]), {"members": len(members)})
+    shares = shares_of(members, rule)
+    summary = {} if shares is None else {f"weight of member {i}": float(share) for i, share in enumerate(shares)}
+    publish(context, combined(members, rule, shares), {"members": len(members)} | summary)

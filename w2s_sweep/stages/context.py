@@ -97,6 +97,14 @@ class Context:
             self.mirror.log({"loss": loss, "lr": lr}, step)
         self.progress(step, steps)
 
+    def evaluated(self, step: int, steps: int, score: float) -> None:
+        """Called after each evaluation of early stopping."""
+        row = {"step": step, "total": steps, "validation": score}
+        self._rows.append(json.dumps(row))
+        with (self.work / "metrics.jsonl").open("a") as file:
+            file.write(self._rows[-1] + "\n")
+        self.mirror.log({"validation": score}, step)
+
     def progress(self, step: int, steps: int) -> None:
         """Say how far the stage is; readers poll the file."""
         now = time.monotonic()

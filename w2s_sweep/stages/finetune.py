@@ -44,6 +44,9 @@ class TextLearner:
     def penalty(self) -> Tensor | None:
         return None
 
+    def mode(self, *, training: bool) -> None:
+        self.model.train(training)
+
 
 def build(context: Context, classes: int, texts: list[str]) -> TextLearner:
     """The model as the settings describe it, before the first step."""
@@ -77,12 +80,12 @@ def run(context: Context) -> None:
     finetune = context.stage.settings["finetune"]
     lesson = lesson_of(context)
     learner = build(context, lesson.rows.classes, lesson.rows.texts)
-    fit(context, learner, lesson, learner.device)
-    learner.model.eval()
+    summary = fit(context, learner, lesson, learner.device)
+    learner.mode(training=False)
     weights = trainable_state(learner.model)
     if finetune["name"] == "lora" or context.settings.keep_weights:
         save_file(weights, context.out / "weights.safetensors")
     else:
         head = {name: value for name, value in weights.items() if name.startswith("head.")}
         save_file(head, context.out / "head.safetensors")
-    conclude(context, learner, lesson, {"tokens": sum(learner.lengths[row] for row in lesson.chosen)})
+    conclude(context, learner, lesson, {"tokens": sum(learner.lengths[row] for row in lesson.chosen)} | summary)

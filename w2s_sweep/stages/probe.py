@@ -34,6 +34,9 @@ class LinearProbe:
     def penalty(self) -> Tensor | None:
         return self.l2 / 2 * self.weight.square().sum() if self.l2 else None
 
+    def mode(self, *, training: bool) -> None:
+        return
+
 
 def standardised(features: np.ndarray, rows: Sequence[int]) -> Tensor:
     """Features with mean 0 and standard deviation 1 over the training rows, per dimension."""
@@ -60,7 +63,7 @@ def run(context: Context) -> None:
     l2 = context.stage.settings["finetune"]["l2"]
     probe = LinearProbe(standardised(features, lesson.chosen), lesson.rows.classes, l2)
     with one_thread():
-        fit(context, probe, lesson, torch.device("cpu"))
+        summary = fit(context, probe, lesson, torch.device("cpu"))
         head = {name: value.detach() for name, value in probe.trainable().items()}
         save_file(head, context.out / "head.safetensors")
-        conclude(context, probe, lesson, {})
+        conclude(context, probe, lesson, summary)

@@ -1,5 +1,5 @@
-"""Reveal stage: the truth for a budget of the rows of one split. The other rows keep the labels of another stage, or
-have none. Which rows are revealed is nested: a larger budget contains a smaller one."""
+"""Reveal stage: the truth (or its opposite) for a budget of the rows of one split. The other rows keep the labels of
+another stage, or have none. Which rows are revealed is nested: a larger budget contains a smaller one."""
 
 import numpy as np
 
@@ -20,6 +20,12 @@ def truth_of(rows: Rows, on: str) -> Predictions:
     return with_probs(Predictions(rows.ids[index], rows.splits[index], truth, probs, probs, probs), probs)
 
 
+def told(truth: Array, classes: int, opposite: bool) -> Array:
+    """float64 [rows, classes]: the truth as labels; or what contradicts it, equally any other class."""
+    whole = np.eye(classes)[truth]
+    return (1 - whole) / (classes - 1) if opposite else whole
+
+
 def order_of(labels: Predictions, choose: str, seed: int) -> Array:
     """Positions in the order in which their truth is revealed: drawn with `seed`, or the least sure first."""
     drawn = ranks(hashes_of(labels.ids), seed, "reveal")
@@ -31,7 +37,7 @@ def revealed(labels: Predictions, on: str, settings: dict[str, Json]) -> tuple[P
     here = np.flatnonzero(labels.splits == on)
     chosen = here[best(order_of(labels.take(here), settings["choose"], settings["seed"]), settings["share"])]
     probs = labels.probs.astype(np.float64)
-    probs[chosen] = np.eye(probs.shape[1])[labels.truth[chosen]]
+    probs[chosen] = told(labels.truth[chosen], probs.shape[1], settings.get("opposite", False))
     return with_probs(labels, probs), len(chosen)
 
 

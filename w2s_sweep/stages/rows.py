@@ -17,6 +17,8 @@ from w2s_sweep.predictions import Predictions, read_predictions
 PREDICTED = ("half_b", "validation", "test")
 """Splits on which every trained stage leaves predictions."""
 
+WEIGHTS = "weights.parquet"
+"""File of a stage that weighs examples: their id, and a weight whose mean over them is 1."""
 
 UNTRAINED = {"text_other": "pairs (reward modelling)", "target": "texts to be generated"}
 """Columns of examples that training one text to one label would silently misuse."""
@@ -88,6 +90,13 @@ def require_labels(labels: np.ndarray, rows: Sequence[int], what: str) -> None:
     missing = int(np.isnan(labels[list(rows)]).any(1).sum())
     if missing:
         raise DataError(f"{what}: {missing} of {len(rows)} training rows have no label from the supervising stage.")
+
+
+def weights_of(rows: Rows, folder: Path) -> np.ndarray:
+    """float32 [rows]: the weight of each example by the finished stage in `folder`; NaN where it gave none."""
+    table = pq.read_table(folder / WEIGHTS)
+    index = dict(zip(table["id"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    return np.array([index.get(str(name), np.nan) for name in rows.ids], dtype=np.float32)
 
 
 def lesson_rows(rows: Rows, labels: np.ndarray, settings: Mapping[str, Json], what: str) -> list[int]:

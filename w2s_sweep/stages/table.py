@@ -22,6 +22,7 @@ STAGES: Mapping[Kind, str] = {
     "elicit": "w2s_sweep.stages.elicit",
     "correct": "w2s_sweep.stages.correct",
     "route": "w2s_sweep.stages.route",
+    "weigh": "w2s_sweep.stages.weigh",
 }
 """Kind -> module whose `run(context)` does the work."""
 

@@ -7,11 +7,25 @@ import numpy as np
 import torch
 
 from w2s_sweep.config.plain import from_plain
+from w2s_sweep.errors import DataError
 from w2s_sweep.losses import AnyLoss, Loss
+from w2s_sweep.losses.conflict import Conflict
+from w2s_sweep.metrics import accuracy
 from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import write_predictions
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.rows import PREDICTED, Rows, lesson_rows, load_rows, predictions_of, scores, soft_labels
+from w2s_sweep.stages.rows import (
+    PREDICTED,
+    Rows,
+    lesson_rows,
+    load_rows,
+    predictions_of,
+    require_labels,
+    scores,
+    soft_labels,
+    weights_of,
+)
+from w2s_sweep.stopping import EarlyStopping
 from w2s_sweep.train import Hooks, Learner, Recipe, predict, train
 
 
@@ -24,6 +38,8 @@ class Lesson:
     """Rows that are trained on."""
     labels: np.ndarray
     """float32 [all rows, classes]"""
+    weights: np.ndarray | None
+    """float32 [all rows]: the factor of each example's loss; None where all count the same."""
 
 
 def lesson_of(context: Context) -> Lesson:
@@ -31,7 +47,13 @@ def lesson_of(context: Context) -> Lesson:
     stage = context.stage
     rows = load_rows(context.input("data"), stage.settings["split"])
     labels = soft_labels(rows, context.input("labels") if "labels" in stage.inputs else None)
-    return Lesson(rows, lesson_rows(rows, labels, stage.settings, stage.label), labels)
+    chosen = lesson_rows(rows, labels, stage.settings, stage.label)
+    weights = weights_of(rows, context.input("weights")) if "weights" in stage.inputs else None
+    if weights is not None and (missing := int(np.isnan(weights[chosen]).sum())):
+        raise DataError(
+            f"{stage.label}: {missing} of {len(chosen)} training rows have no weight from the stage before."
+        )
+    return Lesson(rows, chosen, labels, weights)
 
 
 def recipe_of(finetune: Mapping[str, Json], seed: int) -> Recipe:
@@ -49,10 +71,36 @@ def recipe_of(finetune: Mapping[str, Json], seed: int) -> Recipe:
     )
 
 
-def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device) -> None:
-    """Train `learner`, from the stage's checkpoint if there is one."""
+def early_stopping(lesson: Lesson, learner: Learner, settings: Mapping[str, Json], what: str) -> EarlyStopping | None:
+    """How the stage chooses among the parameters of its evaluations; None where it takes the last ones."""
+    wanted = settings.get("early_stopping")
+    if wanted is None:
+        return None
+    rows = lesson.rows.on("validation")
+    if wanted["against"] == "labels":
+        require_labels(lesson.labels, rows, f"{what}, early stopping on the validation split")
+        target = lesson.labels[rows].argmax(1)
+    else:
+        target = lesson.rows.truth[rows]
+
+    def score() -> float:
+        learner.mode(training=False)
+        found = accuracy(predict(learner, rows), target)
+        learner.mode(training=True)
+        assert found is not None, "the split has validation rows"
+        return found
+
+    return EarlyStopping(score, wanted["evaluations"])
+
+
+def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device) -> dict[str, Json]:
+    """Train `learner`, from the stage's checkpoint if there is one; returns what the summary should say about it."""
     settings = context.stage.settings
     loss: Loss = from_plain(AnyLoss, settings["loss"])
+    targets = lesson.labels
+    if strength := settings.get("conflict"):
+        loss = Conflict(inner=loss, strength=strength)
+        targets = np.concatenate([targets, np.eye(lesson.rows.classes, dtype=np.float32)[lesson.rows.truth]], axis=1)
     hooks = Hooks(
         checkpoint=context.checkpoint,
         due=context.checkpoint_due,
@@ -60,14 +108,25 @@ def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device
         resumed=context.resumed,
         saved=context.saved,
         report=context.report,
+        evaluated=context.evaluated,
     )
-    labels = torch.from_numpy(lesson.labels).to(device)
-    train(learner, lesson.chosen, labels, loss, recipe_of(settings["finetune"], settings["seed"]), hooks)
+    stopping = early_stopping(lesson, learner, settings, context.stage.label)
+    step = train(
+        learner,
+        lesson.chosen,
+        torch.from_numpy(targets).to(device),
+        loss,
+        recipe_of(settings["finetune"], settings["seed"]),
+        hooks,
+        weights=None if lesson.weights is None else torch.from_numpy(lesson.weights).to(device),
+        stopping=stopping,
+    )
+    return {} if stopping is None else {"best step": step, "evaluated against": settings["early_stopping"]["against"]}
 
 
 def conclude(context: Context, learner: Learner, lesson: Lesson, summary: Mapping[str, Json]) -> None:
     """Write what the trained learner predicts, and its scores."""
-    told = lesson.rows.on(*PREDICTED)
+    told = lesson.rows.on(*PREDICTED, *context.stage.settings.get("also_predict", ()))
     seen = {row: lesson.labels[row] for row in lesson.chosen}
     predictions = predictions_of(lesson.rows, told, predict(learner, told, context.stop), seen)
     write_predictions(context.out / "predictions.parquet", predictions)
