@@ -1,7 +1,6 @@
 """Early stopping, ensembles with weights and conflict from the command line to the table, with tiny models."""
 
 import json
-import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +10,6 @@ from tests.command import launch, sweep_record
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.results.labels import label_all
 from w2s_sweep.store import read_jsonl
-from w2s_sweep.store.files import read_json
 
 FAST = ["finetune=probe", "finetune.epochs=4", "threads=1", "tracker=none"]
 
@@ -27,38 +25,36 @@ def stages(store, record, kind):
     return [(store / "stages" / key, about) for key, about in record["stages"].items() if about["kind"] == kind]
 
 
-def test_boosted_members_train_on_weights_of_mean_one(tmp_path, tiny_models, tiny_task):
-    record, out = finished(
-        tmp_path, tiny_models, tiny_task, "method=ensemble", "method.bagging=null", "method.members=3",
-        "method.rule=boosted,learned,evidential",
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def ensembles(tmp_path_factory, tiny_models, tiny_task):
+    """Boosted and other ensembles whose members and students stop early."""
+    store = tmp_path_factory.mktemp("ensembles")
+    argv = ["method=ensemble", "method.bagging=null", "method.members=3", "method.rule=boosted,learned,evidential"]
+    stopping = ["finetune.early_stopping=oracle", "finetune.evaluations=3", "finetune.batch_size=20"]
+    return store, *finished(store, tiny_models, tiny_task, *argv, *stopping)
+
+
+def test_boosted_members_train_on_weights_of_mean_one(ensembles):
+    store, record, out = ensembles
     assert "3 of 3 cells" in out
-    for folder, _ in stages(tmp_path, record, "weigh"):
+    for folder, _ in stages(store, record, "weigh"):
         weights = pq.read_table(folder / "weights.parquet")["weight"].to_numpy()
         assert weights.mean() == pytest.approx(1, abs=1e-5)
         assert weights.max() > weights.min()
         assert set(read_predictions(folder / "predictions.parquet").splits) >= {"half_a", "test"}
-    told = {entry["cell"]["method"]["rule"]: entry["roles"]["weak"] for entry in record["cells"]}
-    for rule, key in told.items():
-        summary = json.loads((tmp_path / "stages" / key / "summary.json").read_text())
-        shown = [value for name, value in summary.items() if name.startswith("weight of member")]
-        assert len(shown) == (0 if rule == "evidential" else 3)
-        assert set(read_predictions(tmp_path / "stages" / key / "predictions.parquet").splits) == {
-            "half_b", "validation", "test",
-        }  # fmt: skip
-    assert "rule=learned" in out
+    told = {entry["cell"]["method"]["rule"]: store / "stages" / entry["roles"]["weak"] for entry in record["cells"]}
+    for rule, folder in told.items():
+        summary = json.loads((folder / "summary.json").read_text())
+        assert sum(name.startswith("weight of member") for name in summary) == (0 if rule == "evidential" else 3)
+        splits = set(read_predictions(folder / "predictions.parquet").splits)
+        assert splits == {"half_b", "validation", "test"}
 
 
-def test_early_stopping_from_the_command_line_to_the_label(tmp_path, tiny_models, tiny_task):
-    record, out = finished(
-        tmp_path, tiny_models, tiny_task, "finetune.early_stopping=oracle", "finetune.evaluations=3",
-        "finetune.batch_size=20",
-    )  # fmt: skip
-    assert "probe(early_stopping=oracle)" in out
-    for folder, about in stages(tmp_path, record, "probe"):
+def test_early_stopping_leaves_its_curve_and_the_best_parameters(ensembles):
+    store, record, _ = ensembles
+    for folder, about in stages(store, record, "probe"):
         rows = [row for row in read_jsonl(folder / "metrics.jsonl") if "validation" in row]
-        summary = read_json(folder / "summary.json")
-        assert summary is not None
+        summary = json.loads((folder / "summary.json").read_text())
         assert len(rows) == 3
         assert summary["evaluated against"] == "truth"
         best = max(row["validation"] for row in rows)
@@ -66,49 +62,48 @@ def test_early_stopping_from_the_command_line_to_the_label(tmp_path, tiny_models
         assert summary["accuracy/validation"] == pytest.approx(best), about["label"]
 
 
-def test_full_fine_tuning_stops_early_on_weak_labels(tmp_path, tiny_models, tiny_task):
-    record, _ = finished(
+def test_an_oracle_is_named_where_all_cells_share_it(ensembles):
+    assert "probe(early_stopping=oracle)" in ensembles[2]
+
+
+def test_conflict_is_measured_against_the_naive_student_whatever_is_fine_tuned(tmp_path, tiny_models, tiny_task):
+    """With all weights, which stop early on the weak labels."""
+    record, out = finished(
         tmp_path, tiny_models, tiny_task, "finetune=full", "finetune.lr=0.003", "finetune.epochs=2",
         "finetune.early_stopping=weak", "finetune.evaluations=2", "finetune.dropout=0.1",
+        "method=conflict", "method.strength=0,0.9", "method.kind=explicit,implicit",
     )  # fmt: skip
-    (roles,) = (entry["roles"] for entry in record["cells"])
-    student, weak = (
-        read_predictions(tmp_path / "stages" / roles[role] / "predictions.parquet", "validation")
-        for role in ("student", "weak")
-    )
-    rows = [r for r in read_jsonl(tmp_path / "stages" / roles["student"] / "metrics.jsonl") if "validation" in r]
-    weak = weak.take(np.argsort(weak.ids))
-    student = student.take(np.argsort(student.ids))
+    assert "4 of 4 cells" in out
+    (naive,) = {entry["roles"]["reference"] for entry in record["cells"]}
+    table = pq.read_table(next(tmp_path.glob("sweeps/*/table.parquet"))).to_pylist()
+    for row, entry in zip(table, record["cells"], strict=True):
+        assert 0 <= row["deception_expected"] <= 1
+        if entry["cell"]["method"]["strength"] == 0:
+            assert (row["conflict_tax"], row["deception"]) == (0, None)
+            assert entry["roles"]["student"] == naive
+        else:
+            assert entry["roles"]["student"] != naive
+            assert 0 <= row["conflict_tax"] <= 1
+    said = {
+        role: read_predictions(tmp_path / "stages" / record["cells"][0]["roles"][role] / "predictions.parquet")
+        for role in ("weak", "reference")
+    }
+    weak, student = (p.on("validation").take(np.argsort(p.on("validation").ids)) for p in said.values())
+    rows = [r for r in read_jsonl(tmp_path / "stages" / naive / "metrics.jsonl") if "validation" in r]
     agreement = (weak.probs.argmax(1) == student.probs.argmax(1)).mean()
     assert agreement == pytest.approx(max(row["validation"] for row in rows))
 
 
-def test_conflict_is_measured_against_the_naive_student(tmp_path, tiny_models, tiny_task):
-    record, out = finished(
-        tmp_path, tiny_models, tiny_task, "method=conflict", "method.strength=0,0.9", "method.kind=explicit,implicit"
-    )
-    assert "4 of 4 cells" in out
-    assert len({entry["roles"]["reference"] for entry in record["cells"]}) == 1
-    table = pq.read_table(next(tmp_path.glob("sweeps/*/table.parquet"))).to_pylist()
-    for row, entry in zip(table, record["cells"], strict=True):
-        if entry["cell"]["method"]["strength"] == 0:
-            assert row["conflict_tax"] == 0
-            assert row["deception"] is None
-            assert entry["roles"]["student"] == entry["roles"]["reference"]
-        else:
-            assert row["conflict_tax"] > 0
-            assert 0 <= row["deception"] <= 1
-        assert 0 <= row["deception_expected"] <= 1
-
-
-def test_different_weak_models_by_file_name(tmp_path, tiny_models, tiny_task):
-    path = next(re.sub("^strong.path=", "", line) for line in tiny_models if line.startswith("strong.path"))
+def test_different_weak_models_are_named_as_files(tmp_path, tiny_models, tiny_task):
+    path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
     other = f"{{model: smollm2_135m, name: other, path: {path}, keep_layers: 1, feature_layer: null}}"
-    record, out = finished(
-        tmp_path, tiny_models, tiny_task, "method=weak_ensemble", f"method.others=[{other}]", "method.rule=mean,learned"
-    )
-    assert "2 of 2 cells" in out
-    assert {entry["cell"]["method"]["others"][0]["name"] for entry in record["cells"]} == {"other"}
+    argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *FAST, "method=weak_ensemble", "plan_only=true"]
+    status, out, err = launch("-m", *argv, f"method.others=[{other}]", "method.rule=mean,learned")
+    assert status == 0, err
+    assert "weak other tiny" in " ".join(out.split())
+    status, _, err = launch(*argv, "method.others=[minilm_l7]")
+    assert status == 1
+    assert "Did you mean 'minilm_l6'" in err
 
 
 def test_what_costs_truth_is_always_shown():

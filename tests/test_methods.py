@@ -107,7 +107,7 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "weight": 0.9, "rounds": 5, "part": "easy", "mode": "zero_shot", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3,
-        "weight": 0.9, "rounds": 5, "part": "easy", "strength": 0.7, "others": (model("m2"),),
+        "strength": 0.7, "others": (model("m2"),),
         "kind": "implicit" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
     before = graph_of(method, loss=Confidence()).roles[0].student

@@ -117,6 +117,26 @@ def test_gradients_do_not_depend_on_the_micro_batch(folder):
     torch.testing.assert_close(grads[2], grads[0], atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy(), AboveMedian()], ids=["decomposes", "batch statistic"])
+def test_weighted_gradients_are_weighted_sums_whatever_the_micro_batch(loss):
+    """The statistic of the batch is the one without weights: each example's gradient is scaled, nothing else."""
+    features = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(12, generator=torch.Generator().manual_seed(1)) * 2
+
+    def slope(weights, size, of=range(12)):
+        probe = LinearProbe(features, 2, 0.0)
+        torch.nn.init.normal_(probe.weight, generator=torch.Generator().manual_seed(2))
+        probe.micro_batches = lambda rows: [list(rows[i : i + size]) for i in range(0, len(rows), size)]
+        backward(probe, of, soft()[:12], loss, 0.0, weights)
+        return probe.weight.grad
+
+    whole = slope(weights, 12)
+    for size in (1, 5):
+        torch.testing.assert_close(slope(weights, size), whole, atol=1e-6, rtol=1e-4)
+    alone = [slope(torch.eye(12)[i], 12) for i in range(12)]
+    torch.testing.assert_close(sum(w * g for w, g in zip(weights, alone, strict=True)), whole, atol=1e-6, rtol=1e-4)
+
+
 def test_micro_batching_keeps_one_graph_alive_at_a_time():
     """Each part's graph is gone before the next forward pass, or micro-batching would save no memory."""
     kept, alive = [], []

@@ -23,8 +23,8 @@ AnyMethod = Annotated[
     Naive
     | Bootstrapping
     | ConfidenceFilter
-    | Elicitation
     | Conflict
+    | Elicitation
     | Ensemble
     | GroundTruthBudget
     | KnnRelabel

@@ -166,11 +166,12 @@ class Results:
         return frozenset(name for name in names if len({getattr(row, name) for row in self.rows}) > 1)
 
     def variant(self, item: "Row | Group | Median") -> str:
-        """Loss, and method and fine-tuning as far as the sweep varies them."""
+        """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
         return " · ".join(str(getattr(item, name)) for name in self._variant_names())
 
     def _variant_names(self) -> list[str]:
-        return ["loss", *(name for name in ("method", "finetune") if name in self._varied)]
+        told = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
+        return ["loss", *(name for name in ("method", "finetune") if name in self._varied | told)]
 
     def columns(self) -> list[str]:
         """Titles of the columns that tell rows apart."""
