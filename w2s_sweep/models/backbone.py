@@ -88,21 +88,30 @@ class Backbone:
     def unembedding(self, ids: Sequence[int]) -> Tensor:
         """float32 [ids, hidden]: rows of the language-model head, which is read from disk where it is not tied."""
         rows = self.embedding[list(ids)] if self.tied else self._stored_rows(ids)
+        return self._wide_as_hidden(rows.detach().float())
+
+    def stored_unembedding(self) -> Tensor:
+        """float32 [vocabulary, hidden]: a language-model head of its own, on the model's device."""
+        return self._wide_as_hidden(self._stored_rows(None)).float().to(self.device)
+
+    def _wide_as_hidden(self, rows: Tensor) -> Tensor:
         if rows.shape[1] != self.hidden:
             raise ModelError(
                 f"model {self.folder}: its unembedding has width {rows.shape[1]}, its hidden states {self.hidden}. "
-                "Use finetune.head_init=zero."
+                "Use finetune.head_init=zero, or another model."
             )
-        return rows.detach().float()
+        return rows
 
-    def _stored_rows(self, ids: Sequence[int]) -> Tensor:
+    def _stored_rows(self, ids: Sequence[int] | None) -> Tensor:
         for path in sorted(self.folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 - not a dict
                     if name.endswith(HEADS):
+                        if ids is None:
+                            return file.get_tensor(name)
                         matrix = file.get_slice(name)
                         return torch.cat([matrix[row : row + 1] for row in ids])
         raise ModelError(
             f"model {self.folder}: it has no unembedding (no tensor named {' or '.join(HEADS)}, and none is tied to "
-            "the embedding), so label words cannot initialise a head. Use finetune.head_init=zero."
+            "the embedding), so it gives no words a probability. Use finetune.head_init=zero, or another model."
         )

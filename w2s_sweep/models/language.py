@@ -1,0 +1,69 @@
+"""A backbone as a language model: the log-probability of each next token, in float32, with memory for the logits of a
+bounded number of positions at a time, forwards and backwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from w2s_sweep.errors import ModelError
+from w2s_sweep.models.backbone import Backbone
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+LOGITS = 2**25
+"""Logits that are held at a time: 128 MiB of float32, a few hundred positions of a common vocabulary."""
+SCALED = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Settings of architectures whose logits are not just hidden states times the unembedding."""
+
+
+def unembedding_matrix(backbone: Backbone) -> Float[Tensor, "vocabulary width"]:
+    """The language-model head of a decoder: its embedding itself where the two are tied, else what is stored on disk.
+
+    Raises ModelError for an encoder, and where the head computes more than one matrix product.
+    """
+    if not backbone.is_decoder:
+        raise ModelError(
+            f"model {backbone.folder}: it is an encoder, which gives a text no probability. Use a decoder, or "
+            "finetune.reward=head where the examples are pairs."
+        )
+    config = backbone.module.config
+    scaled = [name for name in SCALED if getattr(config, name, None) not in (None, 1, 1.0)]
+    if scaled:
+        raise ModelError(
+            f"model {backbone.folder}: {', '.join(scaled)} in its config.json changes the logits in a way that is not "
+            "computed here. Use another model."
+        )
+    return backbone.embedding if backbone.tied else backbone.stored_unembedding()
+
+
+def token_log_probs(
+    hidden: Float[Tensor, "batch tokens width"],
+    unembedding: Float[Tensor, "vocabulary width"],
+    ids: Int[Tensor, "batch tokens"],
+    mask: Int[Tensor, "batch tokens"],
+) -> Float[Tensor, "batch next"]:
+    """float32 [batch, tokens - 1]: at t the log-probability of token t + 1 given the tokens up to t; 0 for padding.
+
+    `hidden`: the last hidden states of a decoder, after its final norm. Products are in float32 whatever the autocast.
+    A backward pass computes the logits again instead of keeping them.
+    """
+    real = mask[:, 1:] != 0
+    states, wanted = hidden[:, :-1][real], ids[:, 1:][real]
+    size = max(1, LOGITS // len(unembedding))
+    parts = [
+        checkpoint(_log_probs, state, unembedding, token, use_reentrant=False, preserve_rng_state=False)
+        for state, token in zip(states.split(size), wanted.split(size), strict=True)
+    ]
+    out = torch.zeros(real.shape, dtype=torch.float32, device=hidden.device)
+    return out.masked_scatter(real, torch.cat(parts)) if len(states) else out + 0 * hidden.float().sum()
+
+
+def _log_probs(states: Tensor, unembedding: Tensor, wanted: Tensor) -> Tensor:
+    with torch.autocast(states.device.type, enabled=False):
+        logits = states.float() @ unembedding.float().T
+    return logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(1)
