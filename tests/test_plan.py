@@ -77,13 +77,13 @@ BASE = Lora(early_stopping="weak")
 ANOTHER = {
     "rank": 16, "alpha": 4.0, "batch_size": 16, "epochs": 3, "lr": 3e-4, "lr_schedule": "constant", "lr_warmup": 0.1,
     "betas": (0.8, 0.99), "weight_decay": 0.1, "grad_clip": 1.0, "precision": "fp32", "head_init": "label_words",
-    "dropout": 0.1, "early_stopping": "none", "evaluations": 7,
+    "dropout": 0.1, "early_stopping": "none", "evaluations": 7, "reward": "implicit",
 }  # fmt: skip
 
 
 def test_every_setting_of_fine_tuning_enters_the_key():
     """Caches once left out LoRA's rank, weight decay, warm-up, context length or precision."""
-    assert set(ANOTHER) == {f.name for f in dataclasses.fields(Lora)} - {"name"}
+    assert set(ANOTHER) == {f.name for f in dataclasses.fields(Lora)} - {"name", "beta"}
     found = {keys(finetune=dataclasses.replace(BASE, **{name: value})).ceiling for name, value in ANOTHER.items()}
     assert len(found | {keys(finetune=BASE).ceiling}) == len(ANOTHER) + 1
 
@@ -95,6 +95,23 @@ def test_early_stopping_changes_no_key_where_there_is_none_and_only_students_hav
     assert (found["weak"].weak, found["weak"].ceiling) == (found["oracle"].weak, found["oracle"].ceiling)
     assert len({roles.student for roles in found.values()}) == 3
     assert len({roles.ceiling for roles in found.values()}) == 2
+
+
+def test_beta_enters_the_key_of_implicit_rewards_alone():
+    head, other = BASE, dataclasses.replace(BASE, beta=0.5)
+    assert keys(finetune=head) == keys(finetune=other)
+    head, other = (dataclasses.replace(one, reward="implicit") for one in (head, other))
+    assert keys(finetune=head).weak != keys(finetune=other).weak
+
+
+def test_settings_for_pairs_leave_the_keys_of_single_texts_alone():
+    def settings(task, kind):
+        graph = merge([cell(dataset=dataclasses.replace(cell().dataset, task=task), finetune=Probe())], identify)
+        return next(s.preimage["settings"] for s in graph.stages.values() if s.kind == kind)
+
+    assert "texts" not in settings("sst2", "features")
+    assert settings("preference", "features")["texts"] == "both"
+    assert {"reward", "beta"}.isdisjoint(merge([cell()], identify).stages[keys().weak].preimage["settings"])
 
 
 @pytest.mark.parametrize("change", [{"max_tokens": 64}, {"n_train": 50}, {"validation": 0.2}, {"sample_seed": 3}])

@@ -33,7 +33,8 @@ class Predictions:
     probs: Array
     """[n, k] float32, rows sum to 1."""
     seen: Array
-    """[n, k] float32: the soft label the example was trained on; NaN rows where it was not trained on."""
+    """[n, k] float32: the label the example was trained on, soft (or logits, if the loss reads those); NaN rows where
+    it was not trained on."""
 
     def __len__(self) -> int:
         return len(self.ids)

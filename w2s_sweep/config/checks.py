@@ -4,6 +4,7 @@ from w2s_sweep.config.cell import Cell
 from w2s_sweep.config.finetune import Probe
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
+from w2s_sweep.losses import Wspo
 from w2s_sweep.methods import Elicitation, Prompting, Selective
 
 PROMPTS = (Elicitation, Prompting, Selective)
@@ -33,7 +34,7 @@ def problems_of(cell: Cell) -> list[str]:
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
             )
-    return found + _prompting_problems(cell)
+    return found + _prompting_problems(cell) + _reward_problems(cell)
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
@@ -56,5 +57,28 @@ def _prompting_problems(cell: Cell) -> list[str]:
     if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."
+        )
+    return found
+
+
+def _reward_problems(cell: Cell) -> list[str]:
+    """What implicit rewards need: pairs, and no head. What regressing on them needs: that there are any."""
+    task, finetune, found = cell.dataset.task, cell.finetune, list[str]()
+    tuned = None if isinstance(finetune, Probe) else finetune
+    implicit = tuned is not None and tuned.reward == "implicit"
+    pairs = ", ".join(sorted(name for name, row in TASKS.items() if row.kind == "pair"))
+    if implicit and task in TASKS and not cell.dataset.pairs:
+        found.append(
+            f"finetune.reward: implicit, but the examples of dataset.task={task} are single texts. "
+            f"Set finetune.reward=head, or choose a task of pairs: {pairs}."
+        )
+    if tuned is not None and implicit and tuned.head_init == "label_words":
+        found.append(
+            "finetune.head_init: label_words, but an implicit reward has no head. Set finetune.head_init=zero."
+        )
+    if isinstance(cell.loss, Wspo) and not implicit:
+        found.append(
+            f"loss: wspo regresses implicit rewards on those of the supervisor, but finetune={finetune.name} has none "
+            f"here. Set finetune=lora finetune.reward=implicit on a task of pairs ({pairs}), or choose another loss."
         )
     return found

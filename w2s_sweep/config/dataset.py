@@ -7,6 +7,7 @@ from pydantic import Field
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.config.schema import schema
 from w2s_sweep.config.source import Source
+from w2s_sweep.data.tasks import TASKS
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -55,9 +56,14 @@ class Dataset:
     max_tokens: Annotated[int, Field(ge=8)] = 512
     """Longer examples are cut to so many tokens, the same way for every model."""
     tokens_per_example: Annotated[float, Field(gt=0)] = 100.0
-    """Typical length, for estimates of the work before the rows were read. Not hashed."""
+    """Typical length of a text, for estimates of the work before the rows were read. Not hashed."""
     prompt: Prompt = Prompt()
     """How a model is asked for the label without training; only methods that prompt read it."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether an example is two texts, one of which is preferred."""
+        return self.task in TASKS and TASKS[self.task].kind == "pair"
 
     def split(self, seed: int) -> Split:
         """The deal used by the cell with this seed."""

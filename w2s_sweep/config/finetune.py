@@ -48,6 +48,11 @@ class Tuned(Optimiser):
     """zero, or the unembedding rows of the model's two label words (the paper's choice)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability everywhere in the model; 0 as in the paper."""
+    reward: Literal["head", "implicit"] = "head"
+    """What scores the texts of a pair: a linear head, or how much likelier the language model has become to write them
+    (Rafailov et al. 2023, DPO). Single texts always have a head."""
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """An implicit reward is beta times the log-ratio of a text's probability after and before training."""
 
 
 @schema

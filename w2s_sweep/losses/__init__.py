@@ -13,6 +13,7 @@ from w2s_sweep.losses.noisy_labels import Bootstrap, GeneralisedCrossEntropy, La
 from w2s_sweep.losses.product import Product
 from w2s_sweep.losses.reverse import ReverseCrossEntropy, ReverseKL
 from w2s_sweep.losses.window import Window
+from w2s_sweep.losses.wspo import Wspo
 
 AnyLoss = Annotated[
     CrossEntropy
@@ -27,7 +28,8 @@ AnyLoss = Annotated[
     | FDivergence
     | GeneralisedCrossEntropy
     | LabelSmoothing
-    | Bootstrap,
+    | Bootstrap
+    | Wspo,
     Field(discriminator="name"),
 ]
 
@@ -45,6 +47,7 @@ LOSSES: dict[str, type[Loss]] = {
     "gce": GeneralisedCrossEntropy,
     "label_smoothing": LabelSmoothing,
     "bootstrap": Bootstrap,
+    "wspo": Wspo,
 }
 """Name -> class, for every member of `AnyLoss`."""
 
@@ -65,4 +68,5 @@ __all__ = [
     "ReverseCrossEntropy",
     "ReverseKL",
     "Window",
+    "Wspo",
 ]

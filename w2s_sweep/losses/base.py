@@ -6,7 +6,7 @@ where torch must not be loaded. Formulas use tensor methods only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,9 @@ class Loss:
     """Whether an example's loss depends on the other examples (a threshold, a quantile): then the training loop calls
     the loss on the whole optimiser batch, never on a micro-batch. It must not depend on their order."""
 
+    reads: ClassVar[Literal["probs", "logits"]] = "probs"
+    """What the labels are of the supervisor's predictions: its probabilities, or its logits as they are."""
+
     name: str
     """Which loss; a subclass narrows it to one word, the tag of the union `AnyLoss`."""
 
@@ -34,6 +37,6 @@ class Loss:
         """Loss of each example.
 
         `logits`: the student's, finite; half precision is promoted to float32. `labels`: soft labels, rows sum to 1;
-        zeros are allowed. `progress`: optimiser step / number of steps, in [0, 1).
+        zeros are allowed (or what else the loss `reads`). `progress`: optimiser step / number of steps, in [0, 1).
         """
         raise TypeError(f"{type(self).__name__} defines no formula")

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Classifier(nn.Module):
-    """`backbone.module` with a head [hidden -> classes]; `classes=1` scores each text of a pair.
+    """`backbone.module` with a head [hidden -> classes]; `classes=1` scores each text of a pair, without a bias.
 
     The head starts at zero, or, given `label_words` (one word a class), so that the logits differ by as much as the
-    language model's own logits of the words do (Burns et al. 2023, appendix A.1).
+    language model's own logits of the words do (Burns et al. 2023, appendix A.1). One score starts as that difference,
+    of two words.
     """
 
     def __init__(
@@ -34,13 +35,16 @@ class Classifier(nn.Module):
         self.backbone = backbone
         self.pooling: Pooling = pooling
         self.transformer = backbone.module
-        head = nn.Linear(backbone.hidden, classes, dtype=torch.float32, device="meta")  # draws no random numbers
+        head = nn.Linear(
+            backbone.hidden, classes, bias=classes > 1, dtype=torch.float32, device="meta"
+        )  # draws no random numbers
         self.head = head.to_empty(device=backbone.device)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
         if label_words is not None:
+            rows = label_word_rows(backbone, label_words, max(2, classes))
             with torch.no_grad():
-                self.head.weight.copy_(label_word_rows(backbone, label_words, classes))
+                self.head.weight.copy_(rows if classes > 1 else rows[1:] - rows[:1])
 
     def forward(
         self, input_ids: Int[Tensor, "batch tokens"], attention_mask: Int[Tensor, "batch tokens"]

@@ -1,6 +1,7 @@
 """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): only they and the head train, and only they are saved."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -8,17 +9,22 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.errors import ModelError, unknown
-from w2s_sweep.models.classifier import Classifier
+
+
+class Tuneable(Protocol):
+    """A model with something that reads a transformer's states."""
+
+    transformer: nn.Module
 
 
 def add_lora(
-    classifier: Classifier, *, rank: int, alpha: float, targets: Sequence[str], seed: int, dropout: float = 0.0
+    model: Tuneable, *, rank: int, alpha: float, targets: Sequence[str], seed: int, dropout: float = 0.0
 ) -> None:
     """Freeze the transformer and put adapters of scale alpha / rank on its linear modules named in `targets`.
 
     The adapters start as the identity, drawn from `seed` alone. Raises ModelError when a target names no linear module.
     """
-    linear = _linear_modules(classifier.transformer)
+    linear = _linear_modules(model.transformer)
     chosen = [name for target in targets for name in _named(target, linear)]
     config = LoraConfig(
         r=rank,
@@ -30,7 +36,7 @@ def add_lora(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, classifier.transformer)
+        inject_adapter_in_model(config, model.transformer)
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -88,6 +88,7 @@ class Builder:
         settings = self._read_out(model) | {
             "feature_layer": model.feature_layer,
             "precision": self.cell.finetune.precision,
+            "texts": "both" if self.cell.dataset.pairs else "one",
         }
         label = f"features {model.name} {self.cell.dataset.name}"
         return self._add(Stage("features", settings, {"data": self.data()}, self._run(model, label)))
@@ -137,6 +138,8 @@ class Builder:
             inputs["features"] = self.features(model)
             settings["finetune"] = {k: v for k, v in tuned.items() if k != "precision"}
             return self._add(Stage("probe", settings, inputs, run))
+        settings["reward"], beta = tuned.pop("reward"), tuned.pop("beta")
+        settings["beta"] = beta if finetune.reward == "implicit" else None
         if tuned["lr"] is None:
             tuned["lr"] = model.lr_lora if isinstance(finetune, Lora) else model.lr_full
         if isinstance(finetune, Lora):

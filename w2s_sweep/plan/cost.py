@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.plan.stage import Json, Stage
 
 UNKNOWN_EXAMPLES = 10_000
@@ -31,7 +32,8 @@ def cost(stage: Stage) -> Cost:
     dataset, model = stage.run["dataset"], stage.run["model"]
     params = float(model["params"])
     train, test = _sizes(dataset)
-    length = min(float(dataset["tokens_per_example"]), float(dataset["max_tokens"]))
+    pairs = TASKS[dataset["task"]].kind == "pair"
+    length = min(float(dataset["tokens_per_example"]), float(dataset["max_tokens"])) * (2 if pairs else 1)
     if stage.kind == "features":
         layer = model["feature_layer"]
         depth = 0.6 if layer is None else min(1.0, layer / (model["keep_layers"] or model["layers"]))
@@ -44,6 +46,8 @@ def cost(stage: Stage) -> Cost:
     predicted = part * 0.5 + train * dataset["validation"] + test
     if stopping := stage.settings.get("early_stopping"):
         predicted += train * dataset["validation"] * stopping["evaluations"]
+    if stage.settings.get("reward") == "implicit":
+        predicted += predicted + part * HALF[stage.settings["on"]]  # the model before training reads everything once
     return Cost(learned + predicted, (learned + predicted) * length, params * length * (6 * learned + 2 * predicted))
 
 

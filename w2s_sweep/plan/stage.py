@@ -54,9 +54,16 @@ VERSIONS: Mapping[Kind, int] = {
 
 NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "data": {},
-    "features": {},
+    "features": {"texts": "one"},
     "probe": {"unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
-    "finetune": {"unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
+    "finetune": {
+        "unlabelled": "refuse",
+        "also_predict": [],
+        "conflict": 0.0,
+        "early_stopping": None,
+        "reward": "head",
+        "beta": None,
+    },
     "combine": {},
     "filter": {},
     "reveal": {"opposite": False},

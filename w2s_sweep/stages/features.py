@@ -1,16 +1,16 @@
-"""Features stage: one frozen vector for every example, computed once per model and dataset for all probes."""
+"""Features stage: one frozen vector for every text, computed once per model and dataset for all probes."""
 
 from safetensors.numpy import save_file
 
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.rows import load_texts
+from w2s_sweep.stages.rows import load_ids, load_texts
 
 
 def run(context: Context) -> None:
     stage = context.stage
-    texts = load_texts(context.input("data"))
+    examples, texts = len(load_ids(context.input("data"))), load_texts(context.input("data"))
     backbone = warm.frozen_backbone(stage)
     tokens = warm.token_ids(stage, backbone, texts)
     features = frozen_features(
@@ -22,5 +22,8 @@ def run(context: Context) -> None:
         token_budget=context.settings.micro_batch_tokens,
         on_progress=context.progress_or_stop,
     )
-    save_file({"features": features}, context.out / "features.safetensors")
-    context.finish({"examples": len(tokens), "tokens": sum(map(len, tokens)), "width": int(features.shape[1])})
+    parts = {"features": features[:examples]}
+    if len(texts) > examples:
+        parts["features_other"] = features[examples:]
+    save_file(parts, context.out / "features.safetensors")
+    context.finish({"examples": examples, "tokens": sum(map(len, tokens)), "width": int(features.shape[1])})

@@ -1,10 +1,11 @@
-"""Fine-tune stage: a transformer with a linear head, all its weights or low-rank adapters, on one half of the rows."""
+"""Fine-tune stage: a transformer with a linear head, all its weights or low-rank adapters, on one half of the rows. For
+pairs the head, or the language model itself, gives each text a reward."""
 
 from collections.abc import Sequence
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import micro_batches, pad
@@ -12,26 +13,35 @@ from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast, pick_device
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable, trainable_state
+from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.training import conclude, fit, lesson_of
+from w2s_sweep.stages.training import conclude, fit, lesson_of, told_by
+from w2s_sweep.store.files import write_bytes
+from w2s_sweep.train import predict
 
 
 class TextLearner:
     """Rows of tokenised texts in, logits out."""
 
-    def __init__(
-        self, model: Classifier, tokens: list[list[int]], pad_id: int, precision: Precision, token_budget: int
-    ):
+    def __init__(self, model: nn.Module, tokens: list[list[int]], pad_id: int, precision: Precision, token_budget: int):
         self.device = pick_device()
         self.model = model.to(self.device)
         self.tokens, self.pad_id = tokens, pad_id
-        self.lengths = [len(ids) for ids in tokens]
+        self.lengths = [len(texts) * max(map(len, texts)) for texts in map(self.read, range(len(tokens)))]
         self.precision: Precision = precision
         self.token_budget = token_budget
 
+    def read(self, row: int) -> tuple[list[int], ...]:
+        """Tokens of the texts of a row."""
+        return (self.tokens[row],)
+
     def logits(self, rows: Sequence[int]) -> Tensor:
-        ids, mask = pad([self.tokens[row] for row in rows], self.pad_id)
+        return self.scores([self.tokens[row] for row in rows])
+
+    def scores(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """float32 [texts, outputs of the model]."""
+        ids, mask = pad(texts, self.pad_id)
         with autocast(self.device, self.precision):
             return self.model(ids.to(self.device), mask.to(self.device)).float()
 
@@ -48,8 +58,46 @@ class TextLearner:
         self.model.train(training)
 
 
-def build(context: Context, classes: int, texts: list[str]) -> TextLearner:
-    """The model as the settings describe it, before the first step."""
+class PairLearner(TextLearner):
+    """Rows of two tokenised texts in, their rewards [of the second text, of the first] out as logits.
+
+    Their softmax is the Bradley-Terry model, sigma(r(first) - r(second)) (Burns et al. 2023, section 4.1.3). A forward
+    pass reads the texts of its rows in an order of their own, so that exchanging the two texts of a row exchanges its
+    logits and changes no bit of them. `tokens`: all first texts, then all second ones.
+    """
+
+    def __init__(self, model: nn.Module, tokens: list[list[int]], pad_id: int, precision: Precision, token_budget: int):
+        rows = len(tokens) // 2
+        self.others = tokens[rows:]
+        super().__init__(model, tokens[:rows], pad_id, precision, token_budget)
+        self.reference = torch.zeros(rows, 2, device=self.device)
+        """What rewards are counted from, in the order of the logits."""
+
+    def read(self, row: int) -> tuple[list[int], ...]:
+        return self.others[row], self.tokens[row]
+
+    def logits(self, rows: Sequence[int]) -> Tensor:
+        texts = [texts for row in rows for texts in self.read(row)]
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        place = torch.empty(len(texts), dtype=torch.int64)
+        place[order] = torch.arange(len(texts))
+        rewards = self.scores([texts[i] for i in order])[place.to(self.device)]
+        return rewards.view(-1, 2) - self.reference[list(rows)]
+
+
+def refer(context: Context, learner: PairLearner, rows: Sequence[int]) -> None:
+    """Count the rewards of `rows` from what the model gives now, before training: once, however often it is resumed."""
+    path = context.work / "reference.safetensors"
+    if not path.is_file():
+        learner.model.eval()
+        reference = torch.zeros(len(learner.tokens), 2)
+        reference[list(rows)] = torch.from_numpy(predict(learner, rows, context.stop))
+        write_bytes(path, save({"reference": reference}))
+    learner.reference = load_file(path)["reference"].to(learner.device)
+
+
+def build(context: Context, classes: int, texts: list[str], pairs: bool = False) -> TextLearner:
+    """The model as the settings describe it, before the first step. `texts`: of pairs, as in `Rows.every_text`."""
     settings = context.stage.settings
     finetune = settings["finetune"]
     torch.manual_seed(settings["seed"])
@@ -58,11 +106,18 @@ def build(context: Context, classes: int, texts: list[str]) -> TextLearner:
         keep_layers=settings["model"]["keep_layers"],
         dropout=finetune["dropout"],
     )
-    words = finetune.get("label_words")
-    model = Classifier(
-        backbone, classes=classes, pooling=settings["pooling"], label_words=None if words is None else tuple(words)
-    )
-    if finetune["name"] == "lora":
+    lora = finetune["name"] == "lora"
+    if settings.get("reward") == "implicit":
+        model = LanguageScore(backbone, beta=settings["beta"], frozen=lora)
+    else:
+        words = finetune.get("label_words")
+        model = Classifier(
+            backbone,
+            classes=1 if pairs else classes,
+            pooling=settings["pooling"],
+            label_words=None if words is None else tuple(words),
+        )
+    if lora:
         add_lora(
             model,
             rank=finetune["rank"],
@@ -71,15 +126,19 @@ def build(context: Context, classes: int, texts: list[str]) -> TextLearner:
             seed=settings["seed"],
             dropout=finetune["dropout"],
         )
-    model.train()
     tokens = warm.token_ids(context.stage, backbone, texts)
-    return TextLearner(model, tokens, backbone.pad_id, finetune["precision"], context.settings.micro_batch_tokens)
+    learner = PairLearner if pairs else TextLearner
+    return learner(model, tokens, backbone.pad_id, finetune["precision"], context.settings.micro_batch_tokens)
 
 
 def run(context: Context) -> None:
     finetune = context.stage.settings["finetune"]
     lesson = lesson_of(context)
-    learner = build(context, lesson.rows.classes, lesson.rows.texts)
+    rows = lesson.rows
+    learner = build(context, rows.classes, rows.every_text, rows.others is not None)
+    if isinstance(learner, PairLearner) and isinstance(learner.model, LanguageScore):
+        refer(context, learner, sorted({*lesson.chosen, *told_by(context, rows)}))
+    learner.mode(training=True)
     summary = fit(context, learner, lesson, learner.device)
     learner.mode(training=False)
     weights = trainable_state(learner.model)
@@ -87,5 +146,7 @@ def run(context: Context) -> None:
         save_file(weights, context.out / "weights.safetensors")
     else:
         head = {name: value for name, value in weights.items() if name.startswith("head.")}
-        save_file(head, context.out / "head.safetensors")
-    conclude(context, learner, lesson, {"tokens": sum(learner.lengths[row] for row in lesson.chosen)} | summary)
+        if head:  # an implicit reward has none
+            save_file(head, context.out / "head.safetensors")
+    tokens = sum(len(ids) for row in lesson.chosen for ids in learner.read(row))
+    conclude(context, learner, lesson, {"tokens": tokens} | summary)

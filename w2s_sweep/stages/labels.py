@@ -38,10 +38,15 @@ def publish(context: Context, predictions: Predictions, summary: Mapping[str, Js
 
 
 def features_of(context: Context, ids: Array) -> Array:
-    """float32 [ids, width]: the rows of the input `features` that belong to the examples `ids`."""
+    """float32 [ids, width]: the rows of the input `features` that belong to the examples `ids`.
+
+    Of a pair it is the first text's minus the second's, which is what a linear reward sees of it.
+    """
     place = {name: row for row, name in enumerate(load_ids(context.input("data")))}
-    features = load_file(context.input("features") / "features.safetensors")["features"]
-    return features[[place[str(name)] for name in ids]]
+    stored = load_file(context.input("features") / "features.safetensors")
+    rows = [place[str(name)] for name in ids]
+    features = stored["features"][rows]
+    return features - stored["features_other"][rows] if "features_other" in stored else features
 
 
 def hashes_of(ids: Array) -> Hashes:

@@ -10,32 +10,57 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.training import conclude, fit, lesson_of
+from w2s_sweep.stages.training import Lesson, conclude, fit, lesson_of
 
 
-class LinearProbe:
-    """Rows of a feature matrix in, logits out; zero-initialised."""
+class FrozenProbe:
+    """What both probes share: a zero-initialised weight [outputs, width] on frozen features, with a penalty."""
 
-    def __init__(self, features: Tensor, classes: int, l2: float):
+    def __init__(self, features: Tensor, outputs: int, l2: float):
         self.features = features
         self.l2 = l2
-        self.weight = torch.zeros(classes, features.shape[1], requires_grad=True)
-        self.bias = torch.zeros(classes, requires_grad=True)
-
-    def logits(self, rows: Sequence[int]) -> Tensor:
-        return self.features[list(rows)] @ self.weight.T + self.bias
+        self.weight = torch.zeros(outputs, features.shape[1], requires_grad=True)
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
         return [list(rows)]
-
-    def trainable(self) -> dict[str, Tensor]:
-        return {"weight": self.weight, "bias": self.bias}
 
     def penalty(self) -> Tensor | None:
         return self.l2 / 2 * self.weight.square().sum() if self.l2 else None
 
     def mode(self, *, training: bool) -> None:
-        return
+        """The same in training and after."""
+
+
+class LinearProbe(FrozenProbe):
+    """Rows of a feature matrix in, logits out."""
+
+    def __init__(self, features: Tensor, classes: int, l2: float):
+        super().__init__(features, classes, l2)
+        self.bias = torch.zeros(classes, requires_grad=True)
+
+    def logits(self, rows: Sequence[int]) -> Tensor:
+        return self.features[list(rows)] @ self.weight.T + self.bias
+
+    def trainable(self) -> dict[str, Tensor]:
+        return {"weight": self.weight, "bias": self.bias}
+
+
+class RewardProbe(FrozenProbe):
+    """Rows of pairs in, the linear rewards [of the second text, of the first] out as logits.
+
+    Their softmax is the Bradley-Terry model. There is no bias, which would add the same to both.
+    """
+
+    def __init__(self, features: Tensor, others: Tensor, l2: float):
+        super().__init__(features, 1, l2)
+        self.others = others
+
+    def logits(self, rows: Sequence[int]) -> Tensor:
+        index = list(rows)
+        return torch.cat([self.others[index] @ self.weight.T, self.features[index] @ self.weight.T], 1)
+
+    def trainable(self) -> dict[str, Tensor]:
+        return {"weight": self.weight}
 
 
 def standardised(features: np.ndarray, rows: Sequence[int]) -> Tensor:
@@ -43,6 +68,18 @@ def standardised(features: np.ndarray, rows: Sequence[int]) -> Tensor:
     part = features[list(rows)].astype(np.float64)
     scale = part.std(0)
     return torch.from_numpy(((features - part.mean(0)) / np.where(scale > 1e-6, scale, 1.0)).astype(np.float32))
+
+
+def build(context: Context, lesson: Lesson) -> LinearProbe | RewardProbe:
+    """The untrained probe on the input `features`, which are standardised over both texts where they are of pairs."""
+    stored = load_file(context.input("features") / "features.safetensors")
+    features, l2 = stored["features"], context.stage.settings["finetune"]["l2"]
+    if lesson.rows.others is None:
+        return LinearProbe(standardised(features, lesson.chosen), lesson.rows.classes, l2)
+    both = np.concatenate([features, stored["features_other"]])
+    chosen = [*lesson.chosen, *(row + len(features) for row in lesson.chosen)]
+    first, second = standardised(both, chosen).split(len(features))
+    return RewardProbe(first, second, l2)
 
 
 @contextmanager
@@ -59,9 +96,7 @@ def one_thread() -> Generator[None]:
 
 def run(context: Context) -> None:
     lesson = lesson_of(context)
-    features = load_file(context.input("features") / "features.safetensors")["features"]
-    l2 = context.stage.settings["finetune"]["l2"]
-    probe = LinearProbe(standardised(features, lesson.chosen), lesson.rows.classes, l2)
+    probe = build(context, lesson)
     with one_thread():
         summary = fit(context, probe, lesson, torch.device("cpu"))
         head = {name: value.detach() for name, value in probe.trainable().items()}

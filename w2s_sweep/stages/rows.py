@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ PREDICTED = ("half_b", "validation", "test")
 WEIGHTS = "weights.parquet"
 """File of a stage that weighs examples: their id, and a weight whose mean over them is 1."""
 
-UNTRAINED = {"text_other": "pairs (reward modelling)", "target": "texts to be generated"}
+UNTRAINED = {"target": "texts to be generated"}
 """Columns of examples that training one text to one label would silently misuse."""
 
 
@@ -33,6 +34,13 @@ class Rows:
     truth: np.ndarray
     """int8 [rows]"""
     splits: np.ndarray
+    others: list[str] | None = None
+    """Pairs: the second text of every row. Label 1 says that the first is preferred."""
+
+    @property
+    def every_text(self) -> list[str]:
+        """The texts, and after them the second texts of pairs; the order of `load_texts`."""
+        return self.texts + (self.others or [])
 
     @property
     def classes(self) -> int:
@@ -54,12 +62,15 @@ def load_rows(data: Path, split: Mapping[str, Json]) -> Rows:
         texts=table["text"].to_pylist(),
         truth=table["label"].to_numpy().astype(np.int8),
         splits=assign(table, split),
+        others=table["text_other"].to_pylist() if "text_other" in table.column_names else None,
     )
 
 
 def load_texts(data: Path) -> list[str]:
-    """The texts of a finished data stage, in the order of its file."""
-    return _table(data)["text"].to_pylist()
+    """The texts of a finished data stage, in the order of its file; after them the second texts where it has pairs."""
+    table = _table(data)
+    columns = [name for name in ("text", "text_other") if name in table.column_names]
+    return [text for name in columns for text in table[name].to_pylist()]
 
 
 def load_ids(data: Path) -> list[str]:
@@ -72,16 +83,20 @@ def _table(data: Path):
     return pq.read_table(data / "examples.parquet")
 
 
-def soft_labels(rows: Rows, supervision: Path | None) -> np.ndarray:
-    """float32 [rows, classes]: the truth one-hot, or what another stage predicted (NaN where it said nothing)."""
+def soft_labels(rows: Rows, supervision: Path | None, reads: Literal["probs", "logits"] = "probs") -> np.ndarray:
+    """float32 [rows, classes]: the truth one-hot, or what another stage predicted (NaN where it said nothing).
+
+    `reads`: its probabilities, or for a loss that wants them its logits.
+    """
     if supervision is None:
         return np.eye(rows.classes, dtype=np.float32)[rows.truth]
     said = read_predictions(supervision / "predictions.parquet")
+    values = said.logits if reads == "logits" else said.probs
     index = {str(name): i for i, name in enumerate(said.ids)}
-    labels = np.full((len(rows.ids), said.probs.shape[1]), np.nan, dtype=np.float32)
+    labels = np.full((len(rows.ids), values.shape[1]), np.nan, dtype=np.float32)
     for row, name in enumerate(rows.ids):
         if (found := index.get(str(name))) is not None:
-            labels[row] = said.probs[found]
+            labels[row] = values[found]
     return labels
 
 

@@ -40,20 +40,22 @@ class Lesson:
     """float32 [all rows, classes]"""
     weights: np.ndarray | None
     """float32 [all rows]: the factor of each example's loss; None where all count the same."""
+    loss: Loss
 
 
 def lesson_of(context: Context) -> Lesson:
-    """Read the data and the supervision named in the stage's settings."""
+    """Read the data, the supervision and the loss named in the stage's settings."""
     stage = context.stage
     rows = load_rows(context.input("data"), stage.settings["split"])
-    labels = soft_labels(rows, context.input("labels") if "labels" in stage.inputs else None)
+    loss: Loss = from_plain(AnyLoss, stage.settings["loss"])
+    labels = soft_labels(rows, context.input("labels") if "labels" in stage.inputs else None, loss.reads)
     chosen = lesson_rows(rows, labels, stage.settings, stage.label)
     weights = weights_of(rows, context.input("weights")) if "weights" in stage.inputs else None
     if weights is not None and (missing := int(np.isnan(weights[chosen]).sum())):
         raise DataError(
             f"{stage.label}: {missing} of {len(chosen)} training rows have no weight from the stage before."
         )
-    return Lesson(rows, chosen, labels, weights)
+    return Lesson(rows, chosen, labels, weights, loss)
 
 
 def recipe_of(finetune: Mapping[str, Json], seed: int) -> Recipe:
@@ -96,8 +98,7 @@ def early_stopping(lesson: Lesson, learner: Learner, settings: Mapping[str, Json
 def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device) -> dict[str, Json]:
     """Train `learner`, from the stage's checkpoint if there is one; returns what the summary should say about it."""
     settings = context.stage.settings
-    loss: Loss = from_plain(AnyLoss, settings["loss"])
-    targets = lesson.labels
+    loss, targets = lesson.loss, lesson.labels
     if strength := settings.get("conflict"):
         loss = Conflict(inner=loss, strength=strength)
         targets = np.concatenate([targets, np.eye(lesson.rows.classes, dtype=np.float32)[lesson.rows.truth]], axis=1)
@@ -124,9 +125,14 @@ def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device
     return {} if stopping is None else {"best step": step, "evaluated against": settings["early_stopping"]["against"]}
 
 
+def told_by(context: Context, rows: Rows) -> list[int]:
+    """Rows that a trained stage leaves predictions of."""
+    return rows.on(*PREDICTED, *context.stage.settings.get("also_predict", ()))
+
+
 def conclude(context: Context, learner: Learner, lesson: Lesson, summary: Mapping[str, Json]) -> None:
     """Write what the trained learner predicts, and its scores."""
-    told = lesson.rows.on(*PREDICTED, *context.stage.settings.get("also_predict", ()))
+    told = told_by(context, lesson.rows)
     seen = {row: lesson.labels[row] for row in lesson.chosen}
     predictions = predictions_of(lesson.rows, told, predict(learner, told, context.stop), seen)
     write_predictions(context.out / "predictions.parquet", predictions)

@@ -1,0 +1,38 @@
+"""The implicit reward of a language model: how much likelier a text has become than it was before training (Rafailov et
+al. 2023, "Direct Preference Optimization", arXiv 2305.18290, section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.language import token_log_probs, unembedding_matrix
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class LanguageScore(nn.Module):
+    """beta log pi(text) in nats, summed over all its tokens but the first, which follows on nothing.
+
+    A reward is this minus what the model gave before training. Whatever two texts have in common at their beginning,
+    such as a prompt, cancels in the difference of their rewards. Raises ModelError for a model that is no decoder.
+    """
+
+    def __init__(self, backbone: Backbone, *, beta: float, frozen: bool = False):
+        super().__init__()
+        self.transformer = backbone.module
+        self.beta = beta
+        matrix = unembedding_matrix(backbone)
+        self.unembedding = matrix if isinstance(matrix, nn.Parameter) else nn.Parameter(matrix)
+        if frozen:
+            self.unembedding.requires_grad_(False)
+
+    def forward(
+        self, input_ids: Int[Tensor, "batch tokens"], attention_mask: Int[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch 1"]:
+        """float32; 0 for a text of one token."""
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.beta * token_log_probs(hidden, self.unembedding, input_ids, attention_mask).sum(1, keepdim=True)
