@@ -50,7 +50,8 @@ class Tuned(Optimiser):
     """Dropout probability everywhere in the model; 0 as in the paper."""
     reward: Literal["head", "implicit"] = "head"
     """What scores the texts of a pair: a linear head, or how much likelier the language model has become to write them
-    (Rafailov et al. 2023, DPO). Single texts always have a head."""
+    (Rafailov et al. 2023, DPO; supervised by a weak model: Tao and Li 2024, arXiv 2409.08813). Single texts always have
+    a head."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """An implicit reward is beta times the log-ratio of a text's probability after and before training."""
 
