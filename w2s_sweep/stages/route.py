@@ -35,4 +35,4 @@ def run(context: Context) -> None:
     probs[rows] = labels
     right = {name: p[rows].argmax(1) == weak.truth[rows] for name, p in (("own", probs), ("weak", weak.probs))}
     scores = {f"{name} right where routed": float(hits.mean()) if len(hits) else None for name, hits in right.items()}
-    publish(context, with_probs(weak, probs), {"routed": len(rows)} | scores)
+    publish(context, with_probs(weak, probs), {"routed": len(rows), "of": len(weak.on(settings["on"]))} | scores)
