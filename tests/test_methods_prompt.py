@@ -106,6 +106,13 @@ def test_p_ik_learns_on_half_a_whether_the_strong_model_is_right_and_routes_half
     assert stages(bare, "route")[0].inputs["weak"] == bare.roles[0].weak
 
 
+@pytest.mark.parametrize("how", ["weak", "oracle"])
+def test_p_ik_is_stopped_early_by_what_it_learns_and_never_by_the_truth_of_the_task(how):
+    graph = graph_of(Selective(), finetune=Full(early_stopping=how))
+    (judge,) = (s for s in graph.stages.values() if s.run.get("role") == "p_ik")
+    assert judge.settings["early_stopping"]["against"] == "labels"
+
+
 def test_where_the_judge_is_sure_the_own_label_is_taken_and_the_weak_one_elsewhere():
     weak, own, knows = labels(seed=0), labels(seed=1), labels(seed=2)
     order = np.random.default_rng(0).permutation(60)
@@ -122,7 +129,8 @@ def test_where_the_judge_is_sure_the_own_label_is_taken_and_the_weak_one_elsewhe
 def test_being_right_is_a_label_of_its_own():
     said = labels()
     right = correctness(said, "half_b")
-    assert set(right.splits) == {"half_b"}
+    assert set(right.splits) == {"half_b", "validation"}
+    right = right.on("half_b")
     assert ((right.probs[:, 1] > 0.5) == (said.on("half_b").probs.argmax(1) == right.truth)).all()
     wrong = with_probs(said, 1 - np.eye(2)[said.truth])
     assert correctness(wrong, "half_b").probs[:, 1].max() < 1e-6
@@ -157,7 +165,8 @@ def several(tmp_path_factory, tiny_models, tiny_task):
     words = [*tiny_models, *tiny_task, *FAST]
     status, out, err = launch("-m", f"store={store}", *words, "method=prompting,elicitation,selective")
     assert status == 0, err
-    more = merge([composed_cell([*words, "method=elicitation", "method.mode=icm"])], sources.identify)
+    asked, _ = composed_cell([*words, "method=icm"])
+    more = merge([asked], sources.identify)
     pack = run.Pack(Store(store), list(more.stages.values()), Settings(threads=1), NullTracker())
     assert set(run.run_pack(pack, stop=lambda: False).values()) == {"done"}
     return store, out
@@ -199,8 +208,8 @@ def test_elicited_labels_are_for_half_b_and_routed_ones_mix_two_labellers(severa
     store, _ = several
     ((elicited, _),) = made(store, "elicit").items()
     said = read_predictions(elicited / "predictions.parquet")
-    assert set(said.splits) == {"half_b"}
+    assert set(said.splits) == {"half_a", "half_b", "validation", "test"}
     assert set(np.round(said.probs[:, 1], 3)) == {0.0, 1.0}
     ((route, _),) = made(store, "route").items()
     summary = json.loads((route / "summary.json").read_text())
-    assert 0 <= summary["routed"] <= len(said)
+    assert 0 <= summary["routed"] <= summary["of"] == len(said.on("half_b"))

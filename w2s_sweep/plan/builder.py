@@ -200,7 +200,8 @@ class Builder:
         groups: Groups,
         harden: bool,
     ) -> str:
-        """The labels on the split `on` that fit each other best in `model`'s frozen features, from `labels` on."""
+        """The predictions `labels`, but on the split `on` those near them that fit each other best in `model`'s frozen
+        features; rows of `on` beyond the most that are searched over have none."""
         inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
         settings: dict[str, Json] = {
             "on": on,
@@ -215,7 +216,7 @@ class Builder:
         return self._labelling("elicit", settings, inputs, plain(model), "labels")
 
     def correct(self, labels: str, *, on: str) -> str:
-        """For the rows of the split `on`: are the predictions `labels` right? Class 1 is yes."""
+        """For the rows of the split `on`, and of validation: are the predictions `labels` right? Class 1 is yes."""
         return self._labelling("correct", {"on": on}, {"labels": labels}, self._model_of(labels), "labels")
 
     def route(self, weak: str, own: str, knows: str, *, on: str, threshold: float) -> str:
@@ -225,13 +226,16 @@ class Builder:
         return self._labelling("route", settings, inputs, self._model_of(knows), "labels")
 
     def _early_stopping(self, labels: str | None) -> Json:
-        """What a stage trained on `labels` is evaluated against; a draw of the truth has no labels for validation."""
+        """What a stage trained on `labels` is evaluated against; a draw of the truth has no labels for validation, and
+        for who judges a labeller the truth of the task is none."""
         finetune = self.cell.finetune
         if finetune.early_stopping == "none":
             return None
         source = None if labels is None else self.stages[labels]
         is_truth = source is None or (source.kind == "reveal" and "labels" not in source.inputs)
-        against = "truth" if is_truth or finetune.early_stopping == "oracle" else "labels"
+        judges = source is not None and source.kind == "correct"
+        oracle = finetune.early_stopping == "oracle" and not judges
+        against = "truth" if is_truth or oracle else "labels"
         return {"against": against, "evaluations": finetune.evaluations}
 
     def combine(self, members: Sequence[str], *, role: str, rule: Rule) -> str:

@@ -1,4 +1,5 @@
-"""Correct stage: for each row of one split, whether a labeller is right, as the label of a two-class task."""
+"""Correct stage: for each row of one split, and of validation, whether a labeller is right, as the label of a two-class
+task: what a judge of the labeller trains on, and is stopped early by."""
 
 import numpy as np
 
@@ -8,12 +9,13 @@ from w2s_sweep.stages.labels import publish, read_labels, with_probs
 
 
 def correctness(labels: Predictions, on: str) -> Predictions:
-    """The rows of `on`; class 1 where the most likely class is the true one. `truth` stays that of the task."""
-    part = labels.on(on)
+    """The rows of `on` and validation; class 1 where the most likely class is true. `truth` stays that of the task."""
+    part = labels.take(np.flatnonzero(np.isin(labels.splits, (on, "validation"))))
     right = (part.probs.argmax(1) == part.truth).astype(np.int64)
     return with_probs(part, np.eye(2)[right])
 
 
 def run(context: Context) -> None:
     right = correctness(read_labels(context, "labels"), context.stage.settings["on"])
-    publish(context, right, {"right": float(right.probs[:, 1].mean()) if len(right) else None})
+    here = right.on(context.stage.settings["on"])
+    publish(context, right, {"right": float(here.probs[:, 1].mean()) if len(here) else None})

@@ -1,4 +1,5 @@
 """Elicit stage: labels for one split out of a model's zero-shot answers and its frozen features, by internal coherence.
+Other splits keep the zero-shot labels.
 
 What differs from the paper (arXiv 2506.10139): a label is predicted from the others by ridge regression on the model's
 frozen features, with the model's own zero-shot log-odds as prior, where the paper puts the other examples into the
@@ -56,18 +57,25 @@ def elicited(
 
 def run(context: Context) -> None:
     settings = context.stage.settings
-    labels = read_labels(context, "labels").on(settings["on"])
-    drawn = np.argsort(ranks(hashes_of(labels.ids), settings["seed"], "elicit"), kind="stable")[:MOST]
-    labels = labels.take(np.sort(drawn))
+    said = read_labels(context, "labels")
+    here = np.flatnonzero(said.splits == settings["on"])
+    drawn = np.argsort(ranks(hashes_of(said.ids[here]), settings["seed"], "elicit"), kind="stable")[:MOST]
+    searched = here[np.sort(drawn)]
+    labels = said.take(searched)
     prior = (labels.logits[:, 1] - labels.logits[:, 0]).astype(np.float64)
     groups = groups_of(context, labels.ids) if settings["groups"] == "halves" else []
     features = features_of(context, labels.ids)
     before, after, odds = elicited(features, prior, settings, groups, context.progress_or_stop)
-    one = (after > 0).astype(np.float64) if settings["harden"] else 1 / (1 + np.exp(-odds))
+    one = said.probs[:, 1].astype(np.float64)
+    one[searched] = 1 / (1 + np.exp(-odds))
+    if settings["harden"]:
+        one = (one > 0.5).astype(np.float64)
+        one[searched] = after > 0
+    keep = np.flatnonzero((said.splits != settings["on"]) | np.isin(np.arange(len(said)), searched))
     right = {name: float(((s > 0) == labels.truth).mean()) for name, s in (("before", before), ("after", after))}
     publish(
         context,
-        with_probs(labels, np.stack([1 - one, one], 1)),
+        with_probs(said, np.stack([1 - one, one], 1)).take(keep),
         {"turned over": int((before != after).sum()), "coherence": coherence(odds, after) / len(after)}
         | {f"right {name}": share for name, share in right.items()},
     )
