@@ -28,8 +28,9 @@ class Prompting(Method):
     name: Literal["prompting"] = "prompting"
     shots: Annotated[int, Field(ge=0, le=1000)] = 8
     """Examples in the prompt; 0 is zero-shot prompting, without any supervision."""
-    calibrate: Calibrate = "contextual"
-    """How the model's bias to one of the two words is taken out: none, median or contextual."""
+    calibrate: Calibrate = "median"
+    """How the model's bias to one of the two words is taken out: none; median of its answers to validation, without
+    their labels; contextual. Small models are of little use without: the order of examples decides what they say."""
     ceiling: Literal["trained", "prompted"] = "trained"
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
