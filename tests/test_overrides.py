@@ -209,3 +209,12 @@ def only_a_message(folder, argv):
     assert status in (0, 1)
     assert (status == 0) == (not err.strip())
     assert not store.exists()
+
+
+@pytest.mark.parametrize(("said", "cells"), [("seed=4", 2), ("seed=4,5", 4), ("loss=xent", 3), ("seed=4,4", 2)])
+def test_the_command_replaces_what_an_experiment_sweeps_over(tmp_path, said, cells):
+    """`++seed` of the command and `seed` of the file were two settings to Hydra's sweeper: every cell came three times,
+    and the interval over seeds was one over copies."""
+    status, out, err = launch("experiment=demo", said, "plan_only=true", f"store={tmp_path}")
+    assert status == 0, err
+    assert f"{cells} cells ask for" in out

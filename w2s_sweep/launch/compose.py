@@ -120,6 +120,20 @@ def plain_cell(config: DictConfig) -> dict[str, Any]:
     return with_models({str(name): value for name, value in container.items()})
 
 
+def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides of a job, each setting once: what the command says of a value replaces what an experiment sweeps.
+
+    Hydra's sweeper takes the two for different settings, since the command's carry `++` (see `preflight`), and would
+    multiply them.
+    """
+    kept: dict[str, str] = {}
+    for line in overrides:
+        name = line.lstrip("+").partition("=")[0]
+        kept.pop(name, None)
+        kept[name] = line
+    return tuple(kept.values())
+
+
 def compose_cells(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """The plain configuration of every job of a multirun."""
     return [plain_cell(loader.load_sweep_config(master, list(overrides))) for overrides in jobs]

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from w2s_sweep.errors import LaunchError, StageFailed, W2SError
-from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells
+from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, said_last
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.sweep import CellResult, Request, run_sweep
@@ -46,11 +46,14 @@ class GraphLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.context is not None
         assert self.master is not None
-        composed = compose_cells(self.context.config_loader, self.master, job_overrides)
+        settled = [said_last(one) for one in job_overrides]
+        jobs = list(dict.fromkeys(settled))
+        composed = compose_cells(self.context.config_loader, self.master, jobs)
         sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
         if sweeper != BASIC:
             self.refuse_without_values(sweeper, composed)
-        results = self.run(composed, job_overrides)
+        found = dict(zip(jobs, self.run(composed, jobs), strict=True))
+        results = [found[one] for one in settled]
         if sweeper == BASIC:
             raise_failures(results)
             return [_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
