@@ -26,6 +26,7 @@ SIZES = {
     "demo_full": (1, 4),
     "demo_lora": (1, 4),
     "demo_methods": (36, 87),
+    "demo_prompting": (12, 40),
     "paper_chess": (6, 1 + 2 + 3 + 6),
     "paper_nlp": (264, 22 * (1 + 2 + 3 + 12)),
     "paper_reward": (4, 1 + 2 + 2 + 4),
