@@ -18,6 +18,7 @@ FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group
 NEEDS = {
     ("dataset", "local"): ["dataset.source.path=rows.jsonl"],
     ("dataset", "sandbox"): ["dataset.source.path=rows"],
+    ("loss", "wspo"): ["dataset=hh_rlhf", "finetune=lora", "finetune.reward=implicit"],
     ("method", "bootstrapping"): ["method.chain=[smollm2_135m_first4]"],
     ("method", "weak_ensemble"): ["method.others=[smollm2_135m_first4]"],
 }
