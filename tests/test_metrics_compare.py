@@ -1,5 +1,6 @@
 """Paired tests of two students on the same examples, and Holm's correction."""
 
+from itertools import product
 from math import comb
 from typing import Any
 
@@ -8,79 +9,101 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_sweep.errors import DataError
-from w2s_sweep.metrics import MetricName, holm, mcnemar, paired_difference
-from w2s_sweep.metrics.compare import _sign_test
+from w2s_sweep.metrics import auroc, auroc_influence, delong, holm, mcnemar
+from w2s_sweep.metrics.resample import resampled, weights
 
 Array = np.ndarray[Any, Any]
 p_values = st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8)
+changes = st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 5)), min_size=1, max_size=10)
 
 
-def certain(right: list[int]) -> Array:
-    """Predictions for a truth of all 1 that are right where `right` is 1."""
-    return np.stack([1 - np.array(right), np.array(right)], axis=1).astype(np.float32)
+def distinct(found: list[int]) -> tuple[Array, Array]:
+    """Changes of as many different examples."""
+    return np.array(found), np.arange(len(found))
 
 
-def test_mcnemar_counts_only_what_differs():
-    truth = np.ones(8, dtype=np.int8)
-    found = mcnemar(certain([1, 1, 1, 1, 1, 1, 0, 1]), certain([0, 0, 0, 0, 0, 0, 0, 1]), truth)
-    assert (found.first_only, found.second_only) == (6, 0)
-    assert found.p == pytest.approx(2 / 2**6)
-
-
-def test_equal_students_do_not_differ():
-    same, truth = certain([1, 0, 1]), np.ones(3, dtype=np.int8)
-    assert mcnemar(same, same, truth).p == 1
-    found = paired_difference(same, same, truth)
-    assert (found.interval.value, found.interval.low, found.interval.high, found.p) == (0, 0, 0, 1)
+def scores(skill: float, truth: Array, seed: int) -> Array:
+    """Predictions of a student; a higher skill separates the classes better."""
+    margin = np.random.default_rng(seed).normal(size=len(truth)) + skill * (2 * truth - 1)
+    return np.stack([1 - margin, margin], axis=1).astype(np.float32)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_the_sign_test_is_the_binomial_one(wins: int, losses: int):
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 5))
+def test_mcnemar_of_different_examples_is_the_binomial_test(wins: int, losses: int, ties: int):
     n = wins + losses
     expected = min(1.0, 2 * sum(comb(n, i) for i in range(min(wins, losses) + 1)) / 2**n)
-    assert _sign_test(wins, losses) == pytest.approx(expected)
-    assert _sign_test(losses, wins) == _sign_test(wins, losses)
+    assert mcnemar(*distinct([1] * wins + [-1] * losses + [0] * ties + [0])) == pytest.approx(expected)
 
 
-def test_the_sign_test_of_many_examples_neither_overflows_nor_vanishes_early():
-    assert _sign_test(5000, 5000) == 1
-    assert 0 < _sign_test(100, 900) < 1e-150
+@settings(deadline=None, max_examples=60)
+@given(changes)
+def test_mcnemar_flips_an_example_of_several_seeds_as_a_whole(found: list[tuple[int, int]]):
+    """Against all patterns of signs of the examples' sums, one by one."""
+    values, examples = np.array([c for c, _ in found]), np.array([e for _, e in found])
+    sums = [abs(int(values[examples == e].sum())) for e in set(examples.tolist())]
+    patterns = [
+        abs(sum(s * v for s, v in zip(signs, sums, strict=True))) for signs in product((1, -1), repeat=len(sums))
+    ]
+    expected = sum(total >= abs(values.sum()) for total in patterns) / len(patterns)
+    assert mcnemar(values, examples) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "auroc"])
-def test_a_clear_difference_is_found_and_its_sign_is_second_minus_first(metric: MetricName):
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, 400).astype(np.int8)
-    margins = [rng.normal(size=400) + skill * (2 * truth - 1) for skill in (0.2, 1.0)]
-    poor, good = (np.stack([-m, m], axis=1).astype(np.float32) for m in margins)
-    found, back = paired_difference(poor, good, truth, metric), paired_difference(good, poor, truth, metric)
-    assert found.p is not None
-    assert found.p == back.p == pytest.approx(2 / 2001)
-    assert 0 < found.interval.low < found.interval.value < found.interval.high
-    assert back.interval.value == -found.interval.value
-    assert mcnemar(poor, good, truth).p < 1e-4
+def test_repeating_an_example_is_no_evidence():
+    one, index = distinct([1] * 6 + [-1])
+    assert mcnemar(np.tile(one, 5), np.tile(index, 5)) == pytest.approx(mcnemar(one, index))
+    assert mcnemar(*distinct([1] * 30 + [-1] * 5)) < mcnemar(one, index) / 100
+
+
+def test_mcnemar_of_many_examples_is_neither_0_nor_slow_to_vanish():
+    assert mcnemar(*distinct([1, -1] * 5000)) == pytest.approx(1)
+    assert 0 < mcnemar(*distinct([1] * 900 + [-1] * 100)) < 1e-150
 
 
 def test_p_values_of_no_difference_are_about_uniform():
     rng = np.random.default_rng(1)
-    truth = np.ones(200, dtype=np.int8)
-    pairs = [(rng.integers(0, 2, 200).tolist(), rng.integers(0, 2, 200).tolist()) for _ in range(200)]
-    found = np.array([paired_difference(certain(a), certain(b), truth, resamples=400).p for a, b in pairs])
-    assert 0.01 <= (found < 0.05).mean() <= 0.1
-    assert 0.35 <= (found < 0.5).mean() <= 0.65
+    found = np.array([mcnemar(*distinct(rng.integers(-1, 2, 400).tolist())) for _ in range(300)])
+    assert 0.01 <= (found < 0.05).mean() <= 0.08
+    assert 0.35 <= (found < 0.5).mean() <= 0.6
 
 
-def test_a_difference_of_undefined_metrics_is_undefined():
-    same, truth = certain([1, 0, 1]), np.ones(3, dtype=np.int8)
-    found = paired_difference(same, same, truth, "auroc")
-    assert (found.interval.value, found.p) == (None, None)
+@pytest.mark.parametrize("ties", [False, True])
+def test_influences_sum_to_nothing_and_have_the_spread_of_the_bootstrap(ties: bool):
+    truth = np.random.default_rng(0).integers(0, 2, 300).astype(np.int8)
+    probs = scores(0.6, truth, 1)
+    probs = np.round(probs, 0 if ties else 6)
+    parts = auroc_influence(probs, truth)
+    assert parts is not None
+    assert parts.sum() == pytest.approx(0, abs=1e-9)
+    spread = resampled("auroc", probs, truth, weights(300, 1000, 0)).std()
+    assert np.sqrt((parts**2).sum()) == pytest.approx(spread, rel=0.06)
 
 
-def test_students_on_different_examples_are_refused():
-    with pytest.raises(DataError, match="second has 2 rows for 3 examples"):
-        mcnemar(certain([1, 0, 1]), certain([1, 0]), np.ones(3, dtype=np.int8))
+def test_an_influence_is_what_leaving_the_example_out_changes():
+    truth = np.random.default_rng(0).integers(0, 2, 80).astype(np.int8)
+    probs = scores(0.6, truth, 1)
+    whole, parts = auroc(probs, truth), auroc_influence(probs, truth)
+    assert whole is not None
+    assert parts is not None
+    for i in (0, 1, 2, 40):
+        left = auroc(np.delete(probs, i, 0), np.delete(truth, i))
+        assert whole - left == pytest.approx(parts[i], rel=0.1, abs=1e-4)
+    assert auroc_influence(probs, np.ones_like(truth)) is None
+
+
+def test_delong_finds_a_difference_and_counts_repeated_examples_once():
+    truth = np.random.default_rng(0).integers(0, 2, 400).astype(np.int8)
+    poor, good, same = scores(0.3, truth, 1), scores(1.0, truth, 2), scores(0.3, truth, 3)
+
+    def tested(second: Array, copies: int) -> float:
+        change = (auroc_influence(second, truth) - auroc_influence(poor, truth)) / copies
+        index = np.tile(np.arange(len(truth)), copies)
+        return delong(auroc(second, truth) - auroc(poor, truth), np.tile(change, copies), index)
+
+    assert tested(good, 1) < 1e-4
+    assert tested(same, 1) > 0.05
+    assert tested(same, 4) == pytest.approx(tested(same, 1))
+    assert tested(poor, 1) == 1
 
 
 def test_holm_is_the_textbook_example():

@@ -4,14 +4,16 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from tests.results_store import LOSSES, NAME, Shape, build
+from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.results import conclude
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures import draw_figures
 from w2s_sweep.results.report import write_report
+from w2s_sweep.results.scatter import task_points
 from w2s_sweep.results.scene import MOST_PANELS, scene
 
 GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1, 2))
@@ -25,14 +27,17 @@ class Outside(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.loads: list[str] = []
+        self.links: list[str] = []
         self.ids: list[str] = []
         self.open: list[str] = []
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
         self.ids += [found["id"]] if "id" in found else []
-        self.loads += [tag] if tag in {"script", "link", "img", "iframe", "image", "object"} else []
-        self.loads += [v for k, v in attrs if k in {"src", "href", "xlink:href"} and not (v or "").startswith("#")]
+        self.loads += [tag] if tag in {"link", "img", "iframe", "image", "object"} else []
+        outside = [v for k, v in attrs if k in {"src", "href", "xlink:href"} and not (v or "").startswith("#")]
+        self.links += outside if tag == "a" else []
+        self.loads += outside if tag != "a" else []
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -53,11 +58,13 @@ def test_report_is_one_file_that_loads_nothing(tmp_path):
     page.feed(text)
     assert page.loads == []
     assert page.open == []
+    keys = {key for row in collect_rows(tmp_path) for key in (row.weak_key, row.student_key, row.ceiling_key)}
+    assert {(paths.html.parent / link).resolve() for link in page.links} == {tmp_path / "stages" / key for key in keys}
     assert len(page.ids) == len(set(page.ids))
     assert not re.search(r"@import|url\((?!#)", text)
-    assert [f.name for f in paths.figures] == ["pgr", "accuracy", "scaling"]
+    assert [f.name for f in paths.figures] == ["pgr", "accuracy", "strength", "scaling", "gain"]
     assert all(p.stat().st_size > 1000 for f in paths.figures for p in (f.png, f.svg))
-    assert text.count("<svg") == 3 + 4 * 3 + len({r.student_key for r in collect_rows(tmp_path)})
+    assert text.count("<svg") == 5 + 4 * 3 + len({r.student_key for r in collect_rows(tmp_path)})
 
 
 def collect_rows(root):
@@ -78,13 +85,14 @@ def test_report_holds_command_keys_reasons_and_failures(tmp_path):
     assert rows[-1].note in text
     assert next(row.pgr_undefined for row in rows if row.pgr_undefined) in text
     assert "W2SError: the loss became nan" in text
-    assert "nan" not in re.sub("became nan", "", text).lower().replace("finance", "")
+    assert not re.search(r"\bnan\b", text.replace("became nan", "").lower())
 
 
 def test_text_from_outside_cannot_become_markup(tmp_path):
     build(tmp_path, Shape(datasets=("<script>x</script>",), seeds=(0, 1)))
     text = write_report(tmp_path, NAME).html.read_text()
-    assert "<script" not in text
+    assert text.count("<script") == 1
+    assert "<script>x" not in text
 
 
 @pytest.mark.parametrize(
@@ -104,6 +112,24 @@ def test_every_shape_of_sweep_gets_a_report(tmp_path, shape):
     finished = any(row.state == "done" for row in collect_rows(tmp_path))
     assert bool(paths.figures) == finished
     assert all("nan" not in f.svg.read_text().lower() for f in paths.figures)
+
+
+def test_every_task_is_a_point_and_undefined_ones_are_drawn_too(tmp_path):
+    tasks = ("sciq", "boolq", "wic", "cola")
+    store = build(tmp_path, Shape(datasets=tasks, losses=LOSSES[:2], seeds=(0, 1), n_test=40))
+    worse = [row for row in collect(store, NAME).rows if row.dataset == "cola"]
+    for key in {row.ceiling_key for row in worse}:
+        store.quarantine(key)
+        seed = next(row.seed for row in worse if row.ceiling_key == key)
+        put_stage(store, key, "worse", made_up(np.random.default_rng(seed).integers(0, 2, 40), np.arange(40) < 8))
+    results = collect(store, NAME)
+    points = task_points(results)
+    assert [(p.task, p.variant) for p in points] == [(g.dataset, g.loss) for g in results.groups]
+    assert {p.task for p in points if p.pgr is None} == {"cola"}
+    assert all(p.gap == pytest.approx(0.2) for p in points if p.task != "cola")
+    figure = next(f for f in draw_figures(results, tmp_path) if f.name == "tasks")
+    drawn = [text.split(",")[0] for text in figure.svg.read_text().split("tip: ")[1:]]
+    assert sorted(drawn) == sorted([*tasks, *tasks])
 
 
 def test_too_many_panels_are_averaged_and_the_title_says_so(tmp_path):
@@ -143,4 +169,4 @@ def test_conclude_prints_writes_and_returns_a_row_per_cell(tmp_path):
     assert [row.pgr.value for row in rows] == pytest.approx([0.5, 0.5])
     assert "report.html" in console.export_text()
     names = {p.name for p in store.sweep(NAME).iterdir()}
-    assert {"report.html", "table.csv", "table.md", "table.parquet", "figures"} <= names
+    assert {"report.html", "table.csv", "table.json", "table.md", "table.parquet", "figures"} <= names

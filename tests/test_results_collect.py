@@ -13,7 +13,9 @@ from w2s_sweep.metrics import paired_bootstrap
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.results import collect as collecting
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.export import export
+from w2s_sweep.results.export import export, markdown
+from w2s_sweep.results.further import FURTHER
+from w2s_sweep.results.join import origins
 from w2s_sweep.results.labels import canonical, label_all
 from w2s_sweep.results.score import RESAMPLES, Examples
 from w2s_sweep.results.table import print_results
@@ -144,18 +146,44 @@ def test_groups_and_medians(tmp_path):
         (dataset, loss, (0, 1)) for dataset in ("sciq", "boolq") for loss in ("xent", "confidence")
     ]
     assert [(m.loss, m.tasks, m.undefined) for m in results.medians] == [("xent", 2, 0), ("confidence", 2, 0)]
-    assert all(m.pgr == pytest.approx(0.5) for m in results.medians)
+    assert all(m.pgr.value == pytest.approx(0.5) for m in results.medians)
 
 
-@pytest.mark.parametrize(("seeds", "count"), [((0,), 1), ((0, 1), 2)])
-def test_students_are_compared_in_pairs_with_cross_entropy(tmp_path, seeds, count):
-    results = collect(build(tmp_path, Shape(losses=LOSSES[::-1], seeds=seeds)), NAME)
-    assert [(c.first.loss, c.second.loss, c.seeds) for c in results.comparisons] == [
-        ("xent", "confidence(alpha_max=.5)", count),
-        ("xent", "confidence(alpha_max=.75)", count),
-    ]
-    assert all((c.difference.value, c.difference.low, c.difference.high) == (0, 0, 0) for c in results.comparisons)
-    assert not any(c.clear for c in results.comparisons)
+def test_medians_leave_out_undefined_tasks_and_say_why(tmp_path):
+    store = build(tmp_path, Shape(datasets=("sciq", "boolq", "wic"), seeds=(0, 1)))
+    for row in collect(store, NAME).rows:
+        if row.dataset == "wic":
+            store.quarantine(row.ceiling_key)
+            truth = np.random.default_rng(row.seed).integers(0, 2, 100)
+            put_stage(store, row.ceiling_key, "worse ceiling", made_up(truth, np.arange(100) < 50 + row.seed))
+    (median,) = collect(store, NAME).medians
+    assert (median.tasks, median.undefined) == (2, 1)
+    assert median.pgr.value == pytest.approx(0.5)
+    assert median.left_out == {"the ceiling is not better than the weak supervisor": 2}
+    assert "1 | 2 cells: the ceiling is not better" in markdown(collect(store, NAME))
+
+
+def test_every_cell_and_group_has_all_further_metrics(tmp_path):
+    results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
+    names = {name for block in FURTHER for name, _ in block.names}
+    for item in (*results.rows, *results.groups):
+        assert names <= set(item.details)
+        assert all(item.details[name] is not None for name in names)
+    (group,), first = results.groups, results.rows[0].details
+    assert group.details["ece/weak"] == pytest.approx(np.mean([row.details["ece/weak"] for row in results.rows]))
+    assert first["gain/brier"] == pytest.approx(first["brier/weak"] - first["brier/student"])
+
+
+def test_joined_sweeps_are_one_table_with_shared_cells_once(tmp_path):
+    store = build(tmp_path, Shape(losses=LOSSES[:2]))
+    record = store.read_sweep(NAME)
+    other = record | {"name": "other", "cells": record["cells"][1:], "command": ["launch.py", "other=1"]}
+    write_json(store.sweep("other") / "sweep.json", other)
+    joined = collect(store, "other", NAME)
+    assert [row.loss for row in joined.rows] == ["confidence", "xent"]
+    assert joined.sweep == f"other + {NAME}"
+    assert [origin["command"][1] for origin in origins(joined.record)] == ["other=1", "-m"]
+    assert collect(store, NAME, NAME).rows == collect(store, NAME).rows
 
 
 def test_collecting_is_idempotent_and_order_of_cells_is_kept(tmp_path):
@@ -178,16 +206,20 @@ def test_labels_tell_apart_only_what_differs():
 def test_tables_on_disk_hold_every_cell_and_its_keys(tmp_path):
     store = build(tmp_path, Shape(seeds=(0, 1), missing=("ceiling s410 sciq 1",)))
     results = collect(store, NAME)
-    parquet, csv, markdown = export(results, store.sweep(NAME))
-    table = pq.read_table(parquet).to_pydict()
+    paths = export(results, store.sweep(NAME))
+    table = pq.read_table(paths["parquet"]).to_pydict()
     assert table["pgr"] == [pytest.approx(0.5), None]
     assert table["state"] == ["done", "missing"]
     assert table["ceiling_key"] == [row.ceiling_key for row in results.rows]
-    lines = csv.read_text().splitlines()
+    lines = paths["csv"].read_text().splitlines()
     assert len(lines) == 3
     assert lines[0].split(",") == list(table)
-    assert "NaN" not in csv.read_text()
-    assert "| xent | 1/2 | .600 | .700 | .800 |" in markdown.read_text()
+    assert "NaN" not in paths["csv"].read_text()
+    assert "| xent | 1/2 | .600 | .700 | .800 |" in paths["md"].read_text()
+    content = json.loads(paths["json"].read_text())
+    assert [cell["student_key"] for cell in content["cells"]] == table["student_key"]
+    assert content["groups"][0]["pgr"]["value"] == pytest.approx(0.5)
+    assert content["sweeps"][0]["command"] == results.record["command"]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])

@@ -70,9 +70,10 @@ def retry(console: Console, store: Store, args: argparse.Namespace) -> int:
 
 
 def report(console: Console, store: Store, args: argparse.Namespace) -> int:
-    from w2s_sweep.results import conclude  # matplotlib and pyarrow are loaded only where they are needed
+    from w2s_sweep.results import show  # matplotlib and pyarrow are loaded only where they are needed
 
-    conclude(console, store, args.sweep)
+    own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
+    show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own)
     return 0
 
 
@@ -156,8 +157,10 @@ def parser() -> argparse.ArgumentParser:
     sub = add("retry", retry, "Run what is missing of a sweep: failed and lost stages and what needs them.")
     sub.add_argument("sweep", help="name of the sweep")
     sub.add_argument("--wait", action="store_true", help="follow it until it has ended (SLURM)")
-    sub = add("report", report, "Write table, figures and the HTML report of a sweep from its stored predictions.")
-    sub.add_argument("sweep", help="name of the sweep")
+    sub = add("report", report, "Write tables, figures and the HTML report of a sweep from its stored predictions.")
+    sub.add_argument("sweeps", nargs="+", metavar="SWEEP", help="name of a sweep; several are joined and printed")
+    sub.add_argument("--format", choices=("csv", "json", "md"), help="only print the results, in this format")
+    sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
     sub = add("explain", explain, "Show what was hashed into a key, or how two keys differ.")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="one or two keys, or enough leading digits of them")
     sub = add("data", data, "Show a task's examples as a model sees them: counts, lengths, leak scan, some rows.")

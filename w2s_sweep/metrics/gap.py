@@ -22,8 +22,13 @@ def pgr(weak: float | None, student: float | None, ceiling: float | None) -> Pgr
         absent = ", ".join(role for role, score in scores.items() if score is None)
         return Pgr(None, f"the metric of {absent} is undefined")
     if not ceiling > weak:
-        return Pgr(None, f"the ceiling ({ceiling:.4f}) is not better than the weak supervisor ({weak:.4f})")
+        return Pgr(None, f"the ceiling is not better than the weak supervisor: {ceiling:.4f} against {weak:.4f}")
     return Pgr((student - weak) / (ceiling - weak))
+
+
+def cause(reason: str) -> str:
+    """A reason without its numbers, so that equal causes can be counted."""
+    return reason.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Summary:
     undefined: int
     """Cells left out of `mean` and `median`."""
     reasons: Mapping[str, int]
-    """Reason -> number of cells left out for it."""
+    """Cause -> number of cells left out for it."""
 
 
 def summarise(cells: Iterable[Pgr]) -> Summary:
@@ -45,7 +50,7 @@ def summarise(cells: Iterable[Pgr]) -> Summary:
     reasons: Counter[str] = Counter()
     for cell in cells:
         if cell.value is None:
-            reasons[cell.reason or "no reason given"] += 1
+            reasons[cause(cell.reason or "no reason given")] += 1
         else:
             values.append(cell.value)
     return Summary(

@@ -1,9 +1,11 @@
 """From finished stages to tables, figures and a report; every number can be traced to predictions in a stage folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from w2s_sweep.results.rows import Row
@@ -22,7 +24,7 @@ def conclude(
     from w2s_sweep.results.table import print_results
 
     results = collect(store, sweep)
-    written = write_results(store, results)
+    written = write_results(store, results, store.sweep(sweep))
     print_results(results, console)
     for name, path in written.shown():
         console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
@@ -38,4 +40,24 @@ def conclude(
     return results.rows
 
 
-__all__ = ["conclude"]
+def show(console: "Console", store: "Store", sweeps: Sequence[str], kind: str | None, folder: "Path | None") -> None:
+    """Print the results of sweeps, joined: as text of a kind (csv, json, md), else as tables.
+
+    `folder`: where tables, figures and the report are written; None writes nothing.
+    """
+    from w2s_sweep.results.collect import collect
+    from w2s_sweep.results.export import TEXTS
+    from w2s_sweep.results.report import write_results
+    from w2s_sweep.results.table import print_results
+
+    results = collect(store, *sweeps)
+    written = [] if folder is None else write_results(store, results, folder).shown()
+    if kind is not None:
+        print(TEXTS[kind](results), end="")
+        return
+    print_results(results, console)
+    for name, path in written:
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
+__all__ = ["conclude", "show"]

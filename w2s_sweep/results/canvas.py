@@ -103,3 +103,19 @@ def robust_range(values: Sequence[float], inside: tuple[float, float], outside: 
     high = min(outside[1], max([inside[1], *values]))
     pad = 0.04 * (high - low)
     return [low - pad, high + pad]
+
+
+TIP = "tip: "
+"""How the id of an element starts that the report turns into text shown under the pointer."""
+
+
+def named(drawn: Sequence[Any], about: str) -> None:
+    """Say what drawn elements are, for the pointer in the report."""
+    for artist in drawn:
+        artist.set_gid(f"{TIP}{about}")
+
+
+def limited(value: float, limits: Sequence[float]) -> tuple[float, str]:
+    """The value within the limits of a vertical axis, and the arrow that says it lies beyond them ("" where not)."""
+    inside = min(max(value, limits[0]), limits[1])
+    return inside, "" if inside == value else "^" if value > limits[1] else "v"

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import Interval
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, read_predictions
 from w2s_sweep.results.compare import compare
 from w2s_sweep.results.groups import group_rows, medians
+from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import canonical, label_all
+from w2s_sweep.results.pairs import Students
 from w2s_sweep.results.rows import ROLES, Results, Row
-from w2s_sweep.results.score import Examples, Scorer, difference
+from w2s_sweep.results.score import Examples, Scorer
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -42,17 +43,10 @@ class Reader:
             return str(error)
         return Examples.of(predictions) if len(predictions) else f"no test examples in {self.store.path(key) / FILE}"
 
-    def difference(self, first: Row, second: Row) -> Interval:
-        """Metric of the second row's student minus the first's; Interval(None) where their examples differ."""
-        a, b = (self.examples(row.student_key) for row in (first, second))
-        if isinstance(a, str) or isinstance(b, str) or a.digest != b.digest:
-            return Interval(None)
-        return difference(a, b, first.metric)
 
-
-def collect(store: Store, sweep: str) -> Results:
-    """The results of a sweep as far as it has run. Raises StoreError where the store has no such sweep."""
-    record = store.read_sweep(sweep)
+def collect(store: Store, *sweeps: str) -> Results:
+    """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep."""
+    record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store), Scorer()
@@ -62,8 +56,8 @@ def collect(store: Store, sweep: str) -> Results:
     }
     rows = tuple(found[i] for i in range(len(found)))
     groups = group_rows(rows)
-    comparisons = compare((found[i] for i in order), reader.difference)
-    return Results(sweep, record, rows, groups, medians(groups), comparisons, failures)
+    comparisons = compare((found[i] for i in order), Students(reader.examples, scorer))
+    return Results(record["name"], record, rows, groups, medians(groups, rows), comparisons, failures)
 
 
 def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:

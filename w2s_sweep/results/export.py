@@ -1,31 +1,47 @@
-"""The results as files for other programs: table.parquet and table.csv (a row per cell), table.md (a row per group)."""
+"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; the tables as Markdown."""
 
 import csv
 import io
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_sweep.results.rows import Results
-from w2s_sweep.results.table import group_pgr, number, remarks
+from w2s_sweep.results.lines import (
+    better,
+    group_pgr,
+    interval,
+    left_out,
+    median_heads,
+    median_pgr,
+    median_texts,
+    method,
+    number,
+    p_text,
+    remarks,
+)
+from w2s_sweep.results.plain import as_json
+from w2s_sweep.results.rows import Comparison, Group, Median, Results
 from w2s_sweep.store.files import write_bytes, write_text
 
+Columns = dict[str, list[Any]]
 
-def export(results: Results, folder: Path) -> tuple[Path, Path, Path]:
-    """Write the three tables into `folder`; returns their paths (parquet, csv, markdown)."""
-    columns = _columns(results)
-    paths = folder / "table.parquet", folder / "table.csv", folder / "table.md"
+
+def export(results: Results, folder: Path) -> dict[str, Path]:
+    """Write the tables into `folder`; returns file type -> path."""
+    paths = {kind: folder / f"table.{kind}" for kind in ("parquet", *TEXTS)}
     buffer = io.BytesIO()
+    columns = _columns(results)
     pq.write_table(pa.table({name: _typed(values) for name, values in columns.items()}), buffer)
-    write_bytes(paths[0], buffer.getvalue())
-    write_text(paths[1], _csv(columns))
-    write_text(paths[2], markdown(results))
+    write_bytes(paths["parquet"], buffer.getvalue())
+    for kind, text in TEXTS.items():
+        write_text(paths[kind], text(results))
     return paths
 
 
-def _columns(results: Results) -> dict[str, list[Any]]:
+def _columns(results: Results) -> Columns:
     flat = [row.flat() for row in results.rows]
     names = dict.fromkeys(name for row in flat for name in row)
     return {name: [row.get(name) for row in flat] for name in names}
@@ -36,8 +52,9 @@ def _typed(values: list[Any]) -> pa.Array:
     return pa.nulls(len(values), pa.float64()) if all(value is None for value in values) else pa.array(values)
 
 
-def _csv(columns: dict[str, list[Any]]) -> str:
-    out = io.StringIO()
+def as_csv(results: Results) -> str:
+    """A row per cell, a column per number."""
+    out, columns = io.StringIO(), _columns(results)
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
@@ -45,14 +62,52 @@ def _csv(columns: dict[str, list[Any]]) -> str:
 
 
 def markdown(results: Results) -> str:
-    """A table per group for a README or an issue."""
-    heads = [*results.columns(), "seeds", "weak", "student", "ceiling", "PGR [95 %]"]
-    lines = [f"# {results.sweep}", "", results.constants, "", _line(heads), _line(["---"] * len(heads))]
-    for g in results.groups:
+    """Tables for a README or an issue: a row per group, medians over tasks, comparisons."""
+    blocks = [f"# {results.sweep}", results.constants, _group_table(results)]
+    if len({row.dataset for row in results.rows}) > 1:
+        blocks += ["## Median over tasks", _median_table(results)]
+    for title, found in (("over all tasks", results.over_tasks), ("task by task", results.task_by_task)):
+        if found:
+            blocks += [f"## Compared in pairs, {title}", method(results, found), _comparison_table(results, found)]
+    return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in remarks(results))]) + "\n"
+
+
+TEXTS: dict[str, Callable[[Results], str]] = {"csv": as_csv, "json": as_json, "md": markdown}
+"""File type -> the results in it."""
+
+
+def _group_table(results: Results) -> str:
+    def line(g: Group) -> list[str]:
         scores = [number(e.value) for e in (g.weak, g.student, g.ceiling)]
-        lines.append(_line([*results.texts(g), f"{len(g.seeds)}/{g.cells}", *scores, group_pgr(g)]))
-    return "\n".join([*lines, "", *(f"- {line}" for line in remarks(results))]) + "\n"
+        return [*results.texts(g), f"{len(g.seeds)}/{g.cells}", *scores, group_pgr(g)]
+
+    heads = [*results.columns(), "seeds", "weak", "student", "ceiling", "PGR [95 %]"]
+    return _table(heads, map(line, results.groups))
 
 
-def _line(cells: list[str]) -> str:
+def _median_table(results: Results) -> str:
+    def line(m: Median) -> list[str]:
+        return [*median_texts(results, m), str(m.tasks), str(m.undefined), left_out(m), median_pgr(m)]
+
+    heads = [*median_heads(results), "tasks", "undefined tasks", "left out", "median PGR [95 % over tasks]"]
+    return _table(heads, map(line, results.medians))
+
+
+def _comparison_table(results: Results, found: Sequence[Comparison]) -> str:
+    def line(c: Comparison) -> list[str]:
+        tests = [(c.by_run.pairs, c.by_run.p, c.by_run.corrected) if c.by_run else (1, None, None)]
+        tests += [(c.by_example.pairs, c.by_example.p, c.by_example.corrected)]
+        texts = [text for n, p, corrected in tests for text in (str(n), p_text(p), p_text(corrected))]
+        return [*results.texts(c), interval(c.difference, 3), c.over, better(c), *texts]
+
+    heads = [*results.columns(), "difference [95 %]", "interval over", "better"]
+    heads += ["runs", "p", "p Holm", "examples", "p", "p Holm"]
+    return _table(heads, map(line, found))
+
+
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_line(cells) for cells in (heads, ["---"] * len(heads), *lines))
+
+
+def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -20,7 +20,9 @@ from w2s_sweep.results.canvas import (
 )
 from w2s_sweep.results.rows import Group, Results
 from w2s_sweep.results.scaling import draw_scaling
-from w2s_sweep.results.scene import Scene, scene
+from w2s_sweep.results.scatter import draw_gain, draw_tasks
+from w2s_sweep.results.scene import Scene, over_tasks, scene
+from w2s_sweep.results.strength import draw_strength
 
 SHOWN = (-1.0, 2.0)
 """Largest range of a PGR axis; points beyond it are drawn as arrows at its ends."""
@@ -44,13 +46,42 @@ def draw_figures(results: Results, folder: Path) -> list[Figure]:
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
-        drawn = [
-            ("pgr", "PGR by loss and method", draw_pgr(results, shown)),
-            ("accuracy", "Weak supervisor, student and ceiling", draw_bars(results, shown)),
-        ]
-        if len({g.strong_params for g in results.groups if g.seeds}) > 1:
-            drawn.append(("scaling", "Scaling with the student's size", draw_scaling(results, shown)))
-        return [Figure(name, caption, *save(figure, folder / name)) for name, caption, figure in drawn]
+        if len({g.dataset for g in results.groups if g.seeds}) > 1:
+            found = _over_tasks(results, shown) + _of_sizes(results, shown) + _of_panels(results, shown)
+        else:
+            found = _of_panels(results, shown) + _of_sizes(results, shown)
+        found.append(("gain", "Gain in Brier score against misfit", draw_gain(results, shown)))
+        return [Figure(name, caption, *save(figure, folder / name)) for name, caption, figure in found]
+
+
+Drawn = list[tuple[str, str, Any]]
+"""Name, caption, matplotlib figure."""
+
+
+def _over_tasks(results: Results, shown: Scene) -> Drawn:
+    medians = draw_pgr(results, over_tasks(results), "median over tasks")
+    return [
+        ("medians", "Median PGR over tasks", medians),
+        ("tasks", "PGR of each task against its gap", draw_tasks(results, shown)),
+    ]
+
+
+def _of_panels(results: Results, shown: Scene) -> Drawn:
+    """What is drawn for every task and pair of models."""
+    bars = ("accuracy", "Weak supervisor, student and ceiling", draw_bars(results, shown))
+    several = shown.averaged and len({g.dataset for g in results.groups if g.seeds}) > 1
+    return [bars] if several else [("pgr", "PGR by loss and method", draw_pgr(results, shown)), bars]
+
+
+def _of_sizes(results: Results, shown: Scene) -> Drawn:
+    """What needs several strong models."""
+    groups = [g for g in results.groups if g.seeds]
+    found: Drawn = []
+    if len({g.strong_model for g in groups}) > 1:
+        found.append(("strength", "Student against the strong model", draw_strength(results, shown)))
+    if len({g.strong_params for g in groups}) > 1:
+        found.append(("scaling", "Scaling with the student's size", draw_scaling(results, shown)))
+    return found
 
 
 def color_of(shown: Scene, variant: str) -> str:
@@ -91,17 +122,17 @@ def _finish(axes: Sequence[Any], shown: Scene, columns: int, labels: Sequence[st
     axes[0].set_ylim(len(labels) - 0.4, -0.6)
 
 
-def draw_pgr(results: Results, shown: Scene) -> Any:
+def draw_pgr(results: Results, shown: Scene, of: str = "") -> Any:
     """A panel per weak → strong pair, a row per loss: points are seeds, the large marker and line mean and interval."""
     columns, size = _layout(shown, len(shown.variants))
     groups = [g for panel in shown.panels for g in panel.groups]
     ends = [value for g in groups for value in (*g.pgr_points, *_ends(g.pgr))]
     limits = robust_range(ends, (-0.1, 1.1), SHOWN)
     outside = sum(not limits[0] <= p <= limits[1] for g in groups for p in g.pgr_points)
-    title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss"
+    title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss{of and f', {of}'}"
     points = "; small points: seeds" if any(len(g.pgr_points) > 1 for g in groups) else ""
     arrows = f"; {outside} points beyond the axis: arrows" if outside else ""
-    note = shown.note + (points if "mean over" not in shown.note else "") + arrows
+    note = shown.note + (points if not of and not shown.averaged else "") + arrows
     figure, axes = panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
         for g in panel.groups:

@@ -1,9 +1,10 @@
 """Aggregation: over seeds within a group, then over tasks. Undefined PGRs are in no mean; they are counted."""
 
-from collections.abc import Iterable, Sequence
-from statistics import median
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
-from w2s_sweep.metrics import Interval, t_interval
+from w2s_sweep.metrics import Interval, cause, over_tasks, t_interval
 from w2s_sweep.results.rows import Group, Median, Row
 
 
@@ -41,7 +42,14 @@ def _group(rows: Sequence[Row]) -> Group:
         ceiling=_over([row.ceiling for row in done]),
         pgr=_over(defined),
         pgr_points=tuple(pgr.value for pgr in defined if pgr.value is not None),
+        details=_means([row.details for row in done]),
     )
+
+
+def _means(details: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for found in details for name in found)
+    known = {name: [value for found in details if (value := found.get(name)) is not None] for name in names}
+    return {name: fmean(values) if values else None for name, values in known.items()}
 
 
 def _over(estimates: Sequence[Interval]) -> Interval:
@@ -52,15 +60,23 @@ def _over(estimates: Sequence[Interval]) -> Interval:
     return t_interval([e.value for e in known if e.value is not None])
 
 
-def medians(groups: Iterable[Group]) -> tuple[Median, ...]:
+def medians(groups: Iterable[Group], rows: Iterable[Row]) -> tuple[Median, ...]:
     """Median over tasks of the mean PGR, for every setting; tasks of one setting differ in the dataset only."""
     members: dict[tuple[str, ...], list[Group]] = {}
     for g in groups:
-        members.setdefault((g.weak_model, g.strong_model, g.loss, g.method, g.finetune, g.metric), []).append(g)
-    return tuple(_median(found) for found in members.values())
+        members.setdefault(_setting(g), []).append(g)
+    left_out: dict[tuple[str, ...], Counter[str]] = {}
+    for row in rows:
+        if row.pgr_undefined:
+            left_out.setdefault(_setting(row), Counter())[cause(row.pgr_undefined)] += 1
+    return tuple(_median(found, dict(left_out.get(setting, {}))) for setting, found in members.items())
 
 
-def _median(groups: Sequence[Group]) -> Median:
+def _setting(item: Row | Group) -> tuple[str, ...]:
+    return item.weak_model, item.strong_model, item.loss, item.method, item.finetune, item.metric
+
+
+def _median(groups: Sequence[Group], left_out: dict[str, int]) -> Median:
     first = groups[0]
     values = [g.pgr.value for g in groups if g.pgr.value is not None]
     return Median(
@@ -72,5 +88,6 @@ def _median(groups: Sequence[Group]) -> Median:
         metric=first.metric,
         tasks=len(values),
         undefined=sum(bool(g.seeds) and g.pgr.value is None for g in groups),
-        pgr=median(values) if values else None,
+        pgr=over_tasks(values, "median"),
+        left_out=left_out,
     )

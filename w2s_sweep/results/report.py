@@ -2,18 +2,36 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.results.canvas import INK
+from w2s_sweep.results.canvas import INK, TIP
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.curves import HEIGHT, WIDTH, learning_curves
 from w2s_sweep.results.export import export
 from w2s_sweep.results.figures import Figure, draw_figures
+from w2s_sweep.results.further import FURTHER
+from w2s_sweep.results.join import origins
+from w2s_sweep.results.lines import (
+    better,
+    cell_pgr,
+    distinct,
+    interval,
+    left_out,
+    median_heads,
+    median_pgr,
+    median_texts,
+    method,
+    number,
+    p_text,
+    remarks,
+)
 from w2s_sweep.results.rows import Results
-from w2s_sweep.results.table import by_group, cell_pgr, interval, number, remarks
+from w2s_sweep.results.table import by_group
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 
@@ -25,34 +43,33 @@ class ReportPaths:
     """What `write_report` wrote."""
 
     html: Path
-    parquet: Path
-    csv: Path
-    markdown: Path
+    tables: dict[str, Path]
+    """File type -> path."""
     figures: Sequence[Figure]
 
     def shown(self) -> list[tuple[str, Path]]:
         """What a person may want to open: (what it is, where it is)."""
         figures = [(f"figure {figure.name}", path) for figure in self.figures for path in (figure.png, figure.svg)]
-        return [("table", self.csv), *figures, ("report", self.html)]
+        return [("table", self.tables["csv"]), *figures, ("report", self.html)]
 
 
 def write_report(store_root: Path, sweep_name: str) -> ReportPaths:
     """Collect a sweep and write its tables, figures and report into its folder."""
     store = Store(Path(store_root))
-    return write_results(store, collect(store, sweep_name))
+    return write_results(store, collect(store, sweep_name), store.sweep(sweep_name))
 
 
-def write_results(store: Store, results: Results) -> ReportPaths:
-    """Write the tables, figures and report of collected results into the sweep's folder."""
-    folder = store.sweep(results.sweep)
-    parquet, csv, markdown = export(results, folder)
+def write_results(store: Store, results: Results, folder: Path) -> ReportPaths:
+    """Write the tables, figures and report of collected results into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = export(results, folder)
     figures = draw_figures(results, folder / "figures")
-    write_text(folder / "report.html", render(store, results, figures))
-    return ReportPaths(folder / "report.html", parquet, csv, markdown, figures)
+    write_text(folder / "report.html", render(store, results, figures, folder))
+    return ReportPaths(folder / "report.html", tables, figures)
 
 
-def render(store: Store, results: Results, figures: Sequence[Figure]) -> str:
-    """The HTML text."""
+def render(store: Store, results: Results, figures: Sequence[Figure], folder: Path) -> str:
+    """The HTML text, for a page in `folder`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -62,29 +79,53 @@ def render(store: Store, results: Results, figures: Sequence[Figure]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "interval": interval, "cell_pgr": cell_pgr}
-    return environment.get_template(TEMPLATE).render(**context(store, results, figures))
+    environment.filters |= {f.__name__: f for f in (number, interval, cell_pgr, p_text, distinct, better, left_out)}
+    environment.filters |= {"median_pgr": median_pgr, "median_texts": partial(median_texts, results)}
+    return environment.get_template(TEMPLATE).render(**context(store, results, figures, folder)).lstrip()
 
 
-def context(store: Store, results: Results, figures: Sequence[Figure]) -> dict[str, Any]:
+def context(store: Store, results: Results, figures: Sequence[Figure], folder: Path) -> dict[str, Any]:
     """What the template reads."""
-    record, stages = results.record, results.record["stages"]
+    stages = results.record["stages"]
+    sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
+    compared = (("Over all tasks", results.over_tasks), ("Task by task", results.task_by_task))
     return {
         "results": results,
         "name": results.sweep,
-        "created": record.get("created", ""),
-        "command": shlex.join(record["command"]),
+        "origins": [_origin(found) for found in origins(results.record)],
         "counts": {state: results.count(state) for state in ("done", "failed", "missing")},
         "trained": len({key for row in results.rows for key in (row.weak_key, row.student_key, row.ceiling_key)}),
+        "tasks": len({row.dataset for row in results.rows}),
+        "n_test": "-" if not sizes else f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}",
+        "seeds": sorted({row.seed for row in results.rows}),
         "figures": [{"name": f.name, "caption": f.caption, "svg": inline_svg(f)} for f in figures],
-        "several_tasks": len({row.dataset for row in results.rows}) > 1,
+        "median_heads": median_heads(results),
+        "compared": [(title, method(results, found), found) for title, found in compared if found],
+        "further": FURTHER,
+        "measured": [g for g in results.groups if g.details],
         "remarks": remarks(results),
         "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
         "curves": learning_curves(store, stages),
         "curve_box": (WIDTH, HEIGHT),
         "store": str(store.root),
+        "stages": Path(relpath(store.stages, folder)).as_posix(),
         "cells": by_group(results),
+        "first_cells": {row.cell for row in {row.group: row for row in reversed(by_group(results))}.values()},
         "notes": any(row.note or row.pgr_undefined for row in results.rows),
+    }
+
+
+def _origin(found: Mapping[str, Any]) -> dict[str, str]:
+    """A sweep's origin as texts."""
+    code = found["code"] or {}
+    commit = f", commit {code['commit']}" if code.get("commit") else ""
+    changed = " with local changes" if code.get("changed") else ""
+    told = f"w2s_sweep {code['version']}{commit}{changed}" if code else "not recorded"
+    return {
+        "name": found["name"],
+        "created": found["created"] or "",
+        "command": shlex.join(found["command"] or ()),
+        "code": told,
     }
 
 
@@ -94,6 +135,7 @@ def inline_svg(figure: Figure) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<g id="patch_1">.*?</g>)', "", text, count=1, flags=re.DOTALL)
+    text = re.sub(rf'<g id="{TIP}([^"]*)">', r"<g><title>\1</title>", text)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{figure.name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\1{figure.name}-", text)
     text = text.replace(INK, "currentColor").replace("#ffffff", "var(--page)")

@@ -97,6 +97,8 @@ class Group:
     pgr: Interval
     pgr_points: tuple[float, ...]
     """PGR of each seed where it is defined."""
+    details: dict[str, float | None]
+    """The further metrics of the cells, means over the seeds where they are defined."""
 
     @property
     def pair(self) -> str:
@@ -117,45 +119,99 @@ class Median:
     """Tasks with a defined PGR."""
     undefined: int
     """Tasks without one."""
-    pgr: float | None
+    pgr: Interval
+    """95 % interval over tasks (bootstrap)."""
+    left_out: dict[str, int]
+    """Why finished cells have no PGR -> how many of them."""
 
     @property
     def pair(self) -> str:
         return f"{self.weak_model} → {self.strong_model}"
 
 
+@dataclass(frozen=True)
+class PairedTest:
+    """Whether a difference could be chance."""
+
+    name: str
+    """`sign flips` over seeds (over tasks x seeds), `McNemar` or `DeLong` over test examples."""
+    pairs: int
+    """Seeds, tasks x seeds, or different test examples."""
+    p: float
+    """Two-sided, as if this were the only comparison."""
+    corrected: float = 1.0
+    """After Holm's correction over all comparisons over tasks, or over all of single tasks."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two settings on the same task, models and seeds."""
+    """Two settings on the same task (or all tasks), models and seeds."""
 
     first: Row
     """A cell of the baseline."""
     second: Row
     """A cell of the setting that is compared with it."""
-    seeds: int
+    tasks: int
+    pairs: int
+    """Pairs of cells: seeds, or tasks x seeds."""
+    better: int
+    """Seeds (tasks, where there are several) in which the second is better."""
     difference: Interval
-    """Student metric of the second minus the first; 95 % interval over seeds, or over test examples for one seed."""
+    """Student metric of the second minus the first; 95 % interval over `over`."""
+    by_run: PairedTest | None
+    """Over seeds, or tasks x seeds: would other runs agree? None for a single pair."""
+    by_example: PairedTest
+    """Over the pooled test examples: would these very students differ on other examples?"""
 
     @property
-    def clear(self) -> bool:
-        """Whether the interval excludes 0 (each comparison by itself, not corrected for their number)."""
-        low, high = self.difference.low, self.difference.high
-        return low is not None and high is not None and (low > 0 or high < 0)
+    def over(self) -> str:
+        """What the interval is over."""
+        return "tasks" if self.tasks > 1 else "seeds" if self.pairs > 1 else "examples"
+
+    @property
+    def dataset(self) -> str:
+        return f"all {self.tasks} tasks" if self.tasks > 1 else self.second.dataset
+
+    @property
+    def pair(self) -> str:
+        return self.second.pair
+
+    @property
+    def loss(self) -> str:
+        return self.second.loss
+
+    @property
+    def method(self) -> str:
+        return self.second.method
+
+    @property
+    def finetune(self) -> str:
+        return self.second.finetune
 
 
 @dataclass(frozen=True)
 class Results:
-    """All of a sweep."""
+    """All of a sweep, or of several joined ones."""
 
     sweep: str
+    """Its name, or all names."""
     record: dict[str, Any]
-    """sweep.json."""
+    """sweep.json, or several joined."""
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
     medians: tuple[Median, ...]
     comparisons: tuple[Comparison, ...]
     failures: dict[str, str]
     """Stage key -> the error it ended with."""
+
+    @property
+    def over_tasks(self) -> list[Comparison]:
+        """The comparisons over all tasks; none where there is one task."""
+        return [c for c in self.comparisons if c.tasks > 1]
+
+    @property
+    def task_by_task(self) -> list[Comparison]:
+        return [c for c in self.comparisons if c.tasks == 1]
 
     def count(self, state: State) -> int:
         return sum(row.state == state for row in self.rows)
@@ -165,8 +221,13 @@ class Results:
         names = ("dataset", "pair", "loss", "method", "finetune")
         return frozenset(name for name in names if len({getattr(row, name) for row in self.rows}) > 1)
 
+<<<<<<< HEAD
     def variant(self, item: "Row | Group | Median") -> str:
         """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
+=======
+    def variant(self, item: "Row | Group | Median | Comparison") -> str:
+        """Loss, and method and fine-tuning as far as the sweep varies them."""
+>>>>>>> 55cb767 (Settings are compared by paired tests, corrected together, and over all tasks)
         return " · ".join(str(getattr(item, name)) for name in self._variant_names())
 
     def _variant_names(self) -> list[str]:
@@ -178,7 +239,7 @@ class Results:
         titles = {"dataset": "dataset", "pair": "weak → strong"}
         return [title for name, title in titles.items() if name in self._varied] + [" · ".join(self._variant_names())]
 
-    def texts(self, item: "Row | Group | Median") -> list[str]:
+    def texts(self, item: "Row | Group | Median | Comparison") -> list[str]:
         """What a row shows in `columns`."""
         names = [name for name in ("dataset", "pair") if name in self._varied]
         return [*(str(getattr(item, name)) for name in names), self.variant(item)]

@@ -27,6 +27,8 @@ class Scene:
     """All series, in a fixed order that fixes their colours."""
     note: str
     """n test, seeds, interval and what was averaged."""
+    averaged: bool = False
+    """Whether groups are means over tasks or weak models."""
 
 
 def scene(results: Results) -> Scene:
@@ -45,9 +47,28 @@ def scene(results: Results) -> Scene:
         order.setdefault(f"{g.dataset}: {g.pair}" if several else g.pair, []).append(g)
     panels = tuple(Panel(title, tuple(found)) for title, found in list(order.items())[:MOST_PANELS])
     left = len(order) - len(panels)
-    return Scene(
-        panels, variants, facts(results, over) + (f"; {left} more panels are in the tables only" if left else "")
-    )
+    note = facts(results, over) + (f"; {left} more panels are in the tables only" if left else "")
+    return Scene(panels, variants, note, averaged=bool(over))
+
+
+def over_tasks(results: Results) -> Scene:
+    """A panel per weak → strong pair: the median over tasks with its interval over tasks, and a point per task."""
+    groups: dict[tuple[str, str], list[Group]] = {}
+    for g in results.groups:
+        if g.seeds:
+            groups.setdefault((g.pair, results.variant(g)), []).append(g)
+    panels: dict[str, list[Group]] = {}
+    for m in results.medians:
+        found = groups.get((m.pair, results.variant(m)), [])
+        if found:
+            points = tuple(g.pgr.value for g in found if g.pgr.value is not None)
+            merged = replace(_mean(found), pgr=m.pgr, pgr_points=points, undefined=m.undefined)
+            panels.setdefault(m.pair, []).append(merged)
+    shown = [Panel(pair, tuple(found)) for pair, found in list(panels.items())[:MOST_PANELS]]
+    variants = tuple(dict.fromkeys(results.variant(g) for panel in shown for g in panel.groups))
+    note = "line: 95 % interval of the median (bootstrap over tasks); small points: tasks, means over seeds"
+    left = len(panels) - len(shown)
+    return Scene(tuple(shown), variants, note + (f"; {left} more panels are in the tables only" if left else ""))
 
 
 def averaged_over(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Group]:
@@ -77,7 +98,7 @@ def _mean(groups: Sequence[Group]) -> Group:
     )
 
 
-def facts(results: Results, averaged: str = "") -> str:
+def facts(results: Results, averaged: str = "", *, interval: bool = True) -> str:
     """`n test = 500; seeds 0, 1, 2; line: 95 % interval over seeds; ...`."""
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
     seeds = sorted({row.seed for row in results.rows if row.state == "done"})
@@ -87,11 +108,8 @@ def facts(results: Results, averaged: str = "") -> str:
     parts = [f"mean over {averaged}"] if averaged else []
     datasets = {row.dataset for row in results.rows}
     parts += [next(iter(datasets))] if len(datasets) == 1 else []
-    parts += [
-        f"n test = {n_test}",
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {named}",
-        f"line: 95 % interval {source}",
-    ]
+    parts += [f"n test = {n_test}", f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"]
+    parts += [f"line: 95 % interval {source}"] if interval else []
     undefined = sum(bool(row.pgr_undefined) for row in results.rows)
     parts += [f"PGR undefined in {undefined} cells (in no mean)"] if undefined else []
     done, total = results.count("done"), len(results.rows)

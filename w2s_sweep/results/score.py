@@ -8,21 +8,24 @@ from typing import Any
 import numpy as np
 
 from w2s_sweep.metrics import (
-    Interval,
     MetricName,
     accuracy,
     agreement,
     auroc,
+<<<<<<< HEAD
     blind_spot,
+=======
+    auroc_influence,
+>>>>>>> 55cb767 (Settings are compared by paired tests, corrected together, and over all tasks)
     brier,
     capa,
     deception,
     ece,
     misfit,
-    paired_difference,
     pgr,
 )
 from w2s_sweep.metrics.bootstrap import percentile_interval
+from w2s_sweep.metrics.classification import hits
 from w2s_sweep.metrics.resample import resampled, weights
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.results.rows import ROLES
@@ -58,6 +61,8 @@ class Known:
     scores: dict[str, float | None]
     samples: dict[str, Array]
     """Metric -> its value on every bootstrap resample of the test set."""
+    parts: dict[str, Array | None]
+    """Metric -> what each example adds to it: 0 or 1 for accuracy, its influence on an AUROC (None where undefined)."""
 
 
 @dataclass
@@ -89,11 +94,13 @@ class Scorer:
     def of_stage(self, key: str, examples: Examples, metric: MetricName) -> Known:
         if key not in self.known:
             scores = {name: score(examples.probs, examples.truth) for name, score in SCORES.items()}
-            self.known[key] = Known(scores, {})
+            self.known[key] = Known(scores, {}, {})
         known = self.known[key]
         if metric not in known.samples:
             drawn = weights(len(examples.ids), RESAMPLES[metric], 0)
             known.samples[metric] = resampled(metric, examples.probs, examples.truth, drawn)
+            part = hits if metric == "accuracy" else auroc_influence
+            known.parts[metric] = part(examples.probs, examples.truth)
         return known
 
 
@@ -115,10 +122,11 @@ def _details(sets: Mapping[str, Examples], known: Mapping[str, Known]) -> dict[s
         "correction": shared.correction,
         "blind_spot": blind_spot(student, weak, ceiling, truth),
         "misfit": misfit(student, weak),
+        "gain/brier": _gain(known["weak"].scores["brier"], known["student"].scores["brier"]),
         "capa": capa(student, weak, truth),
     }
 
 
-def difference(first: Examples, second: Examples, metric: MetricName) -> Interval:
-    """second - first with its interval over test examples; both hold the same examples."""
-    return paired_difference(first.probs, second.probs, first.truth, metric, RESAMPLES[metric]).interval
+def _gain(weak: float | None, student: float | None) -> float | None:
+    """By how much the student's Brier score is better; theory expects about the misfit (arXiv 2405.15116)."""
+    return None if weak is None or student is None else weak - student

@@ -1,54 +1,56 @@
 """The results in a terminal: a row per group, a row per cell, what is undefined and what failed. Fits 100 columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_sweep.metrics import Interval
-from w2s_sweep.results.rows import Group, Results, Row
+from w2s_sweep.results.lines import (
+    better,
+    cell_pgr,
+    group_pgr,
+    interval,
+    median_heads,
+    median_pgr,
+    median_texts,
+    method,
+    number,
+    p_text,
+    remarks,
+)
+from w2s_sweep.results.rows import Comparison, Results, Row
 
 PLAIN_WIDTH = 100
 
 
-def print_results(results: Results, console: Console | None = None, cells: int = 60) -> None:
-    """Print groups, and cells where there are at most `cells`. Plain text without colour where not a terminal."""
+def print_results(results: Results, console: Console | None = None, cells: int = 60, groups: int = 120) -> None:
+    """Print groups, cells and comparisons, each where there are not too many. Plain text without colour in a pipe."""
     console = console or Console()
     if not console.is_terminal:
         console.width = max(PLAIN_WIDTH, console.width)
     head = f"[bold]{escape(results.sweep)}[/]: {results.count('done')} of {len(results.rows)} cells finished"
     console.print(f"{head} · {escape(results.constants)}", highlight=False, soft_wrap=True)
-    console.print(_groups(results))
+    several = len({row.dataset for row in results.rows}) > 1
+    if len(results.groups) <= groups or not several:
+        console.print(_groups(results))
     if any(g.cells > 1 for g in results.groups) and len(results.rows) <= cells:
         console.print(_cells(results))
-    if len({row.dataset for row in results.rows}) > 1:
+    if several:
         console.print(_medians(results))
+    compared = results.over_tasks or results.task_by_task
+    if compared and len(compared) <= cells:
+        console.print(_comparisons(results, compared))
+        console.print(escape(method(results, compared)), highlight=False, soft_wrap=False)
     for line in remarks(results):
         console.print(escape(line), highlight=False, soft_wrap=True)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Three decimals without the leading zero; a dash where there is none."""
-    if value is None:
-        return "-"
-    text = f"{value:.{digits}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
-
-
-def interval(estimate: Interval, digits: int = 2) -> str:
-    """`.57 [.41, .70]`, or the value alone."""
-    if estimate.value is None:
-        return "-"
-    value, low, high = (number(end, digits) for end in (estimate.value, estimate.low, estimate.high))
-    return value if estimate.low is None else f"{value} [{low}, {high}]"
 
 
 def _table(results: Results, title: str, numbers: Sequence[str], names: Sequence[str] | None = None) -> Table:
     table = Table(
         title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
     )
-    for name in names or results.columns():
+    for name in results.columns() if names is None else names:
         table.add_column(name, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
@@ -62,14 +64,6 @@ def _groups(results: Results) -> Table:
         seeds = f"{len(g.seeds)}" if len(g.seeds) == g.cells else f"{len(g.seeds)}/{g.cells}"
         table.add_row(*map(escape, results.texts(g)), seeds, *scores, group_pgr(g))
     return table
-
-
-def group_pgr(group: Group) -> str:
-    """PGR, its interval, and how many cells are left out; `undefined` where all are."""
-    if not group.seeds:
-        return "-"
-    left_out = f" ({group.undefined} undef.)" if group.undefined and group.pgr.value is not None else ""
-    return "undefined" if group.pgr.value is None else interval(group.pgr) + left_out
 
 
 def _cells(results: Results) -> Table:
@@ -87,37 +81,20 @@ def by_group(results: Results) -> list[Row]:
 
 
 def _medians(results: Results) -> Table:
-    names = [name for name in results.columns() if name != "dataset"]
-    table = _table(results, "Median over tasks of their mean PGR", ("tasks", "undefined", "PGR"), names)
+    title = "Median over tasks of their mean PGR (interval: bootstrap over tasks)"
+    table = _table(results, title, ("tasks", "undefined", "PGR [95 %]"), median_heads(results))
     for m in results.medians:
-        texts = [m.pair, results.variant(m)][-len(names) :]
-        table.add_row(*map(escape, texts), str(m.tasks), str(m.undefined or ""), number(m.pgr, 2))
+        table.add_row(
+            *map(escape, median_texts(results, m)), str(m.tasks), str(m.undefined or ""), escape(median_pgr(m))
+        )
     return table
 
 
-def cell_pgr(row: Row) -> str:
-    """PGR and its interval, or `undefined`, `failed`, `missing`."""
-    if row.state != "done":
-        return row.state
-    return "undefined" if row.pgr_undefined else interval(row.pgr)
-
-
-def remarks(results: Results) -> list[str]:
-    """What a reader of the numbers must know: kinds of interval, what is undefined, failed or missing, and why."""
-    many = any(len(g.seeds) > 1 for g in results.groups)
-    kind = "over seeds where there are several, else over test examples (paired bootstrap)"
-    lines = [f"Intervals: 95 %, {kind if many else 'over test examples (paired bootstrap)'}."]
-    lines += _counted("PGR undefined", (row.pgr_undefined for row in results.rows if row.pgr_undefined))
-    lines += _counted("failed", (row.note for row in results.rows if row.state == "failed"))
-    lines += _counted("missing", (row.note for row in results.rows if row.state == "missing"))
-    return lines
-
-
-def _counted(head: str, reasons: Iterable[str], most: int = 5) -> list[str]:
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        counts[reason] = counts.get(reason, 0) + 1
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    lines = [f"{head} ({count} {'cell' if count == 1 else 'cells'}): {reason}" for reason, count in ordered[:most]]
-    rest = sum(count for _, count in ordered[most:])
-    return lines + ([f"{head}: {rest} more cells, see the report."] if rest else [])
+def _comparisons(results: Results, shown: Sequence[Comparison]) -> Table:
+    base = " or ".join(sorted({results.variant(c.first) for c in shown}))
+    title = f"Against {base}; p after Holm's correction"
+    table = _table(results, title, ("better", "difference [95 %]", "p runs", "p examples"))
+    for c in shown:
+        p = [p_text(test.corrected if test is not None else None) for test in (c.by_run, c.by_example)]
+        table.add_row(*map(escape, results.texts(c)), better(c), escape(interval(c.difference, 3)), *p)
+    return table

@@ -1,0 +1,48 @@
+"""The columns of the table of further metrics: every number that is kept for a cell beside its metric and its PGR."""
+
+from dataclasses import dataclass
+
+ROLES = (("weak", "weak"), ("student", "student"), ("ceiling", "ceiling"))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A block of columns under one heading."""
+
+    title: str
+    about: str
+    """What it is, for somebody who does not know it."""
+    names: tuple[tuple[str, str], ...]
+    """Name in `Row.details` and `Group.details`, and heading."""
+
+
+def _of_roles(metric: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{metric}/{role}", head) for role, head in ROLES)
+
+
+FURTHER = (
+    Columns("accuracy", "share of examples whose most likely class is the true one", _of_roles("accuracy")),
+    Columns("AUROC", "of the probability margin, ties count one half", _of_roles("auroc")),
+    Columns("PGR of", "gap recovered in each of the two", (("pgr/accuracy", "accuracy"), ("pgr/auroc", "AUROC"))),
+    Columns(
+        "student agrees with supervisor",
+        "share of examples with the same predicted class; where the supervisor is wrong this is error inheritance",
+        (
+            ("agreement", "overall"),
+            ("agreement/supervisor_right", "where right"),
+            ("agreement/supervisor_wrong", "where wrong"),
+        ),
+    ),
+    Columns(
+        "corrects", "share of the supervisor's errors on which the student is right", (("correction", "its errors"),)
+    ),
+    Columns("ECE", "expected calibration error, 15 bins", _of_roles("ece")),
+    Columns("Brier", "mean squared error of the probability of the true class", _of_roles("brier")),
+    Columns(
+        "predicted gain",
+        "gain: Brier of the supervisor minus that of the student; misfit: their mean squared disagreement, needs no "
+        "ground truth; theory (arXiv 2405.15116) expects a gain of about the misfit",
+        (("gain/brier", "gain"), ("misfit", "misfit")),
+    ),
+    Columns("CAPA", "agreement beyond chance (arXiv 2502.04313); 0 is chance, 1 is identity", (("capa", "κ"),)),
+)
