@@ -16,6 +16,7 @@ from w2s_sweep.config.parse import parse
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
@@ -175,6 +176,7 @@ def record_sweep(store: Store, sweep: Sweep, request: Request, graph: Graph, res
         "name": name,
         "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),
         "command": list(request.command),
+        "code": code_identity(),
         "cells": cells,
         "stages": stages,
         "settings": plain(sweep),
