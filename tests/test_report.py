@@ -9,11 +9,12 @@ import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.results import conclude
+from w2s_sweep.results.canvas import save
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures import draw_figures
 from w2s_sweep.results.report import write_report
-from w2s_sweep.results.scatter import task_points
+from w2s_sweep.results.scatter import draw_tasks, task_points
 from w2s_sweep.results.scene import MOST_PANELS, scene
 
 GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1, 2))
@@ -127,8 +128,8 @@ def test_every_task_is_a_point_and_undefined_ones_are_drawn_too(tmp_path):
     assert [(p.task, p.variant) for p in points] == [(g.dataset, g.loss) for g in results.groups]
     assert {p.task for p in points if p.pgr is None} == {"cola"}
     assert all(p.gap == pytest.approx(0.2) for p in points if p.task != "cola")
-    figure = next(f for f in draw_figures(results, tmp_path) if f.name == "tasks")
-    drawn = [text.split(",")[0] for text in figure.svg.read_text().split("tip: ")[1:]]
+    _, svg = save(draw_tasks(results, scene(results)), tmp_path / "tasks")
+    drawn = [text.split(",")[0] for text in svg.read_text().split("tip: ")[1:]]
     assert sorted(drawn) == sorted([*tasks, *tasks])
 
 

@@ -1,0 +1,60 @@
+"""`w2s report`: one sweep writes its report, several are joined, a format is printed and nothing else."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.cli import main
+from w2s_sweep.store.files import write_json
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A store with the sweep NAME and, of its last task, the sweep `second`."""
+    store = build(tmp_path / "store", Shape(losses=LOSSES[:2], datasets=("sciq", "boolq"), n_test=40))
+    record = store.read_sweep(NAME)
+    first, second = record["cells"][:2], record["cells"][2:]
+    code = {"version": "0.1.0", "commit": "c0ffee", "changed": True}
+    write_json(store.sweep(NAME) / "sweep.json", record | {"cells": first, "code": code})
+    write_json(store.sweep("second") / "sweep.json", record | {"name": "second", "cells": second, "command": ["other"]})
+    return store.root
+
+
+def report(root, *arguments) -> int:
+    return main(["--store", str(root), "report", *arguments])
+
+
+def test_a_format_prints_the_table_alone(root, capsys):
+    for kind in ("csv", "json", "md"):
+        assert report(root, NAME, "--format", kind) == 0
+        text = capsys.readouterr().out
+        if kind == "csv":
+            assert [row["loss"] for row in csv.DictReader(io.StringIO(text))] == ["xent", "confidence"]
+        elif kind == "json":
+            assert len(json.loads(text)["cells"]) == 2
+        else:
+            assert "| loss | seeds | weak | student | ceiling | PGR [95 %] |" in text.splitlines()
+    assert [path.name for path in (root / "sweeps" / NAME).iterdir()] == ["sweep.json"]
+
+
+def test_sweeps_are_joined_into_one_table_and_one_report_with_all_commands(root, tmp_path, capsys):
+    assert report(root, NAME, "second", "--format", "md", "--out", str(tmp_path / "joined")) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"# {NAME} + second\n")
+    assert "## Compared in pairs, over all tasks" in text
+    assert "| all 2 tasks |" in text
+    page = (tmp_path / "joined" / "report.html").read_text()
+    assert "launch.py -m" in page
+    assert "<pre>other</pre>" in page
+    assert "commit c0ffee with local changes" in page
+    assert "not recorded" in page
+    assert 'href="../store/stages/' in page
+    assert (tmp_path / "joined" / "table.md").read_text() == text
+
+
+def test_an_unknown_sweep_is_refused_with_those_there_are(root, capsys):
+    assert report(root, NAME, "third") == 1
+    assert "second" in capsys.readouterr().err
