@@ -109,6 +109,7 @@ def test_the_method_is_said_with_the_smallest_p_and_the_number_of_comparisons(tm
     for part in ("minus that of xent", "sign flips", "never below .250", "McNemar's exact test", "Holm over the 2"):
         assert part in said
     assert said in markdown(results)
+    assert "difference [95 % over seeds]" in markdown(results)
     one = collect(build(tmp_path / "b", Shape(losses=LOSSES[:2])), NAME)
     assert "sign flips" not in method(one, one.comparisons)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.cli import main
+from w2s_sweep.results.lines import number, p_text
 from w2s_sweep.store.files import write_json
 
 
@@ -58,3 +59,8 @@ def test_sweeps_are_joined_into_one_table_and_one_report_with_all_commands(root,
 def test_an_unknown_sweep_is_refused_with_those_there_are(root, capsys):
     assert report(root, NAME, "third") == 1
     assert "second" in capsys.readouterr().err
+
+
+def test_numbers_have_no_negative_zero_and_small_p_are_bounds():
+    assert [number(v) for v in (-0.0001, 0.0, 0.5, -0.25, 1.5, None)] == [".000", ".000", ".500", "-.250", "1.500", "-"]
+    assert [p_text(p) for p in (None, 0.0002, 0.25, 1.0)] == ["-", "<.001", ".250", "1.000"]

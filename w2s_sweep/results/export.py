@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from w2s_sweep.results.lines import (
     better,
+    difference_head,
     group_pgr,
     interval,
     left_out,
@@ -98,9 +99,9 @@ def _comparison_table(results: Results, found: Sequence[Comparison]) -> str:
         tests = [(c.by_run.pairs, c.by_run.p, c.by_run.corrected) if c.by_run else (1, None, None)]
         tests += [(c.by_example.pairs, c.by_example.p, c.by_example.corrected)]
         texts = [text for n, p, corrected in tests for text in (str(n), p_text(p), p_text(corrected))]
-        return [*results.texts(c), interval(c.difference, 3), c.over, better(c), *texts]
+        return [*results.texts(c), interval(c.difference, 3), better(c), *texts]
 
-    heads = [*results.columns(), "difference [95 %]", "interval over", "better"]
+    heads = [*results.columns(), difference_head(found), "better"]
     heads += ["runs", "p", "p Holm", "examples", "p", "p Holm"]
     return _table(heads, map(line, found))
 

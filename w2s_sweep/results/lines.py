@@ -13,13 +13,8 @@ def number(value: float | None, digits: int = 3) -> str:
     """Three decimals without the leading zero; a dash where there is none."""
     if value is None:
         return "-"
-    text = f"{value:.{digits}f}"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -.000
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """As `number`, with a sign."""
-    return f"+{number(value, digits)}" if value is not None and value > 0 else number(value, digits)
 
 
 def interval(estimate: Interval, digits: int = 2) -> str:
@@ -71,6 +66,11 @@ def left_out(m: Median) -> str:
 def better(c: Comparison) -> str:
     """`2/3`: in how many seeds, or tasks, the setting is better."""
     return f"{c.better}/{c.tasks if c.tasks > 1 else c.pairs}"
+
+
+def difference_head(shown: Sequence[Comparison]) -> str:
+    """`difference [95 % over seeds]`; a row with a single pair of cells has its interval over examples."""
+    return f"difference [95 % over {' or '.join(dict.fromkeys(c.over for c in shown))}]"
 
 
 def distinct(test: PairedTest | None) -> bool:

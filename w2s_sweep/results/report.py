@@ -19,6 +19,7 @@ from w2s_sweep.results.join import origins
 from w2s_sweep.results.lines import (
     better,
     cell_pgr,
+    difference_head,
     distinct,
     interval,
     left_out,
@@ -79,7 +80,9 @@ def render(store: Store, results: Results, figures: Sequence[Figure], folder: Pa
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {f.__name__: f for f in (number, interval, cell_pgr, p_text, distinct, better, left_out)}
+    environment.filters |= {
+        f.__name__: f for f in (number, interval, cell_pgr, p_text, distinct, better, left_out, difference_head)
+    }
     environment.filters |= {"median_pgr": median_pgr, "median_texts": partial(median_texts, results)}
     return environment.get_template(TEMPLATE).render(**context(store, results, figures, folder)).lstrip()
 

@@ -42,6 +42,7 @@ def draw_strength(results: Results, shown: Scene) -> Any:
         axis.plot([low, high], [low, high], color=INK, lw=1, zorder=1)
         axis.set_title(wrapped(task, 40), loc="left")
         axis.tick_params(length=0)
+        axis.locator_params(axis="x", nbins=4)
         if place % columns == 0:
             axis.set_ylabel(f"test {metric}")
         if place + columns >= len(drawn):
