@@ -16,6 +16,7 @@ from safetensors import safe_open
 
 from tests.command import launch, trained
 from w2s_sweep.store import Store
+from w2s_sweep.store.claim import process_started
 from w2s_sweep.store.files import read_json
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +70,18 @@ class Runs:
     def begun(self) -> list[int]:
         """The step after which training began, of every run of a stage."""
         return [int(step) for step in re.findall(r"training begins after step (\d+)", self.log)]
+
+    @property
+    def steps(self) -> list[tuple[int, str, int]]:
+        """(process, stage, step) of whatever was logged of the steps of a training, in order."""
+        now: dict[str, str] = {}
+        found: list[tuple[int, str, int]] = []
+        for pid, key, step in re.findall(r" INFO (\d+) .*(?:: start .*\((\w+)\) on|after step (\d+))", self.log):
+            if key:
+                now[pid] = key
+            else:
+                found.append((int(pid), now[pid], int(step)))
+        return found
 
     @property
     def starts(self) -> Counter[str]:
@@ -208,20 +221,38 @@ def test_two_processes_for_one_job_train_every_stage_once(undisturbed, tmp_path)
     check_end(runs, peace)
 
 
+TASK_THAT_IS_ORPHANED = """
+import os, signal
+from w2s_sweep.launch.slurm import job
+from w2s_sweep.stages.context import Context
+
+parent, saved = os.getppid(), Context.saved
+job.LOOK_SECONDS = 0.01  # no stage is over so soon
+
+def kill_parent(context, step):
+    saved(context, step)
+    if os.getppid() == parent:
+        os.kill(parent, signal.SIGKILL)
+
+Context.saved = kill_parent
+job.run_job({spec!r})
+"""
+"""A task of SLURM whose parent dies at the first checkpoint."""
+
+
 def test_a_task_whose_parent_dies_saves_and_leaves(undisturbed, tmp_path):
     """What SLURM no longer sees must not go on: its requeued run would use the same devices."""
     peace = undisturbed("full")
     runs = peace.again(tmp_path)
-    task = [sys.executable, "-c", f"from w2s_sweep.launch.slurm.job import run_job; run_job({str(runs.spec)!r})"]
+    task = [sys.executable, "-c", TASK_THAT_IS_ORPHANED.format(spec=str(runs.spec))]
     parent = runs.start(sys.executable, "-c", f"import subprocess; subprocess.run({task!r})")
-    assert wait(parent, lambda: any((runs.store.root / "work").glob("*/progress.json")))
-    (claim,) = (read_json(path) for path in (runs.store.root / "claims").iterdir())
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    again = runs.start()
-    assert again.wait(SECONDS) == 0
-    assert not Path(f"/proc/{claim['pid']}").exists()
-    assert "stopped before the end" in runs.log
-    assert runs.begun[0] == 0
-    assert runs.begun[1] > 0
+    assert parent.wait(SECONDS) == -signal.SIGKILL
+    assert runs.start().wait(SECONDS) == 0
+    orphan, again = dict.fromkeys(pid for pid, *_ in runs.steps)
+    assert process_started(orphan) is None
+    assert runs.log.count("stopped before the end") == 1
+    ((key, begun), *_, (same, left)) = [(key, step) for pid, key, step in runs.steps if pid == orphan]
+    assert (begun, same) == (0, key)
+    assert left > 0
+    assert next(step for pid, key, step in runs.steps if (pid, key) == (again, same)) == left
     check_end(runs, peace)
