@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tests.command import launch, sweep_record, trained
+from tests.slurm.cluster import Cluster, Settings
 from tests.slurm.launching import (
     FAST,
     ONE_EACH,
@@ -21,6 +22,7 @@ from tests.slurm.launching import (
     starts,
     submissions,
 )
+from tests.slurm.processes import wait_until
 from w2s_sweep.cli import main as w2s
 
 
@@ -117,10 +119,56 @@ def test_a_submission_that_dies_is_mended_by_the_next(slurm, tmp_path, argv, die
     assert {line.split()[1].strip("()") for line in names(slurm)} <= {"None", "BeginTime", "Dependency"}
     status, out, err = launch(*argv, "seed=0,1", WAIT)
     assert status == 0, err
-    assert out.count("was cancelled") == (6 if dies_in == "set_dependencies" else 0)
+    assert {"set_dependencies": "6 jobs were cancelled", "release": "6 jobs were released"}[dies_in] in out
     assert len(trained(store)) == 6
     assert starts(store) == dict.fromkeys(trained(store), 1)
-    assert not names(slurm)
+    slurm.wait_idle()
+
+
+def test_a_release_that_the_controller_forgot_is_made_up_for(slurm, tmp_path, argv, capsys):
+    """One that crashes comes back with what it knew some seconds ago."""
+    store = tmp_path / "store"
+    with paused(slurm):
+        assert launch(*argv, "seed=0,1")[0] == 0
+        before = names(slurm)
+        for task in submissions(store)[0]["tasks"]:
+            slurm.scontrol("update", f"jobid={task['job']}", "dependency=", "starttime=now+7days")
+    wait_until(lambda: all("BeginTime" in line for line in names(slurm)), 30, "all tasks to wait for their time")
+    assert w2s(["--store", str(store), "status"]) == 0
+    assert "2 waiting, 4 lost" in capsys.readouterr().out
+    with paused(slurm):
+        assert w2s(["--store", str(store), "retry", sweep_record(store)["name"]]) == 0
+        out = capsys.readouterr().out
+        assert "6 jobs were released" in out
+        assert "nothing to submit" in out
+        wait_until(lambda: names(slurm) == before, 30, f"{before}")
+    slurm.wait_idle(180)
+    assert starts(store) == dict.fromkeys(trained(store), 1)
+    assert len(trained(store)) == 6
+
+
+def test_tasks_that_slurm_holds_after_a_failed_launch_are_released(
+    tmp_path_factory, tmp_path, argv, monkeypatch, capsys
+):
+    store, broken, prolog = tmp_path / "store", tmp_path / "broken", tmp_path / "prolog"
+    prolog.write_text(f"#!/bin/sh\n[ ! -e {broken} ]\n")
+    prolog.chmod(0o755)
+    broken.touch()
+    settings = Settings(nodes=2, accounting=False, extra=(f"Prolog={prolog}",))
+    with Cluster(tmp_path_factory.mktemp("prolog"), settings) as cluster:
+        for name, value in cluster.env().items():
+            monkeypatch.setenv(name, value)
+        assert launch(*argv, "seed=0")[0] == 0
+        wait_until(lambda: sum("held" in line for line in names(cluster)) == 2, 60, "two tasks to be held")
+        w2s(["--store", str(store), "status"])
+        assert "1 waiting, 2 lost" in capsys.readouterr().out
+        broken.unlink()
+        cluster.scontrol("update", "nodename=ALL", "state=resume")
+        assert w2s(["--store", str(store), "retry", sweep_record(store)["name"]]) == 0
+        assert "2 jobs were released" in capsys.readouterr().out
+        cluster.wait_idle(180)
+    assert starts(store) == dict.fromkeys(trained(store), 1)
+    assert len(trained(store)) == 3
 
 
 def test_the_submitter_may_be_killed_while_it_waits(slurm, tmp_path, argv):

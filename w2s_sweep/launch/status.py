@@ -95,6 +95,8 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
     task, job = queue.tasks.get(key), queue.jobs.get(key)
     if failure is not None and (task is None or task.state == "RUNNING"):
         return StageStatus(key, label, "failed", str(failure["text"]))
+    if task is not None and task.stalled:
+        return StageStatus(key, label, "lost", f"job {task.job} waits for a release that SLURM lost; `w2s retry` helps")
     if task is not None:
         waits = task.reason == "Dependency"
         running = "its turn in" if task.state == "RUNNING" else ""

@@ -18,9 +18,6 @@ from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 
-LATER = "now+7days"
-"""When tasks would begin if nobody released them; unlike of tasks on hold, sbatch checks what they ask for."""
-
 
 def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
     """One array for each set of resources, cut at `most` tasks."""
@@ -49,7 +46,12 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
         setup=[*settings.setup, f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"],
         teardown=_teardown(settings, code, folder),
         stderr_to_stdout=True,
-        additional_parameters={"begin": LATER, "kill-on-invalid-dep": "yes", "requeue": True, "chdir": str(code)},
+        additional_parameters={
+            "begin": f"now+{commands.LATER_DAYS}days",
+            "kill-on-invalid-dep": "yes",
+            "requeue": True,
+            "chdir": str(code),
+        },
         **_chosen(settings, ask),
     )
     try:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from w2s_sweep.errors import LaunchError
 
@@ -14,6 +15,8 @@ INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_CPU_BI
 """What a surrounding job or a user's shell says that would change what these commands do or print."""
 KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
 """How to reach the cluster."""
+LATER_DAYS = 7
+"""When tasks would begin if nobody released them; unlike of tasks on hold, sbatch checks what they ask for."""
 LONGEST_LINE = 3000
 """Characters of one line that scontrol reads from its standard input."""
 
@@ -79,22 +82,44 @@ class QueuedTask:
     reason: str
     left: str
     """Time left, as SLURM writes it."""
+    starts: str = "N/A"
+    """When it started, or may start at the earliest, as SLURM writes it."""
 
     @property
     def leaving(self) -> bool:
         """Its processes are being ended: it will be gone, or queued again, in a moment."""
         return self.state == "COMPLETING"
 
+    @property
+    def unreleased(self) -> bool:
+        """It waits for a release, at a time that nobody wants to wait for."""
+        try:
+            begins = datetime.fromisoformat(self.starts)
+        except ValueError:
+            return False
+        waits = self.state == "PENDING" and self.reason in ("BeginTime", "Dependency")
+        return waits and begins > datetime.now() + timedelta(days=LATER_DAYS / 2)
+
+    @property
+    def launch_failed(self) -> bool:
+        """SLURM could not start it and holds it until somebody says `scontrol release`."""
+        return self.state == "PENDING" and "held" in self.reason and "launch" in self.reason
+
+    @property
+    def stalled(self) -> bool:
+        """It will not start unless somebody does something (mend.py)."""
+        return self.unreleased or self.launch_failed
+
 
 def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
     """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
     whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
-    text = run(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L"])
+    text = run(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
     found: dict[str, QueuedTask] = {}
     for line in text.splitlines():
-        array, task, name, state, reason, left = line.split("|", 5)
+        array, task, name, state, reason, left, starts = line.split("|", 6)
         job = array if task in ("N/A", "") else f"{array}_{task}"
-        found[job] = QueuedTask(job, name, state, reason, left)
+        found[job] = QueuedTask(job, name, state, reason, left, starts)
     return found
 
 
@@ -137,6 +162,11 @@ def set_dependencies(wanted: Mapping[str, str]) -> None:
 def release(jobs: Iterable[str]) -> None:
     """Let jobs or arrays run that were submitted for later."""
     _update([f"jobid={job} starttime=now" for job in jobs])
+
+
+def unhold(jobs: Iterable[str]) -> None:
+    """Let tasks run again that SLURM itself has put on hold."""
+    _run_batch([f"release {job}\n" for job in jobs])
 
 
 def _update(changes: Sequence[str]) -> None:

@@ -13,7 +13,8 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
-from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, mend, queued_jobs
+from w2s_sweep.launch.slurm.mend import mend
+from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
 from w2s_sweep.launch.slurm.resources import ask_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
@@ -47,8 +48,8 @@ class SlurmEngine:
     def _submit(self, job: Job) -> None:
         console = Console(soft_wrap=True, highlight=False)
         with submission_lock(job.store):
-            for gone in mend(job.store):
-                console.print(f"job {gone} was cancelled: an earlier submission died before it wrote it down")
+            for line in mend(job.store):
+                console.print(line)
             settle(job.store)
             forget_ended(job.store)
             cancelled_mark(job.store, job.name).unlink(missing_ok=True)

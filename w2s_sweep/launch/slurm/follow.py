@@ -5,7 +5,9 @@ from pathlib import Path
 
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.progress import Progress, make_progress
-from w2s_sweep.launch.slurm.queued import queued_jobs
+from w2s_sweep.launch.slurm.lock import submission_lock
+from w2s_sweep.launch.slurm.mend import mend
+from w2s_sweep.launch.slurm.queued import queued_jobs, records, tasks_of
 from w2s_sweep.store import read_claim
 
 QUEUE_SECONDS = 10.0
@@ -44,6 +46,9 @@ def _finished(job: Job, waiting: set[str], progress: Progress) -> set[str]:
 
 def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
     """Stages that no job and no process will finish."""
+    if any(task.stalled for task in tasks_of(records(job.store)).values()):
+        with submission_lock(job.store):
+            mend(job.store)
     alive = queued_jobs(job.store)  # before the second look at the store: a job ends after its results are there
     gone: set[str] = set()
     for key in sorted(waiting - alive.keys()):

@@ -12,7 +12,7 @@ from typing import Any
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.files import read_json
 
 
 @dataclass(frozen=True)
@@ -98,26 +98,6 @@ def forget_ended(store: Store) -> None:
     for path, record in known.items():
         if not any(task.name.startswith(f"w2s-{record['token']}-") for task in alive):
             path.unlink(missing_ok=True)
-
-
-def mend(store: Store) -> list[str]:
-    """Finish what submitters that died left behind: tasks nobody wrote down are cancelled, held ones are released.
-
-    To be called by whoever holds the submission lock. Returns the jobs that were cancelled.
-    """
-    unfinished = {p: r for p, r in submissions(store).items() if r["state"] in ("submitting", "held")}
-    alive = commands.queue({str(r["user"]) for r in unfinished.values()}).values() if unfinished else ()
-    cancelled: list[str] = []
-    for path, record in unfinished.items():
-        jobs = [task.job for task in alive if task.name.startswith(f"w2s-{record['token']}-")]
-        if record["state"] == "held":
-            commands.release(jobs)
-            write_json(path, record | {"state": "submitted"})
-        else:
-            commands.cancel(jobs)
-            cancelled += jobs
-            path.unlink(missing_ok=True)
-    return cancelled
 
 
 def cancelled_mark(store: Store, sweep: str) -> Path:

@@ -1,0 +1,63 @@
+"""Puts right what dead submitters and a crashed controller left in the queue.
+
+A controller that crashes comes back with the queue of up to some seconds ago: tasks that were released may wait for
+their release again, without their dependencies, and tasks that are there no longer were never submitted as far as
+SLURM knows. The records of the store say what was meant. Tasks that are gone are lost, and submitted again; they need
+no mending.
+"""
+
+import getpass
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.commands import QueuedTask
+from w2s_sweep.launch.slurm.queued import submissions
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import write_json
+
+
+def mend(store: Store) -> list[str]:
+    """To be called by whoever holds the submission lock; returns what was done, a line for each submission.
+
+    Tasks nobody wrote down are cancelled. Those of our own that were written down are released if they still wait for
+    that, and if SLURM holds them after a launch that failed.
+    """
+    known = submissions(store)
+    alive = commands.queue({str(record["user"]) for record in known.values()}) if known else {}
+    names = {f"w2s-{record['token']}-" for record in known.values()}
+    ours = {job: task for job, task in alive.items() if task.name.startswith(tuple(names))}
+    said: list[str] = []
+    for path, record in known.items():
+        jobs = {job: task for job, task in ours.items() if task.name.startswith(f"w2s-{record['token']}-")}
+        if record["state"] == "submitting":
+            commands.cancel(list(jobs))
+            path.unlink(missing_ok=True)
+            said += [f"{len(jobs)} jobs were cancelled: an earlier submission died before it wrote them down"]
+        elif record["user"] == getpass.getuser():
+            said += _let_go(record, jobs, ours)
+            if record["state"] == "held":
+                write_json(path, record | {"state": "submitted"})
+    return said
+
+
+def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Mapping[str, QueuedTask]) -> list[str]:
+    """Release the tasks of a submission, with the dependencies they were to have on tasks that are still there."""
+    wanted = {str(task["job"]): str(task["dependency"]) for task in record["tasks"]}
+    forgotten = [job for job in wanted if job in jobs and jobs[job].unreleased]
+    held = [job for job in wanted if job in jobs and jobs[job].launch_failed]
+    if forgotten:
+        left = {job: _still_there(wanted[job], alive) for job in forgotten}
+        commands.set_dependencies({job: text for job, text in left.items() if text})
+        commands.release(forgotten)
+    if held:
+        commands.unhold(held)
+    count = len(forgotten) + len(held)
+    return [f"{count} jobs were released: an earlier submission or SLURM's controller died before"] if count else []
+
+
+def _still_there(dependency: str, alive: Mapping[str, QueuedTask]) -> str:
+    """The parts of a dependency on jobs that SLURM still has; a task looks at its inputs itself."""
+    parts = re.findall(r"(\w+):([^,:]+)", dependency)
+    return ",".join(f"{kind}:{job}" for kind, job in parts if job in alive)
