@@ -3,11 +3,11 @@
     python -m benchmarks.plan [--cells 1000]
 
 On the cluster of SLURM_CONF, or on one that is started for it (see tests/slurm/cluster.py); what is submitted is
-cancelled at once. Everything runs as a user runs it: a process for each command, imports included.
+cancelled at once. Everything runs as a user runs it: a process for each command, imports included. The exit status is
+1 where a bound is exceeded.
 """
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -18,10 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.grid import ROOT, tiny_grid
 from tests.slurm.cluster import Cluster, missing
-from tests.tiny import tiny_llama
 
-ROOT = Path(__file__).parents[1]
 LOSSES = ("xent", "confidence", "window", "entropy", "reverse_kl")
 BOUNDS = {"plan": 15.0, "submission": 30.0, "status": 2.0}
 """Seconds for 1,000 cells."""
@@ -29,18 +28,13 @@ BOUNDS = {"plan": 15.0, "submission": 30.0, "status": 2.0}
 
 def overrides(folder: Path, cells: int) -> list[str]:
     """A grid of losses and seeds over tiny models and a tiny dataset."""
-    rows = folder / "rows.jsonl"
-    texts = [{"sentence": f"a {'good' if i % 2 else 'bad'} film {i}", "label": i % 2} for i in range(200)]
-    rows.write_text("".join(f"{json.dumps(text)}\n" for text in texts))
-    weak, strong = (tiny_llama(folder / name, layers=layers) for name, layers in (("weak", 1), ("strong", 2)))
     return [
-        *("-m", f"store={folder / 'store'}", "name=benchmark", "finetune=full", "threads=1"),
-        *(f"weak.path={weak}", "weak.name=weak", f"strong.path={strong}", "strong.name=strong"),
-        *("dataset=sst2", f"dataset.path={rows}", "dataset.name=tiny", "dataset.test_split=null"),
-        *("dataset.n_train=null", "dataset.n_test=null"),
+        *("-m", f"store={folder / 'store'}", "name=benchmark", *tiny_grid(folder)),
         *(f"loss={','.join(LOSSES)}", f"seed=range({cells // len(LOSSES)})"),
         *("hydra/launcher=slurm", "hydra.launcher.gpus=0", "hydra.launcher.cpus=1", "hydra.launcher.memory_gb=1"),
         *("hydra.launcher.pack_flops=0", "hydra.launcher.max_parallel=1"),
+        # one role asks for more, so that there are two arrays
+        "hydra.launcher.stages.student.memory_gb=2",
     ]
 
 
@@ -66,28 +60,31 @@ def slurm(folder: Path) -> Iterator[Mapping[str, str]]:
             yield cluster.env()
 
 
-def tell(what: str, seconds: float, note: str = "") -> None:
+def tell(what: str, seconds: float, note: str = "") -> bool:
+    """Print a measurement; whether it is within its bound."""
     print(f"{what:<12} {seconds:6.2f} s  (bound {BOUNDS[what]:g} s)  {note}", flush=True)
+    return seconds < BOUNDS[what]
 
 
-def measure(folder: Path, cells: int) -> None:
+def measure(folder: Path, cells: int) -> bool:
+    """Measure and print; whether everything is within its bound."""
     argv = overrides(folder, cells)
     w2s = ["-m", "w2s_sweep.cli", "--store", str(folder / "store")]
     with slurm(folder) as found:
         env = {**os.environ, "W2S_CACHE": str(folder / "cache"), **found}
         seconds, out = timed(["launch.py", *argv, "plan_only=true"], env)
-        tell("plan", seconds, " ".join(re.findall(r"\d+ cells.*unique", out)))
+        good = tell("plan", seconds, " ".join(re.findall(r"\d+ cells.*unique", out)))
         if "missing" in found:
             print(f"no SLURM here (missing {found['missing']}): nothing was submitted")
-            return
+            return good
         try:
             seconds, out = timed(["launch.py", *argv], env)
             scripts = len(list((folder / "store").glob("sweeps/*/jobs/submitit/*_submission.sh")))
-            inner, tasks = (re.findall(p, out)[0] for p in (r"submitted in ([\d.]+) s", r"(\d+) tasks:"))
-            note = f"planning included; {inner} s for {tasks} tasks in {scripts} sbatch calls"
-            tell("submission", seconds, note)
+            arrays, tasks, inner = re.findall(r"(\d+) arrays, (\d+) tasks:.*submitted in ([\d.]+) s", out, re.DOTALL)[0]
+            note = f"planning included; {inner} s for {tasks} tasks in {arrays} arrays, {scripts} sbatch calls"
+            good = tell("submission", seconds, note) and scripts <= int(arrays) and good
             seconds, out = timed([*w2s, "status", "benchmark"], env)
-            tell("status", seconds, out.splitlines()[0])
+            return tell("status", seconds, out.splitlines()[0]) and good
         finally:
             timed([*w2s, "cancel", "benchmark"], env)
 
@@ -96,8 +93,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
     parser.add_argument("--cells", type=int, default=1000, help="cells of the grid (default: 1000)")
     with tempfile.TemporaryDirectory(prefix="w2s-plan-") as folder:
-        measure(Path(folder), parser.parse_args().cells)
-    return 0
+        return 0 if measure(Path(folder), parser.parse_args().cells) else 1
 
 
 if __name__ == "__main__":

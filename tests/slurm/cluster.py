@@ -224,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     for action in ("crash", "restart"):
         actions.choices[action].add_argument("name", help="slurmctld, slurmd.n2, slurmdbd, mariadbd or munged")
     start, default = actions.choices["start"], Settings()
-    for field in ("nodes", "cpus", "memory_mb", "gpus", "cred_expire"):
+    for field in ("nodes", "cpus", "memory_mb", "gpus", "cred_expire", "slurmd_timeout"):
         start.add_argument(f"--{field.replace('_', '-')}", type=int, default=getattr(default, field))
     start.add_argument("--accounting", action=argparse.BooleanOptionalAction, default=default.accounting)
     start.add_argument("--munge", action=argparse.BooleanOptionalAction, default=default.munge)

@@ -29,6 +29,9 @@ class Settings:
     """False: no authentication at all."""
     cred_expire: int = 5
     """Seconds, at least 5. A requeued job waits one second more before it may run again (SLURM's default: 120)."""
+    slurmd_timeout: int = 20
+    """Seconds without an answer after which a node is down; what SLURM lost sight of is missed after about six times
+    as many, as it asks the nodes for their jobs so seldom."""
     extra: tuple[str, ...] = ()
     """Lines added at the end of slurm.conf."""
 
@@ -181,7 +184,7 @@ PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
 JobRequeue=1
 KillWait=5
-SlurmdTimeout=20
+SlurmdTimeout={settings.slurmd_timeout}
 MinJobAge=3600
 MaxArraySize=10001
 MaxJobCount=50000

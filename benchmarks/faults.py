@@ -1,0 +1,225 @@
+"""Faults of a cluster, each at a random victim: a fault counts only where something of the sweep was really hit."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.slurm import processes
+from tests.slurm.cluster import Cluster, ClusterError
+from tests.slurm.processes import Process, wait_until
+from w2s_sweep.store import Store, read_claim
+
+PREEMPTION_SECONDS = 25.0
+"""How long a preempted task may take to leave: the grace time of the partition `low`, and what SLURM needs for it."""
+DOWN_SECONDS = 3.0
+"""The longest that a daemon or node stays away."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a sweep in SLURM's queue."""
+
+    job: str
+    state: str
+    node: str
+
+
+@dataclass
+class World:
+    """What faults are injected into."""
+
+    cluster: Cluster
+    store: Store
+    draw: random.Random
+
+    def tasks(self, *states: str) -> list[Task]:
+        """The sweep's tasks, in these states or in any; ClusterError where the controller does not answer."""
+        out = self.cluster.run("squeue", "--noheader", "--array", "--format=%F|%K|%j|%T|%N")
+        rows = [line.split("|") for line in out.splitlines()]
+        found = [
+            Task(f"{job}_{index}" if index != "N/A" else job, state, node)
+            for job, index, name, state, node in rows
+            if name.startswith("w2s-")
+        ]
+        return [task for task in found if not states or task.state in states]
+
+    def trainers(self) -> dict[str, Process]:
+        """Stage -> living process that has a claim on it inside a job."""
+        found: dict[str, Process] = {}
+        for path in (self.store.root / "claims").glob("[0-9a-f]*"):
+            claim = read_claim(self.store, path.name)
+            if claim is not None and claim.alive and claim.record["job"]:
+                found[path.name] = Process(int(claim.record["pid"]), int(claim.record["started"]))
+        return found
+
+    def restarts(self, job: str) -> int:
+        """How often SLURM has queued a task again; -1 where it does not say."""
+        with suppress(ClusterError, IndexError, ValueError):
+            return int(self.cluster.scontrol("show", "job", job).split("Restarts=")[1].split()[0])
+        return -1
+
+    def victim(self) -> Task | None:
+        """A running task with a process of ours in it."""
+        running = self.tasks("RUNNING")
+        return self.draw.choice(running) if running and self.trainers() else None
+
+    def pause(self) -> None:
+        time.sleep(self.draw.uniform(0, DOWN_SECONDS))
+
+    def heal(self) -> None:
+        """What an administrator does: nodes that SLURM has drained or that came back are put to use again."""
+        with suppress(ClusterError):
+            states = self.cluster.run("sinfo", "--noheader", "--Node", "--partition=main", "--format=%N %T")
+            for node, _, state in (line.partition(" ") for line in states.splitlines()):
+                if state.startswith(("drained", "draining", "down")) and not state.endswith("*"):
+                    self.cluster.scontrol("update", f"nodename={node}", "state=resume")
+
+
+def kill_stage(world: World) -> bool:
+    """kill -9 of a process that trains; hit if it died with its claim."""
+    trainers = world.trainers()
+    if not trainers:
+        return False
+    key = world.draw.choice(sorted(trainers))
+    processes.kill([trainers[key]])
+    claim = read_claim(world.store, key)
+    return not world.store.done(key) and claim is not None and int(claim.record["pid"]) == trainers[key].pid
+
+
+def kill_stepd(world: World) -> bool:
+    """kill -9 of slurmstepd, of the step or of the batch script, above a process that trains."""
+    trainers = list(world.trainers().values())
+    conf = str(world.cluster.place.conf)
+    steps = {p.pid: p for p, command, _ in processes.with_variable("SLURM_CONF", conf) if command == "slurmstepd"}
+    jobs = {_variable(p.pid, "SLURM_JOB_ID") for p in trainers} - {None}
+    above = [p for pid, p in steps.items() if _works_for(pid, jobs)]
+    if not above:
+        return False
+    victim = world.draw.choice(sorted(above, key=lambda p: p.pid))
+    processes.kill([victim])
+    return True
+
+
+def kill_slurmd(world: World) -> bool:
+    """kill -9 of the slurmd of a node with a running task, and a restart."""
+    task = world.victim()
+    if task is None:
+        return False
+    world.cluster.crash(f"slurmd.{task.node}")
+    world.pause()
+    world.cluster.restart(f"slurmd.{task.node}")
+    return True
+
+
+def kill_controller(world: World) -> bool:
+    """kill -9 of slurmctld while tasks are queued or running, and a restart: it knows what it knew up to 5 s ago."""
+    if not world.tasks("RUNNING", "PENDING"):
+        return False
+    world.cluster.crash("slurmctld")
+    world.pause()
+    world.cluster.restart("slurmctld")
+    return True
+
+
+def node_down(world: World) -> bool:
+    """An administrator takes a node away under a running task, and gives it back."""
+    task = world.victim()
+    if task is None:
+        return False
+    world.cluster.scontrol("update", f"nodename={task.node}", "state=down", "reason=chaos")
+    world.pause()
+    hit = task not in world.tasks("RUNNING")
+    world.cluster.scontrol("update", f"nodename={task.node}", "state=resume")
+    return hit
+
+
+def requeue(world: World) -> bool:
+    """scontrol requeue of a running task: SIGTERM, and KillWait later SIGKILL."""
+    task = world.victim()
+    if task is None:
+        return False
+    before = world.restarts(task.job)
+    world.cluster.scontrol("requeue", task.job)
+    return world.restarts(task.job) > before >= 0 or task not in world.tasks("RUNNING")
+
+
+def preempt(world: World) -> bool:
+    """A job of the partition `high` wants the node of a running task."""
+    task = world.victim()
+    if task is None:
+        return False
+    before = world.restarts(task.job)
+    asked = ("--partition=high", f"--nodelist={task.node}", "--ntasks=1", "--mem=100M", "--output=/dev/null")
+    job = world.cluster.run("sbatch", "--parsable", "--job-name=high", *asked, "--wrap=sleep 1").strip()
+    try:
+        wait_until(lambda: task not in world.tasks("RUNNING"), PREEMPTION_SECONDS, f"{task} to be preempted")
+        wait_until(lambda: world.restarts(task.job) > before, 8, f"{task} to be queued again")
+    except ClusterError:
+        return False
+    finally:
+        with suppress(ClusterError):
+            world.cluster.run("scancel", "--quiet", job)
+    return before >= 0
+
+
+FAULTS: Mapping[str, Callable[[World], bool]] = {
+    "stage killed": kill_stage,
+    "slurmstepd killed": kill_stepd,
+    "slurmd killed": kill_slurmd,
+    "slurmctld killed": kill_controller,
+    "node down": node_down,
+    "requeued": requeue,
+    "preempted": preempt,
+}
+"""Kind -> injects one and says whether it hit."""
+
+REFUSED, KILLED = "sbatch failed", "submitter killed"
+"""Faults of a submission."""
+SBATCH = """\
+#!/bin/sh
+# The real sbatch, but where a submission is to be disturbed: W2S_CHAOS names a file that says how.
+how=$(cat "$W2S_CHAOS" 2> /dev/null)
+if [ "$how" = "sbatch failed" ]; then
+    echo hit > "$W2S_CHAOS"
+    echo "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)" >&2
+    exit 1
+fi
+{sbatch} "$@"
+status=$?
+if [ "$how" = "submitter killed" ]; then
+    echo hit > "$W2S_CHAOS"
+    kill -9 $PPID
+fi
+exit $status
+"""
+
+
+def install_sbatch(folder: Path, sbatch: str) -> None:
+    """A folder to put first in PATH, with an sbatch that can fail, or kill who called it before it answers."""
+    folder.mkdir()
+    (folder / "sbatch").write_text(SBATCH.replace("{sbatch}", sbatch))
+    (folder / "sbatch").chmod(0o755)
+
+
+def _variable(pid: int, name: str) -> str | None:
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return next((os.fsdecode(e.partition(b"=")[2]) for e in entries if e.startswith(f"{name}=".encode())), None)
+
+
+def _works_for(stepd: int, jobs: set[str | None]) -> bool:
+    """Whether a child of this slurmstepd belongs to one of these jobs."""
+    for folder in processes.PROC.glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == stepd and _variable(int(folder.name), "SLURM_JOB_ID") in jobs:
+            return True
+    return False
