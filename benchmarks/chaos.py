@@ -18,181 +18,21 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.evidence import Seen, Trainings, log_tails, lost, missing, predictions, table, trainings
-from benchmarks.faults import FAULTS, KILLED, REFUSED, World, install_sbatch
+from benchmarks.evidence import Trainings, lost, predictions, table, trainings
+from benchmarks.faults import World, install_sbatch
 from benchmarks.grid import ROOT, tiny_grid
-from tests.slurm.cluster import Cluster, ClusterError, Settings
-from tests.slurm.cluster import missing as missing_programs
-from w2s_sweep.launch.status import stage_states
+from benchmarks.rounds import SWEEPS, Round, say
+from tests.slurm.cluster import Cluster, ClusterError, Settings, missing
 from w2s_sweep.store import Store
 
-SWEEPS = {"first": "seed=0", "second": "seed=0,1"}
 GRID = ["loss=xent,confidence", "finetune.epochs=60", "checkpoint_seconds=0.3"]
 """Stages of some seconds, with some checkpoints each."""
-TASKS = [
-    *("hydra/launcher=slurm", "hydra.launcher.partition=low", "hydra.launcher.gpus=0", "hydra.launcher.cpus=1"),
-    *("hydra.launcher.memory_gb=1", "hydra.launcher.pack_flops=0", "hydra.launcher.memory_retries=1"),
-]
 CLUSTER = Settings(nodes=4, cpus=1, gpus=0, accounting=False, slurmd_timeout=6)
 """One task at a time on each node: the machine below has few processors."""
-GAP_SECONDS = 2.0
-"""Mean time from one fault to the next."""
-HEAL_SECONDS = 2.0
-"""Time between two looks of the administrator at the nodes."""
 FAULTS_A_ROUND = 25
-DISTURBED = 0.5
-"""Share of submissions that are disturbed."""
-RETRY_SECONDS = 15.0
-"""A person who waits looks at the status so often, and says `w2s retry` where anything was lost or has failed."""
-STUCK_SECONDS = 240.0
-"""Without any progress for so long, a sweep is stuck."""
-
-
-class Submission:
-    """`launch.py` or `w2s retry` as a process, perhaps disturbed."""
-
-    def __init__(self, sweep: str, words: Sequence[str], folder: Path, fault: str | None):
-        self.sweep = sweep
-        self.switch = Path(tempfile.mkstemp(dir=folder)[1])
-        self.switch.write_text(fault or "")
-        self.fault = fault
-        self.log = self.switch.with_suffix(".log")
-        env = {**os.environ, "W2S_CHAOS": str(self.switch), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, *words], env=env, cwd=ROOT, stdout=log, stderr=log)
-
-    @property
-    def ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def hit(self) -> str | None:
-        """The fault that this submission suffered, once it has ended."""
-        return self.fault if self.fault and self.switch.read_text().strip() == "hit" else None
-
-
-@dataclass
-class Round:
-    """Two sweeps in a fresh store, disturbed until `most` faults have hit, then left to end."""
-
-    world: World
-    folder: Path
-    grid: Sequence[str]
-    most: int
-    hits: Counter[str] = field(default_factory=Counter[str])
-    submissions: list[Submission] = field(default_factory=list[Submission])
-    launched: set[str] = field(default_factory=set[str])
-    retries: int = 0
-
-    def __post_init__(self) -> None:
-        self.store = self.world.store
-        self.seen = Seen(self.store)
-
-    def run(self) -> None:
-        """Returns when nothing is missing and the queue is empty; ClusterError when that never happens."""
-        looked = time.monotonic() - RETRY_SECONDS + 2 * len(SWEEPS)
-        fault_at = time.monotonic()
-        healed, moved, state = time.monotonic(), time.monotonic(), self._state()
-        for name in SWEEPS:
-            self._submit(name)
-        while missing(self.store, list(SWEEPS)) or self.submissions:
-            self._collect()
-            self.seen.look()
-            if time.monotonic() - healed > HEAL_SECONDS:
-                healed = time.monotonic()
-                self.world.heal()
-            if self.hits.total() < self.most and time.monotonic() > fault_at:
-                gap = GAP_SECONDS if self._disturb() else GAP_SECONDS / 4
-                fault_at = time.monotonic() + self.world.draw.expovariate(1 / gap)
-            if time.monotonic() - looked > RETRY_SECONDS:
-                looked = time.monotonic()
-                self._go_on()
-            if (now := self._state()) != state:
-                moved, state = time.monotonic(), now
-            if time.monotonic() - moved > STUCK_SECONDS:
-                raise ClusterError(f"stuck for {STUCK_SECONDS:.0f} s\n{self.describe()}")
-            time.sleep(0.3)
-        self._drain()
-        self.seen.look()
-
-    def _disturb(self) -> bool:
-        """Inject a fault of a random kind; whether it hit."""
-        kind = self.world.draw.choice(list(FAULTS))
-        began = time.monotonic()
-        try:
-            hit = FAULTS[kind](self.world)
-        except ClusterError as error:  # the victim ended meanwhile, or the controller was busy
-            say(f"  {kind}: missed: {str(error).splitlines()[0]}")
-            return False
-        self.hits[kind] += hit
-        if hit:
-            say(f"  {kind}: hit ({time.monotonic() - began:.1f} s)")
-        return hit
-
-    def _submit(self, name: str) -> None:
-        words = ["-m", "w2s_sweep.cli", "--store", str(self.store.root), "retry", name]
-        if name not in self.launched:
-            words = ["launch.py", "-m", f"store={self.store.root}", f"name={name}", SWEEPS[name], *self.grid, *TASKS]
-        else:
-            self.retries += 1
-        disturbed = self.hits.total() < self.most and self.world.draw.random() < DISTURBED
-        fault = self.world.draw.choice([REFUSED, KILLED]) if disturbed else None
-        self.submissions.append(Submission(name, words, self.folder, fault))
-
-    def _collect(self) -> None:
-        for one in [s for s in self.submissions if s.ended]:
-            self.submissions.remove(one)
-            if one.process.returncode == 0:
-                self.launched.add(one.sweep)
-            hit = one.hit()
-            self.hits[hit or ""] += hit is not None
-            text = one.log.read_text(errors="replace")
-            if hit is None and one.process.returncode:
-                say(f"  submission of {one.sweep} ended with {one.process.returncode}: {text.strip()[-300:]}")
-            if "Traceback" in text:
-                raise ClusterError(f"a submission crashed:\n{text}")
-            say(f"  {hit or 'submission of ' + one.sweep}: {'hit' if hit else text.strip().splitlines()[-1:]}")
-
-    def _go_on(self) -> None:
-        """Submit again what is neither done nor on its way."""
-        busy = {one.sweep for one in self.submissions}
-        for name in [n for n in SWEEPS if n not in busy]:
-            if name not in self.launched:
-                self._submit(name)
-                continue
-            states = stage_states(self.store, name)
-            if any(s.state != "done" and (not s.alive or "held" in s.note) for s in states):
-                self._submit(name)
-
-    def _state(self) -> tuple[int, ...]:
-        logs = [*(self.store.root / "work").glob("*/log.txt")]
-        sizes = 0
-        for path in logs:
-            with suppress(FileNotFoundError):
-                sizes += path.stat().st_size
-        return len(self.seen.inodes), sizes, self.hits.total()
-
-    def _drain(self) -> None:
-        """Tasks whose stages are all there must end by themselves."""
-        deadline = time.monotonic() + STUCK_SECONDS
-        while self.world.tasks():
-            self.world.heal()
-            if time.monotonic() > deadline:
-                raise ClusterError(f"tasks do not end though everything is done\n{self.describe()}")
-            time.sleep(0.5)
-
-    def describe(self) -> str:
-        """What a person would look at."""
-        parts = [log_tails(self.store)]
-        for words in (("squeue", "--array"), ("sinfo", "--Node", "--long"), ("scontrol", "show", "job")):
-            with suppress(ClusterError):
-                parts.append(self.world.cluster.run(*words))
-        for name in self.launched:
-            parts += [f"{name}: {s.state} {s.label} {s.key} {s.note}" for s in stage_states(self.store, name)]
-        return "\n".join(parts)
 
 
 @dataclass
@@ -237,10 +77,6 @@ class Verdict:
         )
 
 
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
 def command(*words: str, env: Mapping[str, str] | None = None) -> None:
     """A process that must succeed."""
     done = subprocess.run(
@@ -264,7 +100,8 @@ def chaos(folder: Path, faults: int, seed: int) -> Verdict:
         while verdict.hits.total() < faults:
             most = min(FAULTS_A_ROUND, faults - verdict.hits.total())
             say(f"round {verdict.rounds + 1}: {verdict.hits.total()} of {faults} faults so far")
-            one = Round(World(cluster, Store(folder / f"store-{verdict.rounds}"), draw), folder, grid, most)
+            world = World(cluster, Store(folder / f"store-{verdict.rounds}"), draw)
+            one = Round(world, folder, grid, most, verdict.hits.copy())
             try:
                 one.run()
             except ClusterError as error:
@@ -287,7 +124,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the choice of faults and victims (default: 0)")
     parser.add_argument("--keep", type=Path, help="a new folder that is kept, for a look at what went wrong")
     args = parser.parse_args()
-    if lacking := missing_programs(accounting=False):
+    if lacking := missing(accounting=False):
         print(f"no {', '.join(lacking)} (as root: python -m tests.slurm.cluster install)", file=sys.stderr)
         return 1
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -70,9 +70,15 @@ class World:
     def pause(self) -> None:
         time.sleep(self.draw.uniform(0, DOWN_SECONDS))
 
-    def heal(self) -> None:
-        """What an administrator does: nodes that SLURM has drained or that came back are put to use again."""
+    def heal(self, take_stock: bool) -> None:
+        """What an administrator does: nodes that SLURM has drained or that came back are put to use again.
+
+        To take stock, the controller asks all nodes for their jobs, so that it misses those that it made up when it
+        went back in time; by itself it does that every some minutes.
+        """
         with suppress(ClusterError):
+            if take_stock:
+                self.cluster.scontrol("reconfigure")
             states = self.cluster.run("sinfo", "--noheader", "--Node", "--partition=main", "--format=%N %T")
             for node, _, state in (line.partition(" ") for line in states.splitlines()):
                 if state.startswith(("drained", "draining", "down")) and not state.endswith("*"):
@@ -133,7 +139,8 @@ def node_down(world: World) -> bool:
     world.cluster.scontrol("update", f"nodename={task.node}", "state=down", "reason=chaos")
     world.pause()
     hit = task not in world.tasks("RUNNING")
-    world.cluster.scontrol("update", f"nodename={task.node}", "state=resume")
+    with suppress(ClusterError):  # its slurmd may have said already that the node is well
+        world.cluster.scontrol("update", f"nodename={task.node}", "state=resume")
     return hit
 
 

@@ -28,9 +28,9 @@ BAD = ["finetune=lora", "weak.lora_targets=[q_proj]", "+strong.lora_targets=[q_p
 
 
 def table(store):
-    """Rows of the table, but for the command that made them."""
+    """Rows of the table, but for the command that made them: it names the store and the launcher."""
     rows = csv.DictReader((sweep_folder(store) / "table.csv").open())
-    return [{name: value for name, value in row.items() if name != "command"} for row in rows]
+    return [{name: value for name, value in row.items() if name != "overrides"} for row in rows]
 
 
 @pytest.fixture(autouse=True)

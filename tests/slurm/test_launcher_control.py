@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -182,6 +183,32 @@ def test_the_submitter_may_be_killed_while_it_waits(slurm, tmp_path, argv):
         finish(waiting)
     slurm.wait_idle()
     assert len(trained(store)) == 3
+
+
+def until_line(process, text):
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"no line with {text!r}")
+
+
+def test_who_waits_goes_on_when_the_controller_is_away_for_a_while(own_cluster, tmp_path, argv, monkeypatch):
+    for name, value in own_cluster.env().items():
+        monkeypatch.setenv(name, value)
+    with paused(own_cluster):
+        often = "import w2s_sweep.launch.slurm.follow as f; f.QUEUE_SECONDS = 0.1"
+        waiting = start(own_cluster, *argv, "seed=0", WAIT, code=often)
+        until_line(waiting, "submitted in")
+        saved, now = own_cluster.folder / "state" / "job_state", time.time()
+        for job in own_cluster.run("squeue", "--noheader", "--format=%F").split():
+            own_cluster.scontrol("update", f"jobid={job}", "comment=saved")  # with all that came before
+        wait_until(lambda: saved.exists() and saved.stat().st_mtime > now, 60, "the state to be saved")
+        own_cluster.crash("slurmctld")
+        until_line(waiting, "SLURM does not answer")
+        own_cluster.restart("slurmctld")
+    status, out = finish(waiting)
+    assert status == 0, out
+    assert "1 of 1 cells" in out
 
 
 def test_jobs_run_the_code_that_was_submitted(slurm, tmp_path, argv):

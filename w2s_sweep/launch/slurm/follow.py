@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.progress import Progress, make_progress
 from w2s_sweep.launch.slurm.lock import submission_lock
@@ -44,14 +45,23 @@ def _finished(job: Job, waiting: set[str], progress: Progress) -> set[str]:
     return done
 
 
-def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
-    """Stages that no job and no process will finish."""
+def _alive(job: Job) -> set[str]:
+    """Stages that SLURM has a job for; jobs that need somebody to let them go are let go."""
     if any(task.stalled for task in tasks_of(records(job.store)).values()):
         with submission_lock(job.store):
             mend(job.store)
-    alive = queued_jobs(job.store)  # before the second look at the store: a job ends after its results are there
+    return set(queued_jobs(job.store))
+
+
+def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
+    """Stages that no job and no process will finish; none while SLURM does not say."""
+    try:
+        alive = _alive(job)  # before the second look at the store: a job ends after its results are there
+    except LaunchError as error:
+        progress.console.print(f"SLURM does not answer, the next look may tell more: {error}", highlight=False)
+        return set()
     gone: set[str] = set()
-    for key in sorted(waiting - alive.keys()):
+    for key in sorted(waiting - alive):
         claim = read_claim(job.store, key)
         if (claim is not None and claim.alive) or job.store.done(key):
             continue
