@@ -12,6 +12,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,7 @@ def main() -> int:
         print(f"no {', '.join(lacking)} (as root: python -m tests.slurm.cluster install)", file=sys.stderr)
         return 1
     os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster must not outlive this process
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="w2s-chaos-") as own:
         folder = args.keep or Path(own)

@@ -29,8 +29,8 @@ BAD = ["finetune=lora", "weak.lora_targets=[q_proj]", "+strong.lora_targets=[q_p
 
 def table(store):
     """Rows of the table, but for the command that made them: it names the store and the launcher."""
-    rows = csv.DictReader((sweep_folder(store) / "table.csv").open())
-    return [{name: value for name, value in row.items() if name != "overrides"} for row in rows]
+    with (sweep_folder(store) / "table.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "overrides"} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(autouse=True)
