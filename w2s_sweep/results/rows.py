@@ -221,13 +221,8 @@ class Results:
         names = ("dataset", "pair", "loss", "method", "finetune")
         return frozenset(name for name in names if len({getattr(row, name) for row in self.rows}) > 1)
 
-<<<<<<< HEAD
-    def variant(self, item: "Row | Group | Median") -> str:
-        """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
-=======
     def variant(self, item: "Row | Group | Median | Comparison") -> str:
-        """Loss, and method and fine-tuning as far as the sweep varies them."""
->>>>>>> 55cb767 (Settings are compared by paired tests, corrected together, and over all tasks)
+        """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
         return " · ".join(str(getattr(item, name)) for name in self._variant_names())
 
     def _variant_names(self) -> list[str]:

@@ -12,11 +12,8 @@ from w2s_sweep.metrics import (
     accuracy,
     agreement,
     auroc,
-<<<<<<< HEAD
-    blind_spot,
-=======
     auroc_influence,
->>>>>>> 55cb767 (Settings are compared by paired tests, corrected together, and over all tasks)
+    blind_spot,
     brier,
     capa,
     deception,
