@@ -37,6 +37,8 @@ SIZES = {
     "released_code_gpt2": (80, 2 * (1 + 5 * (2 + 2 + 8))),
 }
 """Preset -> cells, unique stages."""
+WITHOUT_NUMBERS = ("demo_full", "demo_lora")
+"""Single cells that show a kind of fine-tuning."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,5 +116,5 @@ def test_a_preset_is_a_valid_sweep_of_the_size_it_says(name):
 
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_preset_says_what_to_expect(path):
-    head = [line for line in path.read_text().splitlines() if line.startswith("# ")]
-    assert any(word in " ".join(head) for word in ("Expected", "To compare with", "Full fine-tuning", "LoRA"))
+    head = " ".join(line for line in path.read_text().splitlines() if line.startswith("# ")).lower()
+    assert "expected" in head or "to compare with" in head or path.stem in WITHOUT_NUMBERS
