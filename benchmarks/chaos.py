@@ -29,7 +29,7 @@ from benchmarks.rounds import SWEEPS, Round, say
 from tests.slurm.cluster import Cluster, ClusterError, Settings, missing
 from w2s_sweep.store import Store
 
-GRID = ["loss=xent,confidence", "finetune.epochs=60", "checkpoint_seconds=0.3"]
+GRID = ["loss=xent,confidence", "finetune.epochs=90", "checkpoint_seconds=0.3"]
 """Stages of some seconds, with some checkpoints each."""
 CLUSTER = Settings(nodes=4, cpus=1, gpus=0, accounting=False, slurmd_timeout=6)
 """One task at a time on each node: the machine below has few processors."""

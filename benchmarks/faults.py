@@ -28,6 +28,17 @@ class Task:
     node: str
 
 
+@dataclass(frozen=True)
+class Trainer:
+    """A process that runs a stage."""
+
+    key: str
+    process: Process
+    job: str
+    saved: bool
+    """Whether its stage has a checkpoint."""
+
+
 @dataclass
 class World:
     """What faults are injected into."""
@@ -47,14 +58,16 @@ class World:
         ]
         return [task for task in found if not states or task.state in states]
 
-    def trainers(self) -> dict[str, Process]:
-        """Stage -> living process that has a claim on it inside a job."""
-        found: dict[str, Process] = {}
-        for path in (self.store.root / "claims").glob("[0-9a-f]*"):
+    def trainers(self) -> list[Trainer]:
+        """Processes with a claim on a stage inside a job: those with something to lose, where there are any."""
+        found: list[Trainer] = []
+        for path in sorted((self.store.root / "claims").glob("[0-9a-f]*")):
             claim = read_claim(self.store, path.name)
             if claim is not None and claim.alive and claim.record["job"]:
-                found[path.name] = Process(int(claim.record["pid"]), int(claim.record["started"]))
-        return found
+                process = Process(int(claim.record["pid"]), int(claim.record["started"]))
+                saved = (self.store.work(path.name) / "checkpoint.safetensors").exists()
+                found.append(Trainer(path.name, process, str(claim.record["job"]), saved))
+        return [trainer for trainer in found if trainer.saved] or found
 
     def restarts(self, job: str) -> int:
         """How often SLURM has queued a task again; -1 where it does not say."""
@@ -64,8 +77,9 @@ class World:
 
     def victim(self) -> Task | None:
         """A running task with a process of ours in it."""
-        running = self.tasks("RUNNING")
-        return self.draw.choice(running) if running and self.trainers() else None
+        jobs = {trainer.job for trainer in self.trainers()}
+        running = [task for task in self.tasks("RUNNING") if task.job in jobs]
+        return self.draw.choice(running) if running else None
 
     def pause(self) -> None:
         time.sleep(self.draw.uniform(0, DOWN_SECONDS))
@@ -90,15 +104,15 @@ def kill_stage(world: World) -> bool:
     trainers = world.trainers()
     if not trainers:
         return False
-    key = world.draw.choice(sorted(trainers))
-    processes.kill([trainers[key]])
-    claim = read_claim(world.store, key)
-    return not world.store.done(key) and claim is not None and int(claim.record["pid"]) == trainers[key].pid
+    one = world.draw.choice(trainers)
+    processes.kill([one.process])
+    claim = read_claim(world.store, one.key)
+    return not world.store.done(one.key) and claim is not None and int(claim.record["pid"]) == one.process.pid
 
 
 def kill_stepd(world: World) -> bool:
     """kill -9 of slurmstepd, of the step or of the batch script, above a process that trains."""
-    trainers = list(world.trainers().values())
+    trainers = [trainer.process for trainer in world.trainers()]
     conf = str(world.cluster.place.conf)
     steps = {p.pid: p for p, command, _ in processes.with_variable("SLURM_CONF", conf) if command == "slurmstepd"}
     jobs = {_variable(p.pid, "SLURM_JOB_ID") for p in trainers} - {None}

@@ -71,6 +71,8 @@ class Round:
     hits: Counter[str] = field(default_factory=Counter[str])
     submissions: list[Submission] = field(default_factory=list[Submission])
     launched: set[str] = field(default_factory=set[str])
+    again: set[str] = field(default_factory=set[str])
+    """Sweeps whose last submission did not come to its end: nobody leaves it at that."""
     retries: int = 0
     heal_at: float = 0.0
     stock_at: float = 0.0
@@ -86,7 +88,7 @@ class Round:
         moved, state = time.monotonic(), self._state()
         for name in SWEEPS:
             self._submit(name)
-        while missing(self.store, list(SWEEPS)) or self.submissions:
+        while missing(self.store, list(SWEEPS)) or self.submissions or self.again:
             self._collect()
             self.seen.look()
             self._heal()
@@ -141,6 +143,9 @@ class Round:
             self.submissions.remove(one)
             if one.process.returncode == 0:
                 self.launched.add(one.sweep)
+                self.again.discard(one.sweep)
+            else:
+                self.again.add(one.sweep)
             hit = one.hit()
             self.hits[hit or ""] += hit is not None
             text = one.log.read_text(errors="replace")
@@ -154,7 +159,7 @@ class Round:
         """Submit again what is neither done nor on its way."""
         busy = {one.sweep for one in self.submissions}
         for name in [n for n in SWEEPS if n not in busy]:
-            if name not in self.launched:
+            if name not in self.launched or name in self.again:
                 self._submit(name)
                 continue
             states = stage_states(self.store, name)
@@ -170,10 +175,14 @@ class Round:
         return len(self.seen.inodes), sizes, self.hits.total()
 
     def _drain(self) -> None:
-        """Tasks whose stages are all there must end by themselves."""
-        deadline = time.monotonic() + STUCK_SECONDS
-        while self.world.tasks():
+        """Tasks whose stages are all there must end; a person who sees some waiting in the queue retries."""
+        deadline, looked = time.monotonic() + STUCK_SECONDS, time.monotonic()
+        while self.world.tasks() or self.submissions:
             self._heal()
+            self._collect()
+            if time.monotonic() - looked > RETRY_SECONDS and self.world.tasks("PENDING"):
+                looked = time.monotonic()
+                self._submit(next(iter(SWEEPS)))
             if time.monotonic() > deadline:
                 raise ClusterError(f"tasks do not end though everything is done\n{self.describe()}")
             time.sleep(0.5)
