@@ -100,7 +100,9 @@ def stop_at(call):
 
 
 @pytest.mark.parametrize(
-    "finetune", [Full(**TUNED, reward="implicit"), Lora(**TUNED, reward="implicit")], ids=lambda f: f.name
+    "finetune",
+    [Full(**TUNED, reward="implicit"), Lora(**TUNED, reward="implicit", early_stopping="weak", evaluations=3)],
+    ids=lambda f: f.name,
 )
 def test_implicit_rewards_resume_bit_for_bit_wherever_they_are_stopped(tmp_path, base, finetune, caplog):
     caplog.set_level("INFO")
