@@ -14,7 +14,7 @@ from w2s_sweep.predictions import read_predictions
 from w2s_sweep.results import collect as collecting
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.export import export, markdown
-from w2s_sweep.results.further import FURTHER
+from w2s_sweep.results.further import FURTHER, further
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.labels import canonical, label_all
 from w2s_sweep.results.score import RESAMPLES, Examples
@@ -165,10 +165,11 @@ def test_medians_leave_out_undefined_tasks_and_say_why(tmp_path):
 
 def test_every_cell_and_group_has_all_further_metrics(tmp_path):
     results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
-    names = {name for block in FURTHER for name, _ in block.names}
+    names = {name for block in FURTHER if block.title != "conflict" for name, _ in block.names}
     for item in (*results.rows, *results.groups):
         assert names <= set(item.details)
         assert all(item.details[name] is not None for name in names)
+    assert [block.title for block in FURTHER if block not in further(results.groups)] == ["conflict"]
     (group,), first = results.groups, results.rows[0].details
     assert group.details["ece/weak"] == pytest.approx(np.mean([row.details["ece/weak"] for row in results.rows]))
     assert first["gain/brier"] == pytest.approx(first["brier/weak"] - first["brier/student"])

@@ -1,6 +1,9 @@
 """The columns of the table of further metrics: every number that is kept for a cell beside its metric and its PGR."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from w2s_sweep.results.rows import Group
 
 ROLES = (("weak", "weak"), ("student", "student"), ("ceiling", "ceiling"))
 
@@ -36,6 +39,14 @@ FURTHER = (
     Columns(
         "corrects", "share of the supervisor's errors on which the student is right", (("correction", "its errors"),)
     ),
+    Columns("blind spot", "of what the ceiling knows and the supervisor does not", (("blind_spot", "student wrong"),)),
+    Columns(
+        "conflict",
+        "tax: share of examples that the student without conflict gets right and this one does not; deception: share "
+        "unknown to the supervisor of those among them that the ceiling knows; expected: the same if the tax fell at "
+        "random (arXiv 2406.11431)",
+        (("conflict_tax", "tax"), ("deception", "deception"), ("deception/expected", "expected")),
+    ),
     Columns("ECE", "expected calibration error, 15 bins", _of_roles("ece")),
     Columns("Brier", "mean squared error of the probability of the true class", _of_roles("brier")),
     Columns(
@@ -46,3 +57,8 @@ FURTHER = (
     ),
     Columns("CAPA", "agreement beyond chance (arXiv 2502.04313); 0 is chance, 1 is identity", (("capa", "κ"),)),
 )
+
+
+def further(groups: Sequence[Group]) -> list[Columns]:
+    """The blocks of which any group has a number."""
+    return [b for b in FURTHER if any(g.details.get(name) is not None for g in groups for name, _ in b.names)]

@@ -14,7 +14,7 @@ from w2s_sweep.results.collect import collect
 from w2s_sweep.results.curves import HEIGHT, WIDTH, learning_curves
 from w2s_sweep.results.export import export
 from w2s_sweep.results.figures import Figure, draw_figures
-from w2s_sweep.results.further import FURTHER
+from w2s_sweep.results.further import further
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.lines import (
     better,
@@ -104,7 +104,7 @@ def context(store: Store, results: Results, figures: Sequence[Figure], folder: P
         "figures": [{"name": f.name, "caption": f.caption, "svg": inline_svg(f)} for f in figures],
         "median_heads": median_heads(results),
         "compared": [(title, method(results, found), found) for title, found in compared if found],
-        "further": FURTHER,
+        "further": further(results.groups),
         "measured": [g for g in results.groups if g.details],
         "remarks": remarks(results),
         "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
