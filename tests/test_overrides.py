@@ -123,10 +123,11 @@ def test_choices_may_stand_in_a_folder_of_ones_own(tmp_path):
         ("# @package _global_\nfinetune:\n  lrr: 3\n  epochs: two\n", ["2 problems", "finetune.lrr", "'two'"]),
         ("# @package _global_\nfinetune:\n  lr: 3\n worse: 1\n", ["mine.yaml", "line 4"]),
         ("# @package _global_\ndefaults:\n  - override /loss: confidnce\n", ["loss/confidnce", "confidence"]),
+        ("# @package _global_\ndefaults: confidence\n", ["configuration", "defaults"]),
         ("# @package _global_\nloss: [1, 2]\n", ["experiment/mine", "Cannot merge"]),
         ("# @package _global_\nweak: {name: x}\nweka: {name: x}\n", ["weka"]),
     ],
-    ids=["wrong keys", "wrong indent", "wrong default", "wrong kind", "unknown group"],
+    ids=["wrong keys", "wrong indent", "wrong default", "text for a list", "wrong kind", "unknown group"],
 )
 def test_mistakes_in_a_file(tmp_path, text, words):
     err = refused(tmp_path, *own_folder(tmp_path, text), "experiment=mine", "plan_only=true")

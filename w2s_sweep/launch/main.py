@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import hydra
@@ -59,7 +60,18 @@ def main() -> int:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         print(f"configuration: a file is not YAML: {error}", file=sys.stderr)
         return 1
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        if not _while_composing(error):
+            raise
+        print(f"configuration: a file has a form that Hydra cannot compose: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _while_composing(error: Exception) -> bool:
+    """Whether Hydra's composition raised it: a file with, say, text where its defaults list should be."""
+    frames = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(name.endswith(("config_loader_impl.py", "defaults_list.py")) for name in frames)
