@@ -50,6 +50,9 @@ def test_every_number_can_be_traced_and_the_report_is_there(grid):
         assert (folder / name).stat().st_size > 100
     assert {p.suffix for p in folder.rglob("*pgr*")} >= {".png", ".svg"}
     assert str(folder / "report.html") in out
+    code = sweep_record(store)["code"]
+    assert code["version"] in (folder / "report.html").read_text()
+    assert code["commit"] is None or re.fullmatch("[0-9a-f]{40}", code["commit"])
     for cell in sweep_record(store)["cells"]:
         assert all((store / "stages" / key).is_dir() for key in cell["roles"].values())
 
