@@ -126,6 +126,20 @@ def test_a_submission_that_dies_is_mended_by_the_next(slurm, tmp_path, argv, die
     slurm.wait_idle()
 
 
+def test_tasks_that_come_back_after_their_cancellation_are_cancelled_again(slurm, tmp_path, argv, capsys):
+    """A controller that crashes within seconds of it brings them back."""
+    store = tmp_path / "store"
+    die = "import os, w2s_sweep.launch.slurm.commands as c; c.set_dependencies = lambda _: os._exit(9)"
+    assert finish(start(slurm, *argv, "seed=0", code=die))[0] == 9
+    (name,) = {line.split()[0] for line in names(slurm)}
+    assert launch(*argv, "seed=0", WAIT)[0] == 0
+    slurm.wait_idle()
+    slurm.run("sbatch", f"--job-name={name}", "--begin=now+7days", "--wrap=true")
+    assert w2s(["--store", str(store), "retry", sweep_record(store)["name"]]) == 0
+    assert "1 jobs were cancelled" in capsys.readouterr().out
+    assert not names(slurm)
+
+
 def test_a_release_that_the_controller_forgot_is_made_up_for(slurm, tmp_path, argv, capsys):
     """One that crashes comes back with what it knew some seconds ago."""
     store = tmp_path / "store"

@@ -1,9 +1,9 @@
 """Puts right what dead submitters and a crashed controller left in the queue.
 
 A controller that crashes comes back with the queue of up to some seconds ago: tasks that were released may wait for
-their release again, without their dependencies, and tasks that are there no longer were never submitted as far as
-SLURM knows. The records of the store say what was meant. Tasks that are gone are lost, and submitted again; they need
-no mending.
+their release again, without their dependencies; those that were cancelled may be back; and those that are gone were
+never submitted as far as SLURM knows. The records of the store say what was meant. Tasks that are gone are lost, and
+submitted again; they need no mending.
 """
 
 import getpass
@@ -21,7 +21,7 @@ from w2s_sweep.store.files import write_json
 def mend(store: Store) -> list[str]:
     """To be called by whoever holds the submission lock; returns what was done, a line for each submission.
 
-    Tasks nobody wrote down are cancelled. Those of our own that were written down are released if they still wait for
+    Tasks nobody wrote down, or that were cancelled before, are cancelled. Those of our own that were written down are released if they still wait for
     that, and if SLURM holds them after a launch that failed.
     """
     known = submissions(store)
@@ -31,10 +31,11 @@ def mend(store: Store) -> list[str]:
     said: list[str] = []
     for path, record in known.items():
         jobs = {job: task for job, task in ours.items() if task.name.startswith(f"w2s-{record['token']}-")}
-        if record["state"] == "submitting":
+        if record["state"] in ("submitting", "cancelled"):
             commands.cancel(list(jobs))
-            path.unlink(missing_ok=True)
-            said += [f"{len(jobs)} jobs were cancelled: an earlier submission died before it wrote them down"]
+            if record["state"] != "cancelled":
+                write_json(path, record | {"state": "cancelled"})
+            said += [f"{len(jobs)} jobs were cancelled: their submission did not come to its end"] if jobs else []
         elif record["user"] == getpass.getuser():
             said += _let_go(record, jobs, ours)
             if record["state"] == "held":

@@ -12,7 +12,11 @@ from typing import Any
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.store import Store
+from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
+
+RETURN_SECONDS = 300.0
+"""A controller that crashes may bring back tasks that had ended or were cancelled some seconds before."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ def records(store: Store) -> dict[str, Record]:
     """Stage -> the job that was submitted for it last."""
     found: dict[str, Record] = {}
     for one in submissions(store).values():
+        if one["state"] == "cancelled":
+            continue
         for task in one.get("tasks", ()):
             record = Record(task["job"], f"w2s-{one['token']}-", one["sweep"], one["user"], one["submitted"])
             found |= dict.fromkeys(task["stages"], record)
@@ -87,11 +93,12 @@ def failed_since(store: Store, key: str, record: Record) -> bool:
 
 
 def forget_ended(store: Store) -> None:
-    """Remove the records of submissions of which SLURM has nothing left.
+    """Remove the records of submissions of which SLURM has nothing left, and will not have again.
 
     To be called by whoever holds the submission lock. The sweep's folder keeps its own copy of the record.
     """
-    known = submissions(store)
+    old = file_system_now(folder_of(store)) - RETURN_SECONDS if folder_of(store).is_dir() else 0.0
+    known = {path: record for path, record in submissions(store).items() if _written(path) < old}
     if not known:
         return
     alive = commands.queue({str(record["user"]) for record in known.values()}).values()

@@ -1,8 +1,8 @@
 """Submission: one waiting array for each set of resources, then dependencies task by task, then all are released.
 
 A submission goes through the states "submitting" (written before the first sbatch), "held" (all tasks are written down)
-and "submitted" (released). Whatever a submitter that dies leaves is found by the token in the jobs' names, and the next
-submission to the store cancels what was not written down and releases what was.
+and "submitted" (released), or ends as "cancelled". Whatever a submitter that dies leaves is found by the token in the
+jobs' names, and the next submission to the store cancels what was not written down and releases what was (mend.py).
 """
 
 import getpass
@@ -44,7 +44,7 @@ def submit(job: Job, arrays: Sequence[Array], settings: Settings, code: Path, ru
         "state": "submitting",
     }
     write_json(path, record)
-    with _all_or_nothing(token, path):
+    with _all_or_nothing(path, record):
         ids: dict[str, str] = {}
         for number, (ask, packs) in enumerate(arrays):
             found = submit_array(job, packs, ask, settings, code, f"w2s-{token}-{number}")
@@ -60,14 +60,15 @@ def submit(job: Job, arrays: Sequence[Array], settings: Settings, code: Path, ru
 
 
 @contextmanager
-def _all_or_nothing(token: str, path: Path) -> Iterator[None]:
-    """Cancel what was submitted when the rest of it cannot be."""
+def _all_or_nothing(path: Path, record: Mapping[str, Any]) -> Iterator[None]:
+    """Cancel what was submitted when the rest of it cannot be; the record stays a while, for tasks that come back."""
     try:
         yield
     except BaseException:
         with suppress(LaunchError):  # else the next submission finds the tasks by their token
-            commands.cancel([t.job for t in commands.queue().values() if t.name.startswith(f"w2s-{token}-")])
-            path.unlink(missing_ok=True)
+            mine = [t.job for t in commands.queue().values() if t.name.startswith(f"w2s-{record['token']}-")]
+            commands.cancel(mine)
+            write_json(path, {**record, "state": "cancelled"})
         raise
 
 
