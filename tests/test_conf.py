@@ -16,6 +16,8 @@ from w2s_sweep.losses import LOSSES
 GROUPS = ("dataset", "model", "loss", "method", "finetune", "tracker", "experiment")
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 NEEDS = {
+    ("dataset", "chess_moves"): ["finetune=full"],
+    ("dataset", "chess_puzzles"): ["finetune=full"],
     ("dataset", "local"): ["dataset.source.path=rows.jsonl"],
     ("dataset", "sandbox"): ["dataset.source.path=rows"],
     ("loss", "wspo"): ["dataset=hh_rlhf", "finetune=lora", "finetune.reward=implicit"],

@@ -27,7 +27,7 @@ class Learner(Protocol):
     """What is trained: rows of a dataset in, logits out."""
 
     def logits(self, rows: Sequence[int]) -> Tensor:
-        """float32 [rows, classes], in the order of `rows`."""
+        """float32 [rows, classes], in the order of `rows`: logits, or whatever else the loss is a function of."""
         ...
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:

@@ -4,8 +4,8 @@ from w2s_sweep.config.cell import Cell
 from w2s_sweep.config.finetune import Probe
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
-from w2s_sweep.losses import Wspo
-from w2s_sweep.methods import Elicitation, Prompting, Selective
+from w2s_sweep.losses import CrossEntropy, Wspo
+from w2s_sweep.methods import Elicitation, Generative, Prompting, Selective
 
 PROMPTS = (Elicitation, Prompting, Selective)
 """Methods that ask the strong model for labels."""
@@ -21,6 +21,11 @@ def problems_of(cell: Cell) -> list[str]:
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
         )
+    if isinstance(cell.method, Generative) and strong.adapt is not None:
+        found.append(
+            f"strong.adapt: is set for {strong.name}, and method=generative adapts it by method.adapt. Leave it null: "
+            "it is for other methods."
+        )
     for model in (weak, strong, *cell.method.models()):
         if model.keep_layers is not None and model.keep_layers > model.layers:
             found.append(f"keep_layers of {model.name}: got {model.keep_layers}, the model has {model.layers} layers.")
@@ -34,7 +39,7 @@ def problems_of(cell: Cell) -> list[str]:
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
             )
-    return found + _prompting_problems(cell) + _reward_problems(cell)
+    return found + _prompting_problems(cell) + _reward_problems(cell) + _generation_problems(cell)
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
@@ -81,4 +86,29 @@ def _reward_problems(cell: Cell) -> list[str]:
             f"loss: wspo regresses implicit rewards on those of the supervisor, but finetune={finetune.name} has none "
             f"here. Set finetune=lora finetune.reward=implicit on a task of pairs ({pairs}), or choose another loss."
         )
+    return found
+
+
+def _generation_problems(cell: Cell) -> list[str]:
+    """What cannot be where a label is a text to be generated, one out of infinitely many."""
+    task, found = cell.dataset.task, list[str]()
+    if not cell.dataset.generation:
+        return found
+    if isinstance(cell.finetune, Probe):
+        found.append(
+            f"finetune: probe, but {task} is a generation task, and a probe generates no text. Use finetune=full or "
+            "finetune=lora."
+        )
+    if not isinstance(cell.loss, CrossEntropy):
+        found.append(
+            f"loss: {cell.loss.name}, but {task} is a generation task, whose labels are texts without probabilities. "
+            "Use loss=xent."
+        )
+    if not cell.method.takes_texts:
+        found.append(
+            f"method: {cell.method.name}, but {task} is a generation task, and the method works on probabilities of "
+            "classes. Use method=naive, bootstrapping, strong_to_strong or generative."
+        )
+    if cell.metric == "auroc":
+        found.append(f"metric: auroc, but {task} is a generation task, whose answers are right or wrong. Use accuracy.")
     return found

@@ -65,6 +65,11 @@ class Dataset:
         """Whether an example is two texts, one of which is preferred."""
         return self.task in TASKS and TASKS[self.task].kind == "pair"
 
+    @property
+    def generation(self) -> bool:
+        """Whether a label is a text to be written, not a class."""
+        return self.task in TASKS and TASKS[self.task].kind == "generate"
+
     def split(self, seed: int) -> Split:
         """The deal used by the cell with this seed."""
         return Split(

@@ -24,6 +24,26 @@ class Resources:
 
 
 @schema
+class Adapt:
+    """Language-model training of a model on a task's texts, without their labels, before anything else is done with it.
+
+    The texts are those of halves and validation; a test text is never trained on (Burns et al. 2023, section 5.2.2).
+    """
+
+    epochs: Count = 1
+    lr: Rate | None = None
+    """Peak learning rate, which falls along a cosine; null takes the model's own for all weights or for LoRA."""
+    batch_size: Count = 32
+    """Texts of one optimiser step."""
+    rank: Count | None = None
+    """Rank of LoRA adapters that train alone; null trains all weights."""
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """Scale of an adapter is alpha / rank."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of initialisation and order, the same for all seeds of a sweep so that they share the adapted model."""
+
+
+@schema
 class Model:
     """One pretrained model, used as the weak supervisor, as the strong student and ceiling, or in between."""
 
@@ -52,4 +72,6 @@ class Model:
     """Learning rate of full fine-tuning when `finetune.lr` is null."""
     lr_lora: Rate = 1e-4
     """Learning rate of LoRA fine-tuning when `finetune.lr` is null."""
+    adapt: Adapt | None = None
+    """Language-model training on the task's texts before everything else; null leaves the model as it was published."""
     resources: Resources = Resources()

@@ -10,6 +10,7 @@ from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
+from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.knn_relabel import KnnRelabel
 from w2s_sweep.methods.naive import Naive
@@ -26,6 +27,7 @@ AnyMethod = Annotated[
     | Conflict
     | Elicitation
     | Ensemble
+    | Generative
     | GroundTruthBudget
     | KnnRelabel
     | OverlapSelection
@@ -43,6 +45,7 @@ __all__ = [
     "Conflict",
     "Elicitation",
     "Ensemble",
+    "Generative",
     "GroundTruthBudget",
     "KnnRelabel",
     "Method",

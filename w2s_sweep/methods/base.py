@@ -1,6 +1,6 @@
 """What every method is: frozen parameters and a function from a cell to the shape of its graph."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 @schema
 class Method:
     """Base of the methods."""
+
+    takes_texts: ClassVar[bool] = False
+    """Whether it also works where a label is a generated text: nothing in its graph reads probabilities."""
 
     def models(self) -> tuple[Model, ...]:
         """The models that the method names beyond the cell's weak and strong one."""

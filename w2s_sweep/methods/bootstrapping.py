@@ -1,6 +1,6 @@
 """Bootstrapping through models of intermediate size (Burns et al. 2023, section 4.3.1)."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,8 @@ class Bootstrapping(Method):
 
     weak: the supervisor at the start of the chain. student: the strong model at its end. ceiling: as in `naive`.
     """
+
+    takes_texts: ClassVar[bool] = True
 
     name: Literal["bootstrapping"] = "bootstrapping"
     chain: Annotated[tuple[Model, ...], Field(min_length=1)]

@@ -1,6 +1,6 @@
 """Naive weak-to-strong fine-tuning (Burns et al. 2023, section 3)."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 @schema
 class Naive(Method):
     """The student trains on half B with the supervisor's soft labels; the ceiling on the same rows with the truth."""
+
+    takes_texts: ClassVar[bool] = True
 
     name: Literal["naive"] = "naive"
 

@@ -1,7 +1,7 @@
 """Strong-to-strong self-training: the student learns again, from its own labels (Lee 2013; compared with weak-to-strong
 training by Burns et al. 2023, section 4.3)."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
@@ -18,6 +18,8 @@ class StrongToStrong(Method):
 
     weak: the supervisor. student: the strong model of the last round. ceiling: as in `naive`.
     """
+
+    takes_texts: ClassVar[bool] = True
 
     name: Literal["strong_to_strong"] = "strong_to_strong"
     rounds: Count = 1

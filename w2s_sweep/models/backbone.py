@@ -36,6 +36,8 @@ class Backbone:
     """Whether the unembedding is the embedding."""
     folder: Path
     """Where config, tokenizer and safetensors were read."""
+    head: Tensor | None = None
+    """[vocabulary, hidden]: an unembedding that was trained after it was stored; None is the stored one."""
 
     @property
     def embedding(self) -> Tensor:
@@ -78,21 +80,27 @@ class Backbone:
 
     def tokens(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Ids of each text, see `tokenise`; ModelError if they do not fit the embedding or the position table."""
+        self.require_positions(max_tokens)
+        return tokenise(self.tokenizer, texts, max_tokens, len(self.embedding))
+
+    def require_positions(self, max_tokens: int) -> None:
+        """ModelError where so many tokens do not fit the position table."""
         if self.positions is not None and max_tokens > self.positions:
             raise ModelError(
                 f"dataset.max_tokens: {max_tokens} is more than the {self.positions} positions of the model in "
                 f"{self.folder}. Set dataset.max_tokens={self.positions} or less, for all models of a comparison."
             )
-        return tokenise(self.tokenizer, texts, max_tokens, len(self.embedding))
 
     def unembedding(self, ids: Sequence[int]) -> Tensor:
         """float32 [ids, hidden]: rows of the language-model head, which is read from disk where it is not tied."""
-        rows = self.embedding[list(ids)] if self.tied else self._stored_rows(ids)
+        matrix = self.embedding if self.tied else self.head
+        rows = self._stored_rows(ids) if matrix is None else matrix[list(ids)]
         return self._wide_as_hidden(rows.detach().float())
 
     def stored_unembedding(self) -> Tensor:
         """float32 [vocabulary, hidden]: a language-model head of its own, on the model's device."""
-        return self._wide_as_hidden(self._stored_rows(None)).float().to(self.device)
+        matrix = self._stored_rows(None) if self.head is None else self.head
+        return self._wide_as_hidden(matrix).float().to(self.device)
 
     def _wide_as_hidden(self, rows: Tensor) -> Tensor:
         if rows.shape[1] != self.hidden:

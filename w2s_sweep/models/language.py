@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from w2s_sweep.errors import ModelError
@@ -39,6 +39,37 @@ def unembedding_matrix(backbone: Backbone) -> Float[Tensor, "vocabulary width"]:
             "computed here. Use another model."
         )
     return backbone.embedding if backbone.tied else backbone.stored_unembedding()
+
+
+class LanguageModel(nn.Module):
+    """`backbone.module` with its unembedding, which trains with it: as the embedding where the two are tied, else as a
+    parameter of its own."""
+
+    def __init__(self, backbone: Backbone, *, frozen: bool = False):
+        """`frozen`: an unembedding of its own stays as it is. Raises ModelError for a model that is no decoder."""
+        super().__init__()
+        matrix = unembedding_matrix(backbone)
+        self.backbone = backbone
+        self.transformer = backbone.module
+        self.head = None if backbone.tied else nn.Parameter(matrix, requires_grad=not frozen)
+
+    @property
+    def unembedding(self) -> Float[Tensor, "vocabulary width"]:
+        return self.backbone.embedding if self.head is None else self.head
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Int[Tensor, "batch tokens"],
+        wanted: Int[Tensor, "batch tokens"] | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """float32 [batch]: the log-probability of the tokens marked in `wanted` together, each given all before it.
+
+        None marks all tokens; the first one of a text follows on nothing and never counts.
+        """
+        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        marked = attention_mask if wanted is None else wanted
+        return token_log_probs(hidden, self.unembedding, input_ids, marked).sum(1)
 
 
 def token_log_probs(

@@ -1,4 +1,5 @@
-"""Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): only they and the head train, and only they are saved."""
+"""Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): only they and a classifier's head train, and only they are
+saved."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

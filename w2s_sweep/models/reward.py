@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.models.language import token_log_probs, unembedding_matrix
+from w2s_sweep.models.language import LanguageModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class LanguageScore(nn.Module):
+class LanguageScore(LanguageModel):
     """beta log pi(text) in nats, summed over all its tokens but the first, which follows on nothing.
 
     A reward is this minus what the model gave before training. Whatever two texts have in common at their beginning,
@@ -22,17 +22,14 @@ class LanguageScore(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, *, beta: float, frozen: bool = False):
-        super().__init__()
-        self.transformer = backbone.module
+        super().__init__(backbone, frozen=frozen)
         self.beta = beta
-        matrix = unembedding_matrix(backbone)
-        self.unembedding = matrix if isinstance(matrix, nn.Parameter) else nn.Parameter(matrix)
-        if frozen:
-            self.unembedding.requires_grad_(False)
 
     def forward(
-        self, input_ids: Int[Tensor, "batch tokens"], attention_mask: Int[Tensor, "batch tokens"]
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Int[Tensor, "batch tokens"],
+        wanted: Int[Tensor, "batch tokens"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
         """float32; 0 for a text of one token."""
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return self.beta * token_log_probs(hidden, self.unembedding, input_ids, attention_mask).sum(1, keepdim=True)
+        return self.beta * super().forward(input_ids, attention_mask, wanted)[:, None]

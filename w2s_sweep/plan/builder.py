@@ -1,7 +1,7 @@
 """The vocabulary in which a method writes its graph: data, features, training on a half with some supervision."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from w2s_sweep.config.dataset import Dataset
@@ -91,7 +91,27 @@ class Builder:
             "texts": "both" if self.cell.dataset.pairs else "one",
         }
         label = f"features {model.name} {self.cell.dataset.name}"
-        return self._add(Stage("features", settings, {"data": self.data()}, self._run(model, label)))
+        inputs = {"data": self.data()} | self._adapted(model)
+        return self._add(Stage("features", settings, inputs, self._run(model, label)))
+
+    def adapt(self, model: Model) -> str:
+        """`model` trained as a language model on the texts outside the test set, as its own `adapt` says."""
+        if model.adapt is None:
+            raise ValueError(f"{model.name} is not to be adapted")
+        how = plain(model.adapt)
+        if how["lr"] is None:
+            how["lr"] = model.lr_full if model.adapt.rank is None else model.lr_lora
+        if model.adapt.rank is None:
+            del how["alpha"]
+        else:
+            how["targets"] = list(model.lora_targets)
+        settings = self._weights(model) | {"adapt": how, "precision": self.cell.finetune.precision}
+        dataset = self.cell.dataset
+        if dataset.test_split is None:  # which texts are test texts is dealt by the seed
+            settings["split"] = plain(dataset.split(self.cell.seed))
+        label = f"adapted {model.name} {dataset.name}"
+        run = self._run(replace(model, adapt=None), label)
+        return self._add(Stage("adapt", settings, {"data": self.data()}, run))
 
     def train(
         self,
@@ -140,10 +160,16 @@ class Builder:
             return self._add(Stage("probe", settings, inputs, run))
         settings["reward"], beta = tuned.pop("reward"), tuned.pop("beta")
         settings["beta"] = beta if finetune.reward == "implicit" else None
+        inputs |= self._adapted(model)
         if tuned["lr"] is None:
             tuned["lr"] = model.lr_lora if isinstance(finetune, Lora) else model.lr_full
         if isinstance(finetune, Lora):
             tuned["targets"] = list(model.lora_targets)
+        if cell.dataset.generation:
+            del tuned["head_init"]
+            settings = {k: settings[k] for k in ("split", "on", "loss", "seed", "early_stopping")}
+            settings |= self._weights(model) | {"finetune": tuned}
+            return self._add(Stage("generate", settings, inputs, run))
         if finetune.head_init == "label_words":
             tuned["label_words"] = list(model.label_words or ())
         settings |= self._read_out(model) | {"finetune": tuned}
@@ -177,7 +203,7 @@ class Builder:
             "words": list(cell.dataset.prompt.words or model.label_words or ()),
             "shots": shots,
         }
-        inputs = {"data": self.data()}
+        inputs = {"data": self.data()} | self._adapted(model)
         if shots:
             settings |= {"on": on, "seed": cell.seed, "split": split, "splits": list(splits)}
             inputs |= {} if labels is None else {"labels": labels}
@@ -296,15 +322,20 @@ class Builder:
             "dataset": _dataset_hint(self.cell.dataset),
             "data": self.data(),
         }
+        adapted = [key for name in inputs.values() if (key := self.stages[name].run.get("adapted"))]
+        if adapted:
+            run["adapted"] = adapted[0]
         return self._add(Stage(kind, settings, inputs, run))
 
     def _model_of(self, key: str) -> Json:
         return self.stages[key].run["model"]
 
     def _read_out(self, model: Model) -> dict[str, Json]:
+        return self._weights(model) | {"pooling": model.pooling}
+
+    def _weights(self, model: Model) -> dict[str, Json]:
         return {
             "model": self._identity(model),
-            "pooling": model.pooling,
             "max_tokens": self.cell.dataset.max_tokens,
         }
 
@@ -312,7 +343,11 @@ class Builder:
         return dict(self.identify(model.source, "model")) | {"keep_layers": model.keep_layers}
 
     def _run(self, model: Model, label: str) -> dict[str, Json]:
-        return {"label": label, "model": plain(model), "dataset": _dataset_hint(self.cell.dataset)}
+        run = {"label": label, "model": plain(model), "dataset": _dataset_hint(self.cell.dataset)}
+        return run | self._adapted(model)
+
+    def _adapted(self, model: Model) -> dict[str, str]:
+        return {} if model.adapt is None else {"adapted": self.adapt(model)}
 
 
 def _dataset_hint(dataset: Dataset) -> dict[str, Json]:

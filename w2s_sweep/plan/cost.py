@@ -27,7 +27,7 @@ class Cost:
 
 def cost(stage: Stage) -> Cost:
     """2 FLOPs a parameter and token forward, 4 more backward (Kaplan et al. 2020, section 2.1); probes are free."""
-    if stage.kind not in ("features", "finetune", "prompt"):
+    if stage.kind not in ("features", "finetune", "prompt", "generate", "adapt"):
         return Cost()
     dataset, model = stage.run["dataset"], stage.run["model"]
     params = float(model["params"])
@@ -41,6 +41,9 @@ def cost(stage: Stage) -> Cost:
         return Cost(examples, examples * length, 2 * params * depth * examples * length)
     if stage.kind == "prompt":
         return _prompting(stage, train, test, length)
+    if stage.kind == "adapt":
+        examples = train * stage.settings["adapt"]["epochs"]
+        return Cost(examples, examples * length, 6 * params * examples * length)
     part = train * (1 - dataset["validation"])
     learned = part * HALF[stage.settings["on"]] * stage.settings["finetune"]["epochs"]
     predicted = part * 0.5 + train * dataset["validation"] + test

@@ -32,7 +32,9 @@ def affinity(stage: Stage) -> str:
         return f"data {stage.key}"
     model = stage.run.get("model", {})
     data = stage.run["data"] if stage.kind in LABELLING else stage.inputs["data"]
-    return digest({"model": model.get("source"), "keep_layers": model.get("keep_layers"), "data": data})
+    adapted = stage.run.get("adapted")
+    weights = {"model": model.get("source"), "keep_layers": model.get("keep_layers"), "data": data}
+    return digest(weights if adapted is None else weights | {"adapted": adapted})
 
 
 def model_changes(graph: Graph) -> Mapping[str, int]:

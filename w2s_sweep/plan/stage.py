@@ -30,6 +30,8 @@ Kind = Literal[
     "elicit",
     "correct",
     "route",
+    "adapt",
+    "generate",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -49,6 +51,8 @@ VERSIONS: Mapping[Kind, int] = {
     "correct": 1,
     "route": 1,
     "weigh": 1,
+    "adapt": 1,
+    "generate": 1,
 }
 """Bumped by hand whenever the code of a kind would give another result for the same settings."""
 
@@ -75,10 +79,12 @@ NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "correct": {},
     "route": {},
     "weigh": {},
+    "adapt": {},
+    "generate": {},
 }
 """Settings added after a kind was released, with the value at which they change nothing: dropped before hashing."""
 
-TRAINED: frozenset[Kind] = frozenset({"probe", "finetune"})
+TRAINED: frozenset[Kind] = frozenset({"probe", "finetune", "generate"})
 """Kinds that train something and publish predictions."""
 
 LABELLING: frozenset[Kind] = frozenset(

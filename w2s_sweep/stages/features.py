@@ -11,7 +11,7 @@ from w2s_sweep.stages.rows import load_ids, load_texts
 def run(context: Context) -> None:
     stage = context.stage
     examples, texts = len(load_ids(context.input("data"))), load_texts(context.input("data"))
-    backbone = warm.frozen_backbone(stage)
+    backbone = warm.frozen_backbone(context)
     tokens = warm.token_ids(stage, backbone, texts)
     features = frozen_features(
         backbone,

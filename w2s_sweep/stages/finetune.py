@@ -11,7 +11,6 @@ from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import micro_batches, pad
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast, pick_device
-from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable, trainable_state
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages import warm
@@ -101,11 +100,7 @@ def build(context: Context, classes: int, texts: list[str], pairs: bool = False)
     settings = context.stage.settings
     finetune = settings["finetune"]
     torch.manual_seed(settings["seed"])
-    backbone = load_backbone(
-        warm.model_folder(context.stage),
-        keep_layers=settings["model"]["keep_layers"],
-        dropout=finetune["dropout"],
-    )
+    backbone = warm.own_backbone(context, finetune["dropout"])
     lora = finetune["name"] == "lora"
     if settings.get("reward") == "implicit":
         model = LanguageScore(backbone, beta=settings["beta"], frozen=lora)

@@ -70,7 +70,7 @@ def _shown(context: Context) -> tuple[list[str], Sequence[int], list[tuple[str, 
 def run(context: Context) -> None:
     settings = context.stage.settings
     texts, asked, shown = _shown(context)
-    backbone = warm.frozen_backbone(context.stage)
+    backbone = warm.frozen_backbone(context)
     template = Template(settings["instruction"], settings["question"], tuple(settings["words"]), settings["max_tokens"])
     prefix = template.prefix(backbone, shown)
     prompts = [template.asked(backbone, text) for text in [*CONTENT_FREE, *(texts[row] for row in asked)]]

@@ -21,9 +21,6 @@ PREDICTED = ("half_b", "validation", "test")
 WEIGHTS = "weights.parquet"
 """File of a stage that weighs examples: their id, and a weight whose mean over them is 1."""
 
-UNTRAINED = {"target": "texts to be generated"}
-"""Columns of examples that training one text to one label would silently misuse."""
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -32,10 +29,12 @@ class Rows:
     ids: np.ndarray
     texts: list[str]
     truth: np.ndarray
-    """int8 [rows]"""
+    """int8 [rows]. Generation: always 1, and class 1 is "the generated text is the target"."""
     splits: np.ndarray
     others: list[str] | None = None
     """Pairs: the second text of every row. Label 1 says that the first is preferred."""
+    targets: list[str] | None = None
+    """Generation: what to write after each text."""
 
     @property
     def every_text(self) -> list[str]:
@@ -54,16 +53,28 @@ class Rows:
 def load_rows(data: Path, split: Mapping[str, Json]) -> Rows:
     """The examples in a finished data stage, dealt out as `split` says. Raises DataError."""
     table = _table(data)
-    for column, what in UNTRAINED.items():
-        if column in table.column_names:
-            raise DataError(f"dataset.task: its examples are {what}, which no kind of fine-tuning trains on yet.")
+    truth = table["label"].to_numpy().astype(np.int8)
+    generation = "target" in table.column_names
     return Rows(
         ids=np.array(table["id"].to_pylist(), dtype=object),
         texts=table["text"].to_pylist(),
-        truth=table["label"].to_numpy().astype(np.int8),
+        truth=np.ones_like(truth) if generation else truth,
         splits=assign(table, split),
         others=table["text_other"].to_pylist() if "text_other" in table.column_names else None,
+        targets=table["target"].to_pylist() if generation else None,
     )
+
+
+def load_corpus(data: Path, split: Mapping[str, Json] | None) -> tuple[list[str], list[str]]:
+    """The texts of a finished data stage without any label: those outside the test set, and those of the test set.
+
+    `split` deals the test set out; None where the source has one of its own. Both texts of a pair count.
+    """
+    table = _table(data)
+    parts = np.array(table["origin"].to_pylist()) if split is None else assign(table, split)
+    columns = [table[name].to_pylist() for name in ("text", "text_other") if name in table.column_names]
+    named = [(text, part) for texts in columns for text, part in zip(texts, parts.tolist(), strict=True)]
+    return [text for text, part in named if part != "test"], [text for text, part in named if part == "test"]
 
 
 def load_texts(data: Path) -> list[str]:

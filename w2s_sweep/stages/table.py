@@ -23,6 +23,8 @@ STAGES: Mapping[Kind, str] = {
     "correct": "w2s_sweep.stages.correct",
     "route": "w2s_sweep.stages.route",
     "weigh": "w2s_sweep.stages.weigh",
+    "adapt": "w2s_sweep.stages.adapt",
+    "generate": "w2s_sweep.stages.generate",
 }
 """Kind -> module whose `run(context)` does the work."""
 

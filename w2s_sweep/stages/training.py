@@ -102,7 +102,23 @@ def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device
     if strength := settings.get("conflict"):
         loss = Conflict(inner=loss, strength=strength)
         targets = np.concatenate([targets, np.eye(lesson.rows.classes, dtype=np.float32)[lesson.rows.truth]], axis=1)
-    hooks = Hooks(
+    stopping = early_stopping(lesson, learner, settings, context.stage.label)
+    step = train(
+        learner,
+        lesson.chosen,
+        torch.from_numpy(targets).to(device),
+        loss,
+        recipe_of(settings["finetune"], settings["seed"]),
+        hooks_of(context),
+        weights=None if lesson.weights is None else torch.from_numpy(lesson.weights).to(device),
+        stopping=stopping,
+    )
+    return {} if stopping is None else {"best step": step, "evaluated against": settings["early_stopping"]["against"]}
+
+
+def hooks_of(context: Context) -> Hooks:
+    """How the loop checkpoints, stops and reports in a stage."""
+    return Hooks(
         checkpoint=context.checkpoint,
         due=context.checkpoint_due,
         stop=context.stop,
@@ -111,18 +127,6 @@ def fit(context: Context, learner: Learner, lesson: Lesson, device: torch.device
         report=context.report,
         evaluated=context.evaluated,
     )
-    stopping = early_stopping(lesson, learner, settings, context.stage.label)
-    step = train(
-        learner,
-        lesson.chosen,
-        torch.from_numpy(targets).to(device),
-        loss,
-        recipe_of(settings["finetune"], settings["seed"]),
-        hooks,
-        weights=None if lesson.weights is None else torch.from_numpy(lesson.weights).to(device),
-        stopping=stopping,
-    )
-    return {} if stopping is None else {"best step": step, "evaluated against": settings["early_stopping"]["against"]}
 
 
 def told_by(context: Context, rows: Rows) -> list[int]:

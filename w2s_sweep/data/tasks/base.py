@@ -45,6 +45,8 @@ class Task:
     """Columns that `convert` reads where they exist."""
     thin_by: tuple[str, ...] = ()
     """Columns that are the same for all rows of a group: sources of millions of rows are thinned by their hash."""
+    legal: Callable[[str, str], bool | None] | None = None
+    """Generation: whether an answer to a text is a possible one at all; None where that cannot be told."""
     fixed_halves: bool = False
     """Whether `train_split` names two splits, `a+b`, that are half A and half B as they stand."""
 

@@ -1,7 +1,8 @@
 """Generation of the best move: `text` ends where the move begins, `target` starts with the space before it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.data.hashing import group_of
 from w2s_sweep.data.tasks.base import Example, Row, Task, text
@@ -48,8 +49,37 @@ def _checkmate(row: Row) -> Sequence[Example]:
     return _generate(game, text(row, "target"), game)
 
 
+def _after_game(prompt: str) -> Any:
+    """The board after moves in standard notation, with or without their numbers."""
+    board = _chess_library().Board()
+    for word in prompt.split():
+        if move := re.sub(r"^\d+\.+", "", word):
+            board.push_san(move)
+    return board
+
+
+def _in_position(prompt: str) -> Any:
+    return _chess_library().Board(prompt.partition("Position: ")[2].partition("\n")[0])
+
+
+def _legal(board_of: Callable[[str], Any]) -> Callable[[str, str], bool | None]:
+    """Whether an answer is one legal move; None without the package chess, or where the text gives no board."""
+
+    def legal(prompt: str, answer: str) -> bool | None:
+        try:
+            board = board_of(prompt)
+        except (ValueError, DataError):
+            return None
+        try:
+            return bool(board.parse_san(answer.strip()))
+        except ValueError:
+            return False
+
+    return legal
+
+
 TASKS = (
-    Task("chess_moves", ("ctx", "target"), _moves, kind="generate", thin_by=("ctx",)),
-    Task("chess_puzzles", ("FEN", "Moves"), _puzzle, kind="generate", thin_by=("FEN",)),
-    Task("checkmate_in_one", ("input", "target"), _checkmate, kind="generate"),
+    Task("chess_moves", ("ctx", "target"), _moves, kind="generate", thin_by=("ctx",), legal=_legal(_after_game)),
+    Task("chess_puzzles", ("FEN", "Moves"), _puzzle, kind="generate", thin_by=("FEN",), legal=_legal(_in_position)),
+    Task("checkmate_in_one", ("input", "target"), _checkmate, kind="generate", legal=_legal(_after_game)),
 )

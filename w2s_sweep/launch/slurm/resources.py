@@ -77,7 +77,7 @@ def _sources(stage: Stage, settings: Settings) -> Iterator[Mapping[str, Any]]:
 def _derived(stage: Stage, name: Resource, settings: Settings) -> int:
     if stage.kind in ("data", "probe", *LABELLING):
         return {"gpus": 0, "cpus": 2, "memory_gb": HEADROOM_GB}[name]
-    kind = stage.kind if stage.kind in BYTES_A_PARAMETER else str(stage.settings["finetune"]["name"])
+    kind = _way(stage)
     params = float(stage.run["model"]["params"])
     device = params * BYTES_A_PARAMETER[kind] / 1e9
     return {
@@ -85,6 +85,15 @@ def _derived(stage: Stage, name: Resource, settings: Settings) -> int:
         "cpus": 4,
         "memory_gb": math.ceil(params * 4 * 2 / 1e9) + HEADROOM_GB,
     }[name]
+
+
+def _way(stage: Stage) -> str:
+    """How a stage uses a model: only forward, or training adapters or all weights."""
+    if stage.kind in BYTES_A_PARAMETER:
+        return stage.kind
+    if stage.kind == "adapt":
+        return "full" if stage.settings["adapt"]["rank"] is None else "lora"
+    return str(stage.settings["finetune"]["name"])
 
 
 def _rounded(minutes: int) -> int:

@@ -1,0 +1,72 @@
+"""Greedy decoding: what follows a prompt depends on it alone, since only prompts of one length share a batch."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.language import LanguageModel
+
+
+def greedy(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    most: int,
+    end: int,
+    precision: Precision = "bf16",
+    token_budget: int = 8192,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[int]]:
+    """The most likely token after each prompt, and so on until `end` (left out) or until there are `most` tokens.
+
+    `token_budget`: tokens of a batch, prompts and what follows; it changes results by rounding only. `on_progress` gets
+    (prompts done, prompts in all) and may raise to stop.
+    """
+    found: dict[int, list[int]] = {}
+    order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
+    for length, same in groupby(order, key=lambda row: len(prompts[row])):
+        rows = list(same)
+        size = max(1, token_budget // (length + most))
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            ids = torch.tensor([prompts[row] for row in part], dtype=torch.int64, device=model.backbone.device)
+            with torch.no_grad(), autocast(model.backbone.device, precision):
+                follows = _continued(model, ids, most, end).tolist()
+            found |= {row: _until(end, new) for row, new in zip(part, follows, strict=True)}
+            on_progress(len(found), len(prompts))
+    return [found[row] for row in range(len(prompts))]
+
+
+def _continued(model: LanguageModel, ids: Tensor, most: int, end: int) -> Tensor:
+    """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone."""
+    out = model.transformer(input_ids=ids, use_cache=True)
+    new = [_likeliest(model, out.last_hidden_state)]
+    ended = new[0] == end
+    while len(new) < most and not ended.all():
+        out = model.transformer(input_ids=new[-1][:, None], past_key_values=out.past_key_values, use_cache=True)
+        new.append(_likeliest(model, out.last_hidden_state))
+        ended |= new[-1] == end
+    return torch.stack(new, 1)
+
+
+def _likeliest(model: LanguageModel, hidden: Tensor) -> Tensor:
+    with torch.autocast(hidden.device.type, enabled=False):  # rounding to bf16 would make ties
+        return (hidden[:, -1].float() @ model.unembedding.float().T).argmax(1)
+
+
+def _until(end: int, new: list[int]) -> list[int]:
+    return new[: new.index(end)] if end in new else new
+
+
+def text_after(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[int], new: Sequence[int]) -> str:
+    """The text of the tokens `new`, with the blank that some tokenizers drop at the beginning of a text."""
+    before = _text(tokenizer, prompt[-1:])
+    return _text(tokenizer, [*prompt[-1:], *new])[len(before) :]
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,0 +1,81 @@
+"""The answers that a generation stage learns, in words and in tokens; at temperature 0 a label is one text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from w2s_sweep.errors import DataError, ModelError
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.stages import warm
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.rows import Rows
+
+TEXTS = "generated.parquet"
+"""id, text: what a stage wrote after each text that it has predictions for."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Texts and the answers to learn, as one model reads them."""
+
+    rows: Sequence[Sequence[int]]
+    """Tokens of every text of the data, cut so that the longest target still fits behind it."""
+    answers: Mapping[int, Sequence[int]]
+    """Row -> tokens of its answer and the end, for the rows that are trained on."""
+    most: int
+    """Tokens of the longest target and its end: no more are generated."""
+    end: int
+    """The token that ends an answer."""
+
+    def sequences(self) -> list[list[int]]:
+        return [[*prompt, *self.answers.get(row, ())] for row, prompt in enumerate(self.rows)]
+
+
+def answers_of(rows: Rows, supervision: Path | None, chosen: Sequence[int], what: str) -> dict[int, str]:
+    """Row -> what is trained on: its target, or what another stage wrote. Raises DataError where it wrote nothing."""
+    targets = targets_of(rows)
+    if supervision is None:
+        return {row: targets[row] for row in chosen}
+    table = pq.read_table(supervision / TEXTS)
+    said = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    found = {row: said[name] for row in chosen if (name := str(rows.ids[row])) in said}
+    if len(found) < len(chosen):
+        raise DataError(
+            f"{what}: {len(chosen) - len(found)} of {len(chosen)} training rows have no text of the supervising stage."
+        )
+    return found
+
+
+def targets_of(rows: Rows) -> list[str]:
+    if rows.targets is None:
+        raise DataError("dataset.task: its examples have no text to generate.")
+    return rows.targets
+
+
+def read_prompts(context: Context, backbone: Backbone, rows: Rows, answers: Mapping[int, str]) -> Prompts:
+    """Tokens of texts and answers; ModelError where the tokenizer has no end, or max_tokens no room for a target."""
+    stage, tokenizer = context.stage, backbone.tokenizer
+    end, limit = tokenizer.eos_token_id, stage.settings["max_tokens"]
+    if not isinstance(end, int):
+        raise ModelError(
+            "tokenizer: it has no eos token, so nothing would end a generated text. Set one in the model's "
+            "tokenizer_config.json."
+        )
+    longest = max(map(len, tokenizer(targets_of(rows), add_special_tokens=False)["input_ids"]))
+    if longest + 1 >= limit:
+        raise ModelError(
+            f"dataset.max_tokens: {limit} leaves no room for a text before the longest target of {longest} tokens and "
+            f"its end. Set it to {longest + 2} or more."
+        )
+    backbone.require_positions(limit)
+    prompts = warm.token_ids(stage, backbone, rows.texts, room=longest + 1)
+    written: list[list[int]] = tokenizer(list(answers.values()), add_special_tokens=False)["input_ids"]
+    ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}
+    return Prompts(prompts, ids, longest + 1, end)
+
+
+def same(written: str, target: str) -> bool:
+    """Whether a text is the target but for blanks around it."""
+    return written.strip() == target.strip()

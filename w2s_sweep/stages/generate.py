@@ -1,0 +1,156 @@
+"""Generate stage: a language model learns to continue each text by its target, or by what its supervisor wrote there.
+
+The loss of an example is -log p(answer and its end | text): cross-entropy with all weight on one answer, which is what
+a label is at temperature 0 (Burns et al. 2023, section 4.1). What the model writes goes to generated.parquet.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+
+from w2s_sweep.data.tasks import find
+from w2s_sweep.models.decode import greedy, text_after
+from w2s_sweep.models.language import LanguageModel
+from w2s_sweep.models.lora import add_lora, trainable_state
+from w2s_sweep.plan.stage import Json
+from w2s_sweep.predictions import FILE, Predictions, write_predictions
+from w2s_sweep.stages import warm
+from w2s_sweep.stages.answers import TEXTS, Prompts, answers_of, read_prompts, same, targets_of
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import with_probs
+from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
+from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, scores
+from w2s_sweep.stages.training import hooks_of, recipe_of
+from w2s_sweep.stopping import EarlyStopping
+from w2s_sweep.train import train
+
+
+def build(context: Context) -> LanguageModel:
+    """The model as the settings describe it, before the first step."""
+    settings, finetune = context.stage.settings, context.stage.settings["finetune"]
+    torch.manual_seed(settings["seed"])
+    lora = finetune["name"] == "lora"
+    model = LanguageModel(warm.own_backbone(context, finetune["dropout"]), frozen=lora)
+    if lora:
+        add_lora(
+            model,
+            rank=finetune["rank"],
+            alpha=finetune["alpha"],
+            targets=finetune["targets"],
+            seed=settings["seed"],
+            dropout=finetune["dropout"],
+        )
+    model.train()
+    return model
+
+
+def written_by(
+    context: Context,
+    model: LanguageModel,
+    prompts: Prompts,
+    rows: Sequence[int],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
+    """What the model, which ends up not training, writes after each of `rows`."""
+    asked = [prompts.rows[row] for row in rows]
+    found = greedy(
+        model.eval(),
+        asked,
+        most=prompts.most,
+        end=prompts.end,
+        precision=context.stage.settings["finetune"]["precision"],
+        token_budget=context.settings.micro_batch_tokens,
+        on_progress=on_progress,
+    )
+    return [text_after(model.backbone.tokenizer, ids, new) for ids, new in zip(asked, found, strict=True)]
+
+
+def early_stopping(
+    context: Context, learner: SequenceLearner, prompts: Prompts, rows: Rows, supervision: Path | None
+) -> EarlyStopping | None:
+    """Keep the parameters that write most of the answers of the validation split; None takes the last ones."""
+    wanted = context.stage.settings["early_stopping"]
+    if wanted is None:
+        return None
+    judge = supervision if wanted["against"] == "labels" else None
+    held_out = rows.on("validation")
+    answers = answers_of(rows, judge, held_out, f"{context.stage.label}, early stopping on the validation split")
+
+    def score() -> float:
+        written = written_by(context, learner.model, prompts, held_out)
+        learner.mode(training=True)
+        return float(np.mean([same(text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
+
+    return EarlyStopping(score, wanted["evaluations"])
+
+
+def predictions_of(rows: Rows, told: Sequence[int], written: Sequence[str], answers: Mapping[int, str]) -> Predictions:
+    """Class 1 is "the text is the target", the truth of every row; `seen` says so of the answer that was trained on."""
+    targets, index = targets_of(rows), list(told)
+    right = np.array([same(text, targets[row]) for row, text in zip(index, written, strict=True)])
+    seen = np.full((len(index), 2), np.nan, dtype=np.float32)
+    for place, row in enumerate(index):
+        if row in answers:
+            seen[place] = np.eye(2)[int(same(answers[row], targets[row]))]
+    probs = np.eye(2, dtype=np.float32)[right.astype(int)]
+    return with_probs(Predictions(rows.ids[index], rows.splits[index], rows.truth[index], probs, probs, seen), probs)
+
+
+def legal_share(task: str, texts: Sequence[str], written: Sequence[str]) -> dict[str, float | None]:
+    """Share of answers that are possible ones, for tasks that can tell."""
+    legal = find(task).legal
+    if legal is None:
+        return {}
+    known = [said for text, answer in zip(texts, written, strict=True) if (said := legal(text, answer)) is not None]
+    return {"legal/test": float(np.mean(known)) if known else None}
+
+
+def publish(
+    context: Context, rows: Rows, written: Mapping[int, str], answers: Mapping[int, str], summary: Mapping[str, Json]
+) -> None:
+    """Write the texts by row, and how right they are."""
+    predictions = predictions_of(rows, list(written), list(written.values()), answers)
+    write_predictions(context.out / FILE, predictions)
+    pq.write_table(pa.table({"id": predictions.ids.tolist(), "text": list(written.values())}), context.out / TEXTS)
+    test = [row for row in written if rows.splits[row] == "test"]
+    task = context.stage.run["dataset"]["task"]
+    legal = legal_share(task, [rows.texts[row] for row in test], [written[row] for row in test])
+    context.finish({"examples": len(answers)} | dict(summary) | scores(predictions) | legal)
+
+
+def run(context: Context) -> None:
+    stage, finetune = context.stage, context.stage.settings["finetune"]
+    rows = load_rows(context.input("data"), stage.settings["split"])
+    chosen, told = rows.on(stage.settings["on"]), rows.on(*PREDICTED)
+    supervision = context.input("labels") if "labels" in stage.inputs else None
+    answers = answers_of(rows, supervision, chosen, stage.label)
+    model = build(context)
+    prompts = read_prompts(context, model.backbone, rows, answers)
+    learner = SequenceLearner(
+        model,
+        prompts.sequences(),
+        [len(prompt) for prompt in prompts.rows],
+        finetune["precision"],
+        context.settings.micro_batch_tokens,
+    )
+    step = train(
+        learner,
+        chosen,
+        torch.ones(len(rows.ids), 1, device=learner.device),
+        NegativeLogLikelihood(),
+        recipe_of(finetune, stage.settings["seed"]),
+        hooks_of(context),
+        stopping=early_stopping(context, learner, prompts, rows, supervision),
+    )
+    if finetune["name"] == "lora" or context.settings.keep_weights:
+        save_file(trainable_state(model), context.out / "weights.safetensors")
+    written = written_by(context, model, prompts, told, context.progress_or_stop)
+    wanted = stage.settings["early_stopping"]
+    best = {} if wanted is None else {"best step": step, "evaluated against": wanted["against"]}
+    tokens = sum(learner.lengths[row] for row in chosen)
+    publish(context, rows, dict(zip(told, written, strict=True)), answers, {"tokens": tokens} | best)
