@@ -127,6 +127,30 @@ def test_a_puzzle_asks_for_the_reply_to_the_first_move() -> None:
     assert example.text.startswith("Position: r1bqkbnr/pppp1pp1/2n4p/")
 
 
+GAME = "1. e4 e5 2. Qh5 Nc6 3. Bc4 Nf6 4."
+POSITION = "Position: r1bqkbnr/pppp1pp1/2n4p/4p3/2B1P3/5Q2/PPPP1PPP/RNB1K1NR w KQkq - 0 4\nBest move:"
+
+
+@pytest.mark.parametrize(
+    ("task", "text"), [("checkmate_in_one", GAME), ("chess_moves", GAME), ("chess_puzzles", POSITION)]
+)
+def test_legal_moves_are_told_from_impossible_ones(task: str, text: str) -> None:
+    pytest.importorskip("chess", reason="pip install chess")
+    legal = TASKS[task].legal
+    assert legal is not None
+    assert [legal(text, move) for move in (" Qxf7#", "Qxf7", "a3", " Qxf8#", "Qxf7# a3", "", "--")] == [True] * 3 + [
+        False
+    ] * 4
+    assert legal("not a game", "a3") is None
+
+
+def test_without_the_chess_package_nothing_is_said_of_legality(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "chess", None)
+    legal = TASKS["chess_moves"].legal
+    assert legal is not None
+    assert legal(GAME, "a3") is None
+
+
 def test_a_puzzle_without_the_chess_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "chess", None)
     with pytest.raises(DataError, match="pip install chess"):
