@@ -44,7 +44,8 @@ def greedy(
 
 def _continued(model: LanguageModel, ids: Tensor, most: int, end: int) -> Tensor:
     """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone."""
-    kept = {_cache_name(model.transformer): DynamicCache(config=model.transformer.config), "use_cache": True}
+    cache = DynamicCache(config=model.transformer.config)  # pyright: ignore[reportArgumentType]
+    kept = {_cache_name(model.transformer): cache, "use_cache": True}
     new = [_likeliest(model, model.transformer(input_ids=ids, **kept).last_hidden_state)]
     ended = new[0] == end
     while len(new) < most and not ended.all():
