@@ -169,6 +169,7 @@ def toy(tmp_path_factory):
     store = folder / "store"
     status, out, err = launch(
         f"store={store}", f"weak.path={weak}", "weak.name=w", f"strong.path={strong}", "strong.name=s",
+        "finetune.early_stopping=weak", "finetune.evaluations=2",
         "dataset=chess_moves", f"dataset.path={folder / 'rows.jsonl'}", "dataset.n_train=null", "dataset.test=0.25",
         "dataset.validation=0.1", "dataset.max_tokens=24", "finetune=full", "finetune.lr=0.01", "finetune.epochs=10",
         "threads=1", "tracker=none",
@@ -197,6 +198,8 @@ def test_a_tiny_model_learns_the_task_and_writes_the_targets(toy):
     summary = read_json(stage_of(toy, "ceiling") / "summary.json")
     assert summary["accuracy/test"] == (ceiling.on("test").probs[:, 1] == 1).mean()
     assert summary["auroc/test"] is None
+    assert (summary["best step"] % 20, summary["evaluated against"]) == (0, "truth")
+    assert read_json(stage_of(toy, "student") / "summary.json")["evaluated against"] == "labels"
     assert "1 of 1 cells" in toy.out
 
 

@@ -104,7 +104,7 @@ def _generation_problems(cell: Cell) -> list[str]:
             f"loss: {cell.loss.name}, but {task} is a generation task, whose labels are texts without probabilities. "
             "Use loss=xent."
         )
-    if not cell.method.takes_texts:
+    if not cell.method.takes_texts and not isinstance(cell.method, PROMPTS):
         found.append(
             f"method: {cell.method.name}, but {task} is a generation task, and the method works on probabilities of "
             "classes. Use method=naive, bootstrapping, strong_to_strong or generative."
