@@ -17,7 +17,7 @@ from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.data.batches import pad
-from w2s_sweep.methods import Generative, KnnRelabel, Naive, StrongToStrong
+from w2s_sweep.methods import Generative, KnnRelabel, Naive, Prompting, StrongToStrong
 from w2s_sweep.models.adapted import adapted, save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
@@ -57,6 +57,15 @@ def test_it_is_the_naive_method_with_an_adapted_strong_model():
     assert graph_of(composed).roles == graph_of(cell(method=Generative())).roles
     (problem,) = problems_of(dataclasses.replace(composed, method=Generative()))
     assert problem.startswith("strong.adapt: is set for s0")
+
+
+@pytest.mark.parametrize("method", [KnnRelabel(), Prompting()], ids=["knn_relabel", "prompting"])
+def test_whatever_opens_the_weights_of_an_adapted_model_reads_them(method):
+    graph = graph_of(dataclasses.replace(cell(method=method), strong=ADAPTED))
+    (stage,) = adapting(graph)
+    opening = [s for s in graph.stages.values() if "model" in s.settings and s.run["model"]["name"] == "s0"]
+    assert {s.kind for s in opening} > {"adapt", "finetune"}
+    assert all(s.inputs.get("adapted") == stage.key for s in opening if s is not stage)
 
 
 def test_nothing_of_an_unadapted_cell_knows_of_adaptation():
