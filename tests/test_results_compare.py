@@ -110,6 +110,8 @@ def test_the_method_is_said_with_the_smallest_p_and_the_number_of_comparisons(tm
         assert part in said
     assert said in markdown(results)
     assert "difference [95 % over seeds]" in markdown(results)
+    many = collect(build(tmp_path / "many", Shape(losses=LOSSES[:2], seeds=range(12), n_test=20)), NAME)
+    assert "over seeds; p over examples" in method(many, many.comparisons)
     one = collect(build(tmp_path / "b", Shape(losses=LOSSES[:2])), NAME)
     assert "sign flips" not in method(one, one.comparisons)
 

@@ -88,7 +88,9 @@ def method(results: Results, shown: Sequence[Comparison]) -> str:
     text = f"Student {metric} minus that of {bases} on the same task, models, seed and test examples. "
     if runs:
         flips = f"sign flips of the paired differences over {'tasks × seeds' if joint else 'seeds'}"
-        text += f"p over runs: {flips}, with {runs} pairs never below {p_text(smallest_p(runs))}; "
+        floor = smallest_p(runs)
+        bound = f", with {runs} pairs never below {p_text(floor)}" if floor >= 0.001 else ""
+        text += f"p over runs: {flips}{bound}; "
     exact = "exact test" if test == "McNemar" else "test"
     text += (
         f"p over examples: {test}'s {exact} on the pooled test examples, one that several seeds share counted once. "
