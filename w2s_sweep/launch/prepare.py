@@ -8,8 +8,8 @@ from rich.console import Console
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import W2SError
-from w2s_sweep.plan.builder import SourceKind
 from w2s_sweep.plan.graph import Plan
+from w2s_sweep.plan.inputs import SourceKind
 from w2s_sweep.plan.stage import Json, Stage, canonical
 from w2s_sweep.sources import fetch
 from w2s_sweep.store import Store

@@ -20,8 +20,9 @@ from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
-from w2s_sweep.plan.builder import Roles, SourceKind
+from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.graph import Graph, Plan, make_plan, merge
+from w2s_sweep.plan.inputs import SourceKind
 from w2s_sweep.plan.stage import Json, canonical
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store, read_claim

@@ -9,7 +9,8 @@ from w2s_sweep.config.finetune import Penalty
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Calibrate, Groups, Roles
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.labels import Calibrate, Groups
 
 if TYPE_CHECKING:
     from w2s_sweep.config.cell import Cell

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Part, Roles
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.labels import Part
 
 if TYPE_CHECKING:
     from w2s_sweep.config.cell import Cell

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Calibrate, Roles
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.labels import Calibrate
 
 if TYPE_CHECKING:
     from w2s_sweep.config.cell import Cell

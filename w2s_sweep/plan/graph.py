@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Literal
 
 from w2s_sweep.config.cell import Cell
-from w2s_sweep.plan.builder import Builder, Identify, Roles
+from w2s_sweep.plan.builder import Builder, Roles
+from w2s_sweep.plan.inputs import Identify
 from w2s_sweep.plan.stage import Stage
 
 State = Literal["done", "in flight", "to run", "not needed"]

@@ -21,8 +21,8 @@ from w2s_sweep.store.files import write_json
 def mend(store: Store) -> list[str]:
     """To be called by whoever holds the submission lock; returns what was done, a line for each submission.
 
-    Tasks nobody wrote down, or that were cancelled before, are cancelled. Those of our own that were written down are released if they still wait for
-    that, and if SLURM holds them after a launch that failed.
+    Tasks nobody wrote down, or that were cancelled before, are cancelled. Those of our own that were written down are
+    released if they still wait for that, and if SLURM holds them after a launch that failed.
     """
     known = submissions(store)
     alive = commands.queue({str(record["user"]) for record in known.values()}) if known else {}
