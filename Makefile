@@ -19,10 +19,11 @@ demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 SCIENCE = $(BIN)/python launch.py data_root=$(or $(DATA),null) store=$(STORE) \
 	hydra.launcher.processes=$(PROCESSES) threads=1
 
-science: $(VENV)/run.ok  ## ten tasks x ten methods x six losses, then all losses, with real models, about an hour: make science DATA=FOLDER
+science: $(VENV)/run.ok  ## real models: tasks x methods x losses, all losses, elicitation; about an hour: make science DATA=FOLDER
 	$(SCIENCE) experiment=science
 	$(SCIENCE) experiment=science_losses
-	@echo "tables: $(STORE)/sweeps/science/table.md $(STORE)/sweeps/science_losses/table.md (and .csv, report.html)"
+	$(SCIENCE) experiment=science_elicitation
+	$(BIN)/w2s --store $(STORE) report science science_losses science_elicitation --out $(STORE)/science
 
 test: $(VENV)/dev.ok  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
