@@ -28,7 +28,7 @@ SIZES = {
     "demo_methods": (36, 87),
     "paper_chess": (6, 1 + 2 + 3 + 6),
     "paper_nlp": (264, 22 * (1 + 2 + 3 + 12)),
-    "paper_reward": (4, 1 + 2 + 2 + 4),
+    "paper_reward": (8, 1 + 2 + 2 + 2 * (2 + 4)),
     "pythia_sst2": (20, 1 + 5 + 20 + 20),
     "qwen_llama_21_tasks": (84, 21 * (1 + 1 + 1 + 4)),
     "science": (10 * 7 * 6 * 3, 10 * (3 + 3 * (42 + 2 + 11 + 4))),

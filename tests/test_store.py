@@ -41,6 +41,13 @@ def test_published_is_done_and_sound(store):
     assert store.preimage(KEY) == {"kind": "data"}
 
 
+def test_whoever_may_read_the_store_may_read_its_results(store):
+    with store.attempt("k") as folder:
+        (folder / "secret").write_text("x")
+        (folder / "secret").chmod(0o600)
+    assert (store.path("k") / "secret").stat().st_mode & 0o777 == store.path("k").stat().st_mode & 0o666
+
+
 def test_an_attempt_that_fails_leaves_nothing(store):
     def fail():
         with store.attempt(KEY) as out:

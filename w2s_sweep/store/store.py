@@ -150,7 +150,9 @@ class Store:
 
     def _publish(self, key: str, folder: Path) -> None:
         files = manifest_of(folder)
+        mode = folder.stat().st_mode & 0o666  # some libraries write files that only their owner may read
         for name in files:
+            os.chmod(folder / name, mode)
             sync(folder / name)
         write_json(folder / MANIFEST, {"key": key, "files": files})
         sync(folder)
