@@ -171,6 +171,7 @@ def of_kind(stages, kind):
     return [key for key, about in stages.items() if about["kind"] == kind]
 
 
+@pytest.mark.slow
 def test_adaptation_makes_the_texts_likelier_and_changes_the_features(run):
     store, stages = run
     (key,) = of_kind(stages, "adapt")
@@ -187,6 +188,7 @@ def test_adaptation_makes_the_texts_likelier_and_changes_the_features(run):
     assert np.abs(before - after).mean() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 9])
 def test_a_stopped_adaptation_ends_bitwise_the_same(run, tmp_path, caplog, steps):
     store, stages = run

@@ -188,6 +188,7 @@ def texts_of(toy, role):
     return dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_tiny_model_learns_the_task_and_writes_the_targets(toy):
     ceiling = read_predictions(stage_of(toy, "ceiling") / "predictions.parquet")
     assert (ceiling.on("test").probs.argmax(1) == 1).mean() > 0.95
@@ -208,6 +209,7 @@ def _examples(toy):
     return pq.read_table(path)
 
 
+@pytest.mark.slow
 def test_the_student_learns_what_its_supervisor_wrote(toy):
     weak, student = (read_predictions(stage_of(toy, r) / "predictions.parquet") for r in ("weak", "student"))
     right = dict(zip(weak.ids, weak.probs[:, 1], strict=True))
@@ -221,6 +223,7 @@ def test_the_student_learns_what_its_supervisor_wrote(toy):
     assert np.mean(same) > 0.3  # of wrong texts; a model of the truth would share none of them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 17])
 def test_a_stopped_stage_ends_bitwise_the_same(toy, tmp_path, caplog, steps):
     again = stopped_and_resumed(toy.store, toy.roles["student"], tmp_path, steps, caplog)

@@ -34,6 +34,7 @@ def ensembles(tmp_path_factory, tiny_models, tiny_task):
     return store, *finished(store, tiny_models, tiny_task, *argv, *stopping)
 
 
+@pytest.mark.slow
 def test_boosted_members_train_on_weights_of_mean_one(ensembles):
     store, record, out = ensembles
     assert "3 of 3 cells" in out
@@ -50,6 +51,7 @@ def test_boosted_members_train_on_weights_of_mean_one(ensembles):
         assert splits == {"half_b", "validation", "test"}
 
 
+@pytest.mark.slow
 def test_early_stopping_leaves_its_curve_and_the_best_parameters(ensembles):
     store, record, _ = ensembles
     for folder, about in stages(store, record, "probe"):
@@ -62,10 +64,12 @@ def test_early_stopping_leaves_its_curve_and_the_best_parameters(ensembles):
         assert summary["accuracy/validation"] == pytest.approx(best), about["label"]
 
 
+@pytest.mark.slow
 def test_an_oracle_is_named_where_all_cells_share_it(ensembles):
     assert "probe(early_stopping=oracle)" in ensembles[2]
 
 
+@pytest.mark.slow
 def test_conflict_is_measured_against_the_naive_student_whatever_is_fine_tuned(tmp_path, tiny_models, tiny_task):
     """With all weights, which stop early on the weak labels."""
     record, out = finished(
@@ -94,6 +98,7 @@ def test_conflict_is_measured_against_the_naive_student_whatever_is_fine_tuned(t
     assert agreement == pytest.approx(max(row["validation"] for row in rows))
 
 
+@pytest.mark.slow
 def test_different_weak_models_are_named_as_files(tmp_path, tiny_models, tiny_task):
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
     other = f"{{model: smollm2_135m, name: other, path: {path}, keep_layers: 1, feature_layer: null}}"

@@ -177,6 +177,7 @@ def made(store, kind):
     return {path: json.loads((path / "preimage.json").read_text())["settings"] for path in found}
 
 
+@pytest.mark.slow
 def test_methods_that_ask_run_from_the_command_line(several):
     store, out = several
     assert "3 of 3 cells" in out
@@ -187,6 +188,7 @@ def test_methods_that_ask_run_from_the_command_line(several):
     assert len({roles["ceiling"] for roles in cells.values()}) == 1
 
 
+@pytest.mark.slow
 def test_every_seed_deals_out_the_same_zero_shot_answers(several):
     store, _ = several
     (asked,) = [path for path, settings in made(store, "prompt").items() if not settings["shots"]]
@@ -204,6 +206,7 @@ def test_every_seed_deals_out_the_same_zero_shot_answers(several):
     assert set(soft.splits) == {"half_a", "half_b", "validation", "test"}
 
 
+@pytest.mark.slow
 def test_elicited_labels_are_for_half_b_and_routed_ones_mix_two_labellers(several):
     store, _ = several
     ((elicited, _),) = made(store, "elicit").items()

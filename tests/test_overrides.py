@@ -141,6 +141,13 @@ def test_an_optimiser_cannot_plan_only(tmp_path):
     assert "plan_only" in err
 
 
+def test_of_a_field_that_is_set_twice_the_last_value_counts(tmp_path):
+    argv = [f"store={tmp_path}", "plan_only=true", "experiment=demo", "seed=1,2,3,4", "seed=5,6"]
+    status, out, err = launch(*argv)
+    assert (status, err) == (0, "")
+    assert "4 cells ask for" in out
+
+
 NAMES = st.sampled_from(
     ["seed", "loss", "dataset", "model@weak", "model@strong", "finetune", "method", "metric", "store.x", "weak.hidden",
      "finetune.lr", "finetune.epochs", "finetune.betas", "dataset.max_tokens", "dataset.source.kind", "tracker.mode",

@@ -194,6 +194,7 @@ def test_killed_all_the_time(undisturbed, tmp_path, kind):
     assert resumes >= 10
 
 
+@pytest.mark.slow
 def test_asked_to_leave_it_saves_and_the_next_run_goes_on_from_that_step(undisturbed, tmp_path):
     peace = undisturbed("full")
     runs = peace.again(tmp_path)
@@ -244,6 +245,7 @@ job.run_job({spec!r})
 """A task of SLURM whose parent dies at the first checkpoint."""
 
 
+@pytest.mark.slow
 def test_a_task_whose_parent_dies_saves_and_leaves(undisturbed, tmp_path):
     """What SLURM no longer sees must not go on: its requeued run would use the same devices."""
     peace = undisturbed("full")

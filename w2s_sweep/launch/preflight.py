@@ -66,7 +66,13 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
             overrides[place] = f"++{line.lstrip('+')}"
     if problems:
         raise ConfigError(problems)
-    return flags + overrides
+    return flags + _said_last(overrides)
+
+
+def _said_last(overrides: Sequence[str]) -> list[str]:
+    """A field that is set twice has the value that stands last; a sweeper would take the two for two settings."""
+    last = {line.partition("=")[0]: place for place, line in enumerate(overrides) if line.startswith("++")}
+    return [line for place, line in enumerate(overrides) if last.get(line.partition("=")[0], place) == place]
 
 
 def _places(own: str | None, conf: Path) -> Places:
