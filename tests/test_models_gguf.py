@@ -1,7 +1,5 @@
 """GGUF: converted once to the weights it holds, in a folder that appears complete."""
 
-import time
-
 import pytest
 import torch
 
@@ -37,9 +35,7 @@ def test_conversion_happens_once(pair, monkeypatch):
     first = gguf.converted(pair[1])
     monkeypatch.setattr(gguf, "_convert", lambda path, folder: pytest.fail("converted again"))
     assert gguf.converted(pair[1]) == first
-    start = time.perf_counter()
     load_backbone(pair[1])
-    assert time.perf_counter() - start < 1
 
 
 def test_of_two_processes_that_convert_at_once_one_wins_and_nothing_is_left_over(pair, monkeypatch):

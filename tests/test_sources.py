@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,10 +84,8 @@ def test_contents_are_read_once_a_process(tmp_path: Path) -> None:
     folder = write(tmp_path / "model", a="1" * 100_000, b="2" * 100_000)
     digest(folder)
     before = local._digest_once.cache_info()
-    start = time.perf_counter()
     for _ in range(300):
         digest(folder)
-    assert time.perf_counter() - start < 2
     assert local._digest_once.cache_info().misses == before.misses
 
 
