@@ -85,12 +85,15 @@ class World:
         time.sleep(self.draw.uniform(0, DOWN_SECONDS))
 
     def heal(self, take_stock: bool) -> None:
-        """What an administrator does: nodes that SLURM has drained or that came back are put to use again.
+        """What an administrator does: daemons that died of themselves (slurmctld 22.05 does, of a step that ends after
+        a crash and a node's end) are started; nodes that SLURM has drained or that came back are put to use again.
 
         To take stock, the controller asks all nodes for their jobs, so that it misses those that it made up when it
         went back in time; by itself it does that every some minutes.
         """
         with suppress(ClusterError):
+            for name in self.cluster.dead:
+                self.cluster.restart(name)
             if take_stock:
                 self.cluster.scontrol("reconfigure")
             states = self.cluster.run("sinfo", "--noheader", "--Node", "--partition=main", "--format=%N %T")

@@ -75,6 +75,11 @@ class Cluster:
             *(f"slurmd.{node}" for node in self.nodes),
         ]
 
+    @property
+    def dead(self) -> list[str]:
+        """Daemons that were started and do not run."""
+        return [name for name, process in self._daemons.recorded.items() if not process.alive]
+
     def start(self) -> None:
         """Start everything and wait until all nodes can be used; on any failure what was started is stopped again.
 
