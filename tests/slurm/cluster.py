@@ -138,7 +138,7 @@ class Cluster:
         self._daemons.end([self._known(name)])
         self._daemons.start(name)
 
-    def wait_idle(self, timeout: float = 60) -> None:
+    def wait_idle(self, timeout: float = 180) -> None:
         """Return when no job waits or runs and all nodes are idle; ClusterError with the queue after `timeout` s."""
         try:
             wait_until(self._idle, timeout, "the cluster to be idle")

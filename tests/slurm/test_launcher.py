@@ -104,7 +104,7 @@ def test_sweeps_that_start_at_once_share_their_stages(slurm, tmp_path, tiny_mode
     assert [status for status, _ in ends] == [0, 0], ends
     tasks = sorted(int(re.findall(r"(\d+) tasks:", out)[0]) for _, out in ends)
     assert tasks == [3, 6]
-    slurm.wait_idle(180)
+    slurm.wait_idle()
     assert len(trained(store)) == 9
     assert starts(store) == dict.fromkeys(trained(store), 1)
 

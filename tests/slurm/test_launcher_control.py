@@ -157,7 +157,7 @@ def test_a_release_that_the_controller_forgot_is_made_up_for(slurm, tmp_path, ar
         assert "6 jobs were released" in out
         assert "nothing to submit" in out
         wait_until(lambda: names(slurm) == before, 30, f"{before}")
-    slurm.wait_idle(180)
+    slurm.wait_idle()
     assert starts(store) == dict.fromkeys(trained(store), 1)
     assert len(trained(store)) == 6
 
@@ -181,7 +181,7 @@ def test_tasks_that_slurm_holds_after_a_failed_launch_are_released(
         cluster.scontrol("update", "nodename=ALL", "state=resume")
         assert w2s(["--store", str(store), "retry", sweep_record(store)["name"]]) == 0
         assert "2 jobs were released" in capsys.readouterr().out
-        cluster.wait_idle(180)
+        cluster.wait_idle()
     assert starts(store) == dict.fromkeys(trained(store), 1)
     assert len(trained(store)) == 3
 

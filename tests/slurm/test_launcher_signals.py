@@ -60,7 +60,7 @@ def running(slurm, tmp_path, tiny_models, tiny_task):
 
 def finished(slurm, running, undisturbed):
     """The sweep came to its end, from a checkpoint, with the result of an undisturbed run."""
-    slurm.wait_idle(180)
+    slurm.wait_idle()
     assert trained(running.store) == undisturbed
     assert job_logs(running.store).count(json.dumps({"start": running.key})) == 2
 
