@@ -170,9 +170,9 @@ def test_malformed_command_lines(tmp_path_factory, parts):
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
-def test_a_thousand_malformed_command_lines(tmp_path_factory, parts):
+def test_many_malformed_command_lines(tmp_path_factory, parts):
     never_starts_work(tmp_path_factory, parts)
 
 
@@ -198,9 +198,9 @@ def test_malformed_files(tmp_path_factory, lines):
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
-def test_a_thousand_malformed_files(tmp_path_factory, lines):
+def test_many_malformed_files(tmp_path_factory, lines):
     malformed_file(tmp_path_factory, lines)
 
 
