@@ -8,28 +8,26 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.data.batches import pad
 from w2s_sweep.models.classifier import Classifier
-from w2s_sweep.models.device import autocast, pick_device
-from w2s_sweep.models.lora import add_lora, trainable, trainable_state
+from w2s_sweep.models.device import autocast
+from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.training import conclude, fit, lesson_of, told_by
+from w2s_sweep.stages.transformer import TransformerLearner, with_adapters
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.train import predict
 
 
-class TextLearner:
+class TextLearner(TransformerLearner[nn.Module]):
     """Rows of tokenised texts in, logits out."""
 
     def __init__(self, model: nn.Module, tokens: list[list[int]], pad_id: int, precision: Precision, token_budget: int):
-        self.device = pick_device()
-        self.model = model.to(self.device)
         self.tokens, self.pad_id = tokens, pad_id
-        self.lengths = [len(texts) * max(map(len, texts)) for texts in map(self.read, range(len(tokens)))]
-        self.precision: Precision = precision
-        self.token_budget = token_budget
+        lengths = [len(texts) * max(map(len, texts)) for texts in map(self.read, range(len(tokens)))]
+        super().__init__(model, lengths, precision, token_budget)
 
     def read(self, row: int) -> tuple[list[int], ...]:
         """Tokens of the texts of a row."""
@@ -43,18 +41,6 @@ class TextLearner:
         ids, mask = pad(texts, self.pad_id)
         with autocast(self.device, self.precision):
             return self.model(ids.to(self.device), mask.to(self.device)).float()
-
-    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        return micro_batches(self.lengths, rows, self.token_budget)
-
-    def trainable(self) -> dict[str, Tensor]:
-        return dict(trainable(self.model))
-
-    def penalty(self) -> Tensor | None:
-        return None
-
-    def mode(self, *, training: bool) -> None:
-        self.model.train(training)
 
 
 class PairLearner(TextLearner):
@@ -101,9 +87,8 @@ def build(context: Context, classes: int, texts: list[str], pairs: bool = False)
     finetune = settings["finetune"]
     torch.manual_seed(settings["seed"])
     backbone = warm.own_backbone(context, finetune["dropout"])
-    lora = finetune["name"] == "lora"
     if settings.get("reward") == "implicit":
-        model = LanguageScore(backbone, beta=settings["beta"], frozen=lora)
+        model = LanguageScore(backbone, beta=settings["beta"], frozen=finetune["name"] == "lora")
     else:
         words = finetune.get("label_words")
         model = Classifier(
@@ -112,15 +97,7 @@ def build(context: Context, classes: int, texts: list[str], pairs: bool = False)
             pooling=settings["pooling"],
             label_words=None if words is None else tuple(words),
         )
-    if lora:
-        add_lora(
-            model,
-            rank=finetune["rank"],
-            alpha=finetune["alpha"],
-            targets=finetune["targets"],
-            seed=settings["seed"],
-            dropout=finetune["dropout"],
-        )
+    with_adapters(context, model)
     tokens = warm.token_ids(context.stage, backbone, texts)
     learner = PairLearner if pairs else TextLearner
     return learner(model, tokens, backbone.pad_id, finetune["precision"], context.settings.micro_batch_tokens)

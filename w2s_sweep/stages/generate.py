@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from w2s_sweep.data.tasks import find
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import add_lora, trainable_state
+from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import FILE, Predictions, write_predictions
 from w2s_sweep.stages import warm
@@ -26,6 +26,7 @@ from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, scores
 from w2s_sweep.stages.training import hooks_of, recipe_of
+from w2s_sweep.stages.transformer import with_adapters
 from w2s_sweep.stopping import EarlyStopping
 from w2s_sweep.train import train
 
@@ -34,17 +35,8 @@ def build(context: Context) -> LanguageModel:
     """The model as the settings describe it, before the first step."""
     settings, finetune = context.stage.settings, context.stage.settings["finetune"]
     torch.manual_seed(settings["seed"])
-    lora = finetune["name"] == "lora"
-    model = LanguageModel(warm.own_backbone(context, finetune["dropout"]), frozen=lora)
-    if lora:
-        add_lora(
-            model,
-            rank=finetune["rank"],
-            alpha=finetune["alpha"],
-            targets=finetune["targets"],
-            seed=settings["seed"],
-            dropout=finetune["dropout"],
-        )
+    model = LanguageModel(warm.own_backbone(context, finetune["dropout"]), frozen=finetune["name"] == "lora")
+    with_adapters(context, model)
     model.train()
     return model
 

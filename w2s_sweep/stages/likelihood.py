@@ -8,14 +8,14 @@ from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.schema import schema
-from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.data.batches import pad
 from w2s_sweep.losses import Loss
-from w2s_sweep.models.device import autocast, pick_device
+from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import trainable
+from w2s_sweep.stages.transformer import TransformerLearner
 
 
-class SequenceLearner:
+class SequenceLearner(TransformerLearner[LanguageModel]):
     """Rows of token sequences in; out comes the log-probability of the tokens from each row's start on, together."""
 
     def __init__(
@@ -26,32 +26,17 @@ class SequenceLearner:
         precision: Precision,
         token_budget: int,
     ):
-        self.device = pick_device()
-        self.model = model.to(self.device)
+        super().__init__(model, [len(ids) for ids in tokens], precision, token_budget)
+        self.pad_id = model.backbone.pad_id
         self.tokens, self.starts = tokens, torch.tensor(list(starts), dtype=torch.int64)
-        self.lengths = [len(ids) for ids in tokens]
-        self.precision: Precision = precision
-        self.token_budget = token_budget
 
     def logits(self, rows: Sequence[int]) -> Tensor:
         """float32 [rows, 1]: log p(tokens from the start on | tokens before it)."""
-        ids, mask = pad([self.tokens[row] for row in rows], self.model.backbone.pad_id)
+        ids, mask = pad([self.tokens[row] for row in rows], self.pad_id)
         wanted = mask * (torch.arange(mask.shape[1]) >= self.starts[list(rows), None])
         ids, mask, wanted = (part.to(self.device) for part in (ids, mask, wanted))
         with autocast(self.device, self.precision):
             return self.model(ids, mask, wanted)[:, None]
-
-    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        return micro_batches(self.lengths, rows, self.token_budget)
-
-    def trainable(self) -> dict[str, Tensor]:
-        return dict(trainable(self.model))
-
-    def penalty(self) -> Tensor | None:
-        return None
-
-    def mode(self, *, training: bool) -> None:
-        self.model.train(training)
 
 
 @schema

@@ -1,0 +1,51 @@
+"""What every stage that trains inside a transformer does alike: the learner's side of the loop, and LoRA as set."""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from w2s_sweep.config.finetune import Precision
+from w2s_sweep.data.batches import micro_batches
+from w2s_sweep.models.device import pick_device
+from w2s_sweep.models.lora import Tuneable, add_lora, trainable
+from w2s_sweep.stages.context import Context
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class TransformerLearner(Generic[M]):
+    """A module on its device, whose rows of known lengths are dealt out by a budget of padded tokens."""
+
+    def __init__(self, model: M, lengths: Sequence[int], precision: Precision, token_budget: int):
+        self.device = pick_device()
+        self.model = model.to(self.device)
+        self.lengths = list(lengths)
+        self.precision: Precision = precision
+        self.token_budget = token_budget
+
+    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
+        return micro_batches(self.lengths, rows, self.token_budget)
+
+    def trainable(self) -> dict[str, Tensor]:
+        return dict(trainable(self.model))
+
+    def penalty(self) -> Tensor | None:
+        return None
+
+    def mode(self, *, training: bool) -> None:
+        self.model.train(training)
+
+
+def with_adapters(context: Context, model: Tuneable) -> None:
+    """Give `model` the adapters of the stage's `finetune` settings, where these are of LoRA."""
+    settings, finetune = context.stage.settings, context.stage.settings["finetune"]
+    if finetune["name"] == "lora":
+        add_lora(
+            model,
+            rank=finetune["rank"],
+            alpha=finetune["alpha"],
+            targets=finetune["targets"],
+            seed=settings["seed"],
+            dropout=finetune["dropout"],
+        )
