@@ -4,6 +4,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import open_dict
@@ -102,3 +103,11 @@ def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch)
         for seed in range(20):
             composed(loader, master, [f"loss={loss}", f"seed={seed}"])
     assert calls == [["loss=xent"], ["loss=confidence"]]
+
+
+def test_launchers_may_be_registered_any_number_of_times():
+    """Each time wrapped the check that it found before, and the thousandth command of a process hit the stack's end."""
+    for _ in range(2000):
+        register()
+    assert Plugins.is_in_toplevel_plugins_module("w2s_sweep.launch.plugin.LocalLauncher")
+    assert not Plugins.is_in_toplevel_plugins_module("somewhere.else.Launcher")

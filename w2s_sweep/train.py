@@ -244,7 +244,7 @@ def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.opti
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
                 optimiser.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
         about = file.metadata()
-        best.step, best.score = int(about["best step"]), float(about["best score"])
+        best.step, best.score = int(about.get("best step", 0)), float(about.get("best score", "-inf"))
         if best.step:
             best.params = {name: file.get_tensor(f"best.{name}").to(param.device) for name, param in params.items()}
         return int(about["step"])

@@ -5,7 +5,7 @@ a checkout works without installation.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +126,17 @@ LAUNCHERS = (LocalLauncher, SlurmLauncher)
 
 def register() -> None:
     """Make the launchers known to Hydra."""
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in LAUNCHERS}
     plugins = Plugins.instance()
     for cls in LAUNCHERS:
         plugins.register(cls)
-    stock = getattr(Plugins, "is_in_toplevel_plugins_module", None)
-    if stock is not None:  # absent since Hydra 1.4, which has no such check
-        setattr(Plugins, "is_in_toplevel_plugins_module", staticmethod(lambda name: name in names or stock(name)))  # noqa: B010
+    if STOCK_CHECK is not None:
+        setattr(Plugins, "is_in_toplevel_plugins_module", staticmethod(_is_plugin))  # noqa: B010
+
+
+STOCK_CHECK: Callable[[str], bool] | None = getattr(Plugins, "is_in_toplevel_plugins_module", None)
+"""Hydra's own check, which is absent since Hydra 1.4; looked up once, since `register` may be called many times."""
+
+
+def _is_plugin(name: str) -> bool:
+    ours = {f"{cls.__module__}.{cls.__qualname__}" for cls in LAUNCHERS}
+    return name in ours or (STOCK_CHECK is not None and STOCK_CHECK(name))

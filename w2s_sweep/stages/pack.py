@@ -96,6 +96,7 @@ def _turn(
     """One try at a stage; None when somebody else is running it or one of its inputs now."""
     store = pack.store
     if store.done(stage.key):
+        _tidy(store, stage.key)
         return "done"
     if wishes.stop():
         return "preempted"
@@ -113,6 +114,17 @@ def _turn(
             return "done"
         starts(stage)
         return run_stage(pack, stage, lease, wishes)
+
+
+def _tidy(store: Store, key: str) -> None:
+    """Remove what a run that was killed between its publication and its end left; not while somebody is at it."""
+    if not (store.work(key).is_dir() or store.claim_path(key).exists()):
+        return
+    lease = acquire(store, key)
+    if lease is not None:
+        with lease:
+            store.clear_attempts(key)
+            store.clear_work(key)
 
 
 def _still_coming(pack: Pack, key: str, outcomes: Mapping[str, Outcome]) -> bool:

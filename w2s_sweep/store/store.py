@@ -166,9 +166,9 @@ class Store:
                 self.quarantine(key)
                 os.rename(folder, self.path(key))
         sync(self.stages)
-        self._clear_work(key)
+        self.clear_work(key)
 
-    def _clear_work(self, key: str) -> None:
+    def clear_work(self, key: str) -> None:
         """Remove the work folder of a finished stage; other attempts at it are left to those who write them."""
         work = self.work(key)
         for path in list(work.iterdir()) if work.is_dir() else []:
