@@ -95,7 +95,9 @@ class Runs:
         return all(self.store.done(key) and not self.store.damage(key) for key in self.store.keys())  # noqa: SIM118
 
     def left_over(self) -> list[Path]:
-        return [p for name in ("work", "claims") for p in (self.store.root / name).iterdir()]
+        """Work and claims; a claim whose writer was killed before it had its name is hidden, and left to `w2s gc`."""
+        claims = [p for p in (self.store.root / "claims").iterdir() if not p.name.startswith(".")]
+        return [*(self.store.root / "work").iterdir(), *claims]
 
 
 def wait(process: subprocess.Popen[bytes], condition, seconds: float = SECONDS) -> bool:

@@ -251,6 +251,15 @@ def test_claims_of_dead_processes_are_garbage(store):
     assert list((store.root / "claims").iterdir()) == []
 
 
+def test_a_claim_that_was_never_written_to_its_end_is_garbage_after_a_day(store):
+    part = store.claim_path(KEY).with_name(f"..{KEY}.token.part")
+    part.write_text('{"host": ')
+    assert collect_garbage(store, days=7, unreferenced=False, delete=True) == []
+    os.utime(part, (0, 0))
+    assert [item.path for item in collect_garbage(store, days=7, unreferenced=False, delete=True)] == [part]
+    assert not part.exists()
+
+
 def test_garbage_is_never_a_named_result_or_live_work(store):
     publish(store)
     publish(store, "f" * 20)

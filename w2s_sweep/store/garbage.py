@@ -46,6 +46,8 @@ def _candidates(store: Store, days: float, unreferenced: bool) -> Iterator[tuple
         claim = read_claim(store, path.name)
         if claim is not None and not claim.alive:
             yield path, "claim of a process that died"
+        elif claim is None and path.name.startswith(".") and time.time() - path.stat().st_mtime > DAY_SECONDS:
+            yield path, "claim that was never written to its end"
     for path in _folders(store.root / "quarantine"):
         yield path, "damaged"
     if unreferenced:
