@@ -26,7 +26,7 @@ science: $(VENV)/run.ok  ## real models: tasks x methods x losses, all losses, e
 	$(BIN)/w2s --store $(STORE) report science science_losses science_elicitation --out $(STORE)/science
 
 test: $(VENV)/dev.ok  ## the fast tests
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/ruff format --check .

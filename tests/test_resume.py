@@ -22,6 +22,7 @@ from w2s_sweep.store.files import read_json
 ROOT = Path(__file__).parents[1]
 KINDS = {
     "full": ["finetune=full", "finetune.lr=0.003", "finetune.epochs=60"],
+    "short": ["finetune=full", "finetune.lr=0.003", "finetune.epochs=12"],
     "lora": ["finetune=lora", "finetune.lr=0.01", "finetune.epochs=40"],
 }
 SECONDS = 180
@@ -95,9 +96,8 @@ class Runs:
         return all(self.store.done(key) and not self.store.damage(key) for key in self.store.keys())  # noqa: SIM118
 
     def left_over(self) -> list[Path]:
-        """Work and claims; a claim whose writer was killed before it had its name is hidden, and left to `w2s gc`."""
-        claims = [p for p in (self.store.root / "claims").iterdir() if not p.name.startswith(".")]
-        return [*(self.store.root / "work").iterdir(), *claims]
+        """Work and claims, and what a killed writer of either would have hidden there."""
+        return [*(self.store.root / "work").iterdir(), *(self.store.root / "claims").iterdir()]
 
 
 def wait(process: subprocess.Popen[bytes], condition, seconds: float = SECONDS) -> bool:
@@ -168,20 +168,20 @@ def check_end(runs: Runs, peace: Undisturbed) -> None:
     assert runs.left_over() == []
 
 
-def test_killed_a_few_times(undisturbed, tmp_path):
-    peace = undisturbed("full")
+def test_killed_in_training(undisturbed, tmp_path):
+    peace = undisturbed("short")
     runs = peace.again(tmp_path)
     process = runs.start()
     assert wait(process, lambda: any((runs.store.root / "work").glob("*/checkpoint.safetensors")))
     process.kill()
     process.wait()
-    assert kill_until_done(runs, kills=2, seed=4) == 2
+    assert runs.start().wait(SECONDS) == 0, runs.log[-3000:]
     check_end(runs, peace)
     assert max(runs.begun) > 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["full", "lora"])
 def test_killed_all_the_time(undisturbed, tmp_path, kind):
     peace = undisturbed(kind)
     kills = resumes = 0
@@ -219,7 +219,7 @@ def test_asked_to_leave_it_saves_and_the_next_run_goes_on_from_that_step(undistu
 
 
 def test_two_processes_for_one_job_train_every_stage_once(undisturbed, tmp_path):
-    peace = undisturbed("full")
+    peace = undisturbed("short")
     runs = peace.again(tmp_path)
     both = [runs.start(), runs.start()]
     assert [process.wait(SECONDS) for process in both] == [0, 0]

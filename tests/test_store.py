@@ -207,6 +207,17 @@ def test_a_taker_that_died_inside_stops_nobody(store):
     assert list((store.root / "claims").iterdir()) == []
 
 
+def test_an_owner_clears_what_killed_claimants_left_beside_its_claim(store):
+    claims = store.claim_path(KEY).parent
+    write_json(claims / f".{KEY}.killed", owner_record() | {"started": "0", "token": "x"})
+    write_json(claims / f".{KEY}.asking", owner_record() | {"token": "y"})
+    write_json(claims / f".{'a' * 20}.killed", owner_record() | {"started": "0", "token": "z"})
+    lease = acquire(store, KEY)
+    assert lease is not None
+    lease.release()
+    assert {path.name for path in claims.iterdir()} == {f".{KEY}.asking", f".{'a' * 20}.killed"}
+
+
 def test_an_owner_learns_that_it_lost_its_claim(store, monkeypatch):
     monkeypatch.setattr("w2s_sweep.store.claim.BEAT_SECONDS", 0.01)
     lease = acquire(store, KEY)

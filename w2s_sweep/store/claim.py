@@ -4,9 +4,11 @@ Claims only save work. Should two owners ever run one stage at once, both publis
 Ages are measured on the file system's own clock, so that the clocks of the nodes do not matter.
 """
 
+import json
 import os
 import secrets
 import socket
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.store.files import explained, read_json, write_json
+from w2s_sweep.store.files import explained, read_json
 from w2s_sweep.store.store import Store
 
 BEAT_SECONDS = 5.0
@@ -98,12 +100,8 @@ class Claim:
 
 def file_system_now(folder: Path) -> float:
     """The file system's idea of now, in seconds since the epoch."""
-    probe = folder / f".clock-{secrets.token_hex(4)}"
-    probe.touch()
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink(missing_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        return os.fstat(probe.fileno()).st_mtime
 
 
 def read_claim(store: Store, key: str, now: float | None = None) -> Claim | None:
@@ -157,6 +155,7 @@ class Lease:
         with suppress(OSError):
             if self.check():
                 self.path.unlink(missing_ok=True)
+            _clear(self.path)
 
     def __enter__(self) -> "Lease":
         return self
@@ -172,13 +171,26 @@ def acquire(store: Store, key: str) -> Lease | None:
     record = owner_record() | {"token": token}
     mine = path.with_name(f".{key}.{token}")
     with explained(path):
-        write_json(mine, record)
         try:
+            _write(mine, record)
             if _linked(mine, path) or _taken_over(store, key, mine, record):
                 return Lease(store, key, token)
             return None
         finally:
             mine.unlink(missing_ok=True)
+
+
+def _write(mine: Path, record: Mapping[str, Any]) -> None:
+    """Write a record nobody looks for yet, in one piece, so that whoever finds it can tell whether its writer lives."""
+    with mine.open("xb", buffering=0) as file:
+        file.write(json.dumps(record, indent=1).encode())
+        os.fsync(file.fileno())
+
+
+def _clear(path: Path) -> None:
+    """Remove what claimants that were killed while they asked for this claim left beside it."""
+    for record in path.parent.glob(f".{path.name}.*"):
+        _remove_dead(record)
 
 
 def _linked(mine: Path, path: Path) -> bool:
@@ -210,8 +222,8 @@ def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -
         guard.unlink(missing_ok=True)
 
 
-def _remove_dead(guard: Path) -> None:
-    """Clear away the guard of a taker that died inside; the next try takes over."""
-    claim = _read(guard)
+def _remove_dead(path: Path) -> None:
+    """Remove the record of a dead claimant: the guard of a taker that died inside, or one that never got a claim."""
+    claim = _read(path)
     if claim is not None and not claim.alive:
-        guard.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
