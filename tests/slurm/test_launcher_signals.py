@@ -1,13 +1,17 @@
 """Tasks that are preempted, time out or are killed go on from their checkpoints and end bit for bit the same."""
 
 import json
+import re
+import signal
 
 import pytest
+from safetensors import safe_open
 
 from tests.command import launch, sweep_record, trained
 from tests.slurm.launching import FAST, SMALL, job_logs, sweep_folder
-from tests.slurm.processes import wait_until
+from tests.slurm.processes import find, wait_until
 from w2s_sweep.cli import main as w2s
+from w2s_sweep.store import Store
 
 LONG = ["finetune.epochs=60", "checkpoint_seconds=0.2"]
 
@@ -30,19 +34,35 @@ def undisturbed(tmp_path_factory, tiny_models, tiny_task):
 
 
 class Running:
-    """A sweep of one cell whose ceiling has begun to train."""
+    """A sweep of one cell whose ceiling has begun to train and stands still until `go_on`."""
 
     def __init__(self, store):
         self.store = store
         self.key = sweep_record(store)["cells"][0]["roles"]["ceiling"]
-        work = store / "work" / self.key
-        wait_until(lambda: (work / "checkpoint.safetensors").exists(), 120, "a checkpoint")
+        self.checkpoint = store / "work" / self.key / "checkpoint.safetensors"
+        wait_until(self.checkpoint.exists, 120, "a checkpoint")
         claim = json.loads((store / "claims" / self.key).read_text())
-        self.job, self.pid = claim["job"], claim["pid"]
+        self.job, self.process = claim["job"], find(claim["pid"])
+        self.stand_still()
+
+    def stand_still(self):
+        self.process.send(signal.SIGSTOP)
+        assert not Store(self.store).done(self.key)
+
+    def go_on(self):
+        self.process.send(signal.SIGCONT)
 
     @property
-    def log(self):
-        return (self.store / "stages" / self.key / "log.txt").read_text()
+    def saved(self):
+        """The step of the checkpoint."""
+        with safe_open(self.checkpoint, framework="pt") as file:
+            return int(file.metadata()["step"])
+
+    @property
+    def begun(self):
+        """The step after which training began, of every run of the stage."""
+        log = (self.store / "stages" / self.key / "log.txt").read_text()
+        return [int(step) for step in re.findall(r"training begins after step (\d+)", log)]
 
     @property
     def requeues(self):
@@ -67,18 +87,24 @@ def finished(slurm, running, undisturbed):
 
 def test_notice_of_preemption_or_of_the_time_limit(slurm, running, undisturbed):
     slurm.run("scancel", "--signal=USR2", running.job)
+    running.go_on()
     finished(slurm, running, undisturbed)
 
 
 def test_preemption_with_nothing_but_sigterm(slurm, running, undisturbed):
-    slurm.scontrol("requeue", running.job)
+    before = running.saved
+    slurm.scontrol("requeue", running.job)  # SLURM wakes what stands still, to hear SIGTERM
+    wait_until(lambda: running.saved > before, 30, "a checkpoint after SIGTERM")
+    running.stand_still()  # so that the training cannot end before SLURM ends the process
+    saved = running.saved
     finished(slurm, running, undisturbed)
+    assert running.begun[-1] == saved
 
 
 def test_out_of_memory_is_tried_again_with_twice_as_much(slurm, running, undisturbed, capsys):
     before = slurm.scontrol("show", "job", running.job)
     assert "MinMemoryNode=1G" in before
-    slurm.run("kill", "-9", str(running.pid))
+    running.process.send(signal.SIGKILL)
     wait_until(lambda: "Restarts=1" in slurm.scontrol("show", "job", running.job), 30, "the requeue")
     assert "MinMemoryNode=2G" in slurm.scontrol("show", "job", running.job)
     w2s(["--store", str(running.store), "status"])
