@@ -9,20 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_sweep.results.lines import (
-    better,
-    difference_head,
-    group_pgr,
-    interval,
-    left_out,
-    median_heads,
-    median_pgr,
-    median_texts,
-    method,
-    number,
-    p_text,
-    remarks,
-)
+from w2s_sweep.results import lines
 from w2s_sweep.results.plain import as_json
 from w2s_sweep.results.rows import Comparison, Group, Median, Results
 from w2s_sweep.store.files import write_bytes, write_text
@@ -69,8 +56,9 @@ def markdown(results: Results) -> str:
         blocks += ["## Median over tasks", _median_table(results)]
     for title, found in (("over all tasks", results.over_tasks), ("task by task", results.task_by_task)):
         if found:
-            blocks += [f"## Compared in pairs, {title}", method(results, found), _comparison_table(results, found)]
-    return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in remarks(results))]) + "\n"
+            said = lines.method(results, found)
+            blocks += [f"## Compared in pairs, {title}", said, _comparison_table(results, found)]
+    return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in lines.remarks(results))]) + "\n"
 
 
 TEXTS: dict[str, Callable[[Results], str]] = {"csv": as_csv, "json": as_json, "md": markdown}
@@ -79,8 +67,8 @@ TEXTS: dict[str, Callable[[Results], str]] = {"csv": as_csv, "json": as_json, "m
 
 def _group_table(results: Results) -> str:
     def line(g: Group) -> list[str]:
-        scores = [number(e.value) for e in (g.weak, g.student, g.ceiling)]
-        return [*results.texts(g), f"{len(g.seeds)}/{g.cells}", *scores, group_pgr(g)]
+        scores = [lines.number(e.value) for e in (g.weak, g.student, g.ceiling)]
+        return [*results.texts(g), f"{len(g.seeds)}/{g.cells}", *scores, lines.group_pgr(g)]
 
     heads = [*results.columns(), "seeds", "weak", "student", "ceiling", "PGR [95 %]"]
     return _table(heads, map(line, results.groups))
@@ -88,9 +76,9 @@ def _group_table(results: Results) -> str:
 
 def _median_table(results: Results) -> str:
     def line(m: Median) -> list[str]:
-        return [*median_texts(results, m), str(m.tasks), str(m.undefined), left_out(m), median_pgr(m)]
+        return [*lines.median_texts(results, m), str(m.tasks), str(m.undefined), lines.left_out(m), lines.median_pgr(m)]
 
-    heads = [*median_heads(results), "tasks", "undefined tasks", "left out", "median PGR [95 % over tasks]"]
+    heads = [*lines.median_heads(results), "tasks", "undefined tasks", "left out", "median PGR [95 % over tasks]"]
     return _table(heads, map(line, results.medians))
 
 
@@ -98,16 +86,16 @@ def _comparison_table(results: Results, found: Sequence[Comparison]) -> str:
     def line(c: Comparison) -> list[str]:
         tests = [(c.by_run.pairs, c.by_run.p, c.by_run.corrected) if c.by_run else (1, None, None)]
         tests += [(c.by_example.pairs, c.by_example.p, c.by_example.corrected)]
-        texts = [text for n, p, corrected in tests for text in (str(n), p_text(p), p_text(corrected))]
-        return [*results.texts(c), interval(c.difference, 3), better(c), *texts]
+        texts = [text for n, p, corrected in tests for text in (str(n), lines.p_text(p), lines.p_text(corrected))]
+        return [*results.texts(c), lines.interval(c.difference, 3), lines.better(c), *texts]
 
-    heads = [*results.columns(), difference_head(found), "better"]
+    heads = [*results.columns(), lines.difference_head(found), "better"]
     heads += ["runs", "p", "p Holm", "examples", "p", "p Holm"]
     return _table(heads, map(line, found))
 
 
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join(_line(cells) for cells in (heads, ["---"] * len(heads), *lines))
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_line(cells) for cells in (heads, ["---"] * len(heads), *rows))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from w2s_sweep.metrics import Interval, cause, over_tasks, t_interval
-from w2s_sweep.results.rows import Group, Median, Row
+from w2s_sweep.results.rows import Group, Median, Row, Setting
 
 
 def group_rows(rows: Iterable[Row]) -> tuple[Group, ...]:
@@ -22,14 +22,9 @@ def _group(rows: Sequence[Row]) -> Group:
     sizes = {row.n_test for row in done}
     classes = max((row.classes or 2 for row in done), default=2)
     return Group(
+        **vars(first.setting),
         group=first.group,
         dataset=first.dataset,
-        weak_model=first.weak_model,
-        strong_model=first.strong_model,
-        loss=first.loss,
-        method=first.method,
-        finetune=first.finetune,
-        metric=first.metric,
         weak_params=first.weak_params,
         strong_params=first.strong_params,
         seeds=tuple(sorted(row.seed for row in done)),
@@ -62,30 +57,20 @@ def _over(estimates: Sequence[Interval]) -> Interval:
 
 def medians(groups: Iterable[Group], rows: Iterable[Row]) -> tuple[Median, ...]:
     """Median over tasks of the mean PGR, for every setting; tasks of one setting differ in the dataset only."""
-    members: dict[tuple[str, ...], list[Group]] = {}
+    members: dict[Setting, list[Group]] = {}
     for g in groups:
-        members.setdefault(_setting(g), []).append(g)
-    left_out: dict[tuple[str, ...], Counter[str]] = {}
+        members.setdefault(g.setting, []).append(g)
+    left_out: dict[Setting, Counter[str]] = {}
     for row in rows:
         if row.pgr_undefined:
-            left_out.setdefault(_setting(row), Counter())[cause(row.pgr_undefined)] += 1
-    return tuple(_median(found, dict(left_out.get(setting, {}))) for setting, found in members.items())
+            left_out.setdefault(row.setting, Counter())[cause(row.pgr_undefined)] += 1
+    return tuple(_median(setting, found, dict(left_out.get(setting, {}))) for setting, found in members.items())
 
 
-def _setting(item: Row | Group) -> tuple[str, ...]:
-    return item.weak_model, item.strong_model, item.loss, item.method, item.finetune, item.metric
-
-
-def _median(groups: Sequence[Group], left_out: dict[str, int]) -> Median:
-    first = groups[0]
+def _median(setting: Setting, groups: Sequence[Group], left_out: dict[str, int]) -> Median:
     values = [g.pgr.value for g in groups if g.pgr.value is not None]
     return Median(
-        weak_model=first.weak_model,
-        strong_model=first.strong_model,
-        loss=first.loss,
-        method=first.method,
-        finetune=first.finetune,
-        metric=first.metric,
+        **vars(setting),
         tasks=len(values),
         undefined=sum(bool(g.seeds) and g.pgr.value is None for g in groups),
         pgr=over_tasks(values, "median"),

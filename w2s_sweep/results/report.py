@@ -9,6 +9,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
+from w2s_sweep.results import lines
 from w2s_sweep.results.canvas import INK, TIP
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.curves import HEIGHT, WIDTH, learning_curves
@@ -16,27 +17,16 @@ from w2s_sweep.results.export import export
 from w2s_sweep.results.figures import Figure, draw_figures
 from w2s_sweep.results.further import further
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.lines import (
-    better,
-    cell_pgr,
-    difference_head,
-    distinct,
-    interval,
-    left_out,
-    median_heads,
-    median_pgr,
-    median_texts,
-    method,
-    number,
-    p_text,
-    remarks,
-)
 from w2s_sweep.results.rows import Results
 from w2s_sweep.results.table import by_group
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 
 TEMPLATE = "report.html.j2"
+FILTERS = (
+    "number", "interval", "cell_pgr", "median_pgr", "p_text", "distinct", "better", "left_out", "difference_head",
+)  # fmt: skip
+"""What the template takes from `lines`."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +70,8 @@ def render(store: Store, results: Results, figures: Sequence[Figure], folder: Pa
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        f.__name__: f for f in (number, interval, cell_pgr, p_text, distinct, better, left_out, difference_head)
-    }
-    environment.filters |= {"median_pgr": median_pgr, "median_texts": partial(median_texts, results)}
+    environment.filters |= {name: getattr(lines, name) for name in FILTERS}
+    environment.filters |= {"median_texts": partial(lines.median_texts, results)}
     return environment.get_template(TEMPLATE).render(**context(store, results, figures, folder)).lstrip()
 
 
@@ -102,11 +90,11 @@ def context(store: Store, results: Results, figures: Sequence[Figure], folder: P
         "n_test": "-" if not sizes else f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}",
         "seeds": sorted({row.seed for row in results.rows}),
         "figures": [{"name": f.name, "caption": f.caption, "svg": inline_svg(f)} for f in figures],
-        "median_heads": median_heads(results),
-        "compared": [(title, method(results, found), found) for title, found in compared if found],
+        "median_heads": lines.median_heads(results),
+        "compared": [(title, lines.method(results, found), found) for title, found in compared if found],
         "further": further(results.groups),
         "measured": [g for g in results.groups if g.details],
-        "remarks": remarks(results),
+        "remarks": lines.remarks(results),
         "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
         "curves": learning_curves(store, stages),
         "curve_box": (WIDTH, HEIGHT),

@@ -12,7 +12,28 @@ State = Literal["done", "failed", "missing"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Setting:
+    """What is compared: cells of one setting differ in the task and the seed only."""
+
+    weak_model: str
+    strong_model: str
+    loss: str
+    method: str
+    finetune: str
+    metric: MetricName
+    """Metric of `weak`, `student`, `ceiling` and `pgr`."""
+
+    @property
+    def pair(self) -> str:
+        return f"{self.weak_model} → {self.strong_model}"
+
+    @property
+    def setting(self) -> "Setting":
+        return Setting(**{name: getattr(self, name) for name in Setting.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Setting):
     """One cell. Every number comes from the test predictions in the folders of the three stage keys."""
 
     cell: int
@@ -20,14 +41,7 @@ class Row:
     group: str
     """The same for cells that differ in the seed only."""
     dataset: str
-    weak_model: str
-    strong_model: str
-    loss: str
-    method: str
-    finetune: str
     seed: int
-    metric: MetricName
-    """Metric of `weak`, `student`, `ceiling` and `pgr`."""
     weak_params: int
     strong_params: int
     overrides: tuple[str, ...]
@@ -49,14 +63,10 @@ class Row:
     details: dict[str, float | None] = field(default_factory=dict[str, float | None])
     """Further metrics by name, such as `auroc/student` or `agreement`."""
 
-    @property
-    def pair(self) -> str:
-        return f"{self.weak_model} → {self.strong_model}"
-
     def flat(self) -> dict[str, Any]:
         """Column name -> value, for files."""
         columns: dict[str, Any] = {}
-        for name in self.__dataclass_fields__:
+        for name in dict.fromkeys(("cell", "group", "dataset", *self.__dataclass_fields__)):
             value = getattr(self, name)
             if isinstance(value, Interval):
                 columns |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
@@ -68,17 +78,11 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(Setting):
     """Cells that differ in the seed only."""
 
     group: str
     dataset: str
-    weak_model: str
-    strong_model: str
-    loss: str
-    method: str
-    finetune: str
-    metric: str
     weak_params: int
     strong_params: int
     seeds: tuple[int, ...]
@@ -100,21 +104,11 @@ class Group:
     details: dict[str, float | None]
     """The further metrics of the cells, means over the seeds where they are defined."""
 
-    @property
-    def pair(self) -> str:
-        return f"{self.weak_model} → {self.strong_model}"
-
 
 @dataclass(frozen=True, kw_only=True)
-class Median:
+class Median(Setting):
     """The same setting over all tasks, as the paper reports it: the median of the tasks' mean PGR."""
 
-    weak_model: str
-    strong_model: str
-    loss: str
-    method: str
-    finetune: str
-    metric: str
     tasks: int
     """Tasks with a defined PGR."""
     undefined: int
@@ -123,10 +117,6 @@ class Median:
     """95 % interval over tasks (bootstrap)."""
     left_out: dict[str, int]
     """Why finished cells have no PGR -> how many of them."""
-
-    @property
-    def pair(self) -> str:
-        return f"{self.weak_model} → {self.strong_model}"
 
 
 @dataclass(frozen=True)

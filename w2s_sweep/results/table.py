@@ -6,19 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_sweep.results.lines import (
-    better,
-    cell_pgr,
-    group_pgr,
-    interval,
-    median_heads,
-    median_pgr,
-    median_texts,
-    method,
-    number,
-    p_text,
-    remarks,
-)
+from w2s_sweep.results import lines
 from w2s_sweep.results.rows import Comparison, Results, Row
 
 PLAIN_WIDTH = 100
@@ -41,8 +29,8 @@ def print_results(results: Results, console: Console | None = None, cells: int =
     compared = results.over_tasks or results.task_by_task
     if compared and len(compared) <= cells:
         console.print(_comparisons(results, compared))
-        console.print(escape(method(results, compared)), highlight=False, soft_wrap=False)
-    for line in remarks(results):
+        console.print(escape(lines.method(results, compared)), highlight=False, soft_wrap=False)
+    for line in lines.remarks(results):
         console.print(escape(line), highlight=False, soft_wrap=True)
 
 
@@ -60,17 +48,17 @@ def _table(results: Results, title: str, numbers: Sequence[str], names: Sequence
 def _groups(results: Results) -> Table:
     table = _table(results, "Mean over seeds", ("seeds", "weak", "student", "ceiling", "PGR [95 %]"))
     for g in results.groups:
-        scores = [number(e.value) for e in (g.weak, g.student, g.ceiling)]
+        scores = [lines.number(e.value) for e in (g.weak, g.student, g.ceiling)]
         seeds = f"{len(g.seeds)}" if len(g.seeds) == g.cells else f"{len(g.seeds)}/{g.cells}"
-        table.add_row(*map(escape, results.texts(g)), seeds, *scores, group_pgr(g))
+        table.add_row(*map(escape, results.texts(g)), seeds, *scores, lines.group_pgr(g))
     return table
 
 
 def _cells(results: Results) -> Table:
     table = _table(results, "Cells", ("seed", "weak", "student", "ceiling", "PGR [95 %]"))
     for row in by_group(results):
-        scores = [number(e.value) for e in (row.weak, row.student, row.ceiling)]
-        table.add_row(*map(escape, results.texts(row)), str(row.seed), *scores, cell_pgr(row))
+        scores = [lines.number(e.value) for e in (row.weak, row.student, row.ceiling)]
+        table.add_row(*map(escape, results.texts(row)), str(row.seed), *scores, lines.cell_pgr(row))
     return table
 
 
@@ -82,11 +70,10 @@ def by_group(results: Results) -> list[Row]:
 
 def _medians(results: Results) -> Table:
     title = "Median over tasks of their mean PGR (interval: bootstrap over tasks)"
-    table = _table(results, title, ("tasks", "undefined", "PGR [95 %]"), median_heads(results))
+    table = _table(results, title, ("tasks", "undefined", "PGR [95 %]"), lines.median_heads(results))
     for m in results.medians:
-        table.add_row(
-            *map(escape, median_texts(results, m)), str(m.tasks), str(m.undefined or ""), escape(median_pgr(m))
-        )
+        names, pgr = lines.median_texts(results, m), lines.median_pgr(m)
+        table.add_row(*map(escape, names), str(m.tasks), str(m.undefined or ""), escape(pgr))
     return table
 
 
@@ -95,6 +82,6 @@ def _comparisons(results: Results, shown: Sequence[Comparison]) -> Table:
     title = f"Against {base}; p after Holm's correction"
     table = _table(results, title, ("better", "difference [95 %]", "p runs", "p examples"))
     for c in shown:
-        p = [p_text(test.corrected if test is not None else None) for test in (c.by_run, c.by_example)]
-        table.add_row(*map(escape, results.texts(c)), better(c), escape(interval(c.difference, 3)), *p)
+        p = [lines.p_text(test.corrected if test is not None else None) for test in (c.by_run, c.by_example)]
+        table.add_row(*map(escape, results.texts(c)), lines.better(c), escape(lines.interval(c.difference, 3)), *p)
     return table
