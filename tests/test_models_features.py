@@ -9,6 +9,7 @@ from w2s_sweep.errors import ModelError
 from w2s_sweep.models.device import autocast, has_bf16, pick_device
 from w2s_sweep.models.features import feature_layer, frozen_features
 from w2s_sweep.models.load import load_backbone
+from w2s_sweep.models.passes import Passes
 
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
 LAYERS = 5
@@ -82,17 +83,35 @@ def test_a_layer_beyond_the_last_is_refused(backbones):
         frozen_features(backbones["llama"], [[1]], layer=6)
 
 
-def test_progress_counts_every_text_and_may_stop_the_work(backbones):
-    tokens, seen = backbones["llama"].tokens(sentences(20), 32), []
-    frozen_features(backbones["llama"], tokens, token_budget=30, on_progress=lambda *row: seen.append(row))
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-    assert seen[-1] == (20, 20)
+class Stopped(Passes):
+    """Stops once, after a number of passes, and keeps what it has."""
 
-    def stop(done, total):
-        raise KeyboardInterrupt
+    def __init__(self, passes):
+        self.left, self.seen = passes, []
 
+    def begin(self, rows, width):
+        if not self.seen:
+            super().begin(rows, width)
+
+    def passed(self):
+        self.seen.append(int(self.done.sum()))
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_passes_count_every_text_and_go_on_where_they_were_stopped(backbones):
+    tokens = backbones["llama"].tokens(sentences(20), 32)
+    expected = frozen_features(backbones["llama"], tokens, token_budget=30)
+    stopped = Stopped(3)
     with pytest.raises(KeyboardInterrupt):
-        frozen_features(backbones["llama"], tokens, on_progress=stop)
+        frozen_features(backbones["llama"], tokens, token_budget=30, passes=stopped)
+    before = list(stopped.seen)
+    found = frozen_features(backbones["llama"], tokens, token_budget=30, passes=stopped)
+    assert (found == expected).all()
+    assert len(before) == 3
+    assert stopped.seen == sorted(set(stopped.seen))  # no text twice
+    assert stopped.seen[-1] == 20
 
 
 def test_no_texts_are_no_rows(backbones):

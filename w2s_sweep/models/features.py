@@ -1,15 +1,16 @@
 """Frozen features: the hidden state of every text after one block, computed once for all probes on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.passes import Passes, over_rows
 from w2s_sweep.models.readout import Pooling, pool
 
 DEFAULT_DEPTH = 0.6
@@ -37,25 +38,22 @@ def frozen_features(
     pooling: Pooling = "last",
     precision: Precision = "bf16",
     token_budget: int = 8192,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    passes: Passes | None = None,
 ) -> np.ndarray:
     """float32 [texts, hidden]: the pooled hidden state after block `layer`, before any norm that follows the blocks.
 
     Runs where the model is; blocks above `layer` are not computed. `token_budget`: padded tokens of a forward pass; it
-    changes results by rounding only. `on_progress` gets (texts done, texts in all) and may raise to stop.
+    changes results by rounding only. `passes` keeps what is done.
     """
     depth = feature_layer(backbone, layer)
-    features = np.zeros((len(token_ids), backbone.hidden), dtype=np.float32)
-    lengths, done = [len(ids) for ids in token_ids], 0
-    for rows in micro_batches(lengths, range(len(token_ids)), token_budget):
+
+    def compute(rows: list[int]) -> Tensor:
         ids, mask = pad([token_ids[row] for row in rows], backbone.pad_id)
         ids, mask = ids.to(backbone.device), mask.to(backbone.device)
         with torch.no_grad(), autocast(backbone.device, precision):
-            hidden = hidden_after(backbone, depth, ids, mask)
-        features[rows] = pool(hidden, mask, pooling, backbone.is_decoder).cpu().numpy()
-        done += len(rows)
-        on_progress(done, len(token_ids))
-    return features
+            return pool(hidden_after(backbone, depth, ids, mask), mask, pooling, backbone.is_decoder)
+
+    return over_rows(list(map(len, token_ids)), backbone.hidden, compute, token_budget, passes or Passes())
 
 
 class _Reached(Exception):  # not an error: ends a forward pass at the block that was asked for

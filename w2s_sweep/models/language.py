@@ -31,6 +31,12 @@ def unembedding_matrix(backbone: Backbone) -> Float[Tensor, "vocabulary width"]:
             f"model {backbone.folder}: it is an encoder, which gives a text no probability. Use a decoder, or "
             "finetune.reward=head where the examples are pairs."
         )
+    require_plain_head(backbone)
+    return backbone.embedding if backbone.tied else backbone.stored_unembedding()
+
+
+def require_plain_head(backbone: Backbone) -> None:
+    """ModelError where logits are not hidden states times the unembedding."""
     config = backbone.module.config
     scaled = [name for name in SCALED if getattr(config, name, None) not in (None, 1, 1.0)]
     if scaled:
@@ -38,7 +44,6 @@ def unembedding_matrix(backbone: Backbone) -> Float[Tensor, "vocabulary width"]:
             f"model {backbone.folder}: {', '.join(scaled)} in its config.json changes the logits in a way that is not "
             "computed here. Use another model."
         )
-    return backbone.embedding if backbone.tied else backbone.stored_unembedding()
 
 
 class LanguageModel(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_sweep.data.batches import micro_batches, pad
+from w2s_sweep.data.batches import pad
 from w2s_sweep.data.tokens import require_fit
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.language import require_plain_head
+from w2s_sweep.models.passes import Passes, over_rows
 from w2s_sweep.models.readout import last_token
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def require_prompt(backbone: Backbone, prefix: Sequence[int], rows: Sequence[Seq
             f"model {backbone.folder}: it is a masked language model, which has no next token to answer with. "
             "Prompt a causal one, such as model@strong=smollm2_135m, or choose a method that trains."
         )
+    require_plain_head(backbone)
     require_fit([*rows, prefix] if prefix else rows, len(backbone.embedding))
     config: Any = backbone.module.config
     longest = len(prefix) + max(map(len, rows))
@@ -92,26 +95,26 @@ def answer_logits(
     precision: Precision = "bf16",
     token_budget: int = 8192,
     cached: bool = True,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    passes: Passes | None = None,
 ) -> np.ndarray:
     """float32 [rows, classes]: unembedding rows `words` times the last hidden state of `prefix` + each row.
 
-    Differences between classes are those of the model's next-token log-probabilities (biases of a head and caps on its
-    logits, which few models have, are not applied). `cached` computes the prefix once; results differ by rounding only.
-    `token_budget` bounds the padded tokens whose keys and values a forward pass holds, prefix included.
+    Differences between classes are those of the model's next-token log-probabilities (biases of a head, which few
+    models have, are not applied). `cached` computes the prefix once; results differ by rounding only. `token_budget`
+    bounds the padded tokens whose keys and values a forward pass holds, prefix included. `passes` keeps what is done.
     """
-    device, out = backbone.device, np.zeros((len(rows), len(words)), dtype=np.float32)
+    device = backbone.device
     with torch.no_grad(), autocast(device, precision):
         cache = _prefix_cache(backbone, prefix) if cached and prefix else None
-        full = rows if cache is not None else [[*prefix, *row] for row in rows]
-        lengths, done = [len(prefix) + len(row) for row in rows], 0
-        for batch in micro_batches(lengths, range(len(rows)), token_budget):
-            ids, mask = pad([full[row] for row in batch], backbone.pad_id)
-            hidden = _forward(backbone, ids.to(device), mask.to(device), cache)
-            out[batch] = (hidden.float() @ words.T).float().cpu().numpy()
-            done += len(batch)
-            on_progress(done, len(rows))
-    return out
+    full = rows if cache is not None else [[*prefix, *row] for row in rows]
+
+    def compute(batch: list[int]) -> Tensor:
+        ids, mask = pad([full[row] for row in batch], backbone.pad_id)
+        with torch.no_grad(), autocast(device, precision):
+            return _forward(backbone, ids.to(device), mask.to(device), cache).float() @ words.T
+
+    lengths = [len(prefix) + len(row) for row in rows]
+    return over_rows(lengths, len(words), compute, token_budget, passes or Passes())
 
 
 def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:

@@ -5,6 +5,7 @@ from safetensors.numpy import save_file
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.passes import KeptPasses
 from w2s_sweep.stages.rows import load_ids, load_texts
 
 
@@ -20,7 +21,7 @@ def run(context: Context) -> None:
         pooling=stage.settings["pooling"],
         precision=stage.settings["precision"],
         token_budget=context.settings.micro_batch_tokens,
-        on_progress=context.progress_or_stop,
+        passes=KeptPasses(context),
     )
     parts = {"features": features[:examples]}
     if len(texts) > examples:

@@ -17,6 +17,7 @@ from w2s_sweep.predictions import Array
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.labels import hashes_of
+from w2s_sweep.stages.passes import KeptPasses
 from w2s_sweep.stages.rows import Rows, load_rows, load_texts, soft_labels
 from w2s_sweep.store.files import write_text
 
@@ -85,7 +86,7 @@ def run(context: Context) -> None:
         words,
         precision=settings["precision"],
         token_budget=context.settings.micro_batch_tokens,
-        on_progress=context.progress_or_stop,
+        passes=KeptPasses(context),
     )
     blank, logits = logits[: len(CONTENT_FREE)], logits[len(CONTENT_FREE) :]
     save_file({"rows": np.array(asked, dtype=np.int64), "logits": logits, "blank": blank}, context.out / ANSWERS)

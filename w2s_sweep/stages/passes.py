@@ -1,0 +1,44 @@
+"""Forward passes of a stage without training: what is done is kept in its work folder, like a training's checkpoint."""
+
+import logging
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from w2s_sweep.errors import Preempted
+from w2s_sweep.models.passes import Passes
+from w2s_sweep.stages.context import Context
+from w2s_sweep.store.files import write_bytes
+
+log = logging.getLogger(__name__)
+
+
+class KeptPasses(Passes):
+    """Goes on from the stage's checkpoint; saves when one is due, and before it leaves."""
+
+    def __init__(self, context: Context):
+        self._context = context
+
+    def begin(self, rows: int, width: int) -> None:
+        super().begin(rows, width)
+        try:
+            kept = load_file(self._context.checkpoint)
+        except (FileNotFoundError, SafetensorError):
+            kept = {}
+        if "values" in kept and kept["values"].shape == self.values.shape:
+            self.values, self.done = kept["values"], kept["done"]
+            log.info("goes on after %d of %d rows", self.done.sum(), rows)
+
+    def passed(self) -> None:
+        done, rows = int(self.done.sum()), len(self.done)
+        self._context.progress(done, rows)
+        if done == rows:
+            return
+        stop = self._context.stop()
+        if stop or self._context.checkpoint_due():
+            parts = {"values": np.ascontiguousarray(self.values), "done": self.done}
+            write_bytes(self._context.checkpoint, save(parts))
+            self._context.saved(done)
+        if stop:
+            raise Preempted
