@@ -29,7 +29,7 @@ def stages(store, record, kind):
 def ensembles(tmp_path_factory, tiny_models, tiny_task):
     """Boosted and other ensembles whose members and students stop early."""
     store = tmp_path_factory.mktemp("ensembles")
-    argv = ["method=ensemble", "method.bagging=null", "method.members=3", "method.rule=boosted,learned,evidential"]
+    argv = ["method=ensemble", "method.bagging=null", "method.members=3", "method.rule=boosted,learned,vote"]
     stopping = ["finetune.early_stopping=oracle", "finetune.evaluations=3", "finetune.batch_size=20"]
     return store, *finished(store, tiny_models, tiny_task, *argv, *stopping)
 
@@ -46,7 +46,7 @@ def test_boosted_members_train_on_weights_of_mean_one(ensembles):
     told = {entry["cell"]["method"]["rule"]: store / "stages" / entry["roles"]["weak"] for entry in record["cells"]}
     for rule, folder in told.items():
         summary = json.loads((folder / "summary.json").read_text())
-        assert sum(name.startswith("weight of member") for name in summary) == (0 if rule == "evidential" else 3)
+        assert sum(name.startswith("weight of member") for name in summary) == (0 if rule == "vote" else 3)
         splits = set(read_predictions(folder / "predictions.parquet").splits)
         assert splits == {"half_b", "validation", "test"}
 

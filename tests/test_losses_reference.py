@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Dirichlet, kl_divergence
 
 from w2s_sweep.losses import (
     AdaptiveConfidence,
@@ -14,6 +15,7 @@ from w2s_sweep.losses import (
     ConfidenceReleased,
     CrossEntropy,
     Entropy,
+    Evidential,
     FDivergence,
     GeneralisedCrossEntropy,
     LabelSmoothing,
@@ -145,6 +147,38 @@ def test_the_median_window_is_as_wide_as_the_labels_are_certain():
     expected = [window(radius)(p, y) for p, y in zip(softmax(logits), labels, strict=True)]
     np.testing.assert_allclose(value_of(Window(radius="median"), logits, labels, 0.5), expected, rtol=1e-6)
     assert 0 < np.count_nonzero(expected) < N
+
+
+def divergence_from_flat(alpha: Array) -> float:
+    """KL(Dirichlet(alpha) || Dirichlet(1, ..., 1))"""
+    one, flat = Dirichlet(torch.tensor(alpha)), Dirichlet(torch.ones(len(alpha), dtype=torch.float64))
+    return float(kl_divergence(one, flat))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_evidential_is_the_marginal_likelihood_of_each_vote_and_a_prior(classes: int):
+    logits, labels = data(classes)
+    expected = []
+    for z, y in zip(logits, labels, strict=True):
+        alpha = 1 + np.exp(z)
+        target = 0.9 * y + 0.1 * hard(z)
+        each = [
+            np.log(alpha.sum())
+            - np.log(alpha[k])
+            + 0.5 * 0.2 * divergence_from_flat(np.where(np.arange(classes) == k, 1, alpha))
+            for k in range(classes)
+        ]
+        expected.append(target @ each)
+    loss = Evidential(kl=0.5, max_weight=0.2, warmup=0.4)
+    np.testing.assert_allclose(value_of(loss, logits, labels, 0.2), expected, rtol=1e-6)
+
+
+def test_the_evidence_of_several_supervisors_is_their_votes():
+    logits, first = data(3)
+    _, second = data(3, seed=1)
+    loss = Evidential(kl=1.0)
+    apart = [value_of(loss, logits, labels, 0.5) for labels in (first, second)]
+    np.testing.assert_allclose(value_of(loss, logits, (first + second) / 2, 0.5), np.mean(apart, axis=0), rtol=1e-6)
 
 
 def slope_of(loss: Loss, logits: Array, labels: Array, progress: float = 0.9) -> Array:

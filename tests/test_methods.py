@@ -173,7 +173,7 @@ def test_boosted_members_come_one_after_another_and_predict_the_half_they_are_we
 
 
 def test_all_rules_but_boosting_share_their_members():
-    rules = ("mean", "vote", "learned", "evidential")
+    rules = ("mean", "vote", "learned")
     graphs = [graph_of(Ensemble(rule=rule)) for rule in rules]
     assert len({tuple(g.stages[g.roles[0].weak].inputs.values()) for g in graphs}) == 1
     assert len({g.roles[0].weak for g in graphs}) == len(rules)

@@ -33,7 +33,7 @@ SIZES = {
     "qwen_llama_21_tasks": (84, 21 * (1 + 1 + 1 + 4)),
     "science": (10 * 7 * 6 * 3, 10 * (3 + 3 * (42 + 2 + 11 + 4))),
     "science_elicitation": (4 * 4 * 2 * 3, 4 * (4 + 3 * (2 + 8 + 7))),
-    "science_losses": (2 * 10 * 13 * 3, 10 * (4 + 3 * (2 * 13 + 3))),
+    "science_losses": (2 * 10 * 14 * 3, 10 * (4 + 3 * (2 * 14 + 3))),
     "released_code_gpt2": (80, 2 * (1 + 5 * (2 + 2 + 8))),
 }
 """Preset -> cells, unique stages; every preset is checked to be valid, these also for their size."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.predictions import Predictions
-from w2s_sweep.stages.combine import combined, evidential, learned, stacked
+from w2s_sweep.stages.combine import combined, learned, stacked
 from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.reveal import revealed
 from w2s_sweep.stages.weigh import boosting, weighted
@@ -52,23 +52,6 @@ def test_no_other_mixture_is_likelier_than_the_learned_one(seed, members):
     best = np.log(stacked(p) @ p).sum()
     others = draw.dirichlet(np.ones(members), size=50)
     assert (np.log(others @ p).sum(1) <= best + 1e-6).all()
-
-
-def test_evidential_is_the_mean_of_the_posterior():
-    """Against the integral over the probability of class 1, uniform before the members are heard."""
-    members = [np.array([[0.9, 0.1]]), np.array([[0.4, 0.6]]), np.array([[0.8, 0.2]])]
-    grid = (np.arange(200_000) + 0.5) / 200_000
-    density = np.ones_like(grid)
-    for m in members:
-        density *= grid ** m[0, 1] * (1 - grid) ** m[0, 0]
-    assert evidential(members)[0, 1] == pytest.approx((grid * density).sum() / density.sum(), abs=1e-6)
-    assert evidential(members).sum() == pytest.approx(1)
-
-
-def test_evidential_is_less_sure_than_the_mean_and_gets_surer_with_every_member():
-    sure = np.array([[0.05, 0.95]])
-    found = [evidential([sure] * n)[0, 1] for n in (1, 2, 5, 50)]
-    assert 0.5 < found[0] < found[1] < found[2] < found[3] < 0.95
 
 
 def reference_boosting(wrong, classes):

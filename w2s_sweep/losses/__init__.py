@@ -9,6 +9,7 @@ from w2s_sweep.losses.base import Loss
 from w2s_sweep.losses.confidence import Confidence, ConfidenceReleased, Entropy
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.divergence import FDivergence
+from w2s_sweep.losses.evidential import Evidential
 from w2s_sweep.losses.noisy_labels import Bootstrap, GeneralisedCrossEntropy, LabelSmoothing
 from w2s_sweep.losses.product import Product
 from w2s_sweep.losses.reverse import ReverseCrossEntropy, ReverseKL
@@ -29,6 +30,7 @@ AnyLoss = Annotated[
     | GeneralisedCrossEntropy
     | LabelSmoothing
     | Bootstrap
+    | Evidential
     | Wspo,
     Field(discriminator="name"),
 ]
@@ -47,6 +49,7 @@ LOSSES: dict[str, type[Loss]] = {
     "gce": GeneralisedCrossEntropy,
     "label_smoothing": LabelSmoothing,
     "bootstrap": Bootstrap,
+    "evidential": Evidential,
     "wspo": Wspo,
 }
 """Name -> class, for every member of `AnyLoss`."""
@@ -60,6 +63,7 @@ __all__ = [
     "ConfidenceReleased",
     "CrossEntropy",
     "Entropy",
+    "Evidential",
     "FDivergence",
     "GeneralisedCrossEntropy",
     "LabelSmoothing",

@@ -32,8 +32,8 @@ class Ensemble(Method):
     """Share of half A, drawn without replacement, that each member trains on; null gives everybody all of it."""
     rule: Rule = "mean"
     """mean probability, share of the members' votes, mean with weights learned on the truth of the validation split (a
-    small budget of it), evidential, or boosted: members train one after another on half A, where rows that the earlier
-    ones get wrong count more. See `stages.combine` and `stages.weigh`."""
+    small budget of it), or boosted: members train one after another on half A, where rows that the earlier ones get
+    wrong count more. See `stages.combine` and `stages.weigh`."""
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
         members: list[str] = []

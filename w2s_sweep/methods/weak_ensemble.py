@@ -19,13 +19,14 @@ class WeakEnsemble(Method):
     """The student trains on half B with what the cell's weak model and `others` say together.
 
     weak: the ensemble, scored as a whole. student: trained on its labels. ceiling: as in `naive`. Each member is the
-    supervisor of a `naive` cell with its model, and shared with it.
+    supervisor of a `naive` cell with its model, and shared with it. Bayesian WeakS-to-Strong is rule=vote with
+    loss=evidential.
     """
 
     name: Literal["weak_ensemble"] = "weak_ensemble"
     others: Annotated[tuple[Model, ...], Field(min_length=1)]
     """The weak models besides the cell's own."""
-    rule: Literal["mean", "vote", "learned", "evidential"] = "mean"
+    rule: Literal["mean", "vote", "learned"] = "mean"
     """How their labels become one; learned spends the truth of the validation split."""
 
     def models(self) -> tuple[Model, ...]:

@@ -14,7 +14,7 @@ GROUND_TRUTH = None
 Choose = Literal["random", "least_sure"]
 """Which rows a budget of ground truth goes to: drawn, or those whose label is least sure."""
 
-Rule = Literal["mean", "vote", "learned", "evidential", "boosted"]
+Rule = Literal["mean", "vote", "learned", "boosted"]
 """How the predictions of several stages become one, see `stages.combine`."""
 
 Part = Literal["overlap", "easy", "hard"]

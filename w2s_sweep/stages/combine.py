@@ -26,18 +26,7 @@ def vote(members: Sequence[Array]) -> Array:
     return np.mean([np.eye(m.shape[1])[m.argmax(1)] for m in members], axis=0)
 
 
-def evidential(members: Sequence[Array]) -> Array:
-    """The mean of the Dirichlet posterior after every member's soft label was seen once, from a uniform prior.
-
-    alpha_k = 1 + sum_m p_mk; the label is alpha_k / sum_j alpha_j: what few members say is believed less than what many
-    say. The Dirichlet over weak labels is that of Cui et al. 2024 (arXiv 2406.03199), whose student predicts its
-    parameters; here it is conjugate and in closed form.
-    """
-    alpha = 1 + np.sum([m.astype(np.float64) for m in members], axis=0)
-    return alpha / alpha.sum(1, keepdims=True)
-
-
-FORMULAS: Mapping[str, Callable[[Sequence[Array]], Array]] = {"mean": mean, "vote": vote, "evidential": evidential}
+FORMULAS: Mapping[str, Callable[[Sequence[Array]], Array]] = {"mean": mean, "vote": vote}
 """Rules that look at the members' probabilities alone."""
 
 
