@@ -102,7 +102,8 @@ def test_the_loss_changes_neither_weak_nor_ceiling_nor_any_label_made_of_the_sup
 @pytest.mark.parametrize("method", METHODS, ids=name_of)
 def test_every_parameter_of_a_method_changes_its_student(method):
     other = {
-        "chain": (model("m2"),), "link_loss": "xent", "share": 0.3, "balanced": False, "members": 3, "bagging": 0.7,
+        "chain": (model("m2"),), "link_loss": "xent", "rows": "fresh",
+        "share": 0.3, "balanced": False, "members": 3, "bagging": 0.7,
         "rule": "vote" if getattr(method, "rule", "") == "mean" else "mean", "choose": "least_sure", "k": 3,
         "weight": 0.9, "rounds": 5, "part": "easy", "mode": "zero_shot", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
@@ -123,6 +124,14 @@ def test_bootstrapping_hands_the_labels_along_the_chain():
     assert [(name, role) for _, name, role in trail(graph, graph.roles[0].student)] == names
     on = [s.settings["on"] for s in graph.stages.values() if s.kind in TRAINED]
     assert sorted(on) == ["half_a", "half_b", "half_b", "half_b", "half_b"]
+
+
+def test_with_fresh_rows_every_step_has_a_part_of_its_own_and_the_ceiling_that_of_the_student():
+    graph = graph_of(Bootstrapping(chain=(model("m0"), model("m1")), rows="fresh"))
+    parts = {s.run["model"]["name"]: s.settings["part"] for s in graph.stages.values() if s.run.get("role") == "link"}
+    assert parts == {"m0": [0, 3], "m1": [1, 3]}
+    roles = graph.roles[0]
+    assert [graph.stages[key].settings["part"] for key in roles.keys()] == [None, [2, 3], [2, 3]]  # noqa: SIM118
 
 
 def test_a_chain_shares_its_first_link_with_the_student_of_a_naive_cell():

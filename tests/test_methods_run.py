@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.command import launch, sweep_record, trained
@@ -25,6 +26,12 @@ def several(tmp_path_factory, tiny_models, tiny_task):
 def stage_of(store, record, kind):
     """Folder of the first stage of a kind."""
     return next(store / "stages" / key for key, about in record["stages"].items() if about["kind"] == kind)
+
+
+def stages(store, record, kind):
+    """Role -> the predictions of the stage of a kind that plays it."""
+    roles = {about["role"]: key for key, about in record["stages"].items() if about["kind"] == kind}
+    return {role: read_predictions(store / "stages" / key / "predictions.parquet") for role, key in roles.items()}
 
 
 def test_all_methods_finish_and_share_supervisor_and_ceiling(several):
@@ -61,12 +68,19 @@ def test_a_chain_by_file_name_with_changes_runs_and_runs_once(tmp_path, tiny_mod
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
     middle = f"{{model: smollm2_135m, name: tiny-middle, path: {path}, keep_layers: 2, feature_layer: null}}"
     argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, "method=bootstrapping", f"method.chain=[{middle}]"]
+    argv.insert(-1, "method.rows=fresh")
     status, out, err = launch(*argv)
     assert status == 0, err
     assert "1 of 1 cells" in out
     (chained,) = sweep_record(store)["cells"][0]["cell"]["method"]["chain"]
     assert (chained["name"], chained["keep_layers"]) == ("tiny-middle", 2)
     assert len(trained(store)) == 4
+    made = stages(store, sweep_record(store), "probe")
+    learned = {role: frozenset(p.ids[~np.isnan(p.seen).any(1)]) for role, p in made.items()}
+    assert learned["student"] == learned["ceiling"]
+    assert not learned["student"] & learned["link"]
+    assert learned["student"] | learned["link"] == set(made["link"].on("half_b").ids)
+    assert abs(len(learned["student"]) - len(learned["link"])) <= 1
     status, out, _ = launch("-m", *argv)
     assert (status, "0 to run" in out) == (0, True)
     status, _, err = launch(*argv[:-1], "method.chain=[smollm2_135mm]", "plan_only=true")

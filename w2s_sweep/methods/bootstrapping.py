@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Bootstrapping(Method):
     """The supervisor teaches the first model of the chain, each model the next, the last one the student, on half B.
 
-    weak: the supervisor at the start of the chain. student: the strong model at its end. ceiling: as in `naive`.
+    weak: the supervisor at the start of the chain. student: the strong model at its end. ceiling: as in `naive`, on the
+    rows of the student.
     """
 
     takes_texts: ClassVar[bool] = True
@@ -29,15 +30,20 @@ class Bootstrapping(Method):
     link_loss: Literal["cell", "xent"] = "cell"
     """How the models of the chain learn: with the cell's loss, or with cross-entropy so that all losses share them."""
 
+    rows: Literal["same", "fresh"] = "same"
+    """same: every step learns from all of half B, as in the paper's NLP tasks. fresh: half B is dealt out to the steps
+    in equal parts, as for chess, where every step took new puzzles (appendix A)."""
+
     def models(self) -> tuple[Model, ...]:
         return self.chain
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         loss = cell.loss if self.link_loss == "cell" else CrossEntropy()
-        teacher = weak
-        for model in self.chain:
-            teacher = build.train(model, role="link", on="half_b", labels=teacher, loss=loss)
-        student = build.train(cell.strong, role="student", on="half_b", labels=teacher, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        teacher, steps = weak, len(self.chain) + 1
+        parts = [(number, steps) if self.rows == "fresh" else None for number in range(steps)]
+        for model, part in zip(self.chain, parts, strict=False):
+            teacher = build.train(model, role="link", on="half_b", part=part, labels=teacher, loss=loss)
+        student = build.train(cell.strong, role="student", on="half_b", part=parts[-1], labels=teacher, loss=cell.loss)
+        ceiling = build.train(cell.strong, role="ceiling", on="half_b", part=parts[-1], labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -44,13 +44,15 @@ def cost(stage: Stage) -> Cost:
     if stage.kind == "adapt":
         examples = train * stage.settings["adapt"]["epochs"]
         return Cost(examples, examples * length, 6 * params * examples * length)
-    part = train * (1 - dataset["validation"])
-    learned = part * HALF[stage.settings["on"]] * stage.settings["finetune"]["epochs"]
-    predicted = part * 0.5 + train * dataset["validation"] + test
+    dealt = train * (1 - dataset["validation"])
+    _, parts = stage.settings.get("part") or (0, 1)
+    seen = dealt * HALF[stage.settings["on"]] / parts
+    learned = seen * stage.settings["finetune"]["epochs"]
+    predicted = dealt * 0.5 + train * dataset["validation"] + test
     if stopping := stage.settings.get("early_stopping"):
         predicted += train * dataset["validation"] * stopping["evaluations"]
     if stage.settings.get("reward") == "implicit":
-        predicted += predicted + part * HALF[stage.settings["on"]]  # the model before training reads everything once
+        predicted += predicted + seen  # the model before training reads everything once
     return Cost(learned + predicted, (learned + predicted) * length, params * length * (6 * learned + 2 * predicted))
 
 

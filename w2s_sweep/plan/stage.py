@@ -59,8 +59,9 @@ VERSIONS: Mapping[Kind, int] = {
 NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "data": {},
     "features": {"texts": "one"},
-    "probe": {"unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
+    "probe": {"part": None, "unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
     "finetune": {
+        "part": None,
         "unlabelled": "refuse",
         "also_predict": [],
         "conflict": 0.0,
@@ -80,7 +81,7 @@ NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "route": {},
     "weigh": {},
     "adapt": {},
-    "generate": {},
+    "generate": {"part": None},
 }
 """Settings added after a kind was released, with the value at which they change nothing: dropped before hashing."""
 

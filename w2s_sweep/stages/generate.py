@@ -24,7 +24,7 @@ from w2s_sweep.stages.answers import TEXTS, Prompts, answers_of, read_prompts, s
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
-from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, scores
+from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, rows_of_lesson, scores
 from w2s_sweep.stages.training import hooks_of, recipe_of
 from w2s_sweep.stages.transformer import with_adapters
 from w2s_sweep.stopping import EarlyStopping
@@ -118,7 +118,7 @@ def publish(
 def run(context: Context) -> None:
     stage, finetune = context.stage, context.stage.settings["finetune"]
     rows = load_rows(context.input("data"), stage.settings["split"])
-    chosen, told = rows.on(stage.settings["on"]), rows.on(*PREDICTED)
+    chosen, told = rows_of_lesson(rows, stage.settings), rows.on(*PREDICTED)
     supervision = context.input("labels") if "labels" in stage.inputs else None
     answers = answers_of(rows, supervision, chosen, stage.label)
     model = build(context)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow.parquet as pq
 
+from w2s_sweep.data.hashing import ranks, stable_hash
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
 from w2s_sweep.metrics import accuracy, auroc
@@ -125,9 +126,26 @@ def weights_of(rows: Rows, folder: Path) -> np.ndarray:
     return np.array([index.get(str(name), np.nan) for name in rows.ids], dtype=np.float32)
 
 
+def rows_of_lesson(rows: Rows, settings: Mapping[str, Json]) -> list[int]:
+    """Rows of the split `on` of a stage, or of the part of it that its setting `part` (i, n) names."""
+    chosen, part = rows.on(settings["on"]), settings.get("part")
+    if part is None:
+        return chosen
+    number, parts = part
+    hashes = np.array([stable_hash(str(rows.ids[row])) for row in chosen], dtype=np.uint64)
+    order = np.argsort(ranks(hashes, settings["split"]["seed"], "parts"), kind="stable")
+    mine = sorted(chosen[place] for place in order[number::parts])
+    if not mine:
+        raise DataError(
+            f"method: {parts} parts of {settings['on']} with {len(chosen)} rows leave one without any. "
+            "Use a shorter chain, method.rows=same, or more rows (dataset.n_train)."
+        )
+    return mine
+
+
 def lesson_rows(rows: Rows, labels: np.ndarray, settings: Mapping[str, Json], what: str) -> list[int]:
     """Rows that a stage trains on: those of its split `on`, or with `unlabelled: skip` those of them with a label."""
-    chosen = rows.on(settings["on"])
+    chosen = rows_of_lesson(rows, settings)
     if settings.get("unlabelled") == "skip":
         chosen = [row for row in chosen if not np.isnan(labels[row]).any()]
         if not chosen:
