@@ -75,7 +75,7 @@ def test_conflict_is_measured_against_the_naive_student_whatever_is_fine_tuned(t
     record, out = finished(
         tmp_path, tiny_models, tiny_task, "finetune=full", "finetune.lr=0.003", "finetune.epochs=2",
         "finetune.early_stopping=weak", "finetune.evaluations=2", "finetune.dropout=0.1",
-        "method=conflict", "method.strength=0,0.9", "method.kind=explicit,implicit",
+        "method=conflict", "method.strength=0,0.9", "method.kind=explicit,opposite",
     )  # fmt: skip
     assert "4 of 4 cells" in out
     (naive,) = {entry["roles"]["reference"] for entry in record["cells"]}

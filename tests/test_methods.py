@@ -32,7 +32,7 @@ METHODS = [
     ConfidenceFilter(),
     Elicitation(mode="icm"),
     Conflict(),
-    Conflict(kind="implicit", strength=0.2),
+    Conflict(kind="opposite", strength=0.2),
     Ensemble(),
     Ensemble(bagging=None, rule="vote"),
     Ensemble(rule="boosted"),
@@ -109,7 +109,7 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3,
         "strength": 0.7, "others": (model("m2"),),
-        "kind": "implicit" if getattr(method, "kind", "") == "explicit" else "explicit",
+        "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
     before = graph_of(method, loss=Confidence()).roles[0].student
     for field in dataclasses.fields(method):
@@ -194,7 +194,7 @@ def test_different_weak_models_are_the_supervisors_of_their_naive_cells():
     assert list(graph.stages[graph.roles[0].weak].inputs.values()) == naive
 
 
-@pytest.mark.parametrize("kind", ["explicit", "implicit"])
+@pytest.mark.parametrize("kind", ["explicit", "opposite"])
 def test_no_conflict_is_the_naive_student_which_every_conflict_is_compared_with(kind):
     naive = graph_of(Naive()).roles[0].student
     without, with_it = (graph_of(Conflict(kind=kind, strength=s)).roles[0] for s in (0.0, 0.3))

@@ -21,8 +21,8 @@ class Wspo(Loss):
 
     Rewards are beta log(pi / pi_ref), beta being the same for both models. This is the form per pair. The authors' code
     regresses the log-ratio of every token of the preferred answers; here a text is prompt and answer in one, and what
-    the log-ratio of the prompt adds to both texts cancels in m. That code also weights the student's log-ratio instead
-    of the supervisor's: its gamma is 1 / gamma here. Labels made out of probabilities (by an ensemble, say) count as
+    the log-ratio of the prompt adds to both texts cancels in m. That code also weights the student's log-ratio, by .1,
+    instead of the supervisor's: gamma=10 here. Labels made out of probabilities (by an ensemble, say) count as
     their logarithms.
     """
 

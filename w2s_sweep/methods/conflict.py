@@ -17,16 +17,16 @@ class Conflict(Method):
     """The student of `naive` with another objective beside the weak labels.
 
     weak, ceiling: as in `naive`. student: trained on half B with the conflict. reference: the student of `naive`, which
-    the deception score compares with (`metrics.deception`). The paper's implicit conflict mixes in examples of another
-    data set with labels for another objective; with one data set at hand, the other objective is here the opposite of
-    the truth, on rows that have no weak label then.
+    the deception score compares with (`metrics.deception`). The paper's implicit conflict, rows of another data set
+    with its own labels mixed in, needs a second data set and is not here; `opposite` is the nearest with one.
     """
 
     name: Literal["conflict"] = "conflict"
-    kind: Literal["explicit", "implicit"] = "explicit"
-    """explicit: the loss rewards predictions that contradict the truth. implicit: rows carry the opposite label."""
+    kind: Literal["explicit", "opposite"] = "explicit"
+    """explicit: the loss rewards predictions that contradict the truth. opposite: rows of half B carry the label that
+    contradicts the truth instead of a weak one."""
     strength: Share = 0.5
-    """explicit: weight of the reward, the paper's alpha. implicit: share of the rows of half B. 0 is no conflict."""
+    """explicit: weight of the reward, the paper's alpha. opposite: share of the rows of half B. 0 is no conflict."""
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)

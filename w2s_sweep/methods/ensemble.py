@@ -24,6 +24,8 @@ class Ensemble(Method):
 
     weak: the ensemble, scored as a whole. student: trained on its labels. ceiling: as in `naive`. Without bagging the
     members differ in initialisation and in the order of their examples, and the first is the supervisor of `naive`.
+    Unlike in the code of EnsemW2S, rows are dealt at random and not from easy to hard, boosted examples are weighted
+    and not drawn again, and the ensemble's labels stay soft.
     """
 
     name: Literal["ensemble"] = "ensemble"

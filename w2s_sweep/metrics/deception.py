@@ -2,7 +2,9 @@
 "Super(ficial)-alignment: strong models may deceive weak models", arXiv 2406.11431).
 
 An example is known to a model that predicts its true class. The paper's four areas follow from the ceiling (known to
-the strong model or not) and the supervisor (known to the weak model or not).
+the strong model or not) and the supervisor (known to the weak model or not). That to know is to be right, and what the
+score is a share of, is how we read the paper, whose released code computes no score; `expected` and `blind_spot` are
+ours.
 """
 
 from __future__ import annotations
