@@ -19,6 +19,7 @@ def task(state, reason, days=None, job="7_0"):
         (task("PENDING", "BeginTime", LATER_DAYS), True),
         (task("PENDING", "BeginTime", LATER_DAYS - 1), True),  # found a day later
         (task("PENDING", "Dependency", LATER_DAYS), True),
+        (task("PENDING", "None", LATER_DAYS), True),  # a submitter that died a moment ago
         (task("PENDING", "BeginTime", 1 / 720), False),  # queued again, in two minutes
         (task("PENDING", "Dependency"), False),
         (task("PENDING", "Resources", LATER_DAYS), False),  # a full cluster: SLURM says when it expects a place

@@ -106,7 +106,7 @@ def test_out_of_memory_is_tried_again_with_twice_as_much(slurm, running, undistu
     assert "MinMemoryNode=1G" in before
     running.process.send(signal.SIGKILL)
     wait_until(lambda: "Restarts=1" in slurm.scontrol("show", "job", running.job), 30, "the requeue")
-    assert "MinMemoryNode=2G" in slurm.scontrol("show", "job", running.job)
+    wait_until(lambda: "MinMemoryNode=2G" in slurm.scontrol("show", "job", running.job), 30, "more memory")
     w2s(["--store", str(running.store), "status"])
     assert "lost" not in capsys.readouterr().out
     finished(slurm, running, undisturbed)

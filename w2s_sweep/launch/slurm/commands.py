@@ -97,7 +97,8 @@ class QueuedTask:
             begins = datetime.fromisoformat(self.starts)
         except ValueError:
             return False
-        waits = self.state == "PENDING" and self.reason in ("BeginTime", "Dependency")
+        # "None": submitted a moment ago, and not looked at by SLURM so far
+        waits = self.state == "PENDING" and self.reason in ("None", "BeginTime", "Dependency")
         return waits and begins > datetime.now() + timedelta(days=LATER_DAYS / 2)
 
     @property
