@@ -10,12 +10,18 @@ from pathlib import Path
 import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.cli import main as w2s
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.report import write_results
+from w2s_sweep.store.files import write_json
 from w2s_sweep.tracking import NullTracker, make_tracker
+from w2s_sweep.tracking.dashboard import workspace
 from w2s_sweep.tracking.push import push
 from w2s_sweep.tracking.session import Boundary, chosen_mode, logged_in, run_id
 
+OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+"""W&B's package for views is written in an older style of pydantic."""
 OFFLINE = {"name": "wandb", "project": "p", "entity": None, "mode": "offline"}
 
 
@@ -80,6 +86,7 @@ def test_a_stage_that_failed_does_not_lend_its_run_to_the_next(tmp_path):
 def test_push_mirrors_every_finished_stage_once_and_only_once(tmp_path):
     store = build(tmp_path, Shape(losses=LOSSES[:2], missing=("student w14 s410 sciq 1 0",)))
     results = collect(store, NAME)
+    write_results(store, results, store.sweep(NAME))
     first = push(store, results, OFFLINE)
     assert first is not None
     assert (first.sent, first.present, first.complete) == (3, 0, True)
@@ -94,10 +101,53 @@ def test_push_mirrors_every_finished_stage_once_and_only_once(tmp_path):
             next(f for f in runs(store.sweep(NAME)) if f.name.endswith(run_id("stage", results.rows[0].student_key)))
         )
     )
-    assert all(name in student for name in ('"pgr"', "acc/weak", "acc/student", "acc/ceiling"))
+    assert all(name in student for name in ('"pgr"', "acc/weak", "acc/student", "acc/ceiling", "gain/brier"))
     summary = next(f for f in runs(store.sweep(NAME)) if f.name.endswith(run_id("sweep", NAME)))
     assert any(summary.rglob("*.table.json"))
+    assert {path.name.partition("_")[0] for path in summary.rglob("media/images/figures/*.png")} >= {"pgr", "accuracy"}
+    assert any(summary.rglob("media/html/report_*.html"))
     assert not list((tmp_path / "stages").rglob("wandb"))
+
+
+@OLD
+def test_the_view_of_a_sweep_shows_what_the_mirror_sends(tmp_path):
+    """Every metric a panel names is in the record of some run; the view holds the runs with the sweep's tag."""
+    store = build(tmp_path, Shape(losses=LOSSES[:2]))
+    results = collect(store, NAME)
+    write_results(store, results, store.sweep(NAME))
+    push(store, results, OFFLINE)
+    live = make_tracker(OFFLINE, NAME, tmp_path / "live").start(stage(), tmp_path)
+    live.log({"loss": 1.0, "lr": 0.1, "validation": 0.5}, 1)
+    live.finish({})
+    sent = json.dumps([records(folder) for folder in [*runs(store.sweep(NAME)), *runs(tmp_path / "live")]])
+    view = json.loads(workspace(NAME, ["pgr", "accuracy"], "p", "me")._to_model().model_dump_json(by_alias=True))
+    panels = [p for s in view["spec"]["section"]["panelBankConfig"]["sections"] for p in s["panels"]]
+    named = [name for p in panels for name in [*p["config"].get("metrics", []), *p["config"].get("mediaKeys", [])]]
+    assert len(named) > 10
+    assert [name for name in named if name.removeprefix("summary_metrics.") not in sent] == []
+    assert f'"value": ["{NAME}"]' in json.dumps(view)
+
+
+def test_without_an_account_there_is_no_view_but_a_word_what_to_do(tmp_path, capsys):
+    store = build(tmp_path, Shape())
+    command = ["--store", str(store.root), "dashboard", NAME]
+    assert w2s(command) == 1
+    assert "wandb login" in capsys.readouterr().err
+    write_json(store.sweep(NAME) / "wandb" / "dashboard.json", {"url": "https://host/view"})
+    assert w2s(command) == 0
+    assert capsys.readouterr().out == "https://host/view\n"
+
+
+@OLD
+@pytest.mark.slow
+def test_a_server_that_refuses_the_view_is_told_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
+    store = build(tmp_path, Shape())
+    assert w2s(["--store", str(store.root), "dashboard", NAME, "--entity", "me"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("dashboard: W&B")
+    assert said.count("\n") == 1
 
 
 def test_push_writes_an_unfinished_offline_run_anew(tmp_path):

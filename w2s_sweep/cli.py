@@ -77,6 +77,14 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def dashboard(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.tracking.dashboard import dashboard as view
+
+    url = view(store, args.sweep, project=args.project, entity=args.entity, again=args.new)
+    console.print(url, highlight=False, markup=False)
+    return 0
+
+
 def explain(console: Console, store: Store, args: argparse.Namespace) -> int:
     """What was hashed into a key; with two keys, where the preimages differ."""
     keys = [store.find(prefix) for prefix in args.keys]
@@ -161,6 +169,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("sweeps", nargs="+", metavar="SWEEP", help="name of a sweep; several are joined and printed")
     sub.add_argument("--format", choices=("csv", "json", "md"), help="only print the results, in this format")
     sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
+    sub = add("dashboard", dashboard, "Make a saved view of a mirrored sweep in W&B, and print its address.")
+    sub.add_argument("sweep", help="name of a sweep that was run with tracker=wandb")
+    sub.add_argument("--project", help="W&B project, where it is not that of the sweep's tracker")
+    sub.add_argument("--entity", help="W&B user or team (default: that of the tracker, else your own)")
+    sub.add_argument("--new", action="store_true", help="make another one where there is one")
     sub = add("explain", explain, "Show what was hashed into a key, or how two keys differ.")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="one or two keys, or enough leading digits of them")
     sub = add("data", data, "Show a task's examples as a model sees them: counts, lengths, leak scan, some rows.")

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -53,7 +54,7 @@ def push(store: Store, results: Results, settings: Mapping[str, Any]) -> Pushed 
             break
         sent += 1
     if not session.boundary.broken:
-        _summary_run(session, results)
+        _summary_run(session, results, store)
     return Pushed(sent, present, not session.boundary.broken, session.mode)
 
 
@@ -74,12 +75,18 @@ def _discard(session: Session, name: str) -> None:
 
 
 def student_scores(results: Results) -> dict[str, dict[str, float]]:
-    """Student key -> pgr, acc/weak, acc/student, acc/ceiling (medians where several cells share the student)."""
+    """Student key -> pgr, acc/weak, acc/student, acc/ceiling, further metrics; medians of cells that share it."""
     cells: dict[str, list[Row]] = {}
     for row in results.rows:
         if row.state == "done":
             cells.setdefault(row.student_key, []).append(row)
-    return {key: _scores(rows) for key, rows in cells.items()}
+    return {key: _further(rows) | _scores(rows) for key, rows in cells.items()}
+
+
+def _further(rows: list[Row]) -> dict[str, float]:
+    names = dict.fromkeys(name for row in rows for name in row.details)
+    known = {name: [v for row in rows if (v := row.details.get(name)) is not None] for name in names}
+    return {name: float(median(found)) for name, found in known.items() if found}
 
 
 def _scores(rows: list[Row]) -> dict[str, float]:
@@ -108,8 +115,13 @@ def _identities(store: Store, results: Results) -> list[Identity]:
     return found
 
 
-def _summary_run(session: Session, results: Results) -> None:
-    """One run for the sweep: the table of groups, PGR against student size, and medians over all cells."""
+def figure_files(store: Store, sweep: str) -> list[Path]:
+    """The figures of the sweep's report."""
+    return sorted((store.sweep(sweep) / "figures").glob("*.png"))
+
+
+def _summary_run(session: Session, results: Results, store: Store) -> None:
+    """One run for the sweep: the table of groups, PGR against student size, medians over all cells, and the report."""
     rows = [row for row in results.rows if row.state == "done"]
     numbers = {f"median/{name}": value for name, value in (_scores(rows) if rows else {}).items()}
     summary: dict[str, Any] = {
@@ -135,6 +147,9 @@ def _summary_run(session: Session, results: Results) -> None:
             import wandb
 
             run.log({"results": wandb.Table(columns=HEADS, data=[_line(results, g) for g in results.groups])})
+            run.log({f"figures/{path.stem}": wandb.Image(str(path)) for path in figure_files(store, results.sweep)})
+            if (report := store.sweep(results.sweep) / "report.html").is_file():
+                run.log({"report": wandb.Html(str(report), inject=False)})
         run.summary.update(summary)
         run.finish()
         if not session.boundary.broken:
