@@ -1,5 +1,6 @@
 """Figures and the report: self-contained, no NaN, sensible for one cell and for hundreds."""
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -159,6 +160,24 @@ def test_learning_curves_stay_in_their_box_and_out_of_large_reports(tmp_path):
     points = [tuple(map(float, p.split(","))) for p in polyline([(i, i % 7) for i in range(1000)]).split()]
     assert len(points) <= 151
     assert all(0 <= x <= 220 and 0 <= y <= 64 for x, y in points)
+
+
+def test_a_stage_that_stopped_early_shows_what_it_was_judged_by(tmp_path):
+    store = build(tmp_path, Shape())
+    stages = store.read_sweep(NAME)["stages"]
+    assert not any(curve.validation for curve in learning_curves(store, stages))
+    key = next(iter(stages))
+    rows = [{"step": 2, "total": 5, "validation": 0.5}, {"step": 4, "total": 5, "validation": 0.75}]
+    with (store.path(key) / "metrics.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    (shown,) = (curve for curve in learning_curves(store, stages) if curve.key == key)
+    points = [tuple(map(float, p.split(","))) for p in shown.validation.split()]
+    assert shown.best == 0.75
+    assert [x for x, _ in points] == [4 + 212 / 4, 4 + 212 * 3 / 4]  # under the same steps of the loss
+    assert points[0][1] > points[1][1]
+    html = write_report(store.root, NAME).html.read_text()
+    assert html.count('class="validation"') == 1
+    assert "validation up to .750" in html
 
 
 def test_conclude_prints_writes_and_returns_a_row_per_cell(tmp_path):

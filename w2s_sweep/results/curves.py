@@ -1,7 +1,7 @@
 """Learning curves as small inline SVGs, straight from the metrics.jsonl of the stage folders."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -15,7 +15,7 @@ WIDTH, HEIGHT, PAD = 220.0, 64.0, 4.0
 
 @dataclass(frozen=True)
 class Curve:
-    """The training loss of one stage."""
+    """The training loss of one stage, and its score on validation rows where it stopped early."""
 
     key: str
     label: str
@@ -25,6 +25,10 @@ class Curve:
     steps: int
     first: float
     last: float
+    validation: str = ""
+    """Like `points`, on a scale of its own; empty where nothing was evaluated."""
+    best: float | None = None
+    """The highest validation score: of the parameters that were kept."""
 
 
 def learning_curves(store: Store, stages: Mapping[str, Any]) -> list[Curve]:
@@ -38,21 +42,27 @@ def learning_curves(store: Store, stages: Mapping[str, Any]) -> list[Curve]:
 
 def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:
     rows = read_jsonl(store.path(key) / "metrics.jsonl")
-    points = [(int(row["step"]), float(row["loss"])) for row in rows if _logged(row)]
+    points, scores = _logged(rows, "loss"), _logged(rows, "validation")
     if len(points) < 2:
         return None
-    return Curve(key, about["label"], about["role"], polyline(points), points[-1][0], points[0][1], points[-1][1])
+    known = Curve(key, about["label"], about["role"], polyline(points), points[-1][0], points[0][1], points[-1][1])
+    if not scores:
+        return known
+    span = points[0][0], points[-1][0]
+    return replace(known, validation=polyline(scores, span=span), best=max(score for _, score in scores))
 
 
-def _logged(row: Mapping[str, Any]) -> bool:
-    return isinstance(row.get("step"), int) and isinstance(row.get("loss"), int | float) and isfinite(row["loss"])
+def _logged(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """(step, value) of the rows that have a finite number under `name`."""
+    found = ((row.get("step"), row.get(name)) for row in rows)
+    return [(s, float(v)) for s, v in found if isinstance(s, int) and isinstance(v, int | float) and isfinite(v)]
 
 
-def polyline(points: Sequence[tuple[int, float]], most: int = 150) -> str:
-    """(step, loss) pairs scaled to the box, at most `most` of them."""
+def polyline(points: Sequence[tuple[int, float]], most: int = 150, span: tuple[int, int] | None = None) -> str:
+    """(step, value) pairs scaled to the box, at most `most` of them; `span`: the steps at its edges."""
     kept = points[:: max(1, -(-len(points) // most))]
     kept = kept if kept[-1] == points[-1] else [*kept, points[-1]]
     low, high = min(y for _, y in kept), max(y for _, y in kept)
-    first, last = kept[0][0], kept[-1][0]
+    first, last = span or (kept[0][0], kept[-1][0])
     across, up = (WIDTH - 2 * PAD) / max(1, last - first), (HEIGHT - 2 * PAD) / ((high - low) or 1.0)
     return " ".join(f"{PAD + (x - first) * across:.1f},{HEIGHT - PAD - (y - low) * up:.1f}" for x, y in kept)
