@@ -72,6 +72,8 @@ def test_all_mistakes_are_reported_at_once(tmp_path):
     assert err.startswith("4 problems")
     err = refused(tmp_path, "-m", "finetune.lr=0,2", "seed=-1,a")
     assert err.startswith("4 problems")
+    err = refused(tmp_path, "-m", "loss=xnt", "finetune.lr=abc", "seed=0,a", "strong.feature_layer=null")
+    assert err.startswith("3 problems"), err
 
 
 @pytest.mark.parametrize(

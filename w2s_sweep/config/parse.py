@@ -82,6 +82,17 @@ def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any
     return None
 
 
+def misfit(annotation: Any, path: str, value: Any) -> str:
+    """What is wrong with `value` for a field of this type; empty where nothing is."""
+    try:
+        adapter(annotation).validate_json(json.dumps(value))
+    except ValidationError as error:
+        return _explain(object, dict(error.errors(include_url=False)[0]), path)
+    except ValueError:
+        return ""
+    return ""
+
+
 def _missing(values: Any, path: str = "") -> list[str]:
     if values == "???":
         return [path]
@@ -104,9 +115,10 @@ def _path(location: Sequence[Any]) -> str:
     return ".".join(parts)
 
 
-def _explain(cls: type, item: Mapping[str, Any]) -> str:
+def _explain(cls: type, item: Mapping[str, Any], name: str = "") -> str:
+    """One error of pydantic in a sentence, about the field `name` where that is not told by its location."""
     location = item["loc"]
-    path, got, kind = _path(location), item["input"], item["type"]
+    path, got, kind = name or _path(location), item["input"], item["type"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         owner = _owner(cls, location[:-1])
         return unknown(path, str(location[-1]), field_names(owner) if owner else [])

@@ -8,11 +8,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.core.override_parser.types import Sweep as HydraSweep
 from hydra.errors import HydraException
 
 from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.config.parse import misfit
 from w2s_sweep.errors import ConfigError, unknown
 
 PACKAGES = {"model": ("weak", "strong")}
@@ -53,6 +54,7 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
         flags.remove(line)
     parser = OverridesParser.create()
     problems: list[str] = []
+    misfits: list[str] = []
     for place, line in enumerate(overrides):
         try:
             override = parser.parse_override(line)
@@ -64,8 +66,9 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
         problems += found
         if not found and _sets_a_field(override, places):
             overrides[place] = f"++{line.lstrip('+')}"
+            misfits += _value_problems(override)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems + misfits)  # alone, misfits are told after composition, with all that it finds
     return flags + _said_last(overrides)
 
 
@@ -145,6 +148,23 @@ def _key_problems(override: Override, key: str) -> list[str]:
             f"{override.input_line}: {key} is a group of settings; choose one with {name}=NAME or set {key}.FIELD=..."
         ]
     return []
+
+
+def _value_problems(override: Override) -> list[str]:
+    """A single value must fit its field in a class that may be chosen; lists and ranges are not looked at."""
+    key, value = override.key_or_group, override.value()
+    owners: list[type] = [Cell, Sweep]
+    *path, name = key.split(".")
+    for part in path:
+        owners = [m for cls in owners for m in _classes(cls, part)]
+    owners = [cls for cls in owners if name in _hints(cls) and not _classes(cls, name)]
+    said = list(override.sweep_iterator()) if isinstance(value, ChoiceSweep) and value.simple_form else [value]
+    found: list[str] = []
+    for one in (v.text if isinstance(v, QuotedString) else v for v in said):
+        if isinstance(one, bool | int | float | str) and "${" not in str(one) and one != "???":
+            wrong = [misfit(_hints(cls)[name], key, one) for cls in owners]
+            found += wrong[:1] if all(wrong) else []
+    return found
 
 
 def _group_hint(part: str) -> str:
