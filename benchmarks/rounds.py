@@ -175,12 +175,12 @@ class Round:
         return len(self.seen.inodes), sizes, self.hits.total()
 
     def _drain(self) -> None:
-        """Tasks whose stages are all there must end; a person who sees some waiting in the queue retries."""
+        """Tasks whose stages are all there must end; a person who sees some in the queue that do not retries."""
         deadline, looked = time.monotonic() + STUCK_SECONDS, time.monotonic()
         while self.world.tasks() or self.submissions:
             self._heal()
             self._collect()
-            if time.monotonic() - looked > RETRY_SECONDS and self.world.tasks("PENDING"):
+            if time.monotonic() - looked > RETRY_SECONDS and not self.submissions:
                 looked = time.monotonic()
                 self._submit(next(iter(SWEEPS)))
             if time.monotonic() > deadline:

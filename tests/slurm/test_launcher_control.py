@@ -67,6 +67,21 @@ def test_retry_submits_what_failed_and_what_needs_it(slurm, tmp_path, tiny_model
     assert sum(len(task["stages"]) for task in submissions(store)[-1]["tasks"]) == 4
 
 
+def test_a_task_whose_end_slurm_has_lost_is_queued_again_and_frees_what_waits(slurm, tmp_path, argv, monkeypatch):
+    """The batch script of the first run hangs after its process has ended, as a task does whose daemon died then."""
+    monkeypatch.setattr("w2s_sweep.launch.slurm.mend.OVER_SECONDS", 0.0)
+    hang = 'hydra.launcher.setup=[\'[ -n "$SLURM_RESTART_COUNT" ] || trap "sleep 600" EXIT\']'
+    assert launch(*argv, "seed=0", hang)[0] == 0
+    store, record = tmp_path / "store", sweep_record(tmp_path / "store")
+    first = {record["cells"][0]["roles"][role] for role in ("weak", "ceiling")}
+    wait_until(lambda: first <= trained(store).keys(), 120, "the supervisor and the ceiling")
+    status, out, err = launch(*argv, "seed=0", hang, WAIT)
+    assert status == 0, err
+    assert "jobs that did not end after their stages were queued again" in out
+    assert len(trained(store)) == 3
+    assert set(starts(store).values()) == {1}
+
+
 def test_cancel_keeps_what_another_sweep_needs(slurm, tmp_path, argv, capsys):
     store = tmp_path / "store"
     with paused(slurm):

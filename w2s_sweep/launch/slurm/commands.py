@@ -170,6 +170,11 @@ def unhold(jobs: Iterable[str]) -> None:
     _run_batch([f"release {job}\n" for job in jobs])
 
 
+def requeue(jobs: Iterable[str]) -> None:
+    """End running tasks and queue them again under their ids, so that what depends on them goes on waiting."""
+    _run_batch([f"requeue {job}\n" for job in jobs])
+
+
 def _update(changes: Sequence[str]) -> None:
     """Change jobs, in this order; as many changes as possible through one scontrol process."""
     batch: list[str] = []

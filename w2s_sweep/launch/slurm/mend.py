@@ -3,19 +3,24 @@
 A controller that crashes comes back with the queue of up to some seconds ago: tasks that were released may wait for
 their release again, without their dependencies; those that were cancelled may be back; and those that are gone were
 never submitted as far as SLURM knows. The records of the store say what was meant. Tasks that are gone are lost, and
-submitted again; they need no mending.
+submitted again; they need no mending. Where SLURM has lost the end of a task, it takes it for running until its time
+limit, and what depends on it waits as long; it is queued again, finds everything done and ends.
 """
 
 import getpass
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.launch.slurm.queued import submissions
 from w2s_sweep.store import Store
+from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import write_json
+
+OVER_SECONDS = 120.0
+"""A task ends in some seconds after its last stage; one that has not done so by now will not."""
 
 
 def mend(store: Store) -> list[str]:
@@ -38,6 +43,7 @@ def mend(store: Store) -> list[str]:
             said += [f"{len(jobs)} jobs were cancelled: their submission did not come to its end"] if jobs else []
         elif record["user"] == getpass.getuser():
             said += _let_go(record, jobs, ours)
+            said += _end(store, record, jobs)
             if record["state"] == "held":
                 write_json(path, record | {"state": "submitted"})
     return said
@@ -56,6 +62,23 @@ def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Ma
         commands.unhold(held)
     count = len(forgotten) + len(held)
     return [f"{count} jobs were released: an earlier submission or SLURM's controller died before"] if count else []
+
+
+def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]) -> list[str]:
+    """Queue the tasks again that are said to run although all their stages were done long ago."""
+    now = file_system_now(store.stages)
+    over = [str(task["job"]) for task in record["tasks"] if _is_over(store, task["stages"], now)]
+    hanging = [job for job in over if job in jobs and jobs[job].state == "RUNNING"]
+    if hanging:
+        commands.requeue(hanging)
+    return [f"{len(hanging)} jobs that did not end after their stages were queued again"] if hanging else []
+
+
+def _is_over(store: Store, stages: Sequence[str], now: float) -> bool:
+    try:
+        return all(now - store.path(key).stat().st_mtime > OVER_SECONDS and store.done(key) for key in stages)
+    except FileNotFoundError:
+        return False
 
 
 def _still_there(dependency: str, alive: Mapping[str, QueuedTask]) -> str:
