@@ -123,7 +123,7 @@ def test_a_cell_returns_its_pgr_to_an_optimising_sweeper(tmp_path, tiny_models, 
     search = [
         "hydra/sweeper=optuna",
         "hydra.sweeper.n_trials=2",
-        "hydra.sweeper.n_jobs=1",
+        "hydra.sweeper.n_jobs=2",
         "hydra.sweeper.sampler.seed=0",
         "loss=choice(xent,confidence)",
     ]

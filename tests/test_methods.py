@@ -128,10 +128,12 @@ def test_bootstrapping_hands_the_labels_along_the_chain():
 
 def test_with_fresh_rows_every_step_has_a_part_of_its_own_and_the_ceiling_that_of_the_student():
     graph = graph_of(Bootstrapping(chain=(model("m0"), model("m1")), rows="fresh"))
-    parts = {s.run["model"]["name"]: s.settings["part"] for s in graph.stages.values() if s.run.get("role") == "link"}
-    assert parts == {"m0": [0, 3], "m1": [1, 3]}
+    portions = {
+        s.run["model"]["name"]: s.settings["portion"] for s in graph.stages.values() if s.run.get("role") == "link"
+    }
+    assert portions == {"m0": [0, 3], "m1": [1, 3]}
     roles = graph.roles[0]
-    assert [graph.stages[key].settings["part"] for key in roles.keys()] == [None, [2, 3], [2, 3]]  # noqa: SIM118
+    assert [graph.stages[key].settings["portion"] for key in roles.keys()] == [None, [2, 3], [2, 3]]  # noqa: SIM118
 
 
 def test_a_chain_shares_its_first_link_with_the_student_of_a_naive_cell():

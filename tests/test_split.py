@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from w2s_sweep.data.split import PARTS, assign
 from w2s_sweep.errors import DataError
+from w2s_sweep.stages.rows import Rows, rows_of_lesson
 
 SPLIT = {"seed": 0, "validation": 0.1, "test": 0.25}
 
@@ -130,3 +131,21 @@ def test_a_part_without_both_classes_says_what_to_enlarge() -> None:
 def test_generation_has_no_classes_to_balance() -> None:
     examples = table([(1, 0)] * 200).append_column("target", [["x"] * 200])
     assert set(assign(examples, SPLIT).tolist()) == {*PARTS}
+
+
+def test_portions_of_a_half_hold_whole_groups_and_share_it_out():
+    """A step of a chain must not learn from rows whose group the step before it was trained on."""
+    ids = np.array([f"row {i}" for i in range(90)], dtype=object)
+    groups = np.array([f"group {i // 3}" for i in range(90)], dtype=object)
+    splits = np.array(["half_b" if i < 60 else "test" for i in range(90)])
+    rows = Rows(ids, [""] * 90, np.zeros(90, dtype=np.int8), splits, groups=groups)
+    stage = {"on": "half_b", "split": {"seed": 1}}
+    found = [rows_of_lesson(rows, stage | {"portion": [i, 3]}) for i in range(3)]
+    assert sorted(row for part in found for row in part) == rows_of_lesson(rows, stage) == list(range(60))
+    held = [set(groups[part]) for part in found]
+    assert sum(map(len, held)) == 20
+    assert sorted(map(len, held)) == [6, 7, 7]
+    other = rows_of_lesson(rows, stage | {"portion": [0, 3], "split": {"seed": 2}})
+    assert other != found[0]
+    with pytest.raises(DataError, match="20 groups of rows leave one without any"):
+        rows_of_lesson(rows, stage | {"portion": [20, 21]})

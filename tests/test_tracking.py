@@ -17,6 +17,7 @@ from w2s_sweep.results.report import write_results
 from w2s_sweep.store.files import write_json
 from w2s_sweep.tracking import NullTracker, make_tracker
 from w2s_sweep.tracking.dashboard import workspace
+from w2s_sweep.tracking.mirror import run_config
 from w2s_sweep.tracking.push import push
 from w2s_sweep.tracking.session import Boundary, chosen_mode, logged_in, run_id
 
@@ -112,7 +113,7 @@ def test_push_mirrors_every_finished_stage_once_and_only_once(tmp_path):
 @OLD
 def test_the_view_of_a_sweep_shows_what_the_mirror_sends(tmp_path):
     """Every metric a panel names is in the record of some run; the view holds the runs with the sweep's tag."""
-    store = build(tmp_path, Shape(losses=LOSSES[:2]))
+    store = build(tmp_path, Shape())
     results = collect(store, NAME)
     write_results(store, results, store.sweep(NAME))
     push(store, results, OFFLINE)
@@ -120,11 +121,20 @@ def test_the_view_of_a_sweep_shows_what_the_mirror_sends(tmp_path):
     live.log({"loss": 1.0, "lr": 0.1, "validation": 0.5}, 1)
     live.finish({})
     sent = json.dumps([records(folder) for folder in [*runs(store.sweep(NAME)), *runs(tmp_path / "live")]])
+
+    def is_sent(name):
+        """Under this very name: a number, or the parts of a picture or a page."""
+        return f'"{name}": ' in sent or f'"{name}._type": ' in sent
+
     view = json.loads(workspace(NAME, ["pgr", "accuracy"], "p", "me")._to_model().model_dump_json(by_alias=True))
     panels = [p for s in view["spec"]["section"]["panelBankConfig"]["sections"] for p in s["panels"]]
     named = [name for p in panels for name in [*p["config"].get("metrics", []), *p["config"].get("mediaKeys", [])]]
     assert len(named) > 10
-    assert [name for name in named if name.removeprefix("summary_metrics.") not in sent] == []
+    assert [name for name in named if not is_sent(name.removeprefix("summary_metrics."))] == []
+    grouped = {p["config"]["groupBy"].removesuffix(".value") for p in panels if p["config"].get("groupBy")}
+    assert "loss/name" in grouped
+    config = {"loss": {"name": "xent"}}, {"name": "m"}, {"name": "d"}
+    assert grouped <= run_config("key", "probe", *config).keys()
     assert f'"value": ["{NAME}"]' in json.dumps(view)
 
 
@@ -133,9 +143,13 @@ def test_without_an_account_there_is_no_view_but_a_word_what_to_do(tmp_path, cap
     command = ["--store", str(store.root), "dashboard", NAME]
     assert w2s(command) == 1
     assert "wandb login" in capsys.readouterr().err
-    write_json(store.sweep(NAME) / "wandb" / "dashboard.json", {"url": "https://host/view"})
+    write_json(
+        store.sweep(NAME) / "wandb" / "dashboard.json", {"url": "https://host/view", "project": "p", "entity": None}
+    )
     assert w2s(command) == 0
     assert capsys.readouterr().out == "https://host/view\n"
+    assert w2s([*command, "--project", "other"]) == 1
+    assert "wandb login" in capsys.readouterr().err
 
 
 @OLD

@@ -32,7 +32,7 @@ class Bootstrapping(Method):
 
     rows: Literal["same", "fresh"] = "same"
     """same: every step learns from all of half B, as in the paper's NLP tasks. fresh: half B is dealt out to the steps
-    in equal parts, as for chess, where every step took new puzzles (appendix A)."""
+    in portions of equal size, as for chess, where every step took new puzzles (appendix A)."""
 
     def models(self) -> tuple[Model, ...]:
         return self.chain
@@ -41,9 +41,11 @@ class Bootstrapping(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         loss = cell.loss if self.link_loss == "cell" else CrossEntropy()
         teacher, steps = weak, len(self.chain) + 1
-        parts = [(number, steps) if self.rows == "fresh" else None for number in range(steps)]
-        for model, part in zip(self.chain, parts, strict=False):
-            teacher = build.train(model, role="link", on="half_b", part=part, labels=teacher, loss=loss)
-        student = build.train(cell.strong, role="student", on="half_b", part=parts[-1], labels=teacher, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", part=parts[-1], labels=GROUND_TRUTH)
+        portions = [(number, steps) if self.rows == "fresh" else None for number in range(steps)]
+        for model, portion in zip(self.chain, portions, strict=False):
+            teacher = build.train(model, role="link", on="half_b", portion=portion, labels=teacher, loss=loss)
+        student = build.train(
+            cell.strong, role="student", on="half_b", portion=portions[-1], labels=teacher, loss=cell.loss
+        )
+        ceiling = build.train(cell.strong, role="ceiling", on="half_b", portion=portions[-1], labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -46,7 +46,7 @@ class Builder(Labels):
         loss: Loss | None = None,
         seed: int | None = None,
         partial: bool = False,
-        part: tuple[int, int] | None = None,
+        portion: tuple[int, int] | None = None,
         weights: str | None = None,
         also_predict: Sequence[str] = (),
         conflict: float = 0.0,
@@ -55,8 +55,8 @@ class Builder(Labels):
 
         Ground truth always means plain cross-entropy; `loss` is for training on predictions. `seed` is that of
         initialisation and order, the cell's unless given (the deal of the rows is always the cell's). `partial`: train
-        on those rows of `on` that `labels` says something of, instead of refusing. `part` (i, n): train on the i-th
-        (from 0) of n parts of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits to
+        on those rows of `on` that `labels` says something of, instead of refusing. `portion` (i, n): train on the i-th
+        (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits to
         predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
         see `losses.conflict`.
         """
@@ -65,14 +65,14 @@ class Builder(Labels):
         chosen = CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss
         name = f"{role} {model.name} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
         name += f" conflict {conflict:g}" if conflict else ""
-        name += f" part {part[0] + 1} of {part[1]}" if part else ""
+        name += f" portion {portion[0] + 1} of {portion[1]}" if portion else ""
         run = self._run(model, name) | {"role": role}
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         inputs |= {} if weights is None else {"weights": weights}
         settings: dict[str, Json] = {
             "split": plain(cell.dataset.split(cell.seed)),
             "on": on,
-            "part": None if part is None else list(part),
+            "portion": None if portion is None else list(portion),
             "loss": plain(chosen),
             "seed": seed,
             "unlabelled": "skip" if partial else "refuse",
@@ -87,7 +87,7 @@ class Builder(Labels):
         inputs |= self._adapted(model)
         tuned = self._tuned(model, finetune)
         if cell.dataset.generation:
-            settings = {k: settings[k] for k in ("split", "on", "part", "loss", "seed", "early_stopping")}
+            settings = {k: settings[k] for k in ("split", "on", "portion", "loss", "seed", "early_stopping")}
             settings |= self._weights(model) | {"finetune": tuned}
             return self._add(Stage("generate", settings, inputs, run))
         settings |= self._read_out(model) | {"finetune": tuned}

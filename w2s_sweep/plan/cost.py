@@ -45,8 +45,8 @@ def cost(stage: Stage) -> Cost:
         examples = train * stage.settings["adapt"]["epochs"]
         return Cost(examples, examples * length, 6 * params * examples * length)
     dealt = train * (1 - dataset["validation"])
-    _, parts = stage.settings.get("part") or (0, 1)
-    seen = dealt * HALF[stage.settings["on"]] / parts
+    _, portions = stage.settings.get("portion") or (0, 1)
+    seen = dealt * HALF[stage.settings["on"]] / portions
     learned = seen * stage.settings["finetune"]["epochs"]
     predicted = dealt * 0.5 + train * dataset["validation"] + test
     if stopping := stage.settings.get("early_stopping"):

@@ -59,9 +59,9 @@ VERSIONS: Mapping[Kind, int] = {
 NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "data": {},
     "features": {"texts": "one"},
-    "probe": {"part": None, "unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
+    "probe": {"portion": None, "unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
     "finetune": {
-        "part": None,
+        "portion": None,
         "unlabelled": "refuse",
         "also_predict": [],
         "conflict": 0.0,
@@ -81,7 +81,7 @@ NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "route": {},
     "weigh": {},
     "adapt": {},
-    "generate": {"part": None},
+    "generate": {"portion": None},
 }
 """Settings added after a kind was released, with the value at which they change nothing: dropped before hashing."""
 

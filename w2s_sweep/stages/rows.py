@@ -36,6 +36,8 @@ class Rows:
     """Pairs: the second text of every row. Label 1 says that the first is preferred."""
     targets: list[str] | None = None
     """Generation: what to write after each text."""
+    groups: np.ndarray | None = None
+    """Name of the group of each row; None where every row is one."""
 
     @property
     def every_text(self) -> list[str]:
@@ -63,6 +65,7 @@ def load_rows(data: Path, split: Mapping[str, Json]) -> Rows:
         splits=assign(table, split),
         others=table["text_other"].to_pylist() if "text_other" in table.column_names else None,
         targets=table["target"].to_pylist() if generation else None,
+        groups=np.array(table["group"].to_pylist(), dtype=object),
     )
 
 
@@ -127,17 +130,19 @@ def weights_of(rows: Rows, folder: Path) -> np.ndarray:
 
 
 def rows_of_lesson(rows: Rows, settings: Mapping[str, Json]) -> list[int]:
-    """Rows of the split `on` of a stage, or of the part of it that its setting `part` (i, n) names."""
-    chosen, part = rows.on(settings["on"]), settings.get("part")
-    if part is None:
+    """Rows of the split `on` of a stage, or of the portion (i, n) of it that its settings name: whole groups, and as
+    many in each portion."""
+    chosen, portion = rows.on(settings["on"]), settings.get("portion")
+    if portion is None:
         return chosen
-    number, parts = part
-    hashes = np.array([stable_hash(str(rows.ids[row])) for row in chosen], dtype=np.uint64)
-    order = np.argsort(ranks(hashes, settings["split"]["seed"], "parts"), kind="stable")
-    mine = sorted(chosen[place] for place in order[number::parts])
+    number, portions = portion
+    names, group = np.unique((rows.ids if rows.groups is None else rows.groups)[chosen], return_inverse=True)
+    hashes = np.array([stable_hash(str(name)) for name in names], dtype=np.uint64)
+    place = np.argsort(np.argsort(ranks(hashes, settings["split"]["seed"], "portions"), kind="stable"))
+    mine = [row for row, at in zip(chosen, place[group], strict=True) if at % portions == number]
     if not mine:
         raise DataError(
-            f"method: {parts} parts of {settings['on']} with {len(chosen)} rows leave one without any. "
+            f"method: {portions} portions of {settings['on']} with {len(names)} groups of rows leave one without any. "
             "Use a shorter chain, method.rows=same, or more rows (dataset.n_train)."
         )
     return mine

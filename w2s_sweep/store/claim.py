@@ -176,14 +176,17 @@ def acquire(store: Store, key: str) -> Lease | None:
             if _linked(mine, path) or _taken_over(store, key, mine, record):
                 return Lease(store, key, token)
             return None
+        except FileNotFoundError:  # we slept so long that an owner on another host took our record for a dead one's
+            return None
         finally:
             mine.unlink(missing_ok=True)
 
 
 def _write(mine: Path, record: Mapping[str, Any]) -> None:
     """Write a record nobody looks for yet, in one piece, so that whoever finds it can tell whether its writer lives."""
-    with mine.open("xb", buffering=0) as file:
+    with mine.open("xb") as file:
         file.write(json.dumps(record, indent=1).encode())
+        file.flush()  # one write: whoever is killed before it leaves an empty file, which `w2s gc` removes
         os.fsync(file.fileno())
 
 

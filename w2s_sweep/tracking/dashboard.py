@@ -20,9 +20,10 @@ BESIDE = ("agreement", "agreement/supervisor_wrong", "gain/brier")
 def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | None, again: bool) -> str:
     """The address of the sweep's view, which is made if there is none yet, or `again`. StoreError, and what to do."""
     tracker = store.read_sweep(sweep)["settings"]["tracker"]
+    where = {"project": project or tracker["project"], "entity": entity or tracker["entity"]}
     record = store.sweep(sweep) / "wandb" / "dashboard.json"
     known = read_json(record)
-    if known is not None and not again:
+    if known is not None and not again and {name: known[name] for name in where} == where:
         return str(known["url"])
     if not logged_in():
         raise StoreError(
@@ -30,7 +31,7 @@ def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | No
             "tracker=wandb; nothing is trained again), then try once more. The report needs no account."
         )
     figures = sorted(path.stem for path in figure_files(store, sweep))
-    view = workspace(sweep, figures, project or tracker["project"], entity or tracker["entity"] or _own_entity())
+    view = workspace(sweep, figures, where["project"], where["entity"] or _own_entity())
     try:
         url = str(view.save().url)
     except Exception as error:
@@ -39,7 +40,7 @@ def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | No
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]}). Is the sweep mirrored into that project? "
             "The same command with tracker=wandb does that; --project and --entity name another one."
         ) from error
-    write_json(record, {"url": url})
+    write_json(record, where | {"url": url})
     return url
 
 

@@ -91,6 +91,16 @@ class QueuedTask:
         return self.state == "COMPLETING"
 
     @property
+    def running_seconds(self) -> float:
+        """Since when it runs, as SLURM has it; 0 where it does not."""
+        if self.state != "RUNNING":
+            return 0.0
+        try:
+            return (datetime.now() - datetime.fromisoformat(self.starts)).total_seconds()
+        except ValueError:
+            return 0.0
+
+    @property
     def unreleased(self) -> bool:
         """It waits for a release, at a time that nobody wants to wait for."""
         try:
