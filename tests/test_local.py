@@ -117,6 +117,7 @@ def test_one_cell_is_the_same_stages_as_in_a_grid(grid, tmp_path, tiny_models, t
     assert trained(store).items() <= trained(grid[0]).items()
 
 
+@pytest.mark.slow
 def test_a_cell_returns_its_pgr_to_an_optimising_sweeper(tmp_path, tiny_models, tiny_task):
     pytest.importorskip("optuna")
     store = tmp_path / "store"

@@ -97,6 +97,7 @@ def test_the_path_of_the_root_enters_no_key_and_the_content_does(tmp_path):
     assert keys("a").isdisjoint(keys("c"))
 
 
+@pytest.mark.slow
 def test_a_sweep_says_what_it_reads_and_records_it(tmp_path, tiny_models):
     write(tmp_path / "data" / "glue_sst2", validation=200)
     argv = ["dataset=sst2", "dataset.n_train=100", "dataset.n_test=40", "dataset.max_tokens=16", *tiny_models]
