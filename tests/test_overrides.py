@@ -51,7 +51,12 @@ def refused(tmp_path, *argv):
         (["hydra/launcher=slrm"], ["hydra/launcher", "'slrm'", "local"]),
         (["foo=[1"], ["foo=[1", "cannot be read"]),
         (["strong.keep_layers=99"], ["keep_layers", "99", "30"]),
-        (["seed=1,2"], ["seed=1,2", "--multirun"]),
+        (["seed=1,2"], ["seed=1,2", "needs -m"]),
+        (["seed=range(3)"], ["seed=range(3)", "needs -m"]),
+        (
+            ["finetune=lora", "strong.lora_targets=[]"],
+            ["lora_targets of strong", "strong.lora_targets=[q_proj,v_proj]"],
+        ),
         (["-m", "seed=range(0,0)"], ["empty"]),
         (["-m", "plan_only=true,false"], ["plan_only", "same for all cells"]),
         (["seed=nan"], ["seed"]),

@@ -6,8 +6,13 @@ import shutil
 import subprocess
 
 import pytest
+from rich.console import Console
 
+from tests.cells import cell, identify
+from w2s_sweep.config.cell import Sweep
 from w2s_sweep.errors import StoreError
+from w2s_sweep.launch.sweep import Request, record_sweep
+from w2s_sweep.plan.graph import merge
 from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import owner_record
 from w2s_sweep.store.files import write_json
@@ -313,3 +318,25 @@ def test_a_full_disk_is_one_clear_error_and_no_half_result(small_disk):
     assert store.keys() == [KEY]
     assert store.damage(KEY) == []
     shutil.rmtree(store.work("e" * 20))
+
+
+def test_a_command_that_takes_the_name_of_a_sweep_leaves_its_stages_referenced(store, capsys):
+    """Otherwise `w2s gc --unreferenced --delete` would remove what the earlier command has paid for."""
+    console, resolved = Console(), {}
+    first, both, other = (merge([cell(seed=s) for s in seeds], identify) for seeds in ((0,), (0, 1), (2,)))
+    sweep = Sweep(store=str(store.root), name="mine")
+    for graph, said in ((first, ""), (both, ""), (other, "name=OTHER")):
+        request = Request(["launch.py"], overrides=[[] for _ in graph.cells])
+        record_sweep(console, store, sweep, request, graph, resolved)
+        out = capsys.readouterr().out
+        assert said in out
+        assert bool(out) == bool(said)
+    assert store.read_sweep("mine")["stages"].keys() == other.stages.keys()
+    assert store.referenced() == {*both.stages, *other.stages}
+
+
+@pytest.mark.parametrize("place", ["a-file", "a-file/below"])
+def test_a_store_that_cannot_be_a_folder_is_refused_in_a_sentence(tmp_path, place):
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(StoreError, match=r"store: .*Choose a writable folder with store=FOLDER"):
+        Store(tmp_path / place).prepare()

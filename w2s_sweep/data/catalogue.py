@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from w2s_sweep.data.tasks import FAMILIES, Example, Task
 from w2s_sweep.data.tasks.samples import SAMPLES
+from w2s_sweep.errors import DataError
 
 COMMAND = "python -m w2s_sweep.cli tasks > docs/TASKS.md"
 
@@ -35,7 +36,7 @@ WHAT = {
 
 
 def catalogue(conf: Path) -> str:
-    """Markdown; `conf`: the folder whose group `dataset` names the sources. Needs the package `chess`."""
+    """Markdown; `conf`: the folder whose group `dataset` names the sources. One example needs the package `chess`."""
     used = _datasets(conf / "dataset")
     lines = [HEAD, "| task | kind | datasets (`dataset=`) |", "| --- | --- | --- |"]
     for task in _tasks():
@@ -71,8 +72,11 @@ def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[
         lines.insert(len(lines) - len(used), "")
     row = SAMPLES[task.name]
     lines += ["", "```json", json.dumps(row, ensure_ascii=False), "```", "```text"]
-    lines += "\n\n".join(_printed(example) for example in task.examples(row, 0)).split("\n")
-    return [*lines, "```"]
+    try:
+        shown = "\n\n".join(_printed(example) for example in task.examples(row, 0))
+    except DataError as error:  # a package that the conversion needs
+        shown = str(error)
+    return [*lines, *shown.split("\n"), "```"]
 
 
 def _source(content: Mapping[str, Any]) -> str:

@@ -55,7 +55,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except (HydraException, OmegaConfBaseException) as error:
-        print(f"configuration: {error.__cause__ or error}", file=sys.stderr)
+        said = str(error.__cause__ or error)
+        if "requires --multirun" in said or "Ambiguous value for argument" in said:
+            said = f"several values of one setting are a grid, which needs -m: python launch.py -m ... ({said})"
+        print(f"configuration: {said}", file=sys.stderr)
         return 1
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         print(f"configuration: a file is not YAML: {error}", file=sys.stderr)

@@ -47,6 +47,8 @@ class Progress:
         summary = read_json(self.store.path(key) / "summary.json") or {}
         scored = summary.get("accuracy/test")
         score = "" if scored is None else f"  accuracy {scored:.3f}"
+        if outcome == "blocked":
+            return f"{line}  (a stage that it needs has not come to its end)"
         spent = f"  {time.monotonic() - self.began[key]:.1f} s" if key in self.began else "  (by another process)"
         return f"{line}{score}{spent}"
 

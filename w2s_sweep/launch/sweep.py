@@ -91,7 +91,7 @@ def run_cells(
     if sweep.plan_only:
         return [CellResult(math.nan)] * len(cells)
     store.prepare()
-    record_sweep(store, replace(sweep, name=name), request, graph, resolved)
+    record_sweep(console, store, replace(sweep, name=name), request, graph, resolved)
     prepare(console, store, plan)
     job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
     if not engine.run(job):
@@ -155,7 +155,9 @@ def _queued(store: Store) -> Mapping[str, str]:
     return queued_jobs(store)
 
 
-def record_sweep(store: Store, sweep: Sweep, request: Request, graph: Graph, resolved: Resolved) -> None:
+def record_sweep(
+    console: Console, store: Store, sweep: Sweep, request: Request, graph: Graph, resolved: Resolved
+) -> None:
     """Write what the sweep is: its cells, their roles, its stages. Results are found from this file alone."""
     name = str(sweep.name)
     stages = {
@@ -173,6 +175,14 @@ def record_sweep(store: Store, sweep: Sweep, request: Request, graph: Graph, res
     ]
     path = store.sweep(name) / "sweep.json"
     before = read_json(path) or {}
+    lost = before.get("stages", {}).keys() - stages.keys()
+    if lost:
+        kept = store.keep_earlier(name, before)
+        console.print(
+            f"sweep {name}: {len(lost)} stages of an earlier command are not part of this one. Table and report now "
+            f"show this command's cells; the earlier record is kept in {kept}. Use name=OTHER to keep both apart.",
+            highlight=False,
+        )
     record = {
         "name": name,
         "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),

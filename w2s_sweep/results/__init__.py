@@ -33,7 +33,8 @@ def conclude(
 
         pushed = push(store, results, tracker)
         if pushed is not None:
-            console.print(f"W&B {pushed.mode}: {pushed.sent} runs sent now, {pushed.present} before", highlight=False)
+            done = "written" if pushed.mode == "offline" else "sent"
+            console.print(f"W&B {pushed.mode}: {pushed.sent} runs {done} now, {pushed.present} before", highlight=False)
             if pushed.mode == "offline":
                 folder = store.sweep(sweep) / "wandb"
                 console.print(f"to upload them: wandb sync {folder}/offline-run-*", highlight=False, soft_wrap=True)

@@ -51,7 +51,7 @@ def _candidates(store: Store, days: float, unreferenced: bool) -> Iterator[tuple
     for path in _folders(store.root / "quarantine"):
         yield path, "damaged"
     if unreferenced:
-        named = {key for name in store.sweeps() for key in store.read_sweep(name)["stages"]}
+        named = store.referenced()
         for key in store.keys():  # noqa: SIM118 - not a dict
             if key not in named:
                 yield store.path(key), "no sweep in this store names it"

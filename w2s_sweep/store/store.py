@@ -8,6 +8,7 @@ ROOT/quarantine/     stage folders that were found damaged
 """
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -52,9 +53,27 @@ class Store:
 
     def prepare(self) -> None:
         """Create the top folders, or say why that is impossible."""
-        with explained(self.root):
-            for name in ("stages", "work", "claims", "sweeps"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+        try:
+            with explained(self.root):
+                for name in ("stages", "work", "claims", "sweeps"):
+                    (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # below a file, on a device that is gone
+            raise StoreError(
+                f"store: {self.root} cannot be a folder ({error.strerror}). Choose a writable folder with store=FOLDER."
+            ) from error
+
+    def keep_earlier(self, name: str, record: Mapping[str, Any]) -> Path:
+        """Set the record of a sweep aside whose name another command takes; its stages stay referenced."""
+        keys = " ".join(sorted(record["stages"]))
+        path = self.sweep(name) / "earlier" / f"{hashlib.sha256(keys.encode()).hexdigest()[:12]}.json"
+        write_json(path, record)
+        return path
+
+    def referenced(self) -> set[str]:
+        """Keys of all stages that a sweep of this store names, or named before."""
+        now = {key for name in self.sweeps() for key in self.read_sweep(name)["stages"]}
+        earlier = (read_json(path) or {} for path in (self.root / "sweeps").glob("*/earlier/*.json"))
+        return now | {key for record in earlier for key in record.get("stages", ())}
 
     def manifest(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """The files of a finished stage; None when it is not finished."""

@@ -65,7 +65,11 @@ class Task:
     def _missing(self, column: str, row: Row, index: int) -> str:
         return (
             f"task {self.name!r}: row {index} has no column {column!r}. Columns found: {', '.join(sorted(row))}. "
-            "Choose the task that fits the source, or rename the column."
+            + (
+                "Choose dataset=local, the task of such rows."
+                if {"text", "label"} <= row.keys() and self.name != "text_label"
+                else "Choose the dataset (its task) that fits the source, or rename the column."
+            )
         )
 
 
