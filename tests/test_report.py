@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
+from w2s_sweep.metrics import Interval
 from w2s_sweep.results import conclude
-from w2s_sweep.results.canvas import save
+from w2s_sweep.results.canvas import save, whisker
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures import draw_figures
@@ -160,6 +162,19 @@ def test_learning_curves_stay_in_their_box_and_out_of_large_reports(tmp_path):
     points = [tuple(map(float, p.split(","))) for p in polyline([(i, i % 7) for i in range(1000)]).split()]
     assert len(points) <= 151
     assert all(0 <= x <= 220 and 0 <= y <= 64 for x, y in points)
+
+
+@pytest.mark.parametrize(("upright", "marks"), [(False, "<>"), (True, "v^")])
+def test_an_interval_beyond_the_axis_ends_in_an_arrow(upright, marks):
+    axis = Figure().subplots()
+    whisker(axis, Interval(0.5, -3.0, 0.8), 0, "k", upright=upright, limits=(0.0, 1.0))
+    line, arrow = axis.lines
+    assert list(line.get_ydata() if upright else line.get_xdata()) == [0.0, 0.8]
+    assert arrow.get_marker() == marks[0]
+    whisker(axis, Interval(0.5, 0.1, 2.0), 1, "k", upright=upright, limits=(0.0, 1.0))
+    assert axis.lines[-1].get_marker() == marks[1]
+    whisker(axis, Interval(0.5, 0.1, 0.9), 2, "k", upright=upright, limits=(0.0, 1.0))
+    assert len(axis.lines) == 5
 
 
 def test_a_stage_that_stopped_early_shows_what_it_was_judged_by(tmp_path):

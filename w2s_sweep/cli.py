@@ -28,7 +28,7 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
         console.print(f"no sweeps in {store.root}")
     states = {name: stage_states(store, name) for name in names}
     if args.watch is None:
-        console.print(_shown(store, states))
+        console.print(_shown(store, states, brief=not args.sweep))
         return 0
     with Live(_shown(store, states), console=console, auto_refresh=False) as live:
         while any(s.alive for found in states.values() for s in found):
@@ -38,8 +38,8 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
-def _shown(store: Store, states: Mapping[str, Sequence[StageStatus]]) -> Group:
-    return Group(*(sweep_status(store, name, found) for name, found in states.items()))
+def _shown(store: Store, states: Mapping[str, Sequence[StageStatus]], *, brief: bool = False) -> Group:
+    return Group(*(sweep_status(store, name, found, brief=brief) for name, found in states.items()))
 
 
 def logs(console: Console, store: Store, args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from w2s_sweep.plan.cost import total
-from w2s_sweep.plan.graph import Plan
+from w2s_sweep.plan.graph import ABSENT, Plan
 from w2s_sweep.store import Store
 
 MANY = 40
@@ -34,9 +34,11 @@ def show_plan(console: Console, plan: Plan, name: str, store: Store) -> None:
 
 
 def _listed(plan: Plan) -> Table:
-    table = Table("state", "stage", "key", "why", box=None, pad_edge=False)
-    for key in plan.keys("to run", "in flight"):
-        table.add_row(plan.states[key], plan.graph.stages[key].label, key[:10], plan.reasons[key])
+    keys = plan.keys("to run", "in flight")
+    why = {plan.reasons[key] for key in keys} != {ABSENT}  # what is usual needs no column
+    table = Table("state", "stage", "key", *(["why"] if why else []), box=None, pad_edge=False)
+    for key in keys:
+        table.add_row(plan.states[key], plan.graph.stages[key].label, key[:10], *([plan.reasons[key]] if why else []))
     return table
 
 

@@ -156,13 +156,18 @@ def _how_far(store: Store, key: str) -> str:
     return f"{step}/{total}{left} "
 
 
-def sweep_status(store: Store, name: str, states: Sequence[StageStatus] | None = None) -> RenderableType:
-    """A table for people: counts, what failed, what is running, and the last lines of what failed."""
+def sweep_status(
+    store: Store, name: str, states: Sequence[StageStatus] | None = None, *, brief: bool = False
+) -> RenderableType:
+    """A table for people: counts, what failed, what is running, and the last lines of what failed.
+
+    `brief`: finished stages are counted, not listed, as in every large sweep.
+    """
     states = stage_states(store, name) if states is None else states
     counts = Counter(s.state for s in states)
     head = Text(f"{name}: " + ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s]))
     table = Table("state", "stage", "key", "note", box=None, pad_edge=False)
-    shown = [s for s in states if s.state != "done"] if len(states) > MANY else list(states)
+    shown = [s for s in states if s.state != "done"] if brief or len(states) > MANY else list(states)
     shown = sorted(shown, key=lambda s: ORDER.index(s.state)) if len(shown) > MANY else shown
     for s in shown[:MANY]:
         note = s.note.splitlines()[-1] if s.note.strip() else ""
@@ -171,7 +176,7 @@ def sweep_status(store: Store, name: str, states: Sequence[StageStatus] | None =
         table.add_row("...", f"{len(shown) - MANY} more", "", "")
     failures = [Text(f"\n{s.label} ({s.key}):\n{_tail(s.note)}", style="red") for s in states if s.state == "failed"]
     more = [Text(f"\n... and {len(failures) - 5} more failures: `w2s logs KEY`")] if len(failures) > 5 else []
-    return Group(head, table, *failures[:5], *more)
+    return Group(head, *([table] if shown else []), *failures[:5], *more)
 
 
 def _tail(text: str, lines: int = 6) -> str:

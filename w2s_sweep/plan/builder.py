@@ -63,7 +63,8 @@ class Builder(Labels):
         cell, finetune = self.cell, self.cell.finetune
         seed = cell.seed if seed is None else seed
         chosen = CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss
-        name = f"{role} {model.name} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+        models = f"{taught} → {model.name}" if (taught := self._supervisor(labels)) else model.name
+        name = f"{role} {models} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
         name += f" conflict {conflict:g}" if conflict else ""
         name += f" portion {portion[0] + 1} of {portion[1]}" if portion else ""
         run = self._run(model, name) | {"role": role}
@@ -93,6 +94,16 @@ class Builder(Labels):
         settings |= self._read_out(model) | {"finetune": tuned}
         settings |= {"reward": finetune.reward, "beta": finetune.beta if finetune.reward == "implicit" else None}
         return self._add(Stage("finetune", settings, inputs, run))
+
+    def _supervisor(self, labels: str | None) -> str | None:
+        """Name of the weak model that the labels of a stage come from in the end; None where they come from none."""
+        waiting = [] if labels is None else [labels]
+        while waiting:
+            stage = self.stages[waiting.pop()]
+            if stage.run.get("role") == "weak":
+                return str(stage.run["model"]["name"])
+            waiting += [key for key in stage.inputs.values() if key in self.stages]
+        return None
 
     def _tuned(self, model: Model, finetune: Tuned) -> dict[str, Json]:
         """Hyper-parameters of a fine-tuning of `model`, with what they leave to the model filled in."""

@@ -12,6 +12,9 @@ from w2s_sweep.plan.stage import Stage
 
 State = Literal["done", "in flight", "to run", "not needed"]
 
+ABSENT = "not in the store"
+"""The usual reason for a stage to run."""
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -98,6 +101,6 @@ def make_plan(
             states[key], reasons[key] = "in flight", running
         else:
             states[key] = "to run"
-            reasons[key] = "its folder in the store is damaged" if damaged(key) else "not in the store"
+            reasons[key] = "its folder in the store is damaged" if damaged(key) else ABSENT
             needed.update(stage.inputs.values())
     return Plan(graph, states, reasons)

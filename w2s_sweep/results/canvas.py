@@ -79,12 +79,30 @@ def wrapped(label: str, width: int = 27) -> str:
     return "\n".join(line for piece in pieces for line in textwrap.wrap(piece, width)) or label
 
 
-def whisker(axis: Any, estimate: Interval, at: float, color: str, *, upright: bool = False, width: float = 1.4) -> None:
-    """The interval of an estimate, drawn along x at height `at` (along y when `upright`)."""
+def whisker(
+    axis: Any,
+    estimate: Interval,
+    at: float,
+    color: str,
+    *,
+    upright: bool = False,
+    width: float = 1.4,
+    limits: Sequence[float] | None = None,
+) -> None:
+    """The interval of an estimate, drawn along x at height `at` (along y when `upright`).
+
+    With the `limits` of the axis an end beyond them is an arrow at the axis' end.
+    """
     if estimate.low is None or estimate.high is None:
         return
-    ends = ([estimate.low, estimate.high], [at, at])
-    axis.plot(*(ends[::-1] if upright else ends), color=color, lw=width, solid_capstyle="butt", zorder=3)
+    low, high = limits or (estimate.low, estimate.high)
+    ends = [min(max(end, low), high) for end in (estimate.low, estimate.high)]
+    line = (ends, [at, at])
+    axis.plot(*(line[::-1] if upright else line), color=color, lw=width, solid_capstyle="butt", zorder=3)
+    for end, inside, mark in zip((estimate.low, estimate.high), ends, ("v^" if upright else "<>"), strict=True):
+        if end != inside:
+            spot = (at, inside) if upright else (inside, at)
+            axis.plot(*spot, mark, color=color, ms=2 + 1.5 * width, mew=0, clip_on=False, zorder=3)
 
 
 def save(figure: Any, stem: Path) -> tuple[Path, Path]:

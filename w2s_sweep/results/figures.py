@@ -128,10 +128,10 @@ def draw_pgr(results: Results, shown: Scene, of: str = "") -> Any:
     groups = [g for panel in shown.panels for g in panel.groups]
     ends = [value for g in groups for value in (*g.pgr_points, *_ends(g.pgr))]
     limits = robust_range(ends, (-0.1, 1.1), SHOWN)
-    outside = sum(not limits[0] <= p <= limits[1] for g in groups for p in g.pgr_points)
+    outside = sum(not limits[0] <= end <= limits[1] for end in ends)
     title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss{of and f', {of}'}"
     points = "; small points: seeds" if any(len(g.pgr_points) > 1 for g in groups) else ""
-    arrows = f"; {outside} points beyond the axis: arrows" if outside else ""
+    arrows = "; arrows: beyond the axis" if outside else ""
     note = shown.note + (points if not of and not shown.averaged else "") + arrows
     figure, axes = panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
@@ -151,7 +151,7 @@ def _pgr_row(axis: Any, group: Group, shown: Scene, variant: str, limits: Sequen
         for p in group.pgr_points:
             _point(axis, p, at + 0.24, limits, color, "o", 2.8)
     if group.pgr.value is not None:
-        whisker(axis, _clipped(group.pgr, limits), at - 0.06, color, width=2)
+        whisker(axis, group.pgr, at - 0.06, color, width=2, limits=limits)
         _point(axis, group.pgr.value, at - 0.06, limits, color, marker_of(shown, variant), 6)
     if group.undefined:
         text = "undefined" if group.pgr.value is None else f"{group.undefined} undef."
@@ -166,14 +166,6 @@ def _point(axis: Any, x: float, y: float, limits: Sequence[float], color: str, m
     axis.plot(x, y, marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)
 
 
-def _clipped(estimate: Interval, limits: Sequence[float]) -> Interval:
-    """The part of an interval that is on the axis."""
-    if estimate.low is None or estimate.high is None:
-        return estimate
-    low, high = (min(max(end, limits[0]), limits[1]) for end in (estimate.low, estimate.high))
-    return Interval(estimate.value, low, high)
-
-
 def draw_bars(results: Results, shown: Scene) -> Any:
     """The paper's bars: weak, student by loss, ceiling. A bar starts at chance."""
     labels = ["weak supervisor", *shown.variants, "ceiling"]
@@ -182,16 +174,19 @@ def draw_bars(results: Results, shown: Scene) -> Any:
     groups = [g for panel in shown.panels for g in panel.groups]
     chance = min(g.chance for g in groups)
     title = f"Test {metric} of weak supervisor, student by loss, and ceiling"
-    note = f"bars start at chance, {chance:.2f}; {shown.note}"
+    limits = _span([e for g in groups for e in (g.weak, g.student, g.ceiling)], chance)
+    ends = [end for g in groups for e in (g.weak, g.student, g.ceiling) for end in _ends(e)]
+    arrows = "; arrows: beyond the axis" if any(not limits[0] <= end <= limits[1] for end in ends) else ""
+    note = f"bars start at chance, {chance:.2f}; {shown.note}{arrows}"
     figure, axes = panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
-        _bar(axis, 0, panel.groups[0].weak, QUIET, chance)
+        _bar(axis, 0, panel.groups[0].weak, QUIET, chance, limits)
         for g in panel.groups:
             variant = results.variant(g)
-            _bar(axis, 1 + shown.variants.index(variant), g.student, color_of(shown, variant), chance)
-        _bar(axis, len(labels) - 1, panel.groups[0].ceiling, INK, chance)
+            _bar(axis, 1 + shown.variants.index(variant), g.student, color_of(shown, variant), chance, limits)
+        _bar(axis, len(labels) - 1, panel.groups[0].ceiling, INK, chance, limits)
         axis.axvline(chance, color=QUIET, lw=1, zorder=1)
-    axes[0].set_xlim(_span([e for g in groups for e in (g.weak, g.student, g.ceiling)], chance))
+    axes[0].set_xlim(limits)
     _finish(axes, shown, columns, labels, "accuracy (share of test examples)" if metric == "accuracy" else "AUROC")
     return figure
 
@@ -207,9 +202,9 @@ def _ends(estimate: Interval) -> list[float]:
     return [value for value in (estimate.value, estimate.low, estimate.high) if value is not None]
 
 
-def _bar(axis: Any, at: float, estimate: Interval, color: str, start: float) -> None:
+def _bar(axis: Any, at: float, estimate: Interval, color: str, start: float, limits: Sequence[float]) -> None:
     if estimate.value is None:
         return
     axis.barh(at, estimate.value - start, left=start, height=0.66, color=color, zorder=2)
-    whisker(axis, estimate, at, "white", width=3.2)
-    whisker(axis, estimate, at, INK if color != INK else QUIET)
+    whisker(axis, estimate, at, "white", width=3.2, limits=limits)
+    whisker(axis, estimate, at, INK if color != INK else QUIET, limits=limits)

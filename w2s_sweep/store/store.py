@@ -142,8 +142,12 @@ class Store:
         names = {*self.keys(), *(p.name for p in work.iterdir() if work.is_dir())} if work.is_dir() else {*self.keys()}
         hits = sorted(name for name in names if name.startswith(prefix))
         if len(hits) != 1:
-            what = "no stage" if not hits else f"{len(hits)} stages ({', '.join(hits[:5])})"
-            raise StoreError(f"key {prefix!r}: {what} in {self.root} start with it; give more digits of one key.")
+            if not hits:
+                raise StoreError(
+                    f"key {prefix!r}: no stage in {self.root} starts with it. `w2s status SWEEP` shows keys."
+                )
+            shown = ", ".join(hits[:5])
+            raise StoreError(f"key {prefix!r}: {len(hits)} stages start with it ({shown}). Give more digits of one.")
         return hits[0]
 
     def clear_attempts(self, key: str) -> None:
