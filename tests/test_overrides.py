@@ -49,6 +49,8 @@ def refused(tmp_path, *argv):
         (["strong.source.kind=disk"], ["strong.source.kind", "'disk'", "local"]),
         (["dataset.task=sst3"], ["'sst3'", "sst2"]),
         (["hydra/launcher=slrm"], ["hydra/launcher", "'slrm'", "local"]),
+        (["hydra.launcher.procs=2"], ["hydra.launcher", "'procs'", "processes"]),
+        (["hydra/launcher=slurm", "hydra.launcher.processes=2"], ["hydra.launcher", "'processes'", "partition"]),
         (["foo=[1"], ["foo=[1", "cannot be read"]),
         (["strong.keep_layers=99"], ["keep_layers", "99", "30"]),
         (["seed=1,2"], ["seed=1,2", "needs -m"]),

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
@@ -33,6 +34,13 @@ class Places:
         """Names of the groups a person chooses from."""
         found = {p.name for folder in self.folders for p in folder.iterdir() if p.is_dir()}
         return sorted(found - {"hydra"})
+
+    def launcher_fields(self, chosen: str | None) -> list[str]:
+        """Settings of the launcher `chosen`, of any one where none is named: an experiment may choose it."""
+        paths = [p for folder in self.folders for p in (folder / "hydra" / "launcher").glob(f"{chosen or '*'}.yaml")]
+        contents = [yaml.safe_load(path.read_text()) for path in paths]
+        names = {str(name) for content in contents if isinstance(content, dict) for name in content}
+        return sorted(name for name in names if name != "defaults" and not name.startswith("_"))
 
     def options(self, key: str) -> list[str]:
         """The choices of a group."""
@@ -62,7 +70,7 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
             text = " ".join(str(error).split())
             problems.append(f"{line!r}: cannot be read as key=value ({text}). Quote special characters.")
             continue
-        found = _problems(override, places)
+        found = _problems(override, places, overrides)
         problems += found
         if not found and _sets_a_field(override, places):
             overrides[place] = f"++{line.lstrip('+')}"
@@ -93,8 +101,12 @@ def _sets_a_field(override: Override, places: Places) -> bool:
     return not (hydras or override.is_delete() or override.package or places.is_group(key))
 
 
-def _problems(override: Override, places: Places) -> list[str]:
+def _problems(override: Override, places: Places, said: Sequence[str]) -> list[str]:
     key = override.key_or_group
+    if key.startswith("hydra.launcher.") and not override.is_add():
+        chosen = [line.partition("=")[2] for line in said if line.startswith("hydra/launcher=")]
+        known, name = places.launcher_fields(chosen[-1] if chosen else None), key.split(".")[2]
+        return [unknown("hydra.launcher", name, known)] if known and name not in known else []
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
         return _choice_problems(override, key, places) if key == "hydra/launcher" else []
     if override.is_delete():
