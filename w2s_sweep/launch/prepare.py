@@ -33,9 +33,9 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
             failure = read_json(store.work(stage.key) / "failure.json") or {}
             raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
         made = read_json(store.path(stage.key) / "summary.json") or {}
-        each = [f"{made[name]} of {name}" for name in sorted(made) if name.startswith("label ")]
+        each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
         note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
-        console.print(f"{stage.label}: {made['examples']} examples{note}", highlight=False)
+        console.print(f"{stage.label}: {made['examples']:,} examples{note}", highlight=False)
     _try_splits(store, to_run)
 
 
