@@ -88,8 +88,6 @@ def misfit(annotation: Any, path: str, value: Any) -> str:
         adapter(annotation).validate_json(json.dumps(value))
     except ValidationError as error:
         return _explain(object, dict(error.errors(include_url=False)[0]), path)
-    except ValueError:
-        return ""
     return ""
 
 

@@ -2,6 +2,7 @@
 generator."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,11 @@ def stable_hash(*parts: object) -> int:
     """64 bits that depend on the text of `parts` only, the same on every machine and Python."""
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
+def hashes_of(names: NDArray[Any]) -> Hashes:
+    """A hash of each name, of an example or a group, for choices that must not depend on the order of rows."""
+    return np.array([stable_hash(name) for name in names.tolist()], dtype=np.uint64)
 
 
 def group_of(*texts: str) -> str:

@@ -95,14 +95,14 @@ def whisker(
     """
     if estimate.low is None or estimate.high is None:
         return
-    low, high = limits or (estimate.low, estimate.high)
-    ends = [min(max(end, low), high) for end in (estimate.low, estimate.high)]
-    line = (ends, [at, at])
+    both = (estimate.low, estimate.high)
+    ends = [limited(end, limits or both, "v^" if upright else "<>") for end in both]
+    line = ([end for end, _ in ends], [at, at])
     axis.plot(*(line[::-1] if upright else line), color=color, lw=width, solid_capstyle="butt", zorder=3)
-    for end, inside, mark in zip((estimate.low, estimate.high), ends, ("v^" if upright else "<>"), strict=True):
-        if end != inside:
-            spot = (at, inside) if upright else (inside, at)
-            axis.plot(*spot, mark, color=color, ms=2 + 1.5 * width, mew=0, clip_on=False, zorder=3)
+    for end, arrow in ends:
+        if arrow:
+            spot = (at, end) if upright else (end, at)
+            axis.plot(*spot, arrow, color=color, ms=2 + 1.5 * width, mew=0, clip_on=False, zorder=3)
 
 
 def save(figure: Any, stem: Path) -> tuple[Path, Path]:
@@ -133,7 +133,10 @@ def named(drawn: Sequence[Any], about: str) -> None:
         artist.set_gid(f"{TIP}{about}")
 
 
-def limited(value: float, limits: Sequence[float]) -> tuple[float, str]:
-    """The value within the limits of a vertical axis, and the arrow that says it lies beyond them ("" where not)."""
+def limited(value: float, limits: Sequence[float], arrows: str = "v^") -> tuple[float, str]:
+    """The value within the limits of an axis, and the arrow that says it lies beyond them ("" where not).
+
+    `arrows`: below and above; of a vertical axis unless given.
+    """
     inside = min(max(value, limits[0]), limits[1])
-    return inside, "" if inside == value else "^" if value > limits[1] else "v"
+    return inside, "" if inside == value else arrows[value > limits[1]]

@@ -12,6 +12,7 @@ from w2s_sweep.results.canvas import (
     PALETTE,
     QUIET,
     STYLE,
+    limited,
     panels,
     robust_range,
     save,
@@ -128,11 +129,9 @@ def draw_pgr(results: Results, shown: Scene, of: str = "") -> Any:
     groups = [g for panel in shown.panels for g in panel.groups]
     ends = [value for g in groups for value in (*g.pgr_points, *_ends(g.pgr))]
     limits = robust_range(ends, (-0.1, 1.1), SHOWN)
-    outside = sum(not limits[0] <= end <= limits[1] for end in ends)
     title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss{of and f', {of}'}"
     points = "; small points: seeds" if any(len(g.pgr_points) > 1 for g in groups) else ""
-    arrows = "; arrows: beyond the axis" if outside else ""
-    note = shown.note + (points if not of and not shown.averaged else "") + arrows
+    note = shown.note + (points if not of and not shown.averaged else "") + _arrows(ends, limits)
     figure, axes = panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
         for g in panel.groups:
@@ -160,10 +159,9 @@ def _pgr_row(axis: Any, group: Group, shown: Scene, variant: str, limits: Sequen
 
 def _point(axis: Any, x: float, y: float, limits: Sequence[float], color: str, marker: str, size: float) -> None:
     """A point; beyond the axis it is an arrow at the axis' end."""
-    if not limits[0] <= x <= limits[1]:
-        marker, size = ("<" if x < limits[0] else ">"), max(size, 4)
-    x = min(max(x, limits[0]), limits[1])
-    axis.plot(x, y, marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)
+    inside, arrow = limited(x, limits, "<>")
+    size = max(size, 4) if arrow else size
+    axis.plot(inside, y, arrow or marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)
 
 
 def draw_bars(results: Results, shown: Scene) -> Any:
@@ -174,9 +172,9 @@ def draw_bars(results: Results, shown: Scene) -> Any:
     groups = [g for panel in shown.panels for g in panel.groups]
     chance = min(g.chance for g in groups)
     title = f"Test {metric} of weak supervisor, student by loss, and ceiling"
-    limits = _span([e for g in groups for e in (g.weak, g.student, g.ceiling)], chance)
-    ends = [end for g in groups for e in (g.weak, g.student, g.ceiling) for end in _ends(e)]
-    arrows = "; arrows: beyond the axis" if any(not limits[0] <= end <= limits[1] for end in ends) else ""
+    scores = [score for g in groups for score in (g.weak, g.student, g.ceiling)]
+    limits = _span(scores, chance)
+    arrows = _arrows([end for score in scores for end in _ends(score)], limits)
     note = f"bars start at chance, {chance:.2f}; {shown.note}{arrows}"
     figure, axes = panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
@@ -196,6 +194,11 @@ def _span(scores: Sequence[Interval], chance: float) -> list[float]:
     values = [score.value for score in scores if score.value is not None]
     outside = max(0.0, min([chance, *values]) - 0.1), min(1.0, max(values) + 0.1)
     return robust_range([end for score in scores for end in _ends(score)], (chance, chance + 0.1), outside)
+
+
+def _arrows(ends: Sequence[float], limits: Sequence[float]) -> str:
+    """What the note says of arrows, where there are any."""
+    return "; arrows: beyond the axis" if any(limited(end, limits)[1] for end in ends) else ""
 
 
 def _ends(estimate: Interval) -> list[float]:

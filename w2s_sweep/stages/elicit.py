@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from w2s_sweep.coherence import RidgeJudge, coherence, consistent, search
-from w2s_sweep.data.hashing import ranks
+from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Array
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import features_of, hashes_of, publish, read_labels, with_probs
+from w2s_sweep.stages.labels import features_of, publish, read_labels, with_probs
 
 MOST = 4096
 """Rows that are searched over, drawn by hash where there are more: memory grows with their square."""

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from w2s_sweep.data.hashing import hashes_of
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import best, hashes_of, publish, read_labels
+from w2s_sweep.stages.labels import best, publish, read_labels
 
 
 def kept(labels: Predictions, on: str, share: float, balanced: bool) -> Array:

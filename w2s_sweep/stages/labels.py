@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from safetensors.numpy import load_file
 
-from w2s_sweep.data.hashing import Hashes, stable_hash
 from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import FILE, Array, Predictions, read_predictions, write_predictions
 from w2s_sweep.stages.context import Context
@@ -47,11 +46,6 @@ def features_of(context: Context, ids: Array) -> Array:
     rows = [place[str(name)] for name in ids]
     features = stored["features"][rows]
     return features - stored["features_other"][rows] if "features_other" in stored else features
-
-
-def hashes_of(ids: Array) -> Hashes:
-    """A hash of each example's id, for choices that must not depend on the order of rows."""
-    return np.array([stable_hash(name) for name in ids.tolist()], dtype=np.uint64)
 
 
 def best(order: Array, share: float) -> Array:

@@ -2,7 +2,6 @@
 
 import logging
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -37,8 +36,7 @@ class KeptPasses(Passes):
             return
         stop = self._context.stop()
         if stop or self._context.checkpoint_due():
-            parts = {"values": np.ascontiguousarray(self.values), "done": self.done}
-            write_bytes(self._context.checkpoint, save(parts))
+            write_bytes(self._context.checkpoint, save({"values": self.values, "done": self.done}))
             self._context.saved(done)
         if stop:
             raise Preempted

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from safetensors.numpy import save_file
 
-from w2s_sweep.data.hashing import ranks
+from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError
 from w2s_sweep.models.classifier import label_word_rows
 from w2s_sweep.models.prompt import Template, answer_logits, require_prompt
 from w2s_sweep.predictions import Array
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import hashes_of
 from w2s_sweep.stages.passes import KeptPasses
 from w2s_sweep.stages.rows import Rows, load_rows, load_texts, soft_labels
 from w2s_sweep.store.files import write_text

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from w2s_sweep.data.hashing import ranks
+from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.predictions import Array
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import features_of, hashes_of, publish, read_labels, with_probs
+from w2s_sweep.stages.labels import features_of, publish, read_labels, with_probs
 
 CHUNK = 1024
 """Rows whose neighbours are looked for at a time: memory is CHUNK x examples."""

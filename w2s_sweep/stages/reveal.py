@@ -3,11 +3,11 @@ another stage, or have none. Which rows are revealed is nested: a larger budget 
 
 import numpy as np
 
-from w2s_sweep.data.hashing import ranks
+from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import best, hashes_of, publish, read_labels, with_probs
+from w2s_sweep.stages.labels import best, publish, read_labels, with_probs
 from w2s_sweep.stages.rows import Rows, load_rows
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow.parquet as pq
 
-from w2s_sweep.data.hashing import ranks, stable_hash
+from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
 from w2s_sweep.metrics import accuracy, auroc
@@ -137,8 +137,7 @@ def rows_of_lesson(rows: Rows, settings: Mapping[str, Json]) -> list[int]:
         return chosen
     number, portions = portion
     names, group = np.unique((rows.ids if rows.groups is None else rows.groups)[chosen], return_inverse=True)
-    hashes = np.array([stable_hash(str(name)) for name in names], dtype=np.uint64)
-    place = np.argsort(np.argsort(ranks(hashes, settings["split"]["seed"], "portions"), kind="stable"))
+    place = np.argsort(np.argsort(ranks(hashes_of(names), settings["split"]["seed"], "portions"), kind="stable"))
     mine = [row for row, at in zip(chosen, place[group], strict=True) if at % portions == number]
     if not mine:
         raise DataError(

@@ -85,14 +85,17 @@ def student_scores(results: Results) -> dict[str, dict[str, float]]:
 
 def _further(rows: list[Row]) -> dict[str, float]:
     names = dict.fromkeys(name for row in rows for name in row.details)
-    known = {name: [v for row in rows if (v := row.details.get(name)) is not None] for name in names}
-    return {name: float(median(found)) for name, found in known.items() if found}
+    return _medians({name: [row.details.get(name) for row in rows] for name in names})
 
 
 def _scores(rows: list[Row]) -> dict[str, float]:
     short = {"accuracy": "acc", "auroc": "auroc"}.get(rows[0].metric, rows[0].metric)
     values = {f"{short}/{role}": [getattr(row, role).value for row in rows] for role in ("weak", "student", "ceiling")}
-    values["pgr"] = [row.pgr.value for row in rows]
+    return _medians(values | {"pgr": [row.pgr.value for row in rows]})
+
+
+def _medians(values: Mapping[str, list[float | None]]) -> dict[str, float]:
+    """The median of what is known under each name; names of which nothing is known are left out."""
     known = {name: [value for value in found if value is not None] for name, found in values.items()}
     return {name: float(median(found)) for name, found in known.items() if found}
 

@@ -67,8 +67,13 @@ def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Ma
 def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]) -> list[str]:
     """Queue the tasks again that are said to run although all their stages were done long ago."""
     now = file_system_now(store.stages)
-    over = [str(task["job"]) for task in record["tasks"] if _is_over(store, task["stages"], now)]
-    hanging = [job for job in over if job in jobs and jobs[job].running_seconds > OVER_SECONDS]
+    hanging = [
+        job
+        for task in record["tasks"]
+        if (job := str(task["job"])) in jobs
+        and jobs[job].running_seconds > OVER_SECONDS
+        and _is_over(store, task["stages"], now)
+    ]
     if hanging:
         commands.requeue(hanging)
     return [f"{len(hanging)} jobs that did not end after their stages were queued again"] if hanging else []
