@@ -1,11 +1,14 @@
 """Internal coherence: labels that predict each other are found, whatever noise the search starts from."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from w2s_sweep.coherence import RidgeJudge, coherence, consistent, search
+from w2s_sweep.coherence import ContextJudge, RidgeJudge, agreement, coherence, consistent, search
+from w2s_sweep.stages.annotate import begin
 
-HOW = {"alpha": 50.0, "sweeps": 20, "seed": 0}
+HOW = {"value": coherence, "alpha": 50.0, "steps": 3200, "seed": 0}
 
 
 def planted(n=80, width=4, distance=3.0, seed=0):
@@ -44,7 +47,7 @@ def test_no_label_speaks_for_itself_and_moves_add_up():
     judge = RidgeJudge(features, np.arange(20.0), 1.0)
     turned = signs.copy()
     turned[[3, 7]] *= -1
-    after = judge.moved(judge.odds(signs), signs, [3, 7])
+    after = judge.moved(judge.odds(signs), signs, turned)
     assert np.allclose(after, judge.odds(turned))
     turned[7] *= -1
     assert judge.odds(turned)[3] == pytest.approx(judge.odds(signs)[3])
@@ -83,3 +86,101 @@ def test_groups_stay_half_right_at_every_step(size):
 def test_what_is_known_of_groups_corrects_labels():
     odds = np.array([3.0, 1.0, -2.0, -0.5, 0.2, -4.0])
     assert consistent(odds, [[0, 1], [2, 3]]).tolist() == [1, -1, -1, 1, 1, -1]
+
+
+class Neighbours:
+    """Stands for a language model: a label is as likely as shown rows of its side of a line are of its class."""
+
+    def __init__(self, places):
+        self.places = places
+        self.asked = 0
+
+    def __call__(self, shown, asked):
+        self.asked += len(asked)
+        pull = [sum((2 * c - 1) * np.exp(-abs(self.places[r] - self.places[row])) for r, c in shown) for row in asked]
+        return np.array(pull, dtype=np.float64)
+
+
+PLACES = np.where(np.arange(24) % 3 == 0, -2.0, 2.0) + np.random.default_rng(0).normal(size=24) / 4
+GROWN = {"value": agreement, "alpha": 30.0, "steps": 400}
+
+
+@pytest.mark.parametrize("folds", [None, 2, 3])
+def test_a_few_random_labels_grow_to_a_labelling_that_keeps_what_is_alike_together(folds):
+    found = [search(ContextJudge(Neighbours(PLACES), folds), begin(24, 8, (), s), seed=s, **GROWN) for s in range(5)]
+    assert min(np.count_nonzero(signs) for signs in found) >= 20
+    kept = [len({*signs[PLACES < 0]} - {0}) == len({*signs[PLACES > 0]} - {0}) == 1 for signs in found]
+    assert sum(kept) >= 4
+
+
+@pytest.mark.parametrize("folds", [None, 2, 5])
+def test_no_row_is_shown_its_own_label_and_few_changes_are_asked_about_again(folds):
+    shown_to = {}
+
+    def answer(shown, asked):
+        shown_to.update({row: tuple(shown) for row in asked})
+        return Neighbours(PLACES)(shown, asked)
+
+    judge, draw = ContextJudge(answer, folds), np.random.default_rng(0)
+    signs = draw.integers(-1, 2, 24)
+    odds = judge.odds(signs)
+    for row in np.flatnonzero(signs):
+        assert row not in dict(shown_to[row])
+        assert all(signs[r] == 2 * c - 1 for r, c in shown_to[row])
+    if folds is None:
+        assert all(len(shown_to[row]) == np.count_nonzero(signs) - 1 for row in np.flatnonzero(signs))
+    for _ in range(10):
+        turned = signs.copy()
+        turned[draw.integers(0, 24, 2)] = draw.choice([-1, 1], 2)
+        odds = judge.moved(odds, signs, turned)
+        signs = turned
+        assert np.allclose(odds[signs != 0], judge.odds(signs)[signs != 0])
+
+
+def test_the_rows_of_a_fold_are_asked_together_and_not_again_for_a_change_among_themselves():
+    calls = []
+
+    def answer(shown, asked):
+        calls.append(list(asked))
+        return np.zeros(len(asked))
+
+    judge, signs = ContextJudge(answer, 2), np.ones(6, dtype=int)
+    odds = judge.odds(signs)
+    assert calls == [[0, 2, 4], [1, 3, 5]]
+    turned = signs.copy()
+    turned[2] = -1
+    judge.moved(odds, signs, turned)
+    assert calls[2:] == [[1, 3, 5]]
+
+
+@pytest.mark.parametrize("stop", [0, 1, 17, 150])
+@pytest.mark.parametrize("groups", [(), [list(range(i, i + 4)) for i in range(0, 24, 4)]], ids=["free", "groups"])
+def test_a_search_that_was_stopped_ends_like_one_that_was_not(stop, groups):
+    states = []
+    judge, start = ContextJudge(Neighbours(PLACES), None), begin(24, 8, groups, 1)
+    whole = search(judge, start, seed=1, groups=groups, on_step=states.append, **GROWN)
+    assert np.array_equal(search(judge, states[stop], seed=1, groups=groups, **GROWN), whole)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_labels_begin_balanced_and_a_growing_group_never_has_too_many_of_a_class(size):
+    groups = [list(range(i, i + size)) for i in range(0, 24, size)] if size > 1 else []
+    start = begin(24, 8, groups, 3)
+    assert np.count_nonzero(start) == 8
+    assert abs(start.sum()) <= (size % 2) * len(groups)
+    assert not np.array_equal(start, begin(24, 8, groups, 4))
+    seen = []
+    search(ContextJudge(Neighbours(PLACES), 2), start, seed=3, groups=groups, on_step=seen.append, **GROWN)
+    for state, group in itertools.product(seen, groups):
+        assert max((state.signs[group] == 1).sum(), (state.signs[group] == -1).sum()) <= -(-size // 2)
+
+
+def test_rows_of_groups_that_have_a_label_come_first():
+    groups = [list(range(i, i + 4)) for i in range(0, 24, 4)]
+    seen = []
+    start = np.where(np.arange(24) < 2, [1, -1] * 12, 0)
+    how = GROWN | {"steps": 2}
+    for seed in range(40):
+        search(ContextJudge(Neighbours(PLACES), 2), start, seed=seed, groups=groups, on_step=seen.append, **how)
+    added = [row for state in seen for row in np.flatnonzero(state.signs)]
+    assert np.mean([row < 4 for row in added]) > 0.9

@@ -15,6 +15,8 @@ from w2s_sweep.methods import (
     Elicitation,
     Ensemble,
     GroundTruthBudget,
+    Icm,
+    IcmFeatures,
     KnnRelabel,
     Naive,
     OverlapSelection,
@@ -30,7 +32,9 @@ METHODS = [
     Naive(),
     Bootstrapping(chain=(model("m0"), model("m1"))),
     ConfidenceFilter(),
-    Elicitation(mode="icm"),
+    Elicitation(),
+    Icm(),
+    IcmFeatures(),
     Conflict(),
     Conflict(kind="opposite", strength=0.2),
     Ensemble(),
@@ -102,12 +106,12 @@ def test_the_loss_changes_neither_weak_nor_ceiling_nor_any_label_made_of_the_sup
 @pytest.mark.parametrize("method", METHODS, ids=name_of)
 def test_every_parameter_of_a_method_changes_its_student(method):
     other = {
-        "chain": (model("m2"),), "link_loss": "xent", "rows": "fresh",
+        "chain": (model("m2"),), "link_loss": "xent", "rows": 99 if isinstance(method, Icm) else "fresh",
         "share": 0.3, "balanced": False, "members": 3, "bagging": 0.7,
         "rule": "vote" if getattr(method, "rule", "") == "mean" else "mean", "choose": "least_sure", "k": 3,
-        "weight": 0.9, "rounds": 5, "part": "easy", "mode": "zero_shot", "calibrate": "none", "harden": False,
+        "weight": 0.9, "rounds": 5, "part": "easy", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
-        "neighbours": 3,
+        "neighbours": 3, "start": 4, "steps": 50, "folds": 2,
         "strength": 0.7, "others": (model("m2"),),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip

@@ -19,7 +19,7 @@ from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.launch.slurm.resources import ask_of
 from w2s_sweep.launch.slurm.settings import Settings as SlurmSettings
 from w2s_sweep.losses import Confidence
-from w2s_sweep.methods import Elicitation, Naive, Prompting, Selective
+from w2s_sweep.methods import Elicitation, Icm, IcmFeatures, Naive, Prompting, Selective
 from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import Pack, affinity
@@ -54,7 +54,7 @@ def test_prompted_models_share_supervisor_and_ceiling_with_the_naive_method():
 
 
 def test_zero_shot_answers_are_asked_for_once_whatever_the_seed_method_and_calibration():
-    methods = [Prompting(shots=0), Elicitation(), Elicitation(mode="icm", calibrate="none"), Selective()]
+    methods = [Prompting(shots=0), Elicitation(), IcmFeatures(calibrate="none"), Selective()]
     graph = merge([cell(method=m, seed=s, loss=Confidence()) for m in methods for s in (0, 1, 2)], identify)
     (asked,) = stages(graph, "prompt")
     assert "split" not in asked.settings
@@ -142,7 +142,7 @@ def problems(**change):
 
 def test_what_cannot_be_asked_is_refused_with_one_error():
     wordless = dataclasses.replace(model("s0"), label_words=None)
-    for method in (Prompting(), Elicitation(), Selective()):
+    for method in (Prompting(), Elicitation(), Icm(), IcmFeatures(), Selective()):
         assert problems(method=method) == []
         for task, what in (("hh_rlhf", "pairs"), ("chess_moves", "generated")):
             (problem,) = problems(method=method, dataset=dataclasses.replace(dataset(), task=task))
@@ -154,6 +154,8 @@ def test_what_cannot_be_asked_is_refused_with_one_error():
     assert problems(dataset=dataclasses.replace(dataset(), task="hh_rlhf")) == []
     (problem,) = problems(method=Prompting(shots=0, ceiling="prompted"))
     assert "the student itself" in problem
+    (problem,) = problems(method=Icm(rows=4, start=8))
+    assert "method.start: 8" in problem
 
 
 FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none", "dataset.prompt.words=[' bad',' good']"]
@@ -165,7 +167,7 @@ def several(tmp_path_factory, tiny_models, tiny_task):
     words = [*tiny_models, *tiny_task, *FAST]
     status, out, err = launch("-m", f"store={store}", *words, "method=prompting,elicitation,selective")
     assert status == 0, err
-    asked, _ = composed_cell([*words, "method=icm"])
+    asked, _ = composed_cell([*words, "method=icm_features"])
     more = merge([asked], sources.identify)
     pack = run.Pack(Store(store), list(more.stages.values()), Settings(threads=1), NullTracker())
     assert set(run.run_pack(pack, stop=lambda: False).values()) == {"done"}

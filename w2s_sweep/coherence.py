@@ -3,6 +3,7 @@ the others (internal coherence maximisation, Wen et al. 2025, arXiv 2506.10139).
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,17 +12,23 @@ Array = np.ndarray[Any, Any]
 
 HOTTEST, COLDEST, COOLING = 10.0, 0.01, 0.99
 """Temperature at step n is max(COLDEST, HOTTEST / (1 + COOLING log n)); constants of the paper."""
+PREFERRED = 100.0
+"""Rows without a label whose group has one are drawn so many times as often as others; the paper's constant."""
 
 
 class Judge(Protocol):
-    """Predicts each label from the other ones; signs are -1 (class 0) and 1 (class 1)."""
+    """Predicts each label from the other ones; signs are -1 (class 0), 1 (class 1) and 0 (no label)."""
 
-    def odds(self, signs: Array) -> Array:
-        """float64 [n]: log-odds of class 1 of each row, given the labels of all other rows."""
+    def ask(self, row: int, signs: Array) -> float:
+        """Log-odds of class 1 of one row without a label, given all labels."""
         ...
 
-    def moved(self, odds: Array, signs: Array, rows: Sequence[int]) -> Array:
-        """The `odds` of `signs` after the labels of `rows` were turned over."""
+    def odds(self, signs: Array) -> Array:
+        """float64 [n]: log-odds of class 1 of each row with a label, given labels of other rows; others: anything."""
+        ...
+
+    def moved(self, odds: Array, before: Array, after: Array) -> Array:
+        """The odds of the signs `after`, where `odds` are those of `before`, which differ in few rows."""
         ...
 
 
@@ -47,17 +54,68 @@ class RidgeJudge:
         np.fill_diagonal(self.pull, 0.0)
         self.prior = prior.astype(np.float64)
 
+    def ask(self, row: int, signs: Array) -> float:
+        return float(self.prior[row] + self.pull[row] @ signs)
+
     def odds(self, signs: Array) -> Array:
         return self.prior + self.pull @ signs
 
-    def moved(self, odds: Array, signs: Array, rows: Sequence[int]) -> Array:
-        index = list(rows)
-        return odds - 2 * self.pull[:, index] @ signs[index]
+    def moved(self, odds: Array, before: Array, after: Array) -> Array:
+        index = np.flatnonzero(before != after)
+        return odds + self.pull[:, index] @ (after - before)[index]
+
+
+Answer = Callable[[Sequence[tuple[int, int]], Sequence[int]], Array]
+"""Rows with their class to show, rows to ask about -> log-odds of class 1 of these."""
+
+
+class ContextJudge:
+    """A language model that is shown other rows with their labels, and asked for the label of one.
+
+    Rows are dealt to `folds`, and a fold is asked about under the labels of all other folds, which are read once for
+    all of its rows; None is the paper's leave-one-out, in which each row is a fold of its own.
+    """
+
+    def __init__(self, answer: Answer, folds: int | None):
+        self.answer = answer
+        self.folds = folds
+
+    def ask(self, row: int, signs: Array) -> float:
+        return float(self.answer(_shown(signs, signs != 0), [row])[0])
+
+    def odds(self, signs: Array) -> Array:
+        return self.moved(np.zeros(len(signs)), np.zeros_like(signs), signs)
+
+    def moved(self, odds: Array, before: Array, after: Array) -> Array:
+        fold = np.arange(len(after)) % (self.folds or len(after))
+        changed = before != after
+        odds = odds.copy()
+        for number in np.unique(fold[after != 0]):
+            asked = (fold == number) & (after != 0)
+            if not (changed & (fold != number)).any():  # the labels it is asked under are the same
+                asked &= before == 0
+            if asked.any():
+                odds[asked] = self.answer(_shown(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist())
+        return odds
+
+
+def _shown(signs: Array, which: Array) -> list[tuple[int, int]]:
+    return [(int(row), int(signs[row] > 0)) for row in np.flatnonzero(which)]
 
 
 def coherence(odds: Array, signs: Array) -> float:
-    """Sum over rows of the log-probability of its label given all others: the mutual predictability."""
-    return float(-np.logaddexp(0, -signs * odds).sum())
+    """Sum over rows of the log-probability of its label given all others: the mutual predictability of the paper."""
+    labelled = signs != 0
+    return float(-np.logaddexp(0, -signs * odds)[labelled].sum())
+
+
+def agreement(odds: Array, signs: Array) -> float:
+    """Mean over the rows with a label of its log-odds: what the paper's released code puts for mutual predictability.
+
+    A sum of log-probabilities falls with every further label, so a set that grows under it would hardly grow.
+    """
+    labelled = signs != 0
+    return float((signs * odds)[labelled].mean()) if labelled.any() else 0.0
 
 
 def consistent(odds: Array, groups: Sequence[Sequence[int]]) -> Array:
@@ -71,51 +129,85 @@ def consistent(odds: Array, groups: Sequence[Sequence[int]]) -> Array:
     return signs
 
 
+@dataclass(frozen=True)
+class State:
+    """Where a search is after a step: all that the next one depends on."""
+
+    step: int
+    signs: Array
+    odds: Array
+    value: float
+    found: Array
+    """The labelling that is returned if nothing better is met: most labels first, then the highest value."""
+    best: float
+
+
 def search(
     judge: Judge,
-    signs: Array,
+    start: Array | State,
     *,
+    value: Callable[[Array, Array], float],
     alpha: float,
-    sweeps: int,
+    steps: int,
     seed: int,
     groups: Sequence[Sequence[int]] = (),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_step: Callable[[State], None] = lambda state: None,
 ) -> Array:
-    """The most coherent signs met by simulated annealing from `signs`, which are consistent with `groups`.
+    """The signs of the highest `value` met by simulated annealing from signs consistent with `groups`, or a state.
 
-    A step draws a row and gives it the label that the others predict. In a group (at most half right and half wrong) a
-    second label turns over with it: the one that fits worst. The step stands if it raises alpha * coherence, or else
-    with probability exp(change / temperature). `sweeps`: steps for each row.
+    A step draws a row and gives it the label that the others predict. In a group (at most half of it of one class) a
+    second label turns over with it: the one that fits worst. The step stands if it raises alpha * value, or else with
+    probability exp(change / temperature). Rows may begin without a label (0). A search that goes on from a `State`
+    ends as one that was never stopped.
     """
-    draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed])))
     home = {row: group for group in groups for row in group}
-    signs = signs.copy()
+    state = start if isinstance(start, State) else _begun(judge, start, value)
+    while state.step < steps:
+        step = state.step + 1
+        draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, step])))
+        row = _drawn(draw, state.signs, groups)
+        said = float(state.odds[row]) if state.signs[row] else judge.ask(row, state.signs)
+        signs, odds, now = state.signs, state.odds, state.value
+        if signs[row] * said < 0 or not signs[row]:
+            turned = _turned(signs, odds, row, 1 if said > 0 else -1, home.get(row, ()))
+            after = judge.moved(odds, signs, turned)
+            then = value(after, turned)
+            change = alpha * (then - now)
+            if change > 0 or draw.random() < math.exp(change / temperature(step)):
+                signs, odds, now = turned, after, then
+        found, best = state.found, state.best
+        if (np.count_nonzero(signs), now) > (np.count_nonzero(found), best):
+            found, best = signs, now
+        state = State(step, signs, odds, now, found, best)
+        on_step(state)
+    return state.found
+
+
+def temperature(step: int) -> float:
+    return max(COLDEST, HOTTEST / (1 + COOLING * math.log(step)))
+
+
+def _begun(judge: Judge, signs: Array, value: Callable[[Array, Array], float]) -> State:
     odds = judge.odds(signs)
-    value, best, found, step = coherence(odds, signs), -math.inf, signs.copy(), 0
-    for sweep in range(sweeps):
-        for row in draw.permutation(len(signs)).tolist():
-            step += 1
-            if value > best:
-                best, found = value, signs.copy()
-            if signs[row] * odds[row] >= 0:
-                continue
-            rows = [row, *_fix(row, signs, odds, home.get(row, ()))]
-            after = judge.moved(odds, signs, rows)
-            turned = signs.copy()
-            turned[rows] *= -1
-            then = coherence(after, turned)
-            heat = max(COLDEST, HOTTEST / (1 + COOLING * math.log(step)))
-            change = alpha * (then - value)
-            if change > 0 or draw.random() < math.exp(change / heat):
-                signs, odds, value = turned, after, then
-        on_progress(sweep + 1, sweeps)
-    return signs if value > best else found
+    now = value(odds, signs)
+    return State(0, signs, odds, now, signs, now)
 
 
-def _fix(row: int, signs: Array, odds: Array, group: Sequence[int]) -> list[int]:
-    """The row whose label turns over too, so that the group of `row` keeps as many of each class."""
-    others = [other for other in group if other != row and signs[other] == -signs[row]]
-    same = max(1, sum(signs[other] == signs[row] for other in group))
-    if same > len(others):  # no group, or an odd one: turning one over leaves it as balanced as it was
-        return []
-    return [min(others, key=lambda other: signs[other] * odds[other])]
+def _drawn(draw: np.random.Generator, signs: Array, groups: Sequence[Sequence[int]]) -> int:
+    if signs.all():
+        return int(draw.integers(len(signs)))
+    weight = np.ones(len(signs))
+    for group in groups:
+        if signs[list(group)].any():
+            weight[[row for row in group if not signs[row]]] = PREFERRED
+    return int(draw.choice(len(signs), p=weight / weight.sum()))
+
+
+def _turned(signs: Array, odds: Array, row: int, to: int, group: Sequence[int]) -> Array:
+    """`signs` with `to` for `row`, and where more than half of its group were `to`, the worst of those turned over."""
+    turned = signs.copy()
+    turned[row] = to
+    others = [other for other in group if other != row and signs[other] == to]
+    if group and len(others) + 1 > -(-len(group) // 2):
+        turned[min(others, key=lambda other: to * odds[other])] = -to
+    return turned

@@ -5,9 +5,9 @@ from w2s_sweep.config.finetune import Lora, Probe
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses import CrossEntropy, Wspo
-from w2s_sweep.methods import Elicitation, Generative, Prompting, Selective
+from w2s_sweep.methods import Elicitation, Generative, Icm, IcmFeatures, Prompting, Selective
 
-PROMPTS = (Elicitation, Prompting, Selective)
+PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that ask the strong model for labels."""
 
 
@@ -70,6 +70,8 @@ def _prompting_problems(cell: Cell) -> list[str]:
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."
         )
+    if isinstance(method, Icm) and method.start > method.rows:
+        found.append(f"method.start: {method.start} rows are to begin with a label, but method.rows={method.rows}.")
     return found
 
 

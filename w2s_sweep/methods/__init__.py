@@ -12,6 +12,7 @@ from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
+from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.knn_relabel import KnnRelabel
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
@@ -29,6 +30,8 @@ AnyMethod = Annotated[
     | Ensemble
     | Generative
     | GroundTruthBudget
+    | Icm
+    | IcmFeatures
     | KnnRelabel
     | OverlapSelection
     | Prompting
@@ -47,6 +50,8 @@ __all__ = [
     "Ensemble",
     "Generative",
     "GroundTruthBudget",
+    "Icm",
+    "IcmFeatures",
     "KnnRelabel",
     "Method",
     "Naive",

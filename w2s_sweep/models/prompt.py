@@ -44,12 +44,18 @@ class Template:
 
     def prefix(self, backbone: Backbone, demonstrations: Sequence[tuple[str, int]]) -> list[int]:
         """Tokens that all prompts begin with; a demonstration is a text and its class. May be empty."""
-        ids = _begin(backbone)
-        if self.instruction:
-            ids += _ids(backbone, self.instruction + GAP)
+        ids = self.opening(backbone)
         for text, label in demonstrations:
-            ids += self.asked(backbone, text) + _ids(backbone, self.words[label] + GAP)
+            ids += self.asked(backbone, text) + self.answer(backbone, label)
         return ids
+
+    def opening(self, backbone: Backbone) -> list[int]:
+        """Tokens before the first demonstration."""
+        return _begin(backbone) + (_ids(backbone, self.instruction + GAP) if self.instruction else [])
+
+    def answer(self, backbone: Backbone, label: int) -> list[int]:
+        """Tokens that follow the question in a demonstration of this class."""
+        return _ids(backbone, self.words[label] + GAP)
 
     def asked(self, backbone: Backbone, text: str) -> list[int]:
         """Tokens of a text and the question, at least one."""
@@ -67,8 +73,11 @@ def _begin(backbone: Backbone) -> list[int]:
     return ids[:1] if ids and ids[0] == backbone.tokenizer.bos_token_id else []
 
 
-def require_prompt(backbone: Backbone, prefix: Sequence[int], rows: Sequence[Sequence[int]], shots: int) -> None:
-    """ModelError for a model that cannot be prompted at all, or not with these tokens."""
+def require_prompt(
+    backbone: Backbone, prefix: Sequence[int], rows: Sequence[Sequence[int]], shots: int, setting: str = "method.shots"
+) -> None:
+    """ModelError for a model that cannot be prompted at all, or not with these tokens; `setting` is what has that many
+    examples shown."""
     if not backbone.is_decoder:
         raise ModelError(
             f"model {backbone.folder}: it is a masked language model, which has no next token to answer with. "
@@ -82,7 +91,7 @@ def require_prompt(backbone: Backbone, prefix: Sequence[int], rows: Sequence[Seq
     if room is not None and longest > room:
         raise ModelError(
             f"model {backbone.folder}: the longest prompt, with {shots} demonstrations, has {longest} tokens, "
-            f"the model has room for {room}. Lower method.shots or dataset.max_tokens, for all models of a comparison."
+            f"the model has room for {room}. Lower {setting} or dataset.max_tokens, for all models of a comparison."
         )
 
 

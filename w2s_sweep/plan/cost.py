@@ -27,7 +27,7 @@ class Cost:
 
 def cost(stage: Stage) -> Cost:
     """2 FLOPs a parameter and token forward, 4 more backward (Kaplan et al. 2020, section 2.1); probes are free."""
-    if stage.kind not in ("features", "finetune", "prompt", "generate", "adapt"):
+    if stage.kind not in ("features", "finetune", "prompt", "annotate", "generate", "adapt"):
         return Cost()
     dataset, model = stage.run["dataset"], stage.run["model"]
     params = float(model["params"])
@@ -41,6 +41,8 @@ def cost(stage: Stage) -> Cost:
         return Cost(examples, examples * length, 2 * params * depth * examples * length)
     if stage.kind == "prompt":
         return _prompting(stage, train, test, length)
+    if stage.kind == "annotate":
+        return _annotating(stage, train, test, length)
     if stage.kind == "adapt":
         examples = train * stage.settings["adapt"]["epochs"]
         return Cost(examples, examples * length, 6 * params * examples * length)
@@ -64,6 +66,20 @@ def _prompting(stage: Stage, train: float, test: float, length: float) -> Cost:
     examples = sum(sizes[split] for split in settings.get("splits", sizes))
     around = (len(settings["question"]) + len(max(settings["words"], key=len, default=""))) / CHARACTERS_A_TOKEN
     tokens = (examples + settings["shots"]) * (length + around)
+    return Cost(examples, tokens, 2 * float(stage.run["model"]["params"]) * tokens)
+
+
+def _annotating(stage: Stage, train: float, test: float, length: float) -> Cost:
+    """A step that changes a label asks every fold again under all others; about twice as many steps do so as there are
+    rows, and half of them are labelled on the way."""
+    settings, dataset = stage.settings, stage.run["dataset"]
+    half = train * (1 - dataset["validation"]) / 2
+    rows = min(float(settings["rows"]), half)
+    folds = min(float(settings["folds"] or rows), rows)
+    changes = min(2 * rows, float(settings["steps"]))
+    words = length + len(settings["question"]) / CHARACTERS_A_TOKEN
+    examples = changes * rows / 2 + half + train * dataset["validation"] + test
+    tokens = words * (changes * rows / 2 * folds + examples)
     return Cost(examples, tokens, 2 * float(stage.run["model"]["params"]) * tokens)
 
 

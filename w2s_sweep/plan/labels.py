@@ -52,15 +52,7 @@ class Labels(Inputs):
         """
         cell = self.cell
         split = plain(cell.dataset.split(cell.seed))
-        settings: dict[str, Json] = {
-            "model": self._identity(model),
-            "max_tokens": cell.dataset.max_tokens,
-            "precision": cell.finetune.precision,
-            "instruction": cell.dataset.prompt.instruction,
-            "question": cell.dataset.prompt.question,
-            "words": list(cell.dataset.prompt.words or model.label_words or ()),
-            "shots": shots,
-        }
+        settings = self._asking(model) | {"shots": shots}
         inputs = {"data": self.data()} | self._adapted(model)
         if shots:
             settings |= {"on": on, "seed": cell.seed, "split": split, "splits": list(splits)}
@@ -70,6 +62,50 @@ class Labels(Inputs):
         inputs = {"data": self.data(), "answers": answers}
         settings = {"calibrate": calibrate, "harden": harden, "split": split}
         return self._labelling("calibrate", settings, inputs, plain(model), role)
+
+    def annotate(
+        self,
+        model: Model,
+        *,
+        on: str,
+        rows: int,
+        start: int,
+        steps: int,
+        folds: int | None,
+        alpha: float,
+        groups: Groups,
+        harden: bool,
+    ) -> str:
+        """Labels that `model` gives to the split `on`, and beyond it, with rows of `on` and their labels in its prompt:
+        those that fit each other best, from `start` random ones on."""
+        cell = self.cell
+        settings = self._asking(model) | {
+            "split": plain(cell.dataset.split(cell.seed)),
+            "on": on,
+            "rows": rows,
+            "start": start,
+            "steps": steps,
+            "folds": folds,
+            "alpha": alpha,
+            "groups": groups,
+            "harden": harden,
+            "seed": cell.seed,
+        }
+        run = self._run(model, f"labels by annotate {model.name} {cell.dataset.name} seed {cell.seed}")
+        run |= {"role": "labels"}
+        return self._add(Stage("annotate", settings, {"data": self.data()} | self._adapted(model), run))
+
+    def _asking(self, model: Model) -> dict[str, Json]:
+        """How `model` is asked about a text."""
+        prompt = self.cell.dataset.prompt
+        return {
+            "model": self._identity(model),
+            "max_tokens": self.cell.dataset.max_tokens,
+            "precision": self.cell.finetune.precision,
+            "instruction": prompt.instruction,
+            "question": prompt.question,
+            "words": list(prompt.words or model.label_words or ()),
+        }
 
     def elicit(
         self,

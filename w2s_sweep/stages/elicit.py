@@ -1,10 +1,10 @@
 """Elicit stage: labels for one split out of a model's zero-shot answers and its frozen features, by internal coherence.
 Other splits keep the zero-shot labels.
 
-What differs from the paper (arXiv 2506.10139): a label is predicted from the others by ridge regression on the model's
-frozen features, with the model's own zero-shot log-odds as prior, where the paper puts the other examples into the
-model's context; all rows have a label from the start (the zero-shot one) where the paper adds rows to eight random
-ones; the best labelling met is kept; consistency is never violated, so it has no weight of its own.
+It costs no pass through the model, unlike the paper's search (arXiv 2506.10139), which is `stages.annotate`: here a
+label is predicted from the others by ridge regression on the model's frozen features, with the model's own zero-shot
+log-odds as prior, and all rows begin with their zero-shot label. The best labelling met is kept; consistency is never
+violated, so it has no weight of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,14 +43,16 @@ def elicited(
     """(signs before, signs after, log-odds after) of a search from the prior log-odds [n]."""
     judge = RidgeJudge(features, settings["prior"] * prior, settings["penalty"])
     before = consistent(prior, groups)
+    steps = settings["sweeps"] * len(before)
     after = search(
         judge,
         before,
+        value=coherence,
         alpha=settings["alpha"],
-        sweeps=settings["sweeps"],
+        steps=steps,
         seed=settings["seed"],
         groups=groups,
-        on_progress=on_progress,
+        on_step=lambda state: on_progress(state.step, steps),
     )
     return before, after, judge.odds(after)
 

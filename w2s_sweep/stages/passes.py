@@ -16,13 +16,15 @@ log = logging.getLogger(__name__)
 class KeptPasses(Passes):
     """Goes on from the stage's checkpoint; saves when one is due, and before it leaves."""
 
-    def __init__(self, context: Context):
+    def __init__(self, context: Context, name: str = "checkpoint"):
+        """`name` of the file, for a stage that has another checkpoint too."""
         self._context = context
+        self._file = context.work / f"{name}.safetensors"
 
     def begin(self, rows: int, width: int) -> None:
         super().begin(rows, width)
         try:
-            kept = load_file(self._context.checkpoint)
+            kept = load_file(self._file)
         except (FileNotFoundError, SafetensorError):
             kept = {}
         if "values" in kept and kept["values"].shape == self.values.shape:
@@ -36,7 +38,7 @@ class KeptPasses(Passes):
             return
         stop = self._context.stop()
         if stop or self._context.checkpoint_due():
-            write_bytes(self._context.checkpoint, save({"values": self.values, "done": self.done}))
+            write_bytes(self._file, save({"values": self.values, "done": self.done}))
             self._context.saved(done)
         if stop:
             raise Preempted

@@ -18,6 +18,7 @@ STAGES: Mapping[Kind, str] = {
     "relabel": "w2s_sweep.stages.relabel",
     "select": "w2s_sweep.stages.select",
     "prompt": "w2s_sweep.stages.prompt",
+    "annotate": "w2s_sweep.stages.annotate",
     "calibrate": "w2s_sweep.stages.calibrate",
     "elicit": "w2s_sweep.stages.elicit",
     "correct": "w2s_sweep.stages.correct",

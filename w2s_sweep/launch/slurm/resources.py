@@ -14,7 +14,7 @@ from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import LABELLING, Stage
 
-BYTES_A_PARAMETER = {"features": 4, "prompt": 5, "lora": 5, "full": 16}
+BYTES_A_PARAMETER = {"features": 4, "prompt": 5, "annotate": 6, "lora": 5, "full": 16}
 """Device memory: fp32 weights; with Adam and gradients four times that; adapters, and
 the keys and values of prompts, are small."""
 HEADROOM_GB = 4

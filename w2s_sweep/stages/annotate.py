@@ -1,0 +1,203 @@
+"""Annotate stage: a language model labels rows of one split itself, by internal coherence in context (Wen et al. 2025,
+arXiv 2506.10139, algorithm 1): the search of `coherence` with the other rows and their labels in the model's prompt.
+
+As in the released code a few rows begin with random labels, as many of each class, and mutual predictability is the
+mean log-odds of the labels. What differs: consistency is never violated, so it has no weight of its own; the best
+labelling met is kept; rows that were not searched over are answered under the labels that were found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from w2s_sweep.coherence import Array, ContextJudge, State, agreement, consistent, search
+from w2s_sweep.data.hashing import hashes_of, ranks
+from w2s_sweep.errors import DataError, Preempted
+from w2s_sweep.models.classifier import label_word_rows
+from w2s_sweep.models.passes import Passes
+from w2s_sweep.models.prompt import Template, answer_logits, require_prompt
+from w2s_sweep.predictions import Predictions
+from w2s_sweep.stages import warm
+from w2s_sweep.stages.context import Context
+from w2s_sweep.stages.labels import publish, with_probs
+from w2s_sweep.stages.passes import KeptPasses
+from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, predictions_of
+from w2s_sweep.store.files import write_bytes, write_text
+
+Group = list[int]
+"""Positions in a list of rows."""
+
+
+def searched(rows: Rows, on: str, most: int, seed: int) -> tuple[list[int], list[Group]]:
+    """(at most `most` rows of the split `on`, whole groups next to each other; the groups of several, as positions)."""
+    members: dict[str, list[int]] = {}
+    names = rows.ids if rows.groups is None else rows.groups
+    for row in rows.on(on):
+        members.setdefault(str(names[row]), []).append(row)
+    drawn = list(members)
+    order = np.argsort(ranks(hashes_of(np.array(drawn, dtype=object)), seed, "annotate"), kind="stable")
+    chosen: list[int] = []
+    groups: list[Group] = []
+    for group in (members[drawn[place]] for place in order):
+        if len(chosen) + len(group) <= most:
+            groups.append(list(range(len(chosen), len(chosen) + len(group))))
+            chosen += group
+    if len(chosen) < 2:
+        raise DataError(
+            f"method.rows: {most} rows of {on} are too few to be shown to each other. Raise it to 8 or more, or "
+            "dataset.n_train."
+        )
+    return chosen, [group for group in groups if len(group) > 1]
+
+
+def begin(rows: int, start: int, groups: Sequence[Group], seed: int) -> Array:
+    """Signs with random labels for the first `start` rows, as many of each class, in each of `groups` if there are any;
+    0 elsewhere."""
+    first = min(start, rows)
+    odds = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, rows]))).normal(size=first)
+    parts = [[row for row in group if row < first] for group in groups] if groups else [list(range(first))]
+    return np.concatenate([consistent(odds, [part for part in parts if part]), np.zeros(rows - first, dtype=np.int64)])
+
+
+class Asked:
+    """The model under prompts of its own making; keeps the tokens of every row."""
+
+    def __init__(self, context: Context, rows: Rows):
+        settings = context.stage.settings
+        words = tuple(settings["words"])
+        self.context = context
+        self.backbone = warm.frozen_backbone(context)
+        template = Template(settings["instruction"], settings["question"], words, settings["max_tokens"])
+        self.opening = template.opening(self.backbone)
+        self.questions = [template.asked(self.backbone, text) for text in rows.texts]
+        self.answers = [template.answer(self.backbone, label) for label in range(len(words))]
+        self.words = label_word_rows(
+            self.backbone, words, len(words), field="dataset.prompt.words or label_words", remedy=""
+        )
+
+    def prefix(self, shown: Sequence[tuple[int, int]]) -> list[int]:
+        """Tokens of rows and their classes, in this order."""
+        return self.opening + [token for row, label in shown for token in (*self.questions[row], *self.answers[label])]
+
+    def require_room(self, shown: Sequence[int]) -> None:
+        """ModelError unless all of `shown` fit into the prompt of every row, before anything was searched."""
+        longest = max(range(len(self.answers)), key=lambda label: len(self.answers[label]))
+        prefix = self.prefix([(row, longest) for row in shown])
+        require_prompt(self.backbone, prefix, self.questions, len(shown), "method.rows")
+
+    def odds(self, shown: Sequence[tuple[int, int]], asked: Sequence[int], passes: Passes | None = None) -> Array:
+        """float64 [asked]: log-odds of class 1 of each row after the rows `shown`."""
+        logits = answer_logits(
+            self.backbone,
+            self.prefix(shown),
+            [self.questions[row] for row in asked],
+            self.words,
+            precision=self.context.stage.settings["precision"],
+            token_budget=self.context.settings.micro_batch_tokens,
+            passes=passes,
+        )
+        return (logits[:, 1] - logits[:, 0]).astype(np.float64)
+
+
+class Kept:
+    """The state of the search, in the stage's checkpoint."""
+
+    def __init__(self, context: Context, steps: int):
+        self.context, self.steps = context, steps
+        self.state: State | None = None
+
+    def read(self, rows: int) -> State | None:
+        try:
+            kept = load_file(self.context.checkpoint)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        if set(kept) != {field.name for field in fields(State)} or len(kept["signs"]) != rows:
+            return None
+        self.state = State(
+            int(kept["step"]), kept["signs"], kept["odds"], float(kept["value"]), kept["found"], float(kept["best"])
+        )
+        self.context.saved(self.state.step)
+        return self.state
+
+    def after(self, state: State) -> None:
+        self.state = state
+        self.context.progress(state.step, self.steps)
+        stop = self.context.stop()
+        if stop or state.step == self.steps or self.context.checkpoint_due():
+            self._write()
+        if stop:
+            raise Preempted
+
+    def leave_if_asked(self) -> None:
+        """Between the prompts of one step: the step is lost, those before it are not."""
+        if self.context.stop():
+            self._write()
+            raise Preempted
+
+    def _write(self) -> None:
+        if self.state is not None:
+            values = {field.name: np.asarray(getattr(self.state, field.name)) for field in fields(State)}
+            write_bytes(self.context.checkpoint, save(values))
+            self.context.saved(self.state.step)
+
+
+def run(context: Context) -> None:
+    settings = context.stage.settings
+    rows = load_rows(context.input("data"), settings["split"])
+    if rows.classes != 2:
+        raise DataError(f"method: icm needs 2 classes, there are {rows.classes}.")
+    chosen, groups = searched(rows, settings["on"], settings["rows"], settings["seed"])
+    groups = groups if settings["groups"] == "halves" else []
+    model = Asked(context, rows)
+    model.require_room(chosen)
+    kept = Kept(context, settings["steps"])
+
+    def answer(shown: Sequence[tuple[int, int]], asked: Sequence[int]) -> Array:
+        kept.leave_if_asked()
+        return model.odds([(chosen[place], label) for place, label in shown], [chosen[place] for place in asked])
+
+    signs = search(
+        ContextJudge(answer, settings["folds"]),
+        kept.read(len(chosen)) or begin(len(chosen), settings["start"], groups, settings["seed"]),
+        value=agreement,
+        alpha=settings["alpha"],
+        steps=settings["steps"],
+        seed=settings["seed"],
+        groups=groups,
+        on_step=kept.after,
+    )
+    shown = [(row, int(sign > 0)) for row, sign in zip(chosen, signs.tolist(), strict=True) if sign]
+    told = dict(shown)
+    asked = [row for row in rows.on(*PREDICTED) if row not in told]
+    odds = dict(zip(asked, model.odds(shown, asked, KeptPasses(context, "answers")).tolist(), strict=True))
+    labels = _labels(rows, told, odds, harden=settings["harden"])
+    right = np.array([rows.truth[row] == label for row, label in shown])
+    write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))
+    publish(
+        context,
+        labels,
+        {
+            "searched": len(chosen),
+            "labelled": len(shown),
+            "right": float(right.mean()),
+            "share of class 1": float(np.mean([label for _, label in shown])),
+            "agreement": None if kept.state is None else kept.state.best,
+        },
+    )
+
+
+def _labels(rows: Rows, told: dict[int, int], odds: dict[int, float], *, harden: bool) -> Predictions:
+    """Found labels are certain; the others are as sure as the model is, or certain too."""
+    index = sorted([*told, *odds])
+    logits = np.zeros((len(index), 2), dtype=np.float32)
+    logits[:, 1] = [odds.get(row, 0.0) for row in index]
+    said = predictions_of(rows, index, logits, {})
+    one = said.probs[:, 1].astype(np.float64)
+    if harden:
+        one = (one > 0.5).astype(np.float64)
+    for place, row in enumerate(index):
+        one[place] = told.get(row, one[place])
+    return with_probs(said, np.stack([1 - one, one], 1))
