@@ -20,8 +20,8 @@ def model(name):
     return Model(name=name, source=source, params=1_000_000, layers=4, hidden=8, label_words=(" no", " yes"))
 
 
-def dataset():
-    return Dataset(name="d", task="sst2", source=HubSource(repository="owner/d"), n_train=100)
+def dataset(name="d"):
+    return Dataset(name=name, task="sst2", source=HubSource(repository=f"owner/{name}"), n_train=100)
 
 
 def cell(*, weak="w0", strong="s0", **change):

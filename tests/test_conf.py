@@ -22,6 +22,7 @@ NEEDS = {
     ("dataset", "sandbox"): ["dataset.source.path=rows"],
     ("loss", "wspo"): ["dataset=hh_rlhf", "finetune=lora", "finetune.reward=implicit"],
     ("method", "bootstrapping"): ["method.chain=[smollm2_135m_first4]"],
+    ("method", "implicit_conflict"): ["dataset=hh_rlhf", "method.mix=hh_rlhf_helpful"],
     ("method", "weak_ensemble"): ["method.others=[smollm2_135m_first4]"],
 }
 

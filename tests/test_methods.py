@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from tests.cells import cell, identify, model
+from tests.cells import cell, dataset, identify, model
+from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.launch.sweep import resolve_all
 from w2s_sweep.losses import Confidence
@@ -24,6 +25,7 @@ from w2s_sweep.methods import (
     StrongToStrong,
     WeakEnsemble,
 )
+from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import affinity, make_packs
 from w2s_sweep.plan.stage import LABELLING, TRAINED
@@ -37,6 +39,7 @@ METHODS = [
     IcmFeatures(),
     Conflict(),
     Conflict(kind="opposite", strength=0.2),
+    Conflict(kind="implicit", mix=dataset("other")),
     Ensemble(),
     Ensemble(bagging=None, rule="vote"),
     Ensemble(rule="boosted"),
@@ -113,11 +116,14 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3, "start": 4, "steps": 50, "folds": 2,
         "strength": 0.7, "others": (model("m2"),),
+        "mix": dataset("third"),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
     before = graph_of(method, loss=Confidence()).roles[0].student
     for field in dataclasses.fields(method):
         if field.name != "name":
+            if field.name == "mix" and method.mix is None:
+                continue  # nothing is mixed in
             changed = dataclasses.replace(method, **{field.name: other[field.name]})
             assert graph_of(changed, loss=Confidence()).roles[0].student != before, field.name
 
@@ -200,13 +206,45 @@ def test_different_weak_models_are_the_supervisors_of_their_naive_cells():
     assert list(graph.stages[graph.roles[0].weak].inputs.values()) == naive
 
 
-@pytest.mark.parametrize("kind", ["explicit", "opposite"])
+@pytest.mark.parametrize("kind", ["explicit", "implicit", "opposite"])
 def test_no_conflict_is_the_naive_student_which_every_conflict_is_compared_with(kind):
     naive = graph_of(Naive()).roles[0].student
-    without, with_it = (graph_of(Conflict(kind=kind, strength=s)).roles[0] for s in (0.0, 0.3))
+    mix = dataset("other") if kind == "implicit" else None
+    without, with_it = (graph_of(Conflict(kind=kind, strength=s, mix=mix)).roles[0] for s in (0.0, 0.3))
     assert without.student == without.reference == with_it.reference == naive
     assert with_it.student != naive
     assert naive in with_it.keys()  # noqa: SIM118 - not a dict
+
+
+@pytest.mark.parametrize("finetune", [Probe(), Full()], ids=name_of)
+def test_only_the_student_sees_the_other_dataset_which_is_cut_like_its_own(finetune):
+    short = dataclasses.replace(dataset(), max_tokens=32)
+    method = Conflict(kind="implicit", strength=1.0, mix=dataset("other"))
+    graph = graph_of(method, finetune=finetune, dataset=short)
+    (roles,) = graph.roles
+    student = graph.stages[roles.student]
+    assert graph.stages[student.inputs["mixed"]].settings["source"]["repository"] == "owner/other"
+    used = graph.ancestors({roles.weak, roles.ceiling, roles.reference})
+    assert student.inputs["mixed"] not in used
+    features = [s for s in graph.stages.values() if s.kind == "features"]
+    assert {s.settings["max_tokens"] for s in features} <= {32}
+    assert len({s.inputs["data"] for s in features}) == (2 if isinstance(finetune, Probe) else 0)
+    half = graph_of(dataclasses.replace(method, strength=0.5), finetune=finetune, dataset=short)
+    assert cost(half.stages[half.roles[0].student]).examples < cost(student).examples or isinstance(finetune, Probe)
+
+
+def test_what_cannot_be_mixed_in_is_refused_with_one_error():
+    pairs = dataclasses.replace(dataset("other"), task="hh_rlhf")
+    for method, what in (
+        (Conflict(kind="implicit"), "method.mix: kind=implicit"),
+        (Conflict(mix=dataset("other")), "method.kind=explicit mixes nothing in"),
+        (Conflict(kind="implicit", mix=dataset()), "is the dataset of the cell"),
+        (Conflict(kind="implicit", mix=pairs), "one head learns both"),
+        (Conflict(kind="implicit", mix=dataclasses.replace(dataset("other"), task="nope")), "method.mix.task"),
+    ):
+        (problem,) = problems_of(cell(method=method))
+        assert what in problem
+    assert problems_of(cell(method=Conflict(kind="implicit", mix=dataset("other")))) == []
 
 
 def test_what_trains_on_a_draw_of_the_truth_stops_early_on_the_truth():
@@ -247,6 +285,8 @@ def test_models_of_a_method_are_resolved_with_the_others(monkeypatch):
     assert {source.repository for source, kind in resolved if kind == "model"} == {
         f"owner/{name}" for name in ("w0", "s0", "m0", "m1")
     }
+    resolved = resolve_all([cell(method=Conflict(kind="implicit", mix=dataset("other")))])
+    assert {source.repository for source, kind in resolved if kind == "dataset"} == {"owner/d", "owner/other"}
 
 
 @pytest.mark.parametrize("finetune", [Probe(), Full()], ids=name_of)

@@ -95,7 +95,9 @@ class ContextJudge:
             if not (changed & (fold != number)).any():  # the labels it is asked under are the same
                 asked &= before == 0
             if asked.any():
-                odds[asked] = self.answer(_shown(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist())
+                odds[asked] = self.answer(
+                    _shown(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist()
+                )
         return odds
 
 

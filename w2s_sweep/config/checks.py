@@ -5,7 +5,7 @@ from w2s_sweep.config.finetune import Lora, Probe
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses import CrossEntropy, Wspo
-from w2s_sweep.methods import Elicitation, Generative, Icm, IcmFeatures, Prompting, Selective
+from w2s_sweep.methods import Conflict, Elicitation, Generative, Icm, IcmFeatures, Prompting, Selective
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that ask the strong model for labels."""
@@ -46,7 +46,13 @@ def problems_of(cell: Cell) -> list[str]:
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
             )
-    return found + _prompting_problems(cell) + _reward_problems(cell) + _generation_problems(cell)
+    return (
+        found
+        + _prompting_problems(cell)
+        + _reward_problems(cell)
+        + _generation_problems(cell)
+        + _conflict_problems(cell)
+    )
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
@@ -73,6 +79,36 @@ def _prompting_problems(cell: Cell) -> list[str]:
     if isinstance(method, Icm) and method.start > method.rows:
         found.append(f"method.start: {method.start} rows are to begin with a label, but method.rows={method.rows}.")
     return found
+
+
+def _conflict_problems(cell: Cell) -> list[str]:
+    """What a dataset that is mixed in must be to that of the cell."""
+    method, dataset = cell.method, cell.dataset
+    if not isinstance(method, Conflict):
+        return []
+    mix, implicit = method.mix, method.kind == "implicit"
+    if implicit and mix is None:
+        return ["method.mix: kind=implicit mixes rows of another dataset in. Name its file, as in method.mix=sst2."]
+    if mix is None:
+        return []
+    if not implicit:
+        return [
+            f"method.mix: {mix.name}, but method.kind={method.kind} mixes nothing in. Set method.kind=implicit or "
+            "method.mix=null."
+        ]
+    if mix.task not in TASKS:
+        return [unknown("method.mix.task", mix.task, TASKS)]
+    if (mix.source, mix.task) == (dataset.source, dataset.task):
+        return [f"method.mix: {mix.name} is the dataset of the cell. Choose another one."]
+    if dataset.task in TASKS and TASKS[mix.task].kind != TASKS[dataset.task].kind:
+        alike = ", ".join(sorted(name for name, task in TASKS.items() if task.kind == TASKS[dataset.task].kind))
+        return [
+            f"method.mix: {mix.name} is a task of kind {TASKS[mix.task].kind}, {dataset.name} of kind "
+            f"{TASKS[dataset.task].kind}, and one head learns both. Choose a dataset of one of the tasks {alike}."
+        ]
+    if isinstance(cell.loss, Wspo):
+        return ["loss: wspo regresses on rewards, and the rows of method.mix have labels. Choose another loss."]
+    return []
 
 
 def _reward_problems(cell: Cell) -> list[str]:

@@ -52,14 +52,15 @@ def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
 
 
 def _located(value: Any) -> Any:
-    """A model or dataset with `path` set comes from there."""
+    """A model or dataset with `path` set comes from there, also where a method names it; a source has a `kind`."""
+    if isinstance(value, list):
+        return [_located(one) for one in cast(list[Any], value)]
     if not isinstance(value, Mapping):
         return value
-    part = cast(Mapping[str, Any], value)
-    if isinstance(path := part.get("path"), str):
+    part = {name: _located(inner) for name, inner in cast(Mapping[str, Any], value).items()}
+    if "kind" not in part and isinstance(path := part.get("path"), str):
         return {**part, "source": {"kind": "local", "path": path}, "path": None}
-    # a method may list models
-    return {k: [_located(one) for one in cast(list[Any], v)] if isinstance(v, list) else v for k, v in part.items()}
+    return part
 
 
 def _differing(texts: Iterable[str]) -> str:

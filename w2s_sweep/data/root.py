@@ -16,7 +16,7 @@ from w2s_sweep.errors import ConfigError, DataError, nearest_first
 
 
 def from_root(cells: Sequence[Cell], root: str) -> tuple[list[Cell], list[str]]:
-    """The cells with datasets of kind `hub` read from their copies under `root`, and what was decided for each dataset.
+    """The cells with datasets of kind `hub` read from their copies under `root`, and what was decided for each of them.
 
     Raises ConfigError with all datasets that have no copy, or none of the splits needed.
     """
@@ -24,7 +24,7 @@ def from_root(cells: Sequence[Cell], root: str) -> tuple[list[Cell], list[str]]:
     found: dict[Dataset, Dataset] = {}
     notes: list[str] = []
     problems: list[str] = []
-    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+    for dataset in dict.fromkeys(d for cell in cells for d in (cell.dataset, *cell.method.datasets())):
         if not isinstance(dataset.source, HubSource):
             continue
         try:
@@ -34,7 +34,11 @@ def from_root(cells: Sequence[Cell], root: str) -> tuple[list[Cell], list[str]]:
             problems.append(str(error))
     if problems:
         raise ConfigError(problems)
-    return [replace(cell, dataset=found.get(cell.dataset, cell.dataset)) for cell in cells], list(dict.fromkeys(notes))
+    read = [
+        replace(cell, dataset=found.get(cell.dataset, cell.dataset), method=cell.method.reading(found))
+        for cell in cells
+    ]
+    return read, list(dict.fromkeys(notes))
 
 
 def local_copy(dataset: Dataset, root: Path) -> tuple[Dataset, str]:

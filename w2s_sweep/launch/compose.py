@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from w2s_sweep.launch.named import with_models
+from w2s_sweep.launch.named import with_named
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -117,7 +117,7 @@ def plain_cell(config: DictConfig) -> dict[str, Any]:
     bare = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]) if "hydra" in config else config
     container = OmegaConf.to_container(bare, resolve=True)
     assert isinstance(container, dict)
-    return with_models({str(name): value for name, value in container.items()})
+    return with_named({str(name): value for name, value in container.items()})
 
 
 def said_last(overrides: Sequence[str]) -> tuple[str, ...]:

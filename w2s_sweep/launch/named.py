@@ -1,12 +1,12 @@
-"""Models that a method lists by the names of files in conf/model, read while Hydra composes a cell.
+"""Models and datasets that a method names by files of conf/model and conf/dataset, read while Hydra composes a cell.
 
-An entry of the list is the name of a file; or the file and what to change, `{model: gpt2, keep_layers: 6}`; or a whole
-model. Hydra's own packages (`model@strong=NAME`) reach single settings only, not the entries of a list.
+What is named is the name of a file; or the file and what to change, `{model: gpt2, keep_layers: 6}`; or a whole model
+or dataset. Hydra's own packages (`model@strong=NAME`) reach single settings only, not the entries of a list.
 """
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -14,55 +14,62 @@ from omegaconf import MISSING, OmegaConf
 
 from w2s_sweep.errors import ConfigError, unknown
 
-LISTS = ("chain", "others")
-"""Settings of methods that list models."""
+Group = Literal["model", "dataset"]
+
+LISTS: Mapping[str, Group] = {"chain": "model", "others": "model"}
+"""Settings of methods that list files of a group."""
+SINGLE: Mapping[str, Group] = {"mix": "dataset"}
+"""Settings of methods that name one file of a group."""
 
 
-def with_models(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """A composed cell whose method lists whole models; raises ConfigError where a name is no file of conf/model."""
+def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """A composed cell whose method holds whole models and datasets; raises ConfigError where a name is no file."""
     method = cell.get("method")
     if not isinstance(method, Mapping):
         return dict(cell)
     problems: list[str] = []
-    whole = {
-        name: _models(f"method.{name}", method[name], problems)
-        for name in LISTS
-        if method.get(name, MISSING) not in (None, MISSING)
-    }
+    whole: dict[str, Any] = {}
+    for name, value in method.items():
+        if value in (None, MISSING):
+            continue
+        if name in LISTS:
+            whole[name] = _list(f"method.{name}", value, LISTS[name], problems)
+        elif name in SINGLE:
+            whole[name] = _whole(f"method.{name}", value, SINGLE[name], problems)
     if problems:
         raise ConfigError(problems)
     return {**cell, "method": {**method, **whole}}
 
 
-def _models(where: str, entries: Any, problems: list[str]) -> Any:
+def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:
     if isinstance(entries, str):
-        problems.append(f"{where}: got {entries!r}, needs a list of models, as in {where}=[{entries}].")
+        problems.append(f"{where}: got {entries!r}, needs a list of {group}s, as in {where}=[{entries}].")
         return entries
-    return [_model(where, entry, problems) for entry in entries]
+    return [_whole(where, entry, group, problems) for entry in entries]
 
 
-def _model(where: str, entry: Any, problems: list[str]) -> Any:
-    """The model that an entry stands for."""
-    changes = dict(entry) if isinstance(entry, Mapping) else {"model": entry}
-    if "model" not in changes:
+def _whole(where: str, entry: Any, group: Group, problems: list[str]) -> Any:
+    """The model or dataset that an entry stands for."""
+    changes = dict(entry) if isinstance(entry, Mapping) else {group: entry}
+    if group not in changes:
         return changes
-    name = changes.pop("model")
+    name = changes.pop(group)
     sources = tuple(source.path for source in GlobalHydra.instance().config_loader().get_sources())
-    if name not in _options(sources):
-        problems.append(unknown(where, str(name), _options(sources)))
+    if name not in _options(group, sources):
+        problems.append(unknown(where, str(name), _options(group, sources)))
         return entry
-    return {**_file(name, sources), **changes}
+    return {**_file(group, name, sources), **changes}
 
 
 @cache
-def _options(sources: tuple[str, ...]) -> list[str]:
-    """The files of the group `model`; `sources` are where Hydra looks for them."""
-    return GlobalHydra.instance().config_loader().get_group_options("model")
+def _options(group: Group, sources: tuple[str, ...]) -> list[str]:
+    """The files of a group; `sources` are where Hydra looks for them."""
+    return GlobalHydra.instance().config_loader().get_group_options(group)
 
 
 @cache
-def _file(name: str, sources: tuple[str, ...]) -> dict[str, Any]:
+def _file(group: Group, name: str, sources: tuple[str, ...]) -> dict[str, Any]:
     """One of these files, composed."""
-    container = OmegaConf.to_container(compose(f"model/{name}").model, resolve=True)
+    container = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

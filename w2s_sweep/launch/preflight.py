@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from w2s_sweep.config.cell import Cell, Sweep
 from w2s_sweep.config.parse import misfit
 from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.launch.named import SINGLE
 
 PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""
@@ -169,7 +170,7 @@ def _value_problems(override: Override) -> list[str]:
     *path, name = key.split(".")
     for part in path:
         owners = [m for cls in owners for m in _classes(cls, part)]
-    owners = [cls for cls in owners if name in _hints(cls) and not _classes(cls, name)]
+    owners = [cls for cls in owners if name in _hints(cls) and name not in SINGLE and not _classes(cls, name)]
     said = list(override.sweep_iterator()) if isinstance(value, ChoiceSweep) and value.simple_form else [value]
     found: list[str] = []
     for one in (v.text if isinstance(v, QuotedString) else v for v in said):
@@ -189,9 +190,9 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _classes(cls: type, name: str) -> list[type]:
-    """The configuration classes that the field `name` of `cls` may hold; none for a list of them, set as a whole."""
+    """The configuration classes that the field `name` of `cls` may hold; none for one that is set as a whole."""
     annotation = _hints(cls).get(name)
-    if get_origin(annotation) is tuple:
+    if get_origin(annotation) is tuple or name in SINGLE:
         return []
     return [t for t in _leaves(annotation) if isinstance(t, type) and is_dataclass(t)]
 

@@ -41,15 +41,20 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
 
 def _try_splits(store: Store, stages: Sequence[Stage]) -> None:
     """Deal the examples out once for each split that is asked for, so that one that cannot be dealt is refused here."""
-    from w2s_sweep.stages.rows import load_rows
+    from w2s_sweep.stages.rows import load_rows, mixed_in, rows_of_lesson
 
     tried: set[str] = set()
     for stage in stages:
-        if "split" in stage.settings:
-            name = canonical([stage.inputs["data"], stage.settings["split"]])
-            if name not in tried:
-                load_rows(store.path(stage.inputs["data"]), stage.settings["split"])
-            tried.add(name)
+        if "split" not in stage.settings:
+            continue
+        split, wanted = stage.settings["split"], stage.settings.get("mixed")
+        name = canonical([stage.inputs["data"], split, wanted and [stage.inputs["mixed"], wanted]])
+        if name not in tried:
+            rows = load_rows(store.path(stage.inputs["data"]), split)
+            if wanted:
+                more = load_rows(store.path(stage.inputs["mixed"]), wanted["split"])
+                mixed_in(more, wanted, len(rows_of_lesson(rows, stage.settings)))
+        tried.add(name)
 
 
 @dataclass(frozen=True)

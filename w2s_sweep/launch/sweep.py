@@ -108,6 +108,8 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
         wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
         for model in cell.method.models():
             wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
+        for dataset in cell.method.datasets():
+            wanted[dataset.source, "dataset"] = f"method.{cell.method.name} {dataset.name}"
     known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
     problems: list[str] = []
     for (source, kind), label in wanted.items():

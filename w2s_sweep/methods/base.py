@@ -1,7 +1,9 @@
 """What every method is: frozen parameters and a function from a cell to the shape of its graph."""
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
 
@@ -20,6 +22,14 @@ class Method:
     def models(self) -> tuple[Model, ...]:
         """The models that the method names beyond the cell's weak and strong one."""
         return ()
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """The datasets that the method names beyond that of the cell."""
+        return ()
+
+    def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
+        """The method with its datasets read from these copies, where there is one."""
+        return self
 
     def graph(self, cell: "Cell", build: "Builder") -> "Roles":
         """Add the stages of `cell` to `build` and say which plays which role."""

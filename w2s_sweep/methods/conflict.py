@@ -1,12 +1,15 @@
-"""A second objective that is at odds with the truth (Yang et al. 2024, "Super(ficial)-alignment", arXiv 2406.11431):
-does the student give up what it knows, and where its supervisor would not notice?"""
+"""A second objective beside the weak labels (Yang et al. 2024, "Super(ficial)-alignment", arXiv 2406.11431): does the
+student give up what it knows, and where its supervisor would not notice?"""
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Self
 
+from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Mixed, Roles
 
 if TYPE_CHECKING:
     from w2s_sweep.config.cell import Cell
@@ -16,17 +19,27 @@ if TYPE_CHECKING:
 class Conflict(Method):
     """The student of `naive` with another objective beside the weak labels.
 
-    weak, ceiling: as in `naive`. student: trained on half B with the conflict. reference: the student of `naive`, which
-    the deception score compares with (`metrics.deception`). The paper's implicit conflict, rows of another data set
-    with its own labels mixed in, needs a second data set and is not here; `opposite` is the nearest with one.
+    weak, ceiling: as in `naive`; they see nothing of the conflict. student: trained on half B with the conflict.
+    reference: the student of `naive`, which the deception score compares with (`metrics.deception`). Scores are those
+    on the cell's dataset alone.
     """
 
     name: Literal["conflict"] = "conflict"
-    kind: Literal["explicit", "opposite"] = "explicit"
-    """explicit: the loss rewards predictions that contradict the truth. opposite: rows of half B carry the label that
-    contradicts the truth instead of a weak one."""
+    kind: Literal["explicit", "implicit", "opposite"] = "explicit"
+    """explicit: the loss rewards predictions that contradict the truth. implicit: rows of another dataset with its own
+    true labels are mixed in, one loss over all, as helpfulness beside harmlessness in the paper. opposite (ours): rows
+    of half B carry the label that contradicts the truth instead of a weak one."""
     strength: Share = 0.5
-    """explicit: weight of the reward, the paper's alpha. opposite: share of the rows of half B. 0 is no conflict."""
+    """explicit: weight of the reward, the paper's alpha. implicit: rows mixed in for each row of half B; 1 in the
+    paper. opposite: share of the rows of half B. 0 is no conflict."""
+    mix: Dataset | None = None
+    """implicit: the other dataset, by the name of a file in conf/dataset, or {dataset: NAME, n_train: 500}."""
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        return () if self.mix is None else (self.mix,)
+
+    def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
+        return self if self.mix is None else replace(self, mix=copies.get(self.mix, self.mix))
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
@@ -40,7 +53,10 @@ class Conflict(Method):
             return build.train(
                 cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, conflict=self.strength
             )
-        mixed = build.reveal(
+        if self.mix is not None:
+            mixed = Mixed(replace(self.mix, max_tokens=cell.dataset.max_tokens), self.strength)
+            return build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, mixed=mixed)
+        against = build.reveal(
             cell.weak, on="half_b", share=self.strength, choose="random", seed=cell.seed, labels=weak, opposite=True
         )
-        return build.train(cell.strong, role="student", on="half_b", labels=mixed, loss=cell.loss)
+        return build.train(cell.strong, role="student", on="half_b", labels=against, loss=cell.loss)

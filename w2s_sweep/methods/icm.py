@@ -1,5 +1,5 @@
-"""Unsupervised elicitation by internal coherence maximisation (Wen et al. 2025, arXiv 2506.10139): the student trains on
-labels that the strong model can predict from each other, and nobody gave."""
+"""Unsupervised elicitation by internal coherence maximisation (Wen et al. 2025, arXiv 2506.10139): the student trains
+on labels that the strong model can predict from each other, and nobody gave."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 

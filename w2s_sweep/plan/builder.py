@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Lora, Probe, Tuned
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
@@ -10,7 +11,7 @@ from w2s_sweep.losses import CrossEntropy, Loss
 from w2s_sweep.plan.labels import GROUND_TRUTH, Labels
 from w2s_sweep.plan.stage import Json, Stage
 
-__all__ = ["GROUND_TRUTH", "Builder", "Roles"]
+__all__ = ["GROUND_TRUTH", "Builder", "Mixed", "Roles"]
 
 
 APART = frozenset({"early_stopping", "evaluations", "reward", "beta"})
@@ -33,6 +34,15 @@ class Roles:
         return tuple(dict.fromkeys(key for key in named if key is not None))
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Rows of a second dataset, with its own truth, that a model learns from beside those it is taught."""
+
+    dataset: Dataset
+    rows: float
+    """How many, for each row that it is taught."""
+
+
 class Builder(Labels):
     """All verbs."""
 
@@ -50,6 +60,7 @@ class Builder(Labels):
         weights: str | None = None,
         also_predict: Sequence[str] = (),
         conflict: float = 0.0,
+        mixed: Mixed | None = None,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
@@ -58,7 +69,7 @@ class Builder(Labels):
         on those rows of `on` that `labels` says something of, instead of refusing. `portion` (i, n): train on the i-th
         (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits to
         predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
-        see `losses.conflict`.
+        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
         """
         cell, finetune = self.cell, self.cell.finetune
         seed = cell.seed if seed is None else seed
@@ -66,9 +77,11 @@ class Builder(Labels):
         models = f"{taught} → {model.name}" if (taught := self._supervisor(labels)) else model.name
         name = f"{role} {models} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
         name += f" conflict {conflict:g}" if conflict else ""
+        name += "" if mixed is None else f" with {mixed.dataset.name}"
         name += f" portion {portion[0] + 1} of {portion[1]}" if portion else ""
         run = self._run(model, name) | {"role": role}
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
+        inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
         settings: dict[str, Json] = {
             "split": plain(cell.dataset.split(cell.seed)),
@@ -79,10 +92,12 @@ class Builder(Labels):
             "unlabelled": "skip" if partial else "refuse",
             "also_predict": list(also_predict),
             "conflict": conflict,
+            "mixed": None if mixed is None else {"rows": mixed.rows, "split": plain(mixed.dataset.split(cell.seed))},
             "early_stopping": self._early_stopping(labels),
         }
         if isinstance(finetune, Probe):
             inputs["features"] = self.features(model)
+            inputs |= {} if mixed is None else {"mixed_features": self.features(model, mixed.dataset)}
             settings["finetune"] = {k: v for k, v in plain(finetune).items() if k not in {*APART, "precision"}}
             return self._add(Stage("probe", settings, inputs, run))
         inputs |= self._adapted(model)

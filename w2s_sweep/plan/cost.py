@@ -49,6 +49,7 @@ def cost(stage: Stage) -> Cost:
     dealt = train * (1 - dataset["validation"])
     _, portions = stage.settings.get("portion") or (0, 1)
     seen = dealt * HALF[stage.settings["on"]] / portions
+    seen *= 1 + (stage.settings.get("mixed") or {"rows": 0})["rows"]
     learned = seen * stage.settings["finetune"]["epochs"]
     predicted = dealt * 0.5 + train * dataset["validation"] + test
     if stopping := stage.settings.get("early_stopping"):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
@@ -29,9 +30,9 @@ class Inputs:
         self.stages.setdefault(stage.key, stage)
         return stage.key
 
-    def data(self) -> str:
-        """The task's balanced examples, before any split."""
-        d = self.cell.dataset
+    def data(self, of: Dataset | None = None) -> str:
+        """The balanced examples of the cell's dataset, or of another one, before any split."""
+        d = of or self.cell.dataset
         settings = {
             "task": d.task,
             "source": dict(self.identify(d.source, "dataset")),
@@ -43,16 +44,18 @@ class Inputs:
         }
         return self._add(Stage("data", settings, {}, {"label": f"data {d.name}", "dataset": plain(d)}))
 
-    def features(self, model: Model) -> str:
-        """Frozen features of every example, once per model and dataset whatever the seeds and losses."""
+    def features(self, model: Model, of: Dataset | None = None) -> str:
+        """Frozen features of every example of the cell's dataset, or of another one that is cut to as many tokens: once
+        per model and dataset whatever the seeds and losses."""
+        dataset = of or self.cell.dataset
         settings = self._read_out(model) | {
             "feature_layer": model.feature_layer,
             "precision": self.cell.finetune.precision,
-            "texts": "both" if self.cell.dataset.pairs else "one",
+            "texts": "both" if dataset.pairs else "one",
         }
-        label = f"features {model.name} {self.cell.dataset.name}"
-        inputs = {"data": self.data()} | self._adapted(model)
-        return self._add(Stage("features", settings, inputs, self._run(model, label)))
+        inputs = {"data": self.data(of)} | self._adapted(model)
+        run = self._run(model, f"features {model.name} {dataset.name}") | {"dataset": plain(dataset)}
+        return self._add(Stage("features", settings, inputs, run))
 
     def adapt(self, model: Model) -> str:
         """`model` trained as a language model on the texts outside the test set, as its own `adapt` says."""

@@ -61,12 +61,20 @@ VERSIONS: Mapping[Kind, int] = {
 NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
     "data": {},
     "features": {"texts": "one"},
-    "probe": {"portion": None, "unlabelled": "refuse", "also_predict": [], "conflict": 0.0, "early_stopping": None},
+    "probe": {
+        "portion": None,
+        "unlabelled": "refuse",
+        "also_predict": [],
+        "conflict": 0.0,
+        "mixed": None,
+        "early_stopping": None,
+    },
     "finetune": {
         "portion": None,
         "unlabelled": "refuse",
         "also_predict": [],
         "conflict": 0.0,
+        "mixed": None,
         "early_stopping": None,
         "reward": "head",
         "beta": None,

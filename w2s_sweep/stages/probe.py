@@ -73,6 +73,9 @@ def standardised(features: np.ndarray, rows: Sequence[int]) -> Tensor:
 def build(context: Context, lesson: Lesson) -> LinearProbe | RewardProbe:
     """The untrained probe on the input `features`, which are standardised over both texts where they are of pairs."""
     stored = load_file(context.input("features") / "features.safetensors")
+    if "mixed_features" in context.stage.inputs:
+        more = load_file(context.input("mixed_features") / "features.safetensors")
+        stored = {name: np.concatenate([values, more[name]]) for name, values in stored.items()}
     features, l2 = stored["features"], context.stage.settings["finetune"]["l2"]
     if lesson.rows.others is None:
         return LinearProbe(standardised(features, lesson.chosen), lesson.rows.classes, l2)

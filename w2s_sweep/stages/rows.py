@@ -69,6 +69,38 @@ def load_rows(data: Path, split: Mapping[str, Json]) -> Rows:
     )
 
 
+MIXED = "mixed"
+"""Split of the rows that came out of another dataset."""
+
+
+def joined(rows: Rows, more: Rows) -> Rows:
+    """All of `rows`, and after them those of `more`, whose split is `MIXED`: they are learnt from and never scored."""
+    if (rows.others is None) != (more.others is None) or rows.targets or more.targets:
+        raise DataError("method.mix: the examples of both data sets must be single texts, or pairs, with classes.")
+    return Rows(
+        ids=np.concatenate([rows.ids, more.ids]),
+        texts=rows.texts + more.texts,
+        truth=np.concatenate([rows.truth, more.truth]),
+        splits=np.concatenate([rows.splits, np.full(len(more.ids), MIXED, dtype=rows.splits.dtype)]),
+        others=None if rows.others is None or more.others is None else rows.others + more.others,
+    )
+
+
+def mixed_in(rows: Rows, wanted: Mapping[str, Json], beside: int) -> list[int]:
+    """Rows of another dataset that are learnt from with `beside` others: from outside its validation and test, by hash.
+
+    `wanted`: the setting `mixed` of a stage. Raises DataError where there are too few.
+    """
+    there, count = rows.on("half_a", "half_b"), round(wanted["rows"] * beside)
+    if count > len(there):
+        raise DataError(
+            f"method.mix: {count} of its rows are wanted, and it has {len(there)} outside validation and test. Lower "
+            "method.strength or dataset.n_train, or take a larger data set."
+        )
+    order = np.argsort(ranks(hashes_of(rows.ids[there]), wanted["split"]["seed"], "mixed"), kind="stable")
+    return sorted(there[place] for place in order[:count])
+
+
 def load_corpus(data: Path, split: Mapping[str, Json] | None) -> tuple[list[str], list[str]]:
     """The texts of a finished data stage without any label: those outside the test set, and those of the test set.
 

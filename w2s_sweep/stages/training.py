@@ -1,7 +1,7 @@
 """What probes and fine-tuning share: the labels to learn from, the loop with checkpoints, and the predictions left."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.rows import (
     PREDICTED,
     Rows,
+    joined,
     lesson_rows,
     load_rows,
+    mixed_in,
     predictions_of,
     require_labels,
     scores,
@@ -55,7 +57,27 @@ def lesson_of(context: Context) -> Lesson:
         raise DataError(
             f"{stage.label}: {missing} of {len(chosen)} training rows have no weight from the stage before."
         )
-    return Lesson(rows, chosen, labels, weights, loss)
+    lesson = Lesson(rows, chosen, labels, weights, loss)
+    return with_mixed(context, lesson) if "mixed" in stage.inputs else lesson
+
+
+def with_mixed(context: Context, lesson: Lesson) -> Lesson:
+    """The lesson with rows of the input `mixed` beside its own, under their own truth."""
+    wanted = context.stage.settings["mixed"]
+    more = load_rows(context.input("mixed"), wanted["split"])
+    drawn = mixed_in(more, wanted, len(lesson.chosen))
+    rows = joined(lesson.rows, more)
+    truth = soft_labels(more, None, lesson.loss.reads)
+    if truth.shape[1] != lesson.labels.shape[1]:
+        raise DataError(f"method.mix: it has {truth.shape[1]} classes, the labels have {lesson.labels.shape[1]}.")
+    before = len(lesson.rows.ids)
+    return replace(
+        lesson,
+        rows=rows,
+        chosen=[*lesson.chosen, *(before + row for row in drawn)],
+        labels=np.concatenate([lesson.labels, truth]),
+        weights=None if lesson.weights is None else np.concatenate([lesson.weights, np.ones(len(truth), np.float32)]),
+    )
 
 
 def recipe_of(finetune: Mapping[str, Json], seed: int) -> Recipe:

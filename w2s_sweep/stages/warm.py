@@ -54,7 +54,7 @@ def token_ids(stage: Stage, backbone: Backbone, texts: list[str], room: int = 0)
     """The texts of the stage's data as this model reads them, with `room` tokens left free after each."""
     settings = stage.settings
     most = settings["max_tokens"] - room
-    name = canonical([stage.inputs["data"], settings["model"], most])
+    name = canonical([stage.inputs["data"], stage.inputs.get("mixed"), settings["model"], most])
     if name not in _tokens:
         while len(_tokens) >= KEPT:
             _tokens.pop(next(iter(_tokens)))
