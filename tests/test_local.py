@@ -91,16 +91,27 @@ def test_a_damaged_stage_is_found_and_made_again_bit_for_bit(grid, capsys):
     assert trained(store) == before
 
 
+def test_lora_targets_that_a_model_has_not_are_refused_before_anything_is_trained(tmp_path, tiny_models, tiny_task):
+    store = tmp_path / "store"
+    targets = "+strong.lora_targets=[q_proj],[nope,v_proj]"
+    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, "finetune=lora", targets]
+    status, _, err = launch(*argv)
+    assert status == 1
+    assert "lora_targets of tiny-strong: unknown name 'nope'" in err
+    assert "q_proj" in err
+    assert trained(store) == {}
+
+
 def test_a_failing_stage_fails_its_own_cells_alone(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
-    targets = "+strong.lora_targets=[q_proj],[nope]"
-    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, "finetune=lora", targets]
+    words = "+strong.label_words=[' bad',' good'],[' nope',' nope']"
+    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, "finetune=lora", "finetune.head_init=label_words"]
+    argv += ["weak.label_words=[' bad',' good']", words]
     status, out, err = launch(*argv)
     assert status == 1
     assert "1 of 2 cells failed" in err
     assert "Traceback" not in err
     assert "nope" in err
-    assert "q_proj" in err
     assert len(trained(store)) == 3
     table = (store / "sweeps" / sweep_record(store)["name"] / "table.csv").read_text()
     assert table.count("failed") == 1

@@ -57,7 +57,7 @@ def refused(tmp_path, *argv):
         (["seed=range(3)"], ["seed=range(3)", "needs -m"]),
         (
             ["finetune=lora", "strong.lora_targets=[]"],
-            ["lora_targets of strong", "strong.lora_targets=[q_proj,v_proj]"],
+            ["lora_targets of", "strong.lora_targets=[q_proj,v_proj]"],
         ),
         (["-m", "seed=range(0,0)"], ["empty"]),
         (["-m", "plan_only=true,false"], ["plan_only", "same for all cells"]),

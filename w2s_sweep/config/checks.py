@@ -26,14 +26,12 @@ def problems_of(cell: Cell) -> list[str]:
             f"strong.adapt: is set for {strong.name}, and method=generative adapts it by method.adapt. Leave it null: "
             "it is for other methods."
         )
-    if isinstance(finetune, Lora):
-        bare = [f"{role} ({m.name})" for role, m in (("weak", weak), ("strong", strong)) if not m.lora_targets]
-        found += [
-            f"lora_targets of {one}: is empty, and finetune=lora puts adapters on these modules. Name some, as in "
-            "strong.lora_targets=[q_proj,v_proj]."
-            for one in bare
-        ]
     for model in (weak, strong, *cell.method.models()):
+        if isinstance(finetune, Lora) and not model.lora_targets:
+            found.append(
+                f"lora_targets of {model.name}: is empty, and finetune=lora puts adapters on these modules. Name some, "
+                "as in strong.lora_targets=[q_proj,v_proj]."
+            )
         if model.keep_layers is not None and model.keep_layers > model.layers:
             found.append(f"keep_layers of {model.name}: got {model.keep_layers}, the model has {model.layers} layers.")
         blocks = model.keep_layers or model.layers

@@ -143,19 +143,15 @@ def _values(override: Override) -> Iterable[str]:
 
 def _key_problems(override: Override, key: str) -> list[str]:
     """A dotted name must lead to a field of the schema."""
-    here: list[type] = [Cell, Sweep]
-    walked: list[str] = []
-    for part in key.split("."):
-        names = sorted({f.name for cls in here for f in fields(cls)})
+    parts = key.split(".")
+    for place, part in enumerate(parts):
+        owners, where = _owners(parts[:place]), ".".join(parts[:place])
+        if not owners:
+            return [f"{key}: {where} is a single value and has no fields."]
+        names = sorted({f.name for cls in owners for f in fields(cls)})
         if part not in names:
-            where = ".".join(walked) or "setting"
-            note = _group_hint(part)
-            return [unknown(where, part, names) + note]
-        walked.append(part)
-        here = [m for cls in here for m in _classes(cls, part)]
-        if not here and len(walked) < len(key.split(".")):
-            return [f"{key}: {'.'.join(walked)} is a single value and has no fields."]
-    if here and not isinstance(override.value(), dict | HydraSweep) and override.value() is not None:
+            return [unknown(where or "setting", part, names) + _group_hint(part)]
+    if _owners(parts) and not isinstance(override.value(), dict | HydraSweep) and override.value() is not None:
         name = f"model@{key}" if key in PACKAGES["model"] else key
         return [
             f"{override.input_line}: {key} is a group of settings; choose one with {name}=NAME or set {key}.FIELD=..."
@@ -166,11 +162,8 @@ def _key_problems(override: Override, key: str) -> list[str]:
 def _value_problems(override: Override) -> list[str]:
     """A single value must fit its field in a class that may be chosen; lists and ranges are not looked at."""
     key, value = override.key_or_group, override.value()
-    owners: list[type] = [Cell, Sweep]
     *path, name = key.split(".")
-    for part in path:
-        owners = [m for cls in owners for m in _classes(cls, part)]
-    owners = [cls for cls in owners if name in _hints(cls) and name not in SINGLE and not _classes(cls, name)]
+    owners = [cls for cls in _owners(path) if name in _hints(cls) and name not in SINGLE and not _classes(cls, name)]
     said = list(override.sweep_iterator()) if isinstance(value, ChoiceSweep) and value.simple_form else [value]
     found: list[str] = []
     for one in (v.text if isinstance(v, QuotedString) else v for v in said):
@@ -182,6 +175,14 @@ def _value_problems(override: Override) -> list[str]:
 
 def _group_hint(part: str) -> str:
     return " Models are chosen with model@weak=NAME and model@strong=NAME." if part == "model" else ""
+
+
+def _owners(path: Sequence[str]) -> list[type]:
+    """The configuration classes that the dotted name `path` may hold; of nothing: those of a cell and a sweep."""
+    owners: list[type] = [Cell, Sweep]
+    for part in path:
+        owners = [m for cls in owners for m in _classes(cls, part)]
+    return owners
 
 
 @cache

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.source import Source
-from w2s_sweep.errors import W2SError
+from w2s_sweep.errors import ConfigError, W2SError, unknown
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.inputs import SourceKind
 from w2s_sweep.plan.stage import Json, Stage, canonical
 from w2s_sweep.sources import fetch
+from w2s_sweep.sources.weights import matrices
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -23,9 +25,11 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     from w2s_sweep.tracking import NullTracker
 
     to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
-    for one in wanted_by(to_run):
+    there: dict[str, Path] = {}
+    for name, one in wanted_by(to_run).items():
         with console.status(f"fetching {one.label}"):
-            fetch(one.source, one.identity, one.kind)
+            there[name] = fetch(one.source, one.identity, one.kind)
+    _require_targets(to_run, there)
     data = [stage for stage in to_run if stage.kind == "data"]
     outcomes = run_pack(Pack(store, data, Settings(), NullTracker()), stop=lambda: False)
     for stage in data:
@@ -67,15 +71,40 @@ class Wanted:
     kind: SourceKind
 
 
-def wanted_by(stages: Sequence[Stage]) -> list[Wanted]:
+SETTINGS: Mapping[SourceKind, str] = {"model": "model", "dataset": "source"}
+"""The setting of a stage that says what it opens."""
+
+
+def wanted_by(stages: Sequence[Stage]) -> dict[str, Wanted]:
     """The models and datasets that stages will open, each once."""
     found: dict[str, Wanted] = {}
-    kinds: tuple[tuple[SourceKind, str], ...] = (("model", "model"), ("dataset", "source"))
     for stage in stages:
-        for kind, setting in kinds:
+        for kind, setting in SETTINGS.items():
             if setting in stage.settings:
                 hint = stage.run[kind]
-                bare = {k: v for k, v in stage.settings[setting].items() if k != "keep_layers"}
                 source = from_plain(Source, hint["source"])
-                found[canonical(bare) + kind] = Wanted(f"{kind} {hint['name']}", source, bare, kind)
-    return list(found.values())
+                found[_name(stage, kind)] = Wanted(f"{kind} {hint['name']}", source, _identity(stage, kind), kind)
+    return found
+
+
+def _identity(stage: Stage, kind: SourceKind) -> dict[str, Json]:
+    return {k: v for k, v in stage.settings[SETTINGS[kind]].items() if k != "keep_layers"}
+
+
+def _name(stage: Stage, kind: SourceKind) -> str:
+    return canonical(_identity(stage, kind)) + kind
+
+
+def _require_targets(stages: Sequence[Stage], there: Mapping[str, Path]) -> None:
+    """ConfigError for LoRA targets that no weight of their model is named after."""
+    problems: dict[str, None] = {}
+    for stage in stages:
+        how = stage.settings.get("finetune") or stage.settings.get("adapt") or {}
+        targets = how.get("targets") or ()
+        modules = matrices(there[_name(stage, "model")]) if targets else frozenset[str]()
+        for target in targets if modules else ():
+            if not any(f".{module}".endswith(f".{target}") for module in modules):
+                last = {module.rsplit(".", 1)[-1] for module in modules}
+                problems[unknown(f"lora_targets of {stage.run['model']['name']}", target, last)] = None
+    if problems:
+        raise ConfigError(list(problems))
