@@ -175,6 +175,24 @@ def test_labels_begin_balanced_and_a_growing_group_never_has_too_many_of_a_class
         assert max((state.signs[group] == 1).sum(), (state.signs[group] == -1).sum()) <= -(-size // 2)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_balance_holds_at_every_step_and_keeps_one_label_from_winning(seed):
+    """This judge says class 1 of everything, as a model may that likes one of its words."""
+
+    places = np.where(np.arange(24) % 2 == 0, -2.0, 2.0) + np.random.default_rng(seed).normal(size=24) / 4
+
+    def partial(shown, asked):
+        return Neighbours(places)(shown, asked) + 9.0
+
+    how = GROWN | {"seed": seed}
+    free, seen = search(ContextJudge(partial, None), begin(24, 8, (), seed), **how), []
+    kept = search(ContextJudge(partial, None), begin(24, 8, (), seed), balanced=True, on_step=seen.append, **how)
+    assert (free == 1).all()
+    assert max(abs(state.signs.sum()) for state in seen) <= 1
+    assert np.count_nonzero(kept) >= 20
+    assert max((kept[places < 0] == sign).mean() for sign in (-1, 1)) > 0.8
+
+
 def test_rows_of_groups_that_have_a_label_come_first():
     groups = [list(range(i, i + 4)) for i in range(0, 24, 4)]
     seen = []

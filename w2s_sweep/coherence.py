@@ -153,27 +153,36 @@ def search(
     steps: int,
     seed: int,
     groups: Sequence[Sequence[int]] = (),
+    balanced: bool = False,
     on_step: Callable[[State], None] = lambda state: None,
 ) -> Array:
     """The signs of the highest `value` met by simulated annealing from signs consistent with `groups`, or a state.
 
-    A step draws a row and gives it the label that the others predict. In a group (at most half of it of one class) a
-    second label turns over with it: the one that fits worst. The step stands if it raises alpha * value, or else with
-    probability exp(change / temperature). Rows may begin without a label (0). A search that goes on from a `State`
-    ends as one that was never stopped.
+    A step draws a row and gives it the label that the others predict. In a group (at most half of it of one class), or
+    among all labelled rows where the whole is `balanced`, a second label turns over with it: the one that fits worst.
+    Balanced log-odds count from their median, so that a judge who likes one class has no say in it. The step stands if
+    it raises alpha * value, or else with probability exp(change / temperature). Rows may begin without a label (0). A
+    search that goes on from a `State` ends as one that was never stopped.
     """
     home = {row: group for group in groups for row in group}
-    state = start if isinstance(start, State) else _begun(judge, start, value)
+
+    def worth(odds: Array, signs: Array) -> float:
+        return value(odds - _middle(odds, signs, balanced), signs)
+
+    state = start if isinstance(start, State) else _begun(judge, start, worth)
     while state.step < steps:
         step = state.step + 1
         draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, step])))
         row = _drawn(draw, state.signs, groups)
         said = float(state.odds[row]) if state.signs[row] else judge.ask(row, state.signs)
+        said -= _middle(state.odds, state.signs, balanced)
         signs, odds, now = state.signs, state.odds, state.value
         if signs[row] * said < 0 or not signs[row]:
-            turned = _turned(signs, odds, row, 1 if said > 0 else -1, home.get(row, ()))
+            to = 1 if said > 0 else -1
+            labelled = np.union1d(np.flatnonzero(signs), row) if balanced else ()
+            turned = _turned(signs, odds, row, to, labelled if balanced else home.get(row, ()))
             after = judge.moved(odds, signs, turned)
-            then = value(after, turned)
+            then = worth(after, turned)
             change = alpha * (then - now)
             if change > 0 or draw.random() < math.exp(change / temperature(step)):
                 signs, odds, now = turned, after, then
@@ -187,6 +196,11 @@ def search(
 
 def temperature(step: int) -> float:
     return max(COLDEST, HOTTEST / (1 + COOLING * math.log(step)))
+
+
+def _middle(odds: Array, signs: Array, balanced: bool) -> float:
+    """What the log-odds of the rows with a label are counted from."""
+    return float(np.median(odds[signs != 0])) if balanced and signs.any() else 0.0
 
 
 def _begun(judge: Judge, signs: Array, value: Callable[[Array, Array], float]) -> State:
@@ -205,11 +219,12 @@ def _drawn(draw: np.random.Generator, signs: Array, groups: Sequence[Sequence[in
     return int(draw.choice(len(signs), p=weight / weight.sum()))
 
 
-def _turned(signs: Array, odds: Array, row: int, to: int, group: Sequence[int]) -> Array:
+def _turned(signs: Array, odds: Array, row: int, to: int, group: Sequence[int] | Array) -> Array:
     """`signs` with `to` for `row`, and where more than half of its group were `to`, the worst of those turned over."""
     turned = signs.copy()
     turned[row] = to
-    others = [other for other in group if other != row and signs[other] == to]
-    if group and len(others) + 1 > -(-len(group) // 2):
-        turned[min(others, key=lambda other: to * odds[other])] = -to
+    members = np.asarray(group, dtype=np.int64)
+    others = members[(signs[members] == to) & (members != row)]
+    if len(others) and len(others) + 1 > -(-len(members) // 2):
+        turned[others[np.argmin(to * odds[others])]] = -to
     return turned

@@ -40,8 +40,10 @@ class Icm(Method):
     fast as null, the paper's leave-one-out."""
     alpha: Alpha = 30.0
     """Weight of coherence against the temperature, which falls from 10 to .01."""
-    groups: Groups = "free"
-    """halves where half of the rows of each group are right, as in tasks made of multiple choice."""
+    groups: Groups = "balanced"
+    """The constraint without which one label for all rows fits best, as the paper says and as happens here: halves
+    where half of the rows of each group are class 1, as in multiple choice; balanced where half of all rows are, as in
+    every task here; free is none."""
     harden: bool = True
     """Train on the labels alone, not on how sure they are."""
 
@@ -85,7 +87,8 @@ class IcmFeatures(Method):
     sweeps: Count = 20
     """Steps of the search for each row."""
     groups: Groups = "free"
-    """halves where half of the rows of each group are right, as in tasks made of multiple choice."""
+    """halves where half of the rows of each group are class 1, as in tasks made of multiple choice; balanced where half
+    of all rows are. One label for all rows is not coherent here, without any constraint."""
 
     def graph(self, cell: "Cell", build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)

@@ -24,8 +24,8 @@ Calibrate = Literal["none", "median", "contextual"]
 """How the bias of a prompted model to one of its words is taken out: not; by the median of its answers to texts outside
 the test set, as in a balanced task; by its answers to texts without content (Zhao et al. 2021)."""
 
-Groups = Literal["free", "halves"]
-"""What is known of the labels of a group without looking: nothing, or that half of them are class 1."""
+Groups = Literal["free", "halves", "balanced"]
+"""What is known of labels without looking at one: nothing; that half of each group is class 1; that half of all are."""
 
 SPLITS = ("half_a", "half_b", "validation", "test")
 

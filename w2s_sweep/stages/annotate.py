@@ -167,13 +167,16 @@ def run(context: Context) -> None:
         steps=settings["steps"],
         seed=settings["seed"],
         groups=groups,
+        balanced=settings["groups"] == "balanced",
         on_step=kept.after,
     )
     shown = [(row, int(sign > 0)) for row, sign in zip(chosen, signs.tolist(), strict=True) if sign]
     told = dict(shown)
     asked = [row for row in rows.on(*PREDICTED) if row not in told]
-    odds = dict(zip(asked, model.odds(shown, asked, KeptPasses(context, "answers")).tolist(), strict=True))
-    labels = _labels(rows, told, odds, harden=settings["harden"])
+    odds = model.odds(shown, asked, KeptPasses(context, "answers"))
+    if settings["groups"] == "balanced":
+        odds -= np.median(odds[rows.splits[asked] != "test"])
+    labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings["harden"])
     right = np.array([rows.truth[row] == label for row, label in shown])
     write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))
     publish(

@@ -42,7 +42,8 @@ def elicited(
 ) -> tuple[Array, Array, Array]:
     """(signs before, signs after, log-odds after) of a search from the prior log-odds [n]."""
     judge = RidgeJudge(features, settings["prior"] * prior, settings["penalty"])
-    before = consistent(prior, groups)
+    balanced = settings["groups"] == "balanced"
+    before = consistent(prior, [range(len(prior))] if balanced else groups)
     steps = settings["sweeps"] * len(before)
     after = search(
         judge,
@@ -52,6 +53,7 @@ def elicited(
         steps=steps,
         seed=settings["seed"],
         groups=groups,
+        balanced=balanced,
         on_step=lambda state: on_progress(state.step, steps),
     )
     return before, after, judge.odds(after)
