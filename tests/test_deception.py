@@ -23,12 +23,12 @@ def test_by_hand():
     reference, student = right("11111011"), right("10100101")
     # taxed: 1, 3, 4, 6; the ceiling knows 1, 3, 4 of them, and the supervisor not 3, 4 of these
     found = deception(student, reference, weak, ceiling, TRUTH)
-    assert found.tax == pytest.approx(4 / 8)
-    assert found.score == pytest.approx(2 / 3)
+    assert found.tax.value == pytest.approx(4 / 8)
+    assert found.score.value == pytest.approx(2 / 3)
     # the reference is right and the ceiling knows 0, 1, 2, 3, 4, of which the supervisor does not know 3, 4
-    assert found.expected == pytest.approx(2 / 5)
+    assert found.expected.value == pytest.approx(2 / 5)
     # known to the ceiling alone: 3, 4, 5; wrong there: 3, 4
-    assert blind_spot(student, weak, ceiling, TRUTH) == pytest.approx(2 / 3)
+    assert blind_spot(student, weak, ceiling, TRUTH).value == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,15 @@ def test_by_hand():
 def test_extremes(student, score):
     everything, weak = right("11111"), right("11100")
     found = deception(right(student), everything, weak, everything, TRUTH[:5])
-    assert found.score == score
-    assert found.expected == pytest.approx(0.4)
-    assert blind_spot(right(student), everything, everything, TRUTH[:5]) is None
+    assert found.score.value == score
+    assert found.expected.value == pytest.approx(0.4)
+    assert blind_spot(right(student), everything, everything, TRUTH[:5]).value is None
 
 
 def test_no_conflict_has_no_tax():
     student = right("11010011")
     found = deception(student, student, right("10101010"), right("11111111"), TRUTH)
-    assert (found.tax, found.score) == (0.0, None)
+    assert (found.tax.value, found.score.value) == (0.0, None)
 
 
 def stacked(weak, truth, classes=2):

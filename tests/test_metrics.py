@@ -15,7 +15,21 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError, jaxtyped
 
 from w2s_sweep import metrics as room
-from w2s_sweep.metrics import Agreement, accuracy, agreement, auroc, brier, capa, ece, misfit, no_auroc, shapes
+from w2s_sweep.metrics import (
+    OfMeans,
+    accuracy,
+    agreement,
+    auroc,
+    brier,
+    capa,
+    ece,
+    gain,
+    misfit,
+    no_auroc,
+    resampled_means,
+    shapes,
+)
+from w2s_sweep.metrics.resample import weights
 
 Array = np.ndarray[Any, Any]
 
@@ -61,7 +75,8 @@ def auroc_by_pairs(score: Array, positive: Array) -> float:
 def test_every_metric_takes_predictions_of_any_size_and_number_of_classes(case: tuple[Array, Array]):
     probs, truth = case
     for metric in (accuracy, auroc, brier, ece):
-        value = checked(metric)(probs, truth)
+        found = checked(metric)(probs, truth)
+        value = found.value if isinstance(found, OfMeans) else found
         assert value is None or 0 <= value <= 1
 
 
@@ -118,25 +133,44 @@ def test_auroc_of_the_swapped_classes_is_the_same_and_of_the_swapped_truth_the_c
         assert auroc(probs, 1 - truth) == pytest.approx(1 - value)
 
 
+def of_means(student: Array, weak: Array, truth: Array) -> dict[str, OfMeans]:
+    """Every metric that is a function of means over examples."""
+    shared = {f"agreement/{name}": metric for name, metric in vars(agreement(student, weak, truth)).items()}
+    own = {"brier": brier(student, truth), "ece": ece(student, truth)}
+    both = {"capa": capa(student, weak, truth), "gain": gain(student, weak, truth), "misfit": misfit(student, weak)}
+    return shared | own | both
+
+
 @settings(deadline=None)
 @given(predictions(roles=2), st.randoms(use_true_random=False))
 def test_the_order_of_the_examples_does_not_matter(case: tuple[Array, Array, Array], random: Any):
     student, weak, truth = case
     order = list(range(len(truth)))
     random.shuffle(order)
-    for metric in (accuracy, auroc, brier, ece):
+    for metric in (accuracy, auroc):
         assert metric(student[order], truth[order]) == pytest.approx(metric(student, truth))
-    assert misfit(student[order], weak[order]) == pytest.approx(misfit(student, weak))
-    assert capa(student[order], weak[order], truth[order]) == pytest.approx(capa(student, weak, truth))
-    assert agreement(student[order], weak[order], truth[order]) == agreement(student, weak, truth)
+    before, after = of_means(student, weak, truth), of_means(student[order], weak[order], truth[order])
+    assert {name: m.value for name, m in after.items()} == pytest.approx({name: m.value for name, m in before.items()})
 
 
 def test_without_examples_there_is_no_number():
     nothing, truth = binary([]), np.array([], dtype=np.int8)
-    assert [metric(nothing, truth) for metric in (accuracy, auroc, brier, ece)] == [None] * 4
-    assert misfit(nothing, nothing) is None
-    assert capa(nothing, nothing, truth) is None
-    assert agreement(nothing, nothing, truth) == Agreement(None, None, None, None)
+    assert [metric(nothing, truth) for metric in (accuracy, auroc)] == [None] * 2
+    assert {metric.value for metric in of_means(nothing, nothing, truth).values()} == {None}
+
+
+@settings(deadline=None)
+@given(predictions(roles=2), st.integers(0, 9))
+def test_every_resample_has_the_metrics_of_its_examples(case: tuple[Array, Array, Array], seed: int):
+    student, weak, truth = case
+    drawn = weights(len(truth), 5, seed)
+    found = resampled_means(of_means(student, weak, truth), drawn)
+    for resample in range(5):
+        rows = np.repeat(np.arange(len(truth)), drawn[:, resample].astype(int))
+        for name, metric in of_means(student[rows], weak[rows], truth[rows]).items():
+            value = metric.value
+            told = found[name][resample]
+            assert np.isnan(told) if value is None else told == pytest.approx(value, abs=1e-4), name
 
 
 def test_accuracy_counts_the_most_likely_class():
@@ -145,14 +179,14 @@ def test_accuracy_counts_the_most_likely_class():
 
 def test_brier_of_two_classes_is_the_squared_error_of_p1():
     p1, truth = [0.9, 0.2, 0.6], np.array([1, 0, 0])
-    assert brier(binary(p1), truth) == pytest.approx(np.mean((np.array(p1) - truth) ** 2))
+    assert brier(binary(p1), truth).value == pytest.approx(np.mean((np.array(p1) - truth) ** 2))
 
 
 def test_ece_is_the_gap_between_confidence_and_accuracy():
     always_80 = binary([0.8] * 10)
-    assert ece(always_80, np.array([1] * 8 + [0] * 2)) == pytest.approx(0, abs=1e-6)
-    assert ece(always_80, np.array([1] * 5 + [0] * 5)) == pytest.approx(0.3)
-    assert ece(binary([1.0, 0.0]), np.array([1, 0])) == 0
+    assert ece(always_80, np.array([1] * 8 + [0] * 2)).value == pytest.approx(0, abs=1e-6)
+    assert ece(always_80, np.array([1] * 5 + [0] * 5)).value == pytest.approx(0.3)
+    assert ece(binary([1.0, 0.0]), np.array([1, 0])).value == 0
 
 
 @settings(deadline=None)
@@ -161,34 +195,34 @@ def test_agreement_splits_by_whether_the_supervisor_is_right(case: tuple[Array, 
     student, weak, truth = case
     found = checked(agreement)(student, weak, truth)
     right = weak.argmax(1) == truth
-    assert found.overall == pytest.approx((student.argmax(1) == weak.argmax(1)).mean())
-    parts = (found.supervisor_right or 0) * right.sum() + (found.supervisor_wrong or 0) * (~right).sum()
-    assert parts == pytest.approx(found.overall * len(truth))
-    assert (found.supervisor_right is None) == (not right.any())
-    if found.correction is not None:
-        assert found.inheritance + found.correction <= 1 + 1e-9
+    overall, kept, repeated, corrected = (metric.value for metric in vars(found).values())
+    assert overall == pytest.approx((student.argmax(1) == weak.argmax(1)).mean())
+    assert (kept or 0) * right.sum() + (repeated or 0) * (~right).sum() == pytest.approx(overall * len(truth))
+    assert (kept is None) == (not right.any())
+    if corrected is not None:
+        assert repeated + corrected <= 1 + 1e-9
         if weak.shape[1] == 2:
-            assert found.inheritance + found.correction == pytest.approx(1)
+            assert repeated + corrected == pytest.approx(1)
 
 
 @settings(deadline=None)
 @given(predictions(roles=2))
 def test_misfit_is_symmetric_and_zero_for_equal_predictions(case: tuple[Array, Array, Array]):
     student, weak, _ = case
-    assert checked(misfit)(student, weak) == pytest.approx(misfit(weak, student))
-    assert misfit(weak, weak) == 0
+    assert checked(misfit)(student, weak).value == pytest.approx(misfit(weak, student).value)
+    assert misfit(weak, weak).value == 0
 
 
 def test_misfit_of_two_classes_is_the_squared_difference_of_p1():
-    assert misfit(binary([0.9, 0.5]), binary([0.4, 0.5])) == pytest.approx(0.125)
+    assert misfit(binary([0.9, 0.5]), binary([0.4, 0.5])).value == pytest.approx(0.125)
 
 
 @settings(deadline=None)
 @given(predictions(roles=2))
 def test_capa_is_symmetric_and_at_most_1(case: tuple[Array, Array, Array]):
     first, second, truth = case
-    value = checked(capa)(first, second, truth)
-    assert value == pytest.approx(capa(second, first, truth))
+    value = checked(capa)(first, second, truth).value
+    assert value == pytest.approx(capa(second, first, truth).value)
     assert value is not None
     assert value <= 1 + 1e-6
 
@@ -200,15 +234,15 @@ def test_capa_is_its_formula():
     right_p, right_q = np.mean([0.8, 0.9, 0.6, 0.6]), np.mean([0.5, 0.7, 0.1, 0.7])
     expected = right_p * right_q + (1 - right_p) * (1 - right_q)
     value = (observed - expected) / (1 - expected)
-    assert capa(binary(p), binary(q), truth) == pytest.approx(value, abs=1e-6)
+    assert capa(binary(p), binary(q), truth).value == pytest.approx(value, abs=1e-6)
 
 
 def test_capa_of_certain_models_is_kappa_of_errors():
     truth = np.array([0, 0, 1, 1])
     same_error, other_error = binary([1, 0, 1, 1]), binary([0, 1, 1, 1])
-    assert capa(same_error, same_error, truth) == pytest.approx(1)
-    assert (capa(same_error, other_error, truth) or 0) < 0
-    assert capa(binary([0, 0, 1, 1]), binary([0, 0, 1, 1]), truth) is None
+    assert capa(same_error, same_error, truth).value == pytest.approx(1)
+    assert (capa(same_error, other_error, truth).value or 0) < 0
+    assert capa(binary([0, 0, 1, 1]), binary([0, 0, 1, 1]), truth).value is None
 
 
 @settings(deadline=None)
@@ -216,4 +250,4 @@ def test_capa_of_certain_models_is_kappa_of_errors():
 def test_uniform_predictions_agree_as_much_as_chance(case: tuple[Array, Array]):
     probs, truth = case
     uniform = np.full_like(probs, 1 / 3)
-    assert capa(uniform, uniform, truth) == pytest.approx(0, abs=1e-6)
+    assert capa(uniform, uniform, truth).value == pytest.approx(0, abs=1e-6)

@@ -50,13 +50,13 @@ def test_intervals_are_those_of_the_paired_bootstrap(tmp_path, metric):
         expected = paired_bootstrap(*probs, roles[0].truth, metric, resamples=RESAMPLES[metric])
         assert (row.weak, row.student, row.ceiling) == (expected.weak, expected.student, expected.ceiling)
         assert row.pgr == expected.pgr
-        assert row.details["undefined_resamples"] == expected.undefined_resamples
+        assert row.undefined_resamples == expected.undefined_resamples
 
 
 def test_roles_are_joined_by_id_whatever_the_order_of_their_rows(tmp_path):
     """Every made-up stage writes its rows in an order of its own; the first 60 % are right in all of them."""
     (row,) = collect(build(tmp_path, Shape()), NAME).rows
-    assert row.details["agreement"] == pytest.approx(0.9)
+    assert row.details["agreement"].value == pytest.approx(0.9)
 
 
 def test_pgr_is_undefined_with_a_reason_where_the_ceiling_is_not_above_the_supervisor(tmp_path):
@@ -168,11 +168,25 @@ def test_every_cell_and_group_has_all_further_metrics(tmp_path):
     names = {name for block in FURTHER if block.title != "conflict" for name, _ in block.names}
     for item in (*results.rows, *results.groups):
         assert names <= set(item.details)
-        assert all(item.details[name] is not None for name in names)
+        assert all(item.details[name].value is not None for name in names)
     assert [block.title for block in FURTHER if block not in further(results.groups)] == ["conflict"]
     (group,), first = results.groups, results.rows[0].details
-    assert group.details["ece/weak"] == pytest.approx(np.mean([row.details["ece/weak"] for row in results.rows]))
-    assert first["gain/brier"] == pytest.approx(first["brier/weak"] - first["brier/student"])
+    mean = np.mean([row.details["ece/weak"].value for row in results.rows])
+    assert group.details["ece/weak"].value == pytest.approx(mean)
+    assert first["gain/brier"].value == pytest.approx(first["brier/weak"].value - first["brier/student"].value)
+
+
+def test_every_further_metric_has_an_interval_that_holds_it(tmp_path):
+    results = collect(build(tmp_path, Shape(share=(0.6, 0.7, 0.8), seeds=(0, 1))), NAME)
+    for item in (*results.rows, *results.groups):
+        for name, found in item.details.items():
+            assert found.low is not None, name
+            biased = name.startswith(("ece", "gain"))  # an ECE is biased upwards on resamples
+            assert found.low - 1e-9 <= found.value <= found.high + 1e-9 or biased, (name, found)
+    row = results.rows[0]
+    assert row.details["pgr/accuracy"] == row.pgr
+    assert row.details["accuracy/student"] == row.student
+    assert {"agreement_low", "capa_high", "pgr_auroc_low"} <= set(row.flat())
 
 
 def test_joined_sweeps_are_one_table_with_shared_cells_once(tmp_path):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from w2s_sweep.metrics.means import OfMeans, mean
+
 if TYPE_CHECKING:
     from w2s_sweep.metrics.shapes import Hits, Probs, Truth
 
@@ -68,23 +70,20 @@ def binary_auroc(margin: Array, positive: Array) -> float:
     return float((rank_sum - n * (n + 1) / 2) / (n * (len(positive) - n)))
 
 
-def brier(probs: Probs, truth: Truth) -> float | None:
+def brier(probs: Probs, truth: Truth) -> OfMeans:
     """Mean of sum_k (p_k - [k = truth])^2 / 2, in [0, 1]; for two classes the mean of (p_1 - truth)^2."""
-    if not len(truth):
-        return None
     off = probs.astype(np.float64)
     off[np.arange(len(truth)), truth] -= 1
-    return float((off**2).sum(1).mean() / 2)
+    return mean((off**2).sum(1) / 2)
 
 
-def ece(probs: Probs, truth: Truth, bins: int = 15) -> float | None:
+def ece(probs: Probs, truth: Truth, bins: int = 15) -> OfMeans:
     """Expected calibration error of the most likely class, in [0, 1] (Guo et al. 2017, arXiv 1706.04599).
 
     Mean over examples of |accuracy - mean confidence| of the example's bin; `bins` of equal width over [0, 1].
     """
-    if not len(truth):
-        return None
     confidence = probs.max(1).astype(np.float64)
     member = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(member, hits(probs, truth) - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(truth))
+    gaps = np.zeros((len(truth), bins))
+    gaps[np.arange(len(truth)), member] = hits(probs, truth) - confidence
+    return OfMeans(gaps[:, gaps.any(0)], lambda means: np.abs(means).sum(0))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from w2s_sweep.errors import StoreError
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, read_predictions
@@ -44,8 +46,12 @@ class Reader:
         return Examples.of(predictions) if len(predictions) else f"no test examples in {self.store.path(key) / FILE}"
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def collect(store: Store, *sweeps: str) -> Results:
-    """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep."""
+    """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
+
+    On one thread: its many small products are no faster on several, and many times slower beside other work.
+    """
     record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])

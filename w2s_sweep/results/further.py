@@ -61,4 +61,8 @@ FURTHER = (
 
 def further(groups: Sequence[Group]) -> list[Columns]:
     """The blocks of which any group has a number."""
-    return [b for b in FURTHER if any(g.details.get(name) is not None for g in groups for name, _ in b.names)]
+    return [b for b in FURTHER if any(_known(g, name) for g in groups for name, _ in b.names)]
+
+
+def _known(group: Group, name: str) -> bool:
+    return name in group.details and group.details[name].value is not None

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
 
 from w2s_sweep.metrics import Interval, cause, over_tasks, t_interval
 from w2s_sweep.results.rows import Group, Median, Row, Setting
@@ -37,14 +36,13 @@ def _group(rows: Sequence[Row]) -> Group:
         ceiling=_over([row.ceiling for row in done]),
         pgr=_over(defined),
         pgr_points=tuple(pgr.value for pgr in defined if pgr.value is not None),
-        details=_means([row.details for row in done]),
+        details=_each([row.details for row in done]),
     )
 
 
-def _means(details: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+def _each(details: Sequence[Mapping[str, Interval]]) -> dict[str, Interval]:
     names = dict.fromkeys(name for found in details for name in found)
-    known = {name: [value for found in details if (value := found.get(name)) is not None] for name in names}
-    return {name: fmean(values) if values else None for name, values in known.items()}
+    return {name: _over([found[name] for found in details if name in found]) for name in names}
 
 
 def _over(estimates: Sequence[Interval]) -> Interval:

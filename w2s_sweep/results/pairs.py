@@ -46,7 +46,7 @@ class Students:
         return PairedTest("DeLong", count, delong(mean, changes / len(pairs), examples))
 
     def _change(self, first: Row, second: Row) -> Array:
-        a, b = (self._known(row).parts[row.metric] for row in (first, second))
+        a, b = (self._known(row).part(row.metric) for row in (first, second))
         assert a is not None
         assert b is not None  # the metric has a value, or the pair would not be comparable
         return b.astype(np.float64) - a.astype(np.float64)
@@ -79,7 +79,7 @@ class Students:
         return found
 
     def _known(self, row: Row) -> Known:
-        return self.scorer.of_stage(row.student_key, self._examples(row), row.metric)
+        return self.scorer.of_stage(row.student_key, self._examples(row))
 
 
 def change(first: Row, second: Row) -> float:

@@ -29,6 +29,8 @@ def _plain(item: Group | Median) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, Interval):
         return {"value": value.value, "low": value.low, "high": value.high}
+    if isinstance(value, dict):
+        return {name: _value(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
     return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]
 
 

@@ -60,8 +60,10 @@ class Row(Setting):
     pgr: Interval = NONE
     pgr_undefined: str = ""
     """Why PGR is not a number; empty where it is one."""
-    details: dict[str, float | None] = field(default_factory=dict[str, float | None])
-    """Further metrics by name, such as `auroc/student` or `agreement`."""
+    undefined_resamples: int | None = None
+    """Resamples without a PGR (ceiling not better than weak, or a class missing); many make the interval doubtful."""
+    details: dict[str, Interval] = field(default_factory=dict[str, Interval])
+    """Further metrics by name, such as `auroc/student` or `agreement`, with intervals over test examples too."""
 
     def flat(self) -> dict[str, Any]:
         """Column name -> value, for files."""
@@ -69,12 +71,17 @@ class Row(Setting):
         for name in dict.fromkeys(("cell", "group", "dataset", *self.__dataclass_fields__)):
             value = getattr(self, name)
             if isinstance(value, Interval):
-                columns |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+                columns |= _flat(name, value)
             elif name == "details":
-                columns |= {key.replace("/", "_"): number for key, number in value.items()}
+                for key, interval in self.details.items():
+                    columns |= _flat(key.replace("/", "_"), interval)
             else:
                 columns[name] = " ".join(value) if name == "overrides" else value
         return columns
+
+
+def _flat(name: str, interval: Interval) -> dict[str, float | None]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +108,8 @@ class Group(Setting):
     pgr: Interval
     pgr_points: tuple[float, ...]
     """PGR of each seed where it is defined."""
-    details: dict[str, float | None]
-    """The further metrics of the cells, means over the seeds where they are defined."""
+    details: dict[str, Interval]
+    """The further metrics of the cells: means over the seeds where they are defined, with intervals like `student`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,8 @@ def _left(count: int) -> str:
 
 def gain_points(results: Results) -> list[tuple[Group, float, float]]:
     """(group, misfit, gain in Brier score) of every group that has both."""
-    pairs = ((g, g.details.get("misfit"), g.details.get("gain/brier")) for g in results.groups)
+    measured = (g for g in results.groups if "misfit" in g.details)
+    pairs = ((g, g.details["misfit"].value, g.details["gain/brier"].value) for g in measured)
     return [(g, misfit, gain) for g, misfit, gain in pairs if misfit is not None and gain is not None]
 
 

@@ -1,27 +1,29 @@
 """Three roles' test predictions -> the numbers of a cell. Rows are sorted by id: roles are compared by example."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from w2s_sweep.metrics import (
+    Interval,
     MetricName,
-    accuracy,
+    OfMeans,
     agreement,
-    auroc,
     auroc_influence,
     blind_spot,
     brier,
     capa,
     deception,
     ece,
+    gain,
     misfit,
     pgr,
+    resampled_means,
 )
-from w2s_sweep.metrics.bootstrap import percentile_interval
+from w2s_sweep.metrics.bootstrap import measure, percentile_interval
 from w2s_sweep.metrics.classification import hits
 from w2s_sweep.metrics.resample import resampled, weights
 from w2s_sweep.predictions import Array, Predictions
@@ -29,8 +31,10 @@ from w2s_sweep.results.rows import ROLES
 
 RESAMPLES: Mapping[MetricName, int] = {"accuracy": 2000, "auroc": 1000}
 """Bootstrap resamples of a test set; an AUROC costs about thirty times as much as an accuracy."""
-Score = Callable[[Array, Array], float | None]
-SCORES: dict[str, Score] = {"accuracy": accuracy, "auroc": auroc, "brier": brier, "ece": ece}
+METRICS: tuple[MetricName, ...] = ("accuracy", "auroc")
+"""The metrics that a PGR may be of."""
+DRAWS = RESAMPLES["auroc"]
+"""Resamples for all further metrics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +59,20 @@ class Examples:
 class Known:
     """What depends on one stage alone."""
 
-    scores: dict[str, float | None]
-    samples: dict[str, Array]
+    scores: dict[MetricName, float | None]
+    samples: dict[MetricName, Array]
     """Metric -> its value on every bootstrap resample of the test set."""
-    parts: dict[str, Array | None]
-    """Metric -> what each example adds to it: 0 or 1 for accuracy, its influence on an AUROC (None where undefined)."""
+    calibration: dict[str, Interval]
+    """Brier score and ECE."""
+    examples: Examples
+    parts: dict[MetricName, Array | None] = field(default_factory=dict[MetricName, "Array | None"])
+
+    def part(self, metric: MetricName) -> Array | None:
+        """What each example adds to the metric: 0 or 1 for accuracy, its influence on an AUROC (None: undefined)."""
+        if metric not in self.parts:
+            of = hits if metric == "accuracy" else auroc_influence
+            self.parts[metric] = of(self.examples.probs, self.examples.truth)
+        return self.parts[metric]
 
 
 @dataclass
@@ -73,57 +86,73 @@ class Scorer:
 
         The intervals are those of `metrics.paired_bootstrap`.
         """
-        known = {role: self.of_stage(keys[role], sets[role], metric) for role in ROLES}
-        values = {role: known[role].scores[metric] for role in ROLES}
-        weak, student, ceiling = (known[role].samples[metric] for role in ROLES)
-        room = ceiling - weak
-        gaps = np.divide(student - weak, room, out=np.full(len(room), np.nan), where=room > 0)
-        gap = pgr(**values)
+        known = {role: self.of_stage(keys[role], sets[role]) for role in ROLES}
+        gaps = {name: _gap(known, name) for name in METRICS}
+        details = {
+            f"{name}/{role}": percentile_interval(known[role].scores[name], known[role].samples[name])
+            for name in METRICS
+            for role in ROLES
+        }
+        details |= {f"{name}/{role}": known[role].calibration[name] for name in CALIBRATION for role in ROLES}
+        details |= {f"pgr/{name}": interval for name, (interval, _, _) in gaps.items()} | _related(sets)
+        interval, reason, undefined = gaps[metric]
         return {
             "n_test": len(sets["weak"].ids),
             "classes": sets["weak"].probs.shape[1],
-            **{role: percentile_interval(values[role], known[role].samples[metric]) for role in ROLES},
-            "pgr": percentile_interval(gap.value, gaps),
-            "pgr_undefined": gap.reason or "",
-            "details": _details(sets, known) | {"undefined_resamples": int(np.isnan(gaps).sum())},
+            **{role: details[f"{metric}/{role}"] for role in ROLES},
+            "pgr": interval,
+            "pgr_undefined": reason,
+            "undefined_resamples": undefined,
+            "details": details,
         }
 
-    def of_stage(self, key: str, examples: Examples, metric: MetricName) -> Known:
+    def of_stage(self, key: str, examples: Examples) -> Known:
         if key not in self.known:
-            scores = {name: score(examples.probs, examples.truth) for name, score in SCORES.items()}
-            self.known[key] = Known(scores, {}, {})
-        known = self.known[key]
-        if metric not in known.samples:
-            drawn = weights(len(examples.ids), RESAMPLES[metric], 0)
-            known.samples[metric] = resampled(metric, examples.probs, examples.truth, drawn)
-            part = hits if metric == "accuracy" else auroc_influence
-            known.parts[metric] = part(examples.probs, examples.truth)
-        return known
+            probs, truth = examples.probs, examples.truth
+            scores: dict[MetricName, float | None] = {m: measure(m, probs, truth) for m in METRICS}
+            samples: dict[MetricName, Array] = {
+                m: resampled(m, probs, truth, weights(len(truth), RESAMPLES[m], 0)) for m in METRICS
+            }
+            calibration = _intervals({name: score(probs, truth) for name, score in CALIBRATION.items()})
+            self.known[key] = Known(scores, samples, calibration, examples)
+        return self.known[key]
 
 
-def _details(sets: Mapping[str, Examples], known: Mapping[str, Known]) -> dict[str, float | None]:
-    """All further metrics, by name."""
-    found = {f"{name}/{role}": known[role].scores[name] for name in SCORES for role in ROLES}
-    for name in ("accuracy", "auroc"):
-        found[f"pgr/{name}"] = pgr(*(known[role].scores[name] for role in ROLES)).value
-    student, weak, truth = sets["student"].probs, sets["weak"].probs, sets["weak"].truth
-    ceiling = sets["ceiling"].probs
+CALIBRATION = {"brier": brier, "ece": ece}
+
+
+def _gap(known: Mapping[str, Known], metric: MetricName) -> tuple[Interval, str, int]:
+    """(PGR of the metric, why it is undefined or "", resamples without one)."""
+    weak, student, ceiling = (known[role].samples[metric] for role in ROLES)
+    room = ceiling - weak
+    gaps = np.divide(student - weak, room, out=np.full(len(room), np.nan), where=room > 0)
+    gap = pgr(**{role: known[role].scores[metric] for role in ROLES})
+    return percentile_interval(gap.value, gaps), gap.reason or "", int(np.isnan(gaps).sum())
+
+
+def _related(sets: Mapping[str, Examples]) -> dict[str, Interval]:
+    """What roles are to each other, by name."""
+    student, weak, ceiling = (sets[role].probs for role in ("student", "weak", "ceiling"))
+    truth = sets["weak"].truth
     shared = agreement(student, weak, truth)
-    if "reference" in sets:
-        areas = deception(student, sets["reference"].probs, weak, ceiling, truth)
-        found |= {"conflict_tax": areas.tax, "deception": areas.score, "deception/expected": areas.expected}
-    return found | {
+    found = {
         "agreement": shared.overall,
         "agreement/supervisor_right": shared.supervisor_right,
         "agreement/supervisor_wrong": shared.supervisor_wrong,
         "correction": shared.correction,
         "blind_spot": blind_spot(student, weak, ceiling, truth),
         "misfit": misfit(student, weak),
-        "gain/brier": _gain(known["weak"].scores["brier"], known["student"].scores["brier"]),
+        "gain/brier": gain(student, weak, truth),
         "capa": capa(student, weak, truth),
     }
+    if "reference" in sets:
+        areas = deception(student, sets["reference"].probs, weak, ceiling, truth)
+        found |= {"conflict_tax": areas.tax, "deception": areas.score, "deception/expected": areas.expected}
+    return _intervals(found)
 
 
-def _gain(weak: float | None, student: float | None) -> float | None:
-    """By how much the student's Brier score is better; theory expects about the misfit (arXiv 2405.15116)."""
-    return None if weak is None or student is None else weak - student
+def _intervals(metrics: Mapping[str, OfMeans]) -> dict[str, Interval]:
+    """Every metric with its interval; all are of the same examples."""
+    examples = len(next(iter(metrics.values())).terms)
+    samples = resampled_means(metrics, weights(examples, DRAWS, 0))
+    return {name: percentile_interval(metric.value, samples[name]) for name, metric in metrics.items()}

@@ -85,7 +85,7 @@ def student_scores(results: Results) -> dict[str, dict[str, float]]:
 
 def _further(rows: list[Row]) -> dict[str, float]:
     names = dict.fromkeys(name for row in rows for name in row.details)
-    return _medians({name: [row.details.get(name) for row in rows] for name in names})
+    return _medians({name: [row.details[name].value for row in rows if name in row.details] for name in names})
 
 
 def _scores(rows: list[Row]) -> dict[str, float]:
