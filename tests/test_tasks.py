@@ -5,18 +5,26 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
+from tests.cells import cell, identify
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.data.catalogue import COMMAND, catalogue
+from w2s_sweep.data.examples import build_examples
+from w2s_sweep.data.split import assign
 from w2s_sweep.data.tasks import TASKS, Example, find
 from w2s_sweep.data.tasks.samples import SAMPLES
 from w2s_sweep.errors import DataError
+from w2s_sweep.plan.inputs import Inputs
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.stages.data import run
 
 CHOICES = {"text": ["first", "second", "third", "fourth"], "label": ["A", "B", "C", "D"]}
 SCIQ = {"question": "Q?", "correct_answer": "yes", "distractor1": "a", "distractor2": "b", "distractor3": "c"}
@@ -196,6 +204,40 @@ def test_gold_letters_and_labels_are_not_in_the_text() -> None:
 )  # fmt: skip
 def test_related_rows_are_one_group(task: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
     assert convert(task, left)[0].group == convert(task, right)[0].group
+
+
+def test_questions_on_one_passage_are_never_torn_apart(tmp_path: Path) -> None:
+    rows = [
+        SCIQ | {"question": f"Q{n}?", "correct_answer": f"yes {n}", "support": f"Passage {n // 3}." if n < 90 else " "}
+        for n in range(120)
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = {"task": "sciq_with_support", "source": {}, "train_split": "train", "test_split": None,
+                "n_train": None, "n_test": None, "sample_seed": 0}  # fmt: skip
+    examples = build_examples(settings, tmp_path)
+    passages = [text.partition("\n")[0] for text in examples["text"].to_pylist()]
+    for seed in range(5):
+        parts = assign(examples, {"seed": seed, "validation": 0.1, "test": 0.25}).tolist()
+        dealt = {pair for pair in zip(passages, parts, strict=True) if pair[0].startswith("Passage")}
+        assert len(dealt) == 30
+    assert len({*examples["group"].to_pylist()}) == 30 + 30
+
+
+def test_the_version_of_a_conversion_enters_the_keys_of_its_task_alone() -> None:
+    def data_stage(task: str) -> Stage:
+        build = Inputs(cell(dataset=replace(cell().dataset, task=task)), identify)
+        return build.stages[build.data()]
+
+    changed = {name for name in TASKS if "task_version" in data_stage(name).preimage["settings"]}
+    assert changed == {name for name, task in TASKS.items() if task.version != 1} == {"sciq_with_support"}
+    assert data_stage("sciq_with_support").preimage["settings"]["task_version"] == 2
+    assert "task_version" not in data_stage("no such task").preimage["settings"]
+
+
+def test_a_stage_planned_with_another_conversion_is_refused() -> None:
+    context: Any = SimpleNamespace(stage=Stage("data", {"task": "sciq_with_support"}))
+    with pytest.raises(DataError, match=r"version 1 of its conversion, this release has version 2.*Submit"):
+        run(context)
 
 
 def test_a_missing_column_names_task_column_and_what_is_there() -> None:

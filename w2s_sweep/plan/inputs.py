@@ -8,6 +8,7 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
+from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.plan.stage import Json, Stage
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ class Inputs:
     def data(self, of: Dataset | None = None) -> str:
         """The balanced examples of the cell's dataset, or of another one, before any split."""
         d = of or self.cell.dataset
+        task = TASKS.get(d.task)  # an unknown name is reported where the configuration is checked
         settings = {
             "task": d.task,
+            "task_version": 1 if task is None else task.version,
             "source": dict(self.identify(d.source, "dataset")),
             "train_split": d.train_split,
             "test_split": d.test_split,

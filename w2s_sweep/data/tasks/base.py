@@ -49,6 +49,8 @@ class Task:
     """Generation: whether an answer to a text is a possible one at all; None where that cannot be told."""
     fixed_halves: bool = False
     """Whether `train_split` names two splits, `a+b`, that are half A and half B as they stand."""
+    version: int = 1
+    """Bumped by hand whenever the conversion would give other examples for the same rows."""
 
     def examples(self, row: Row, index: int) -> Sequence[Example]:
         """The examples of row number `index`; DataError naming task, column and the columns found."""
@@ -110,12 +112,17 @@ def one(value: str, truth: int | None, *group: str, linked: str | None = None) -
 
 
 def right_and_wrong(
-    prompt: str, answers: Sequence[str], gold: int | None, *group: str, line: str = "\nAnswer: "
+    prompt: str,
+    answers: Sequence[str],
+    gold: int | None,
+    *group: str,
+    line: str = "\nAnswer: ",
+    linked: str | None = None,
 ) -> list[Example]:
     """Two examples of a multiple-choice question: its right answer and one wrong answer.
 
-    The wrong one is drawn by a hash of group and prompt. `gold`: position of the right answer. No example for an
-    unlabelled question, or where every answer reads like the right one.
+    The wrong one is drawn by a hash of group and prompt. `gold`: position of the right answer; `linked`: another group
+    of the question. No example for an unlabelled question, or where every answer reads like the right one.
     """
     if gold is None:
         return []
@@ -127,7 +134,8 @@ def right_and_wrong(
         return []
     name = group_of(*group)
     drawn = wrong[stable_hash("wrong answer", name, prompt) % len(wrong)]
-    return [Example(f"{prompt}{line}{answers[gold]}", 1, name), Example(f"{prompt}{line}{drawn}", 0, name)]
+    pair = ((answers[gold], 1), (drawn, 0))
+    return [Example(f"{prompt}{line}{answer}", truth, name, linked=linked) for answer, truth in pair]
 
 
 def letter(row: Row, letters: Sequence[str], column: str = "answerKey") -> int | None:

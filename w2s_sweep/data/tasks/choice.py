@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from w2s_sweep.data.hashing import group_of
 from w2s_sweep.data.tasks.base import Example, Row, Task, label, letter, right_and_wrong, text
 
 _MARKER = re.compile(r"\[(header|title|step|substeps)\]")
@@ -17,13 +18,15 @@ def _sciq(row: Row) -> Sequence[Example]:
 
 
 def _sciq_with_support(row: Row) -> Sequence[Example]:
+    """Questions on one passage are kept together; a question without a passage stands by itself."""
     return _science(row, support=text(row, "support"))
 
 
 def _science(row: Row, support: str) -> Sequence[Example]:
     answers = [text(row, name) for name in ("correct_answer", "distractor1", "distractor2", "distractor3")]
     question = text(row, "question")
-    return right_and_wrong(_joined(support, f"Question: {question}"), answers, 0, question)
+    passage = group_of("support", support) if support.strip() else None
+    return right_and_wrong(_joined(support, f"Question: {question}"), answers, 0, question, linked=passage)
 
 
 def _openbookqa(row: Row) -> Sequence[Example]:
@@ -92,7 +95,7 @@ _SCIQ = ("question", "correct_answer", "distractor1", "distractor2", "distractor
 
 TASKS = (
     Task("sciq", _SCIQ, _sciq),
-    Task("sciq_with_support", (*_SCIQ, "support"), _sciq_with_support),
+    Task("sciq_with_support", (*_SCIQ, "support"), _sciq_with_support, version=2),
     Task("openbookqa", ("question_stem", "choices", "answerKey"), _openbookqa),
     Task("cosmos_qa", ("context", "question", "answer0", "answer1", "answer2", "answer3", "label"), _cosmos_qa),
     Task("dream", ("dialogue", "question", "choice", "answer"), _dream),
