@@ -19,6 +19,8 @@ def _vader(row: Row) -> Sequence[Example]:
 
 
 def _sst2(row: Row) -> Sequence[Example]:
+    """Rows of the hub's training split are sentences and phrases of them, which do not say what sentence they are from:
+    parts of one sentence can be in both halves, as in the paper. Its validation rows are whole sentences."""
     return one(text(row, "sentence"), binary(row), text(row, "sentence"))
 
 
