@@ -16,6 +16,7 @@ from w2s_sweep.losses import LOSSES
 GROUPS = ("dataset", "model", "loss", "method", "finetune", "tracker", "experiment")
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 NEEDS = {
+    ("dataset", "checkmate_in_one"): ["finetune=full"],
     ("dataset", "chess_moves"): ["finetune=full"],
     ("dataset", "chess_puzzles"): ["finetune=full"],
     ("dataset", "local"): ["dataset.source.path=rows.jsonl"],

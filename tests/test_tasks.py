@@ -77,7 +77,9 @@ CHOSEN: list[tuple[str, Mapping[str, Any], str]] = [
 GENERATED: list[tuple[str, Mapping[str, Any], str, str]] = [
     ("chess_moves", {"ctx": "1. e4 e5 2.", "target": " Nf3"}, "1. e4 e5 2.", " Nf3"),
     ("checkmate_in_one", {"input": "1. f3 e5 2. g4", "target": "Qh4#"}, "1. f3 e5 2. g4", " Qh4#"),
-]
+    ("checkmate_in_one", {"inputs": "Find a checkmate-in-one move.\n\n1. f3 e5 2. g4 ", "targets": ["Qh4#"]},
+     "1. f3 e5 2. g4", " Qh4#"),
+]  # fmt: skip
 
 PAIRS = {
     "hh_rlhf": {"chosen": "\n\nHuman: Hi\n\nAssistant: Good.", "rejected": "\n\nHuman: Hi\n\nAssistant: Bad."},
@@ -257,10 +259,11 @@ def test_a_missing_column_names_task_column_and_what_is_there() -> None:
         ("cola", {"sentence": "x", "label": 0.5}),
         ("openbookqa", {"question_stem": "Q", "choices": CHOICES, "answerKey": "E"}),
         ("piqa", {"goal": "G", "sol1": "x", "sol2": "y", "label": 2}),
+        ("checkmate_in_one", {"inputs": "Find a move.", "targets": ["Qh4#"]}),
         ("jsonl_triplet_pairs", {"prompt": "P", "first": "x", "second": "y", "label": "C"}),
     ],
 )
-def test_a_label_that_is_none_of_the_classes_is_refused(task: str, row: Mapping[str, Any]) -> None:
+def test_a_row_that_does_not_fit_the_task_is_refused(task: str, row: Mapping[str, Any]) -> None:
     with pytest.raises(DataError, match=f"task '{task}': row 0 does not fit"):
         convert(task, row)
 
@@ -270,7 +273,7 @@ PAPER = (  # noqa: SIM905 - one name a string would fill the screen
     "hellaswag mc_taco openbookqa paws quail piqa quartz sciq social_iqa multirc wic twitter_sentiment"
 ).split()
 """The 22 NLP tasks of Burns et al. 2023, appendix A."""
-MORE = ["amazon_polarity", "hh_rlhf", "sciq_with_support", "sandbox", "chess_moves", "chess_puzzles"]
+MORE = "amazon_polarity hh_rlhf sciq_with_support sandbox chess_moves chess_puzzles checkmate_in_one".split()  # noqa: SIM905
 
 
 def test_the_papers_tasks_and_the_usual_others_are_choices() -> None:

@@ -44,9 +44,20 @@ def _moves(row: Row) -> Sequence[Example]:
 
 
 def _checkmate(row: Row) -> Sequence[Example]:
-    """The moves of a game, and the move that mates."""
-    game = text(row, "input")
-    return _generate(game, text(row, "target"), game)
+    """The moves of a game, and the move that mates: columns `input` and `target`, or those of the hub's BIG-bench,
+    `inputs` (an instruction, then the moves) and `targets` (a list)."""
+    if "inputs" not in row:
+        game, target = text(row, "input"), text(row, "target")
+    else:
+        game, target = _without_instruction(text(row, "inputs")), "".join(row["targets"][:1])
+    return _generate(game, target, game)
+
+
+def _without_instruction(asked: str) -> str:
+    start = asked.find("1. ")
+    if start < 0:
+        raise ValueError("column 'inputs' holds no game: none of its words is the number '1.'")
+    return asked[start:]
 
 
 def _after_game(prompt: str) -> Any:
@@ -78,8 +89,10 @@ def _legal(board_of: Callable[[str], Any]) -> Callable[[str, str], bool | None]:
     return legal
 
 
+_CHECKMATE = ("input", "target", "inputs", "targets")
+
 TASKS = (
     Task("chess_moves", ("ctx", "target"), _moves, kind="generate", thin_by=("ctx",), legal=_legal(_after_game)),
     Task("chess_puzzles", ("FEN", "Moves"), _puzzle, kind="generate", thin_by=("FEN",), legal=_legal(_in_position)),
-    Task("checkmate_in_one", ("input", "target"), _checkmate, kind="generate", legal=_legal(_after_game)),
+    Task("checkmate_in_one", (), _checkmate, kind="generate", optional=_CHECKMATE, legal=_legal(_after_game)),
 )
