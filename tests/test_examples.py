@@ -13,13 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
+from tests.tiny import tiny_llama
+from w2s_sweep.cli import main as w2s
 from w2s_sweep.data import linked, pool
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.leaks import scan_leaks
 from w2s_sweep.data.rows import count_rows, read_rows, splits_of
 from w2s_sweep.data.sample import TOLERANCE, sample
-from w2s_sweep.data.show import describe
+from w2s_sweep.data.show import Reader, describe
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
 
@@ -291,13 +294,23 @@ def test_a_description_counts_parts_and_shows_texts(tmp_path: Path) -> None:
     text = describe(
         examples,
         assign(examples, SPLIT).tolist(),
-        tokenizer=lambda texts: {"input_ids": [[1, 2, 3] for _ in texts]},
-        max_tokens=2,
         samples=1,
     )
     assert text.startswith("80 examples in 80 groups")
-    for piece in ("half_a", "50.0 %", "100.0 % over 2", "no leak found", "label 0", "label 1"):
+    for piece in ("half_a", "(50.0 %)", "no leak found", "label 0", "label 1"):
         assert piece in text
+
+
+def test_rows_are_shown_as_a_model_reads_them_and_both_texts_of_a_pair_count(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama(tmp_path))
+    rows = [{"prompt": f"the {n}", "chosen": " good", "rejected": " bad" * 30} for n in range(40)]
+    examples = build(write(tmp_path / "pairs.jsonl", rows), "preference")
+    text = describe(examples, reader=Reader("tiny", tokenizer, 20), samples=1, width=0)
+    assert "50.0 % over 20 and cut" in text
+    for cut in (line for line in text.splitlines() if line.count("bad") > 2):
+        assert cut.startswith(("text as tiny reads it", "text_other as tiny reads it"))
+        assert cut.count("bad") == 20
+        assert "the" not in cut.split(":", 1)[1]
 
 
 # real rows
@@ -362,3 +375,13 @@ def test_real_rows_are_balanced_apart_and_do_not_leak(task: str, folder: str, tr
     if task in SMALL:  # the rest would only take longer
         again = build(path, task, train_split=train, test_split=test, n_train=2000, n_test=500)
         assert again.equals(examples)
+
+
+def test_the_command_takes_overrides_before_and_after_its_options(tmp_path: Path, capsys: Any) -> None:
+    path = write(tmp_path / "rows.jsonl", labelled(40, 40))
+    words = [f"dataset.path={path}", "dataset.name=mine"]
+    for argv in (["--rows", "1", *words], [*words, "--rows", "1"], [words[0], "--rows", "1", words[1]]):
+        assert w2s(["data", "local", *argv]) == 0
+        assert "mine: task text_label" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        w2s(["data", "local", *words, "--rowz", "1"])

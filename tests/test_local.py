@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.command import launch, sweep_record, trained
+from tests.tiny import tiny_bert
 from w2s_sweep.cli import main as w2s
 
 FAST = ["finetune=full", "finetune.lr=0.003", "finetune.epochs=1", "threads=1", "tracker=none"]
@@ -89,6 +91,22 @@ def test_a_damaged_stage_is_found_and_made_again_bit_for_bit(grid, capsys):
     assert status == 0, err
     assert "1 to run" in out
     assert trained(store) == before
+
+
+def test_texts_too_long_for_a_model_are_refused_before_anything_is_trained_and_short_ones_are_not(
+    tmp_path, tiny_models, tiny_task
+):
+    store, weak = tmp_path / "store", tiny_bert(tmp_path / "bert", positions=16)
+    rows = next(Path(line.partition("=")[2]) for line in tiny_task if line.startswith("dataset.path"))
+    long = tmp_path / "long.jsonl"
+    long.write_text(rows.read_text() + json.dumps({"sentence": " good" * 40, "label": 1}) + "\n")
+    argv = [*tiny_models, *tiny_task, *FAST, f"weak.path={weak}", "weak.feature_layer=null", "dataset.max_tokens=99"]
+    status, _, err = launch(f"store={store}", *argv, f"dataset.path={long}")
+    assert status == 1
+    assert "dataset.max_tokens: 99 lets a text of 42 tokens through, more than the 16 positions of tiny-weak" in err
+    assert trained(store) == {}
+    status, _, err = launch(f"store={store}", *argv)
+    assert status == 0, err
 
 
 def test_lora_targets_that_a_model_has_not_are_refused_before_anything_is_trained(tmp_path, tiny_models, tiny_task):

@@ -126,9 +126,13 @@ def test_a_damaged_folder_is_explained(llama, damage, message):
 
 
 def test_more_tokens_than_positions_are_refused(folders):
-    with pytest.raises(ModelError, match=r"max_tokens: 65 is more than the 64 positions"):
-        load_backbone(folders["gpt2"]).tokens(["good"], 65)
-    assert load_backbone(folders["llama"]).tokens(["good"], 6500)
+    gpt2 = load_backbone(folders["gpt2"])
+    with pytest.raises(
+        ModelError, match=r"max_tokens: 70 lets a text of 66 tokens through, more than the 64 positions"
+    ):
+        gpt2.tokens(["good", " good" * 66], 70)
+    assert gpt2.tokens(["good"], 6500)
+    assert load_backbone(folders["llama"]).tokens([" good" * 66], 6500)
 
 
 def test_a_tokenizer_of_another_model_is_refused(folders, llama):

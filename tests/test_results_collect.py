@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -163,13 +164,30 @@ def test_medians_leave_out_undefined_tasks_and_say_why(tmp_path):
     assert "1 | 2 cells: the ceiling is not better" in markdown(collect(store, NAME))
 
 
+SPECIAL = ["conflict", "possible"]
+"""Further metrics of some cells only."""
+
+
+def test_how_many_generated_answers_are_possible_is_told_of_test_rows_where_it_is_known(tmp_path):
+    store = build(tmp_path, Shape())
+    row = collect(store, NAME).rows[0]
+    folder = store.path(row.student_key)
+    ids = read_predictions(folder / "predictions.parquet", "test").ids.tolist()
+    legal = [None] * 20 + [True] * 60 + [False] * 20
+    pq.write_table(pa.table({"id": [*ids, "of half B"], "legal": [*legal, False]}), folder / "generated.parquet")
+    found = collect(store, NAME).rows[0].details
+    assert found["legal/student"].value == pytest.approx(0.75)
+    assert found["legal/student"].low < 0.75 < found["legal/student"].high
+    assert "legal/weak" not in found
+
+
 def test_every_cell_and_group_has_all_further_metrics(tmp_path):
     results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
-    names = {name for block in FURTHER if block.title != "conflict" for name, _ in block.names}
+    names = {name for block in FURTHER if block.title not in SPECIAL for name, _ in block.names}
     for item in (*results.rows, *results.groups):
         assert names <= set(item.details)
         assert all(item.details[name].value is not None for name in names)
-    assert [block.title for block in FURTHER if block not in further(results.groups)] == ["conflict"]
+    assert [block.title for block in FURTHER if block not in further(results.groups)] == SPECIAL
     (group,), first = results.groups, results.rows[0].details
     mean = np.mean([row.details["ece/weak"].value for row in results.rows])
     assert group.details["ece/weak"].value == pytest.approx(mean)

@@ -12,6 +12,7 @@ from w2s_sweep.results.collect import collect
 from w2s_sweep.results.compare import baseline
 from w2s_sweep.results.export import markdown
 from w2s_sweep.results.lines import method
+from w2s_sweep.store.files import write_json
 
 TASKS = ("sciq", "boolq", "wic")
 
@@ -101,6 +102,23 @@ def test_the_baseline_is_naive_cross_entropy_where_there_is_one():
     assert baseline([other, ("confidence", "naive", "lora"), naive]) == naive
     assert baseline([("confidence", "naive", "lora"), other]) == other
     assert baseline([("gce(q=.7)", "naive", "probe"), ("gce(q=.3)", "naive", "probe")])[0] == "gce(q=.7)"
+
+
+def test_one_student_under_two_names_is_one_comparison(tmp_path):
+    """As under prompting, which trains with no loss."""
+    store = sweep(tmp_path, Shape(losses=LOSSES, seeds=(0, 1, 2, 3, 4, 5)))
+    apart = collect(store, NAME).comparisons
+    record = store.read_sweep(NAME)
+    cells = record["cells"]
+    for first, second in zip(cells[1 :: len(LOSSES)], cells[2 :: len(LOSSES)], strict=True):
+        second["roles"] = first["roles"]
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    same = collect(store, NAME)
+    found = same.comparisons
+    assert found[0].students == found[1].students
+    assert found[0].by_run.corrected == found[1].by_run.corrected == pytest.approx(found[0].by_run.p)
+    assert apart[0].by_run.corrected == pytest.approx(2 * apart[0].by_run.p)
+    assert "nothing to correct" in method(same, found)
 
 
 def test_the_method_is_said_with_the_smallest_p_and_the_number_of_comparisons(tmp_path):

@@ -103,7 +103,7 @@ def data(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.launch.examples import describe_task
 
     overrides = [f"dataset={args.task}", *args.overrides]
-    console.print(describe_task(overrides, args.rows, args.tokens), highlight=False, markup=False)
+    console.print(describe_task(overrides, args.rows, args.tokens, args.width), highlight=False, markup=False)
     return 0
 
 
@@ -180,7 +180,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("task", help="a choice of the group `dataset`, such as boolq")
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for launch.py: dataset.path=FOLDER ...")
     sub.add_argument("--rows", type=int, default=2, help="examples of every class to show (default: 2)")
-    sub.add_argument("--tokens", action="store_true", help="lengths in tokens of the strong model (model@strong=NAME)")
+    sub.add_argument(
+        "--tokens",
+        action="store_true",
+        help="lengths in tokens, and rows as the strong model reads (model@strong=NAME)",
+    )
+    sub.add_argument("--width", type=int, default=300, help="characters shown of a text; 0 is all (default: 300)")
     add("tasks", tasks, "Print the list of all tasks with an example of each, as Markdown.")
     sub = add("verify", verify, "Check the digest of every file of every finished stage; set damaged stages aside.")
     sub.add_argument("--keep", action="store_true", help="only report, leave damaged stages where they are")
@@ -194,7 +199,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    args, rest = parser().parse_known_args(argv)
+    if args.command == "data":  # argparse takes no more overrides after an option
+        args.overrides += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
+    if rest:
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if args.command == "explain" and len(args.keys) > 2:
         parser().error("explain takes one key or two")
     store = Store(Path(args.store).expanduser().absolute())

@@ -59,3 +59,11 @@ def unknown(field: str, got: str, allowed: Iterable[str]) -> str:
     shown = ", ".join(names[:25]) + (f", ... ({len(names)} in all)" if len(names) > 25 else "")
     guess = f" Did you mean {names[0]!r}?" if names and get_close_matches(got, names[:1], cutoff=0.5) else ""
     return f"{field}: unknown name {got!r}.{guess} Allowed: {shown or 'none'}."
+
+
+def too_long(longest: int, max_tokens: int, positions: int, model: str) -> str:
+    """What is wrong where a model has no room for a text."""
+    return (
+        f"dataset.max_tokens: {max_tokens} lets a text of {longest} tokens through, more than the {positions} "
+        f"positions of {model}. Set dataset.max_tokens={positions} or less, for all models of a comparison."
+    )

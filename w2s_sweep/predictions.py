@@ -13,6 +13,9 @@ from w2s_sweep.errors import StoreError
 
 SPLITS = ("half_a", "half_b", "validation", "test")
 FILE = "predictions.parquet"
+TEXTS = "generated.parquet"
+"""id, text, legal: what a generation stage wrote after each text that it has predictions for, and whether it is a
+possible answer at all (null where the task cannot tell)."""
 REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."
 
 Array = np.ndarray[Any, Any]

@@ -1,38 +1,59 @@
 """What a table of examples holds, as text for a terminal."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from w2s_sweep.data.hashing import ranks, stable_hash
 from w2s_sweep.data.leaks import scan_leaks
+from w2s_sweep.data.tokens import tokenise
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TEXTS = ("text", "text_other", "target")
+"""Columns that a model reads or writes, where a table has them."""
 
 
-class Tokenizer(Protocol):
-    """What is used of a tokenizer of the transformers library."""
+@dataclass(frozen=True)
+class Reader:
+    """A model, as far as it decides what is left of a text."""
 
-    def __call__(self, text: list[str], /) -> "dict[str, list[list[int]]]": ...
+    name: str
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of whole texts, special ones included."""
+        return [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]  # pyright: ignore[reportArgumentType,reportUnknownVariableType]
+
+    def seen(self, text: str) -> str:
+        """The text in its tokens, cut as in training."""
+        return str(self.tokenizer.decode(tokenise(self.tokenizer, [text], self.max_tokens)[0]))
 
 
 def describe(
     examples: pa.Table,
     parts: Sequence[str] | None = None,
-    tokenizer: Tokenizer | None = None,
-    max_tokens: int | None = None,
+    reader: Reader | None = None,
     samples: int = 3,
     width: int = 300,
 ) -> str:
     """Counts of labels and groups, lengths, a leak scan and a few rows of every class.
 
-    `parts`: part of each row, from `assign`; without it rows are counted by origin. `tokenizer`: adds lengths in
-    tokens, and the share of examples that `max_tokens` cuts. `width`: characters shown of a text.
+    `parts`: part of each row, from `assign`; without it rows are counted by origin. `reader`: adds lengths in tokens
+    and the share of texts that are cut, and shows the rows as this model reads them. `width`: characters shown of a
+    text; 0 is all.
     """
     rows = examples["origin"].to_pylist() if parts is None else list(parts)
     lines = [f"{examples.num_rows} examples in {len(set(examples['group'].to_pylist()))} groups", ""]
     lines += _counts(examples, rows)
-    lines += ["", *_lengths(examples, tokenizer, max_tokens)]
+    lines += ["", *_lengths(examples, reader)]
     if "target" not in examples.column_names:
         leak = scan_leaks(examples)
         verdict = "LEAK: a text gives its label away" if leak.found else "no leak found"
@@ -40,28 +61,40 @@ def describe(
             f"counting words: AUC {leak.auc:.3f}; the most telling word {leak.token!r} is right in "
             f"{100 * leak.token_accuracy:.1f} %: {verdict}"
         )
-    return "\n".join([*lines, *_samples(examples, samples, width)])
+    return "\n".join([*lines, *_samples(examples, reader, samples, width)])
 
 
 def _counts(examples: pa.Table, rows: Sequence[str]) -> list[str]:
+    """A line a part; a text to be generated is a label of its own, so there is nothing to count by."""
     labels = examples["label"].to_numpy()
     groups = np.array(examples["group"].to_pylist())
     named = np.array(rows)
-    lines = [f"{'part':<12}{'examples':>10}{'groups':>10}{'label 1':>10}"]
+    classes = [] if "target" in examples.column_names else np.unique(labels).tolist()
+    lines = [f"{'part':<12}{'examples':>10}{'groups':>10}" + "".join(f"{f'label {c}':>18}" for c in classes)]
     for part in sorted(set(rows)):
         chosen = named == part
-        share = f"{100 * labels[chosen].mean():.1f} %"
-        lines.append(f"{part:<12}{chosen.sum():>10}{len(np.unique(groups[chosen])):>10}{share:>10}")
+        counts = [int((labels[chosen] == c).sum()) for c in classes]
+        shares = "".join(f"{f'{count} ({100 * count / chosen.sum():.1f} %)':>18}" for count in counts)
+        lines.append(f"{part:<12}{chosen.sum():>10}{len(np.unique(groups[chosen])):>10}{shares}")
     return lines
 
 
-def _lengths(examples: pa.Table, tokenizer: Tokenizer | None, max_tokens: int | None) -> list[str]:
-    texts: list[str] = examples["text"].to_pylist()
-    lines = [f"characters  {_quantiles([len(text) for text in texts])}; {sum(not text for text in texts)} empty"]
-    if tokenizer is not None:
-        counts = [len(ids) for ids in tokenizer(texts)["input_ids"]]
-        cut = "" if max_tokens is None else f"; {100 * np.mean(np.array(counts) > max_tokens):.1f} % over {max_tokens}"
-        lines.append(f"tokens      {_quantiles(counts)}{cut}")
+def _lengths(examples: pa.Table, reader: Reader | None) -> list[str]:
+    """Of both texts of a pair, and of what is to be generated apart from the texts before it."""
+    columns: dict[str, list[str]] = {
+        name: examples[name].to_pylist() for name in TEXTS if name in examples.column_names
+    }
+    texts = {"": columns["text"] + columns.get("text_other", [])}
+    texts |= {" of targets": columns["target"]} if "target" in columns else {}
+    lines: list[str] = []
+    for of, found in texts.items():
+        empty = f"; {sum(not text for text in found)} empty"
+        lines.append(f"{'characters' + of:<22}{_quantiles([len(text) for text in found])}{empty}")
+        if reader is not None:
+            counts = reader.lengths(found)
+            over = 100 * np.mean(np.array(counts) > reader.max_tokens)
+            cut = "" if of else f"; {over:.1f} % over {reader.max_tokens} and cut at their beginning"
+            lines.append(f"{'tokens' + of:<22}{_quantiles(counts)}{cut}")
     return lines
 
 
@@ -70,19 +103,24 @@ def _quantiles(counts: Sequence[int]) -> str:
     return f"mean {np.mean(counts):.1f}, median {median:.0f}, 99 % up to {high:.0f}, longest {max(counts)}"
 
 
-def _samples(examples: pa.Table, samples: int, width: int) -> list[str]:
+def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int) -> list[str]:
     order = np.argsort(ranks(np.array([stable_hash(i) for i in examples["id"].to_pylist()], np.uint64), 0, "show"))
     labels = examples["label"].to_numpy()[order]
     lines: list[str] = []
     for label in np.unique(labels):
         for row in examples.take(order[labels == label][:samples]).to_pylist():
-            shown = [f"{name}: {_short(row[name], width)}" for name in ("text", "text_other", "target") if name in row]
-            lines += ["", f"label {label}  group {row['group']}  id {row['id']}", *shown]
+            head = "" if "target" in row else f"label {label}  "
+            lines += ["", f"{head}group {row['group']}  id {row['id']}"]
+            for name in TEXTS:
+                if name in row:
+                    read = row[name] if reader is None else reader.seen(row[name])
+                    by = "" if reader is None else f" as {reader.name} reads it"
+                    lines.append(f"{name}{by}: {_short(read, width)}")
     return lines
 
 
 def _short(text: str, width: int) -> str:
     """The end of a text is shown too: it is what the last token reads."""
-    if len(text) <= width:
+    if not width or len(text) <= width:
         return text
     return f"{text[: width // 2]} [...] {text[-(width // 2) :]}"

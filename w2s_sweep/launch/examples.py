@@ -37,24 +37,30 @@ def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
     return cell, notes
 
 
-def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool) -> str:
+def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool, width: int) -> str:
     """Counts, lengths, leak scan and some examples of the dataset that the overrides name.
 
-    `with_tokens` loads the tokenizer of the strong model, for lengths in tokens and the share that is cut.
+    `with_tokens` loads the tokenizer of the strong model, for lengths in tokens, the share that is cut, and what is
+    left of the examples shown. `width`: characters shown of a text; 0 is all.
     """
     from w2s_sweep.data.examples import build_examples
-    from w2s_sweep.data.show import describe
+    from w2s_sweep.data.show import Reader, describe
     from w2s_sweep.data.split import assign
 
-    cell, notes = composed_cell(overrides)
+    cell, notes = composed_cell(["finetune=full", *overrides])  # which has examples of every kind
     build = Builder(cell, identify)
     settings = build.stages[build.data()].settings
     examples = build_examples(settings, fetch(cell.dataset.source, settings["source"], "dataset"))
     split = cell.dataset.split(cell.seed)
     parts = assign(examples, {f.name: getattr(split, f.name) for f in fields(split)})
-    tokenizer = _tokenizer(cell) if with_tokens else None
-    text = describe(examples, list(parts), tokenizer, cell.dataset.max_tokens, samples=samples)
-    return "\n".join([*notes, f"{cell.dataset.name}: task {cell.dataset.task}", text])
+    reader = Reader(cell.strong.name, _tokenizer(cell), cell.dataset.max_tokens) if with_tokens else None
+    text = describe(examples, list(parts), reader, samples=samples, width=width)
+    head = [*notes, f"{cell.dataset.name}: task {cell.dataset.task}"]
+    if not (cell.dataset.pairs or cell.dataset.generation):
+        prompt = cell.dataset.prompt
+        words = prompt.words or cell.strong.label_words
+        head.append(f"methods that prompt ask: {prompt.instruction!r}, TEXT, {prompt.question!r}, answers {words}")
+    return "\n".join([*head, text])
 
 
 def _tokenizer(cell: Cell):

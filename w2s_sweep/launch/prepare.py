@@ -8,12 +8,12 @@ from rich.console import Console
 
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.source import Source
-from w2s_sweep.errors import ConfigError, W2SError, unknown
+from w2s_sweep.errors import ConfigError, W2SError, too_long, unknown
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.inputs import SourceKind
 from w2s_sweep.plan.stage import Json, Stage, canonical
 from w2s_sweep.sources import fetch
-from w2s_sweep.sources.weights import matrices
+from w2s_sweep.sources.weights import longest, matrices, positions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -40,6 +40,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
         each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
         note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
         console.print(f"{stage.label}: {made['examples']:,} examples{note}", highlight=False)
+    _require_positions(store, to_run, there)
     _try_splits(store, to_run)
 
 
@@ -69,6 +70,24 @@ class Wanted:
     source: Source
     identity: Mapping[str, Json]
     kind: SourceKind
+
+
+def _require_positions(store: Store, stages: Sequence[Stage], there: Mapping[str, Path]) -> None:
+    """ConfigError for texts that are longer than the table of positions of a model that will read them."""
+    from w2s_sweep.stages.rows import load_texts
+
+    problems: dict[str, None] = {}
+    for stage in stages:
+        limit = stage.settings.get("max_tokens")
+        room = None if limit is None else positions(there[_name(stage, "model")])
+        if limit is None or room is None or limit <= room:
+            continue
+        texts = [text for text in load_texts(store.path(stage.inputs["data"])) if len(text) > room // 2]
+        tokens = min(limit, longest(there[_name(stage, "model")], texts))
+        if tokens > room:
+            problems[too_long(tokens, limit, room, str(stage.run["model"]["name"]))] = None
+    if problems:
+        raise ConfigError(list(problems))
 
 
 SETTINGS: Mapping[SourceKind, str] = {"model": "model", "dataset": "source"}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from w2s_sweep.data.tokens import tokenise
-from w2s_sweep.errors import ModelError
+from w2s_sweep.errors import ModelError, too_long
 
 HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
 """Names, or ends of names, under which checkpoints store an unembedding matrix of its own."""
@@ -80,16 +80,14 @@ class Backbone:
 
     def tokens(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Ids of each text, see `tokenise`; ModelError if they do not fit the embedding or the position table."""
-        self.require_positions(max_tokens)
-        return tokenise(self.tokenizer, texts, max_tokens, len(self.embedding))
+        ids = tokenise(self.tokenizer, texts, max_tokens, len(self.embedding))
+        self.require_positions(max(map(len, ids), default=0), max_tokens)
+        return ids
 
-    def require_positions(self, max_tokens: int) -> None:
-        """ModelError where so many tokens do not fit the position table."""
-        if self.positions is not None and max_tokens > self.positions:
-            raise ModelError(
-                f"dataset.max_tokens: {max_tokens} is more than the {self.positions} positions of the model in "
-                f"{self.folder}. Set dataset.max_tokens={self.positions} or less, for all models of a comparison."
-            )
+    def require_positions(self, longest: int, max_tokens: int) -> None:
+        """ModelError where a text of `longest` tokens, as `max_tokens` allows it, does not fit the position table."""
+        if self.positions is not None and longest > self.positions:
+            raise ModelError(too_long(longest, max_tokens, self.positions, f"the model in {self.folder}"))
 
     def unembedding(self, ids: Sequence[int]) -> Tensor:
         """float32 [ids, hidden]: rows of the language-model head, which is read from disk where it is not tied."""

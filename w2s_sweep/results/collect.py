@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from w2s_sweep.errors import StoreError
 from w2s_sweep.plan.stage import digest
-from w2s_sweep.predictions import FILE, read_predictions
+from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
 from w2s_sweep.results.groups import group_rows, medians
 from w2s_sweep.results.join import join
@@ -43,7 +45,18 @@ class Reader:
             predictions = read_predictions(self.store.path(key) / FILE, "test")
         except StoreError as error:
             return str(error)
-        return Examples.of(predictions) if len(predictions) else f"no test examples in {self.store.path(key) / FILE}"
+        if not len(predictions):
+            return f"no test examples in {self.store.path(key) / FILE}"
+        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS))
+
+
+def _legal(path: Path) -> dict[str, bool]:
+    """Example id -> whether what was generated is a possible answer, where that is known."""
+    table = pq.read_table(path) if path.is_file() else None
+    if table is None or "legal" not in table.column_names:
+        return {}
+    pairs = zip(table["id"].to_pylist(), table["legal"].to_pylist(), strict=True)
+    return {name: legal for name, legal in pairs if legal is not None}
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")

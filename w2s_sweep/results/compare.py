@@ -98,6 +98,7 @@ def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
 
 
 def _holm(found: Sequence[Comparison], test: Callable[[Comparison], PairedTest | None]) -> list[PairedTest | None]:
-    tests = [test(c) for c in found]
-    adjusted = holm({i: t.p for i, t in enumerate(tests) if t is not None})
-    return [None if t is None else replace(t, corrected=adjusted[i]) for i, t in enumerate(tests)]
+    """The tests of all comparisons, corrected; the same students under several names are one comparison."""
+    tests = [(c.students, test(c)) for c in found]
+    adjusted = holm({students: t.p for students, t in tests if t is not None})
+    return [None if t is None else replace(t, corrected=adjusted[students]) for students, t in tests]

@@ -47,6 +47,7 @@ FURTHER = (
         "random (arXiv 2406.11431)",
         (("conflict_tax", "tax"), ("deception", "deception"), ("deception/expected", "expected")),
     ),
+    Columns("possible", "share of generated answers that can be at all, such as legal moves", _of_roles("legal")),
     Columns("ECE", "expected calibration error, 15 bins", _of_roles("ece")),
     Columns("Brier", "mean squared error of the probability of the true class", _of_roles("brier")),
     Columns(

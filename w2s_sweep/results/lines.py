@@ -95,7 +95,8 @@ def method(results: Results, shown: Sequence[Comparison]) -> str:
     text += (
         f"p over examples: {test}'s {exact} on the pooled test examples, one that several seeds share counted once. "
     )
-    holm = f"corrected by Holm over the {len(shown)} comparisons" if len(shown) > 1 else "nothing to correct for"
+    count = len({c.students for c in shown})
+    holm = f"corrected by Holm over the {count} comparisons" if count > 1 else "nothing to correct for"
     return f"{text}Two-sided, {holm}."
 
 

@@ -161,6 +161,11 @@ class Comparison:
     """Over the pooled test examples: would these very students differ on other examples?"""
 
     @property
+    def students(self) -> tuple[str, str]:
+        """What is compared, whatever it is called: under a method without training all losses have the same student."""
+        return self.first.student_key, self.second.student_key
+
+    @property
     def over(self) -> str:
         """What the interval is over."""
         return "tasks" if self.tasks > 1 else "seeds" if self.pairs > 1 else "examples"

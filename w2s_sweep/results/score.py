@@ -25,6 +25,7 @@ from w2s_sweep.metrics import (
 )
 from w2s_sweep.metrics.bootstrap import measure, percentile_interval
 from w2s_sweep.metrics.classification import hits
+from w2s_sweep.metrics.means import share
 from w2s_sweep.metrics.resample import resampled, weights
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.results.rows import ROLES
@@ -46,13 +47,18 @@ class Examples:
     probs: Array
     digest: str
     """Of ids and truth: equal for stages that can be compared."""
+    legal: OfMeans | None = None
+    """Share of generated answers that are possible ones, among those of which it is known; None where none are."""
 
     @classmethod
-    def of(cls, predictions: Predictions) -> "Examples":
+    def of(cls, predictions: Predictions, legal: Mapping[str, bool] | None = None) -> "Examples":
         order = np.argsort(predictions.ids.astype(str), kind="stable")
         ids, truth = predictions.ids[order], predictions.truth[order]
         text = "\n".join(ids.tolist()).encode() + truth.tobytes()
-        return cls(ids, truth, predictions.probs[order], hashlib.sha256(text).hexdigest())
+        told = [(legal or {}).get(str(name)) for name in ids]
+        known = np.array([said is not None for said in told])
+        possible = share(np.array([said is True for said in told]), known) if known.any() else None
+        return cls(ids, truth, predictions.probs[order], hashlib.sha256(text).hexdigest(), possible)
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,8 @@ class Known:
     scores: dict[MetricName, float | None]
     samples: dict[MetricName, Array]
     """Metric -> its value on every bootstrap resample of the test set."""
-    calibration: dict[str, Interval]
-    """Brier score and ECE."""
+    further: dict[str, Interval]
+    """Brier score and ECE; of generated answers how many are possible ones."""
     examples: Examples
     parts: dict[MetricName, Array | None] = field(default_factory=dict[MetricName, "Array | None"])
 
@@ -93,7 +99,7 @@ class Scorer:
             for name in METRICS
             for role in ROLES
         }
-        details |= {f"{name}/{role}": known[role].calibration[name] for name in CALIBRATION for role in ROLES}
+        details |= {f"{name}/{role}": found for role in ROLES for name, found in known[role].further.items()}
         details |= {f"pgr/{name}": interval for name, (interval, _, _) in gaps.items()} | _related(sets)
         interval, reason, undefined = gaps[metric]
         return {
@@ -113,12 +119,10 @@ class Scorer:
             samples: dict[MetricName, Array] = {
                 m: resampled(m, probs, truth, weights(len(truth), RESAMPLES[m], 0)) for m in METRICS
             }
-            calibration = _intervals({name: score(probs, truth) for name, score in CALIBRATION.items()})
-            self.known[key] = Known(scores, samples, calibration, examples)
+            further = {"brier": brier(probs, truth), "ece": ece(probs, truth)}
+            further |= {} if examples.legal is None else {"legal": examples.legal}
+            self.known[key] = Known(scores, samples, _intervals(further), examples)
         return self.known[key]
-
-
-CALIBRATION = {"brier": brier, "ece": ece}
 
 
 def _gap(known: Mapping[str, Known], metric: MetricName) -> tuple[Interval, str, int]:

@@ -8,12 +8,10 @@ import pyarrow.parquet as pq
 
 from w2s_sweep.errors import DataError, ModelError
 from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.predictions import TEXTS
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.rows import Rows
-
-TEXTS = "generated.parquet"
-"""id, text: what a stage wrote after each text that it has predictions for."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ def read_prompts(context: Context, backbone: Backbone, rows: Rows, answers: Mapp
             f"dataset.max_tokens: {limit} leaves no room for a text before the longest target of {longest} tokens and "
             f"its end. Set it to {longest + 2} or more."
         )
-    backbone.require_positions(limit)
     prompts = warm.token_ids(stage, backbone, rows.texts, room=longest + 1)
+    backbone.require_positions(max(map(len, prompts)) + longest + 1, limit)
     written: list[list[int]] = tokenizer(list(answers.values()), add_special_tokens=False)["input_ids"]
     ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}
     return Prompts(prompts, ids, longest + 1, end)

@@ -18,9 +18,9 @@ from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.plan.stage import Json
-from w2s_sweep.predictions import FILE, Predictions, write_predictions
+from w2s_sweep.predictions import FILE, TEXTS, Predictions, write_predictions
 from w2s_sweep.stages import warm
-from w2s_sweep.stages.answers import TEXTS, Prompts, answers_of, read_prompts, same, targets_of
+from w2s_sweep.stages.answers import Prompts, answers_of, read_prompts, same, targets_of
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
@@ -93,26 +93,23 @@ def predictions_of(rows: Rows, told: Sequence[int], written: Sequence[str], answ
     return with_probs(Predictions(rows.ids[index], rows.splits[index], rows.truth[index], probs, probs, seen), probs)
 
 
-def legal_share(task: str, texts: Sequence[str], written: Sequence[str]) -> dict[str, float | None]:
-    """Share of answers that are possible ones, for tasks that can tell."""
+def legality(task: str, texts: Sequence[str], written: Sequence[str]) -> list[bool | None]:
+    """Whether each answer is a possible one; None where that cannot be told."""
     legal = find(task).legal
-    if legal is None:
-        return {}
-    known = [said for text, answer in zip(texts, written, strict=True) if (said := legal(text, answer)) is not None]
-    return {"legal/test": float(np.mean(known)) if known else None}
+    return [None if legal is None else legal(text, answer) for text, answer in zip(texts, written, strict=True)]
 
 
 def publish(
     context: Context, rows: Rows, written: Mapping[int, str], answers: Mapping[int, str], summary: Mapping[str, Json]
 ) -> None:
     """Write the texts by row, and how right they are."""
-    predictions = predictions_of(rows, list(written), list(written.values()), answers)
+    texts = list(written.values())
+    predictions = predictions_of(rows, list(written), texts, answers)
     write_predictions(context.out / FILE, predictions)
-    pq.write_table(pa.table({"id": predictions.ids.tolist(), "text": list(written.values())}), context.out / TEXTS)
-    test = [row for row in written if rows.splits[row] == "test"]
-    task = context.stage.run["dataset"]["task"]
-    legal = legal_share(task, [rows.texts[row] for row in test], [written[row] for row in test])
-    context.finish({"examples": len(answers)} | dict(summary) | scores(predictions) | legal)
+    legal = legality(context.stage.run["dataset"]["task"], [rows.texts[row] for row in written], texts)
+    columns = {"id": predictions.ids.tolist(), "text": texts, "legal": pa.array(legal, pa.bool_())}
+    pq.write_table(pa.table(columns), context.out / TEXTS)
+    context.finish({"examples": len(answers)} | dict(summary) | scores(predictions))
 
 
 def run(context: Context) -> None:
