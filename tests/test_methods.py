@@ -1,26 +1,32 @@
 """Methods are shapes: which stages, on which rows, with whose labels; and what they share with the naive method."""
 
 import dataclasses
+from typing import get_args
 
 import pytest
+import yaml
 
 from tests.cells import cell, dataset, identify, model
 from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.finetune import Full, Lora, Probe
+from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.sweep import resolve_all
 from w2s_sweep.losses import Confidence
 from w2s_sweep.methods import (
+    AnyMethod,
     Bootstrapping,
     ConfidenceFilter,
     Conflict,
     Elicitation,
     Ensemble,
+    Generative,
     GroundTruthBudget,
     Icm,
     IcmFeatures,
     KnnRelabel,
     Naive,
     OverlapSelection,
+    Prompting,
     Selective,
     StrongToStrong,
     WeakEnsemble,
@@ -69,6 +75,14 @@ def trail(graph, key):
         found.append((stage.kind, stage.run["model"]["name"], stage.run["role"]))
         key = stage.inputs.get("labels") or stage.inputs.get("member 0")
     return found
+
+
+def test_every_method_has_a_file_and_is_tried_here():
+    """But for those whose models are not those of the naive method: they have tests of their own."""
+    members = set(get_args(get_args(AnyMethod)[0]))
+    assert members - {type(method) for method in METHODS} == {Generative, Prompting}
+    named = {yaml.safe_load(path.read_text())["name"] for path in (CONF / "method").glob("*.yaml")}
+    assert named == {dataclasses.fields(member)[0].default for member in members}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=name_of)

@@ -8,17 +8,25 @@ import pytest
 from tests.command import launch, sweep_record, trained
 from w2s_sweep.predictions import read_predictions
 
+METHODS = (
+    "naive",
+    "strong_to_strong",
+    "ensemble",
+    "confidence_filter",
+    "ground_truth_budget",
+    "knn_relabel",
+    "overlap_selection",
+)
+"""Every method that needs no parameter and asks no model."""
 FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none"]
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory, tiny_models, tiny_task):
-    """Every method that needs no parameter, and what is left in the store."""
+    """What a sweep over `METHODS` leaves in the store, and prints."""
     store = tmp_path_factory.mktemp("methods") / "store"
-    methods = (
-        "method=naive,strong_to_strong,ensemble,confidence_filter,ground_truth_budget,knn_relabel,overlap_selection"
-    )
-    status, out, err = launch("-m", f"store={store}", *tiny_models, *tiny_task, *FAST, methods)
+    argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, f"method={','.join(METHODS)}"]
+    status, out, err = launch("-m", *argv)
     assert status == 0, err
     return store, sweep_record(store), out
 
@@ -36,10 +44,10 @@ def stages(store, record, kind):
 
 def test_all_methods_finish_and_share_supervisor_and_ceiling(several):
     store, record, out = several
-    assert "7 of 7 cells" in out
+    assert f"{len(METHODS)} of {len(METHODS)} cells" in out
     roles = {entry["cell"]["method"]["name"]: entry["roles"] for entry in record["cells"]}
     assert len({r["ceiling"] for r in roles.values()}) == 1
-    assert len({r["student"] for r in roles.values()}) == 7
+    assert len({r["student"] for r in roles.values()}) == len(METHODS)
     assert {name for name, r in roles.items() if r["weak"] != roles["naive"]["weak"]} == {"ensemble"}
     assert all(key in trained(store) for r in roles.values() for key in r.values())
 
