@@ -64,6 +64,14 @@ def test_seeds_differ(grid):
     assert len(set(trained(store).values())) == len(trained(store))
 
 
+def test_seeds_differ_where_all_share_one_deal_of_the_rows(tmp_path, tiny_models, tiny_task):
+    """Runs of "several seeds" were once one seed several times; here nothing but the order of the rows differs."""
+    argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *FAST, "loss=gce", "seed=0,1", "dataset.split_seed=0"]
+    status, _, err = launch("-m", *argv)
+    assert status == 0, err
+    assert len(set(trained(tmp_path).values())) == len(trained(tmp_path)) == 2 * 3
+
+
 def test_explain_verify_status_and_gc(grid, capsys):
     store, _, _ = grid
     one, two = sorted(trained(store))[:2]

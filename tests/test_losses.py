@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -132,6 +133,18 @@ def test_micro_batches_may_be_used_exactly_where_the_loss_says_so(loss: Loss):
         assert torch.equal(whole, parts)
     elif loss != Window():
         assert not torch.allclose(whole, parts)
+
+
+@each_loss
+def test_a_loss_remembers_no_batch(loss: Loss):
+    """A buffer of earlier batches, or of those that were only evaluated, would move thresholds and grow."""
+    logits, labels = batch(8, 2)
+    value, state = loss(logits, labels, 0.9), pickle.dumps(loss)
+    for seed in range(1, 5):
+        others, taught = batch(8, 2, seed=seed)
+        loss(others + torch.tensor([0.0, 5.0]), taught, 0.9)  # far from those of the first batch
+    assert torch.equal(loss(logits, labels, 0.9), value)
+    assert pickle.dumps(loss) == state
 
 
 @each_loss

@@ -1,6 +1,7 @@
 """Cells -> rows -> groups: exact numbers, traceable keys, honest gaps."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +53,19 @@ def test_intervals_are_those_of_the_paired_bootstrap(tmp_path, metric):
         assert (row.weak, row.student, row.ceiling) == (expected.weak, expected.student, expected.ceiling)
         assert row.pgr == expected.pgr
         assert row.undefined_resamples == expected.undefined_resamples
+
+
+def test_auroc_is_of_probabilities_whatever_is_added_to_all_logits_of_an_example(tmp_path):
+    """The logit of class 1 alone would rank the examples by what says nothing of their class."""
+    store = build(tmp_path, Shape(metric="auroc"))
+    (before,) = collect(store, NAME).rows
+    for key in (before.weak_key, before.student_key, before.ceiling_key):
+        said = read_predictions(store.path(key) / "predictions.parquet")
+        more = np.random.default_rng(1).normal(0, 50, (len(said), 1)).astype(np.float32)
+        store.quarantine(key)
+        put_stage(store, key, "moved", replace(said, logits=said.logits + more))
+    (after,) = collect(store, NAME).rows
+    assert (after.weak, after.student, after.ceiling) == (before.weak, before.student, before.ceiling)
 
 
 def test_roles_are_joined_by_id_whatever_the_order_of_their_rows(tmp_path):

@@ -130,12 +130,13 @@ def test_losses_do_not_depend_on_the_micro_batch(folder, loss, size):
     np.testing.assert_allclose(losses_of(split, loss), whole, atol=1e-5)
 
 
-def test_gradients_do_not_depend_on_the_micro_batch(folder):
+@pytest.mark.parametrize("loss", [CrossEntropy(), AboveMedian()], ids=["decomposes", "batch statistic"])
+def test_gradients_do_not_depend_on_the_micro_batch(folder, loss):
     grads = []
     for budget in (10**6, 64, 1):
         one = learner(folder, budget)
         torch.nn.init.normal_(one.model.head.weight, generator=torch.Generator().manual_seed(0))
-        backward(one, range(32), soft(), AboveMedian(), 0.0)
+        backward(one, range(32), soft(), loss, 0.0)
         grads.append(torch.cat([p.grad.flatten() for p in one.trainable().values()]))
     torch.testing.assert_close(grads[1], grads[0], atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(grads[2], grads[0], atol=1e-6, rtol=1e-4)
