@@ -1,8 +1,9 @@
 """Every ready sweep is what it says: its choices exist, its cells are valid, and its graph has so many stages."""
 
+import re
 from dataclasses import replace
 from functools import cache
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,13 @@ SIZES = {
 }
 """Preset -> cells, unique stages; every preset is checked to be valid, these also for their size."""
 PRESETS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-WITHOUT_NUMBERS = ("demo_full", "demo_lora")
-"""Single cells that show a kind of fine-tuning."""
+EXPECTED = re.compile(r"Expected|To compare with")
+NUMBER = re.compile(r"(?<![\w.])-?\.\d+")
+"""A score or a PGR, as tables write them: .38"""
+SOURCE = re.compile(
+    r"docs/LOG\.md, \d{4}-\d\d-\d\d|[Ff]igure|[Tt]able \d|[Ss]ection|public run|released code|https?:|blog\."
+)
+"""Where numbers come from: the log of this project with its date, a part of a paper, or what others ran."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,7 +122,23 @@ def test_a_preset_is_a_valid_sweep_of_the_size_it_says(name):
     assert counted == SIZES.get(name, counted)
 
 
+def head_of(path: Path) -> str:
+    """The comment that a preset begins with."""
+    lines = takewhile(lambda line: line.startswith("# "), path.read_text().splitlines())
+    return " ".join(line.removeprefix("# ") for line in lines)
+
+
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_preset_says_what_to_expect(path):
-    head = " ".join(line for line in path.read_text().splitlines() if line.startswith("# ")).lower()
-    assert "expected" in head or "to compare with" in head or path.stem in WITHOUT_NUMBERS
+def test_a_preset_says_which_numbers_to_expect_and_from_where(path):
+    expected = EXPECTED.search(head_of(path))
+    assert expected, "no comment says 'Expected' or 'To compare with'"
+    said = head_of(path)[expected.start() :]
+    assert NUMBER.search(said), said
+    assert SOURCE.search(head_of(path)), said
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_date_of_the_log_that_a_preset_names_is_one(path):
+    log = (CONF.parent / "docs" / "LOG.md").read_text()
+    for date in re.findall(r"docs/LOG\.md, (\d{4}-\d\d-\d\d)", head_of(path)):
+        assert f"\n## {date}: " in log
