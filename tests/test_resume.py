@@ -218,6 +218,7 @@ def test_asked_to_leave_it_saves_and_the_next_run_goes_on_from_that_step(undistu
     check_end(runs, peace)
 
 
+@pytest.mark.slow
 def test_two_processes_for_one_job_train_every_stage_once(undisturbed, tmp_path):
     peace = undisturbed("short")
     runs = peace.again(tmp_path)
