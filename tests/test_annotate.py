@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.command import launch
 from w2s_sweep import sources
 from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.methods import Icm
@@ -65,9 +66,18 @@ def test_a_search_in_context_goes_on_where_it_was_stopped(tmp_path, tiny_models,
     assert ran(stopped, [stage], lambda: next(asked) >= calls)[stage.key] == "preempted"
     with caplog.at_level(logging.INFO):
         assert ran(stopped, [stage])[stage.key] == "done"
-    assert "checkpoint after step" in caplog.text
+    assert ("goes on after step" in caplog.text) == (calls > 3)  # after the first step there is something to go on from
     files = [store.path(stage.key) / "predictions.parquet" for store in (whole, stopped)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_prompt_too_long_for_the_model_is_refused_when_the_sweep_is_submitted(tmp_path, tiny_models, tiny_task):
+    argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *WORDS, "threads=1", "tracker=none", "method=icm"]
+    status, out, err = launch(*argv, "method.rows=60")
+    assert status == 1
+    assert "method.rows: 60 rows in one prompt have about" in err
+    assert "tiny-strong has room for 256. Set method.rows=" in err
+    assert "failed" not in out
 
 
 def test_rows_that_do_not_fit_into_one_prompt_are_refused_before_the_search(tmp_path, tiny_models, tiny_task, caplog):

@@ -7,6 +7,7 @@ import pytest
 
 from w2s_sweep.coherence import ContextJudge, RidgeJudge, agreement, coherence, consistent, search
 from w2s_sweep.stages.annotate import begin
+from w2s_sweep.stages.elicit import elicited
 
 HOW = {"value": coherence, "alpha": 50.0, "steps": 3200, "seed": 0}
 
@@ -202,3 +203,14 @@ def test_rows_of_groups_that_have_a_label_come_first():
         search(ContextJudge(Neighbours(PLACES), 2), start, seed=seed, groups=groups, on_step=seen.append, **how)
     added = [row for state in seen for row in np.flatnonzero(state.signs)]
     assert np.mean([row < 4 for row in added]) > 0.9
+
+
+@pytest.mark.parametrize("shift", [-3.0, 3.0])
+def test_soft_labels_of_a_balanced_search_are_balanced_whatever_the_prior_prefers(shift):
+    features, signs = planted(80)
+    settings = {"prior": 1.0, "penalty": 1.0, "alpha": 50.0, "sweeps": 5, "seed": 0, "groups": "balanced"}
+    prior = shift + signs * np.random.default_rng(0).normal(0.5, 1, 80)
+    _, after, odds = elicited(features, prior, settings)
+    assert after.sum() == 0
+    assert abs((odds > 0).mean() - 0.5) < 0.02
+    assert ((odds > 0) == (after > 0)).mean() > 0.9

@@ -78,6 +78,19 @@ def test_too_few_rows_and_unknown_names_are_told(tmp_path, tiny_models, tiny_tas
     assert "failed" not in out
 
 
+def test_rows_of_the_first_dataset_are_not_mixed_in_with_their_truth(tmp_path, tiny_models, tiny_task):
+    """The same sentences in another file: nothing is left to mix in."""
+    path = next(Path(line.partition("=")[2]) for line in tiny_task if line.startswith("dataset.path"))
+    copy = tmp_path / "copy.jsonl"
+    lines = path.read_text().splitlines()
+    copy.write_text("\n".join([*lines, '{"sentence": "a new one", "label": 1}', '{"sentence": "and a", "label": 0}']))
+    argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *PROBE, "method=implicit_conflict"]
+    status, out, err = launch(*argv, f"method.mix={_named(copy, 'copy')}")
+    assert status == 1
+    assert "that are no rows of dataset" in err
+    assert "failed" not in out
+
+
 @pytest.mark.parametrize("finetune", [Probe(epochs=2), Full(**TUNED)], ids=lambda f: f.name)
 def test_pairs_are_mixed_with_pairs(tmp_path, base, rows, finetune):  # noqa: F811 - fixtures
     path = tmp_path / "more.jsonl"

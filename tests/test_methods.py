@@ -252,7 +252,7 @@ def test_what_cannot_be_mixed_in_is_refused_with_one_error():
     for method, what in (
         (Conflict(kind="implicit"), "method.mix: kind=implicit"),
         (Conflict(mix=dataset("other")), "method.kind=explicit mixes nothing in"),
-        (Conflict(kind="implicit", mix=dataset()), "is the dataset of the cell"),
+        (Conflict(kind="implicit", mix=dataset()), "the dataset of the cell"),
         (Conflict(kind="implicit", mix=pairs), "one head learns both"),
         (Conflict(kind="implicit", mix=dataclasses.replace(dataset("other"), task="nope")), "method.mix.task"),
     ):

@@ -6,12 +6,21 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    OPTConfig,
+    RobertaConfig,
+)
+from transformers.pytorch_utils import Conv1D
 
 from tests.tiny import byte_tokenizer, sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
 from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.load import load_backbone
+from w2s_sweep.sources.weights import longest, matrices, positions
 
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
 DECODERS = ("llama", "gpt2", "neox")
@@ -133,6 +142,27 @@ def test_more_tokens_than_positions_are_refused(folders):
         gpt2.tokens(["good", " good" * 66], 70)
     assert gpt2.tokens(["good"], 6500)
     assert load_backbone(folders["llama"]).tokens([" good" * 66], 6500)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
+def test_what_files_say_of_a_model_is_what_loading_finds(folders, name):
+    backbone = load_backbone(folders[name])
+    assert positions(folders[name]) == backbone.positions
+    texts = ["good film", " good" * 30, " bad" * 29]
+    assert longest(folders[name], texts, 10) == max(len(ids) for ids in backbone.tokenizer(texts)["input_ids"])
+    linear = {
+        module for module, inner in backbone.module.named_modules() if isinstance(inner, torch.nn.Linear | Conv1D)
+    }
+    ends = {module.rsplit(".", 1)[-1] for module in linear}
+    assert ends <= {module.rsplit(".", 1)[-1] for module in matrices(folders[name])}
+
+
+@pytest.mark.parametrize(("kind", "config"), [("roberta", RobertaConfig), ("opt", OPTConfig)])
+def test_rows_of_a_position_table_that_stand_for_no_position_do_not_count(tmp_path, kind, config):
+    size = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "vocab_size": 20}
+    size |= {"ffn_dim": 16, "word_embed_proj_dim": 16} if kind == "opt" else {"intermediate_size": 16}
+    AutoModel.from_config(config(max_position_embeddings=34, **size)).save_pretrained(tmp_path)
+    assert positions(tmp_path) == (34 if kind == "opt" else 32)
 
 
 def test_a_tokenizer_of_another_model_is_refused(folders, llama):

@@ -121,6 +121,20 @@ def test_one_student_under_two_names_is_one_comparison(tmp_path):
     assert "nothing to correct" in method(same, found)
 
 
+def test_other_metrics_and_other_seeds_of_a_student_are_comparisons_of_their_own(tmp_path):
+    """They share the students of their first pair, and not their p-values."""
+    store = sweep(tmp_path, Shape(losses=LOSSES, seeds=(0, 1, 2)))
+    record = store.read_sweep(NAME)
+    cells = record["cells"]
+    cells[2]["roles"] = cells[1]["roles"]  # the first seed alone
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    found = collect(store, NAME).comparisons
+    assert found[0].students[:3] == found[1].students[:3]
+    assert found[0].students != found[1].students
+    assert all(c.by_example.corrected >= c.by_example.p for c in found)
+    assert "Holm over the 2" in method(collect(store, NAME), found)
+
+
 def test_the_method_is_said_with_the_smallest_p_and_the_number_of_comparisons(tmp_path):
     results = collect(build(tmp_path, Shape(losses=LOSSES, seeds=(0, 1, 2))), NAME)
     said = method(results, results.comparisons)

@@ -20,7 +20,7 @@ class Judge(Protocol):
     """Predicts each label from the other ones; signs are -1 (class 0), 1 (class 1) and 0 (no label)."""
 
     def ask(self, row: int, signs: Array) -> float:
-        """Log-odds of class 1 of one row without a label, given all labels."""
+        """Log-odds of class 1 of one row without a label, given labels of other rows."""
         ...
 
     def odds(self, signs: Array) -> Array:
@@ -81,13 +81,14 @@ class ContextJudge:
         self.folds = folds
 
     def ask(self, row: int, signs: Array) -> float:
-        return float(self.answer(_shown(signs, signs != 0), [row])[0])
+        others = self._folds(len(signs)) != self._folds(len(signs))[row]
+        return float(self.answer(_shown(signs, others & (signs != 0)), [row])[0])
 
     def odds(self, signs: Array) -> Array:
         return self.moved(np.zeros(len(signs)), np.zeros_like(signs), signs)
 
     def moved(self, odds: Array, before: Array, after: Array) -> Array:
-        fold = np.arange(len(after)) % (self.folds or len(after))
+        fold = self._folds(len(after))
         changed = before != after
         odds = odds.copy()
         for number in np.unique(fold[after != 0]):
@@ -99,6 +100,9 @@ class ContextJudge:
                     _shown(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist()
                 )
         return odds
+
+    def _folds(self, rows: int) -> Array:
+        return np.arange(rows) % (self.folds or rows)
 
 
 def _shown(signs: Array, which: Array) -> list[tuple[int, int]]:
@@ -167,7 +171,7 @@ def search(
     home = {row: group for group in groups for row in group}
 
     def worth(odds: Array, signs: Array) -> float:
-        return value(odds - _middle(odds, signs, balanced), signs)
+        return value(odds - middle(odds, signs, balanced), signs)
 
     state = start if isinstance(start, State) else _begun(judge, start, worth)
     while state.step < steps:
@@ -175,7 +179,7 @@ def search(
         draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, step])))
         row = _drawn(draw, state.signs, groups)
         said = float(state.odds[row]) if state.signs[row] else judge.ask(row, state.signs)
-        said -= _middle(state.odds, state.signs, balanced)
+        said -= middle(state.odds, state.signs, balanced)
         signs, odds, now = state.signs, state.odds, state.value
         if signs[row] * said < 0 or not signs[row]:
             to = 1 if said > 0 else -1
@@ -198,7 +202,7 @@ def temperature(step: int) -> float:
     return max(COLDEST, HOTTEST / (1 + COOLING * math.log(step)))
 
 
-def _middle(odds: Array, signs: Array, balanced: bool) -> float:
+def middle(odds: Array, signs: Array, balanced: bool) -> float:
     """What the log-odds of the rows with a label are counted from."""
     return float(np.median(odds[signs != 0])) if balanced and signs.any() else 0.0
 

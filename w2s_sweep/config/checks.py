@@ -96,8 +96,8 @@ def _conflict_problems(cell: Cell) -> list[str]:
         ]
     if mix.task not in TASKS:
         return [unknown("method.mix.task", mix.task, TASKS)]
-    if (mix.source, mix.task) == (dataset.source, dataset.task):
-        return [f"method.mix: {mix.name} is the dataset of the cell. Choose another one."]
+    if mix.source == dataset.source:
+        return [f"method.mix: {mix.name} has the rows of {dataset.name}, the dataset of the cell. Choose another one."]
     if dataset.task in TASKS and TASKS[mix.task].kind != TASKS[dataset.task].kind:
         alike = ", ".join(sorted(name for name, task in TASKS.items() if task.kind == TASKS[dataset.task].kind))
         return [

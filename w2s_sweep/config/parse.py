@@ -52,13 +52,14 @@ def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
 
 
 def _located(value: Any) -> Any:
-    """A model or dataset with `path` set comes from there, also where a method names it; a source has a `kind`."""
+    """A model or dataset with `path` set comes from there, also where a method names it."""
     if isinstance(value, list):
         return [_located(one) for one in cast(list[Any], value)]
     if not isinstance(value, Mapping):
         return value
-    part = {name: _located(inner) for name, inner in cast(Mapping[str, Any], value).items()}
-    if "kind" not in part and isinstance(path := part.get("path"), str):
+    inside = cast(Mapping[str, Any], value).items()
+    part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
+    if isinstance(path := part.get("path"), str):
         return {**part, "source": {"kind": "local", "path": path}, "path": None}
     return part
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +27,16 @@ class Reader:
     name: str
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
+    """Of a text, where something is to be generated after it together with that."""
 
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of whole texts, special ones included."""
-        return [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]  # pyright: ignore[reportArgumentType,reportUnknownVariableType]
+    def lengths(self, texts: Sequence[str], *, special: bool = True) -> list[int]:
+        """Tokens of whole texts, with or without the special ones."""
+        ids = self.tokenizer(list(texts), add_special_tokens=special)["input_ids"]
+        return [len(row) for row in ids]  # pyright: ignore[reportArgumentType,reportUnknownVariableType]
+
+    def leaving(self, room: int) -> Reader:
+        """The same with `room` tokens fewer for a text."""
+        return replace(self, max_tokens=self.max_tokens - room)
 
     def seen(self, text: str) -> str:
         """The text in its tokens, cut as in training."""
@@ -51,6 +57,8 @@ def describe(
     text; 0 is all.
     """
     rows = examples["origin"].to_pylist() if parts is None else list(parts)
+    if reader is not None and "target" in examples.column_names:  # and the token that ends an answer
+        reader = reader.leaving(max(reader.lengths(examples["target"].to_pylist(), special=False)) + 1)
     lines = [f"{examples.num_rows} examples in {len(set(examples['group'].to_pylist()))} groups", ""]
     lines += _counts(examples, rows)
     lines += ["", *_lengths(examples, reader)]
@@ -91,7 +99,7 @@ def _lengths(examples: pa.Table, reader: Reader | None) -> list[str]:
         empty = f"; {sum(not text for text in found)} empty"
         lines.append(f"{'characters' + of:<22}{_quantiles([len(text) for text in found])}{empty}")
         if reader is not None:
-            counts = reader.lengths(found)
+            counts = reader.lengths(found, special=not of)
             over = 100 * np.mean(np.array(counts) > reader.max_tokens)
             cut = "" if of else f"; {over:.1f} % over {reader.max_tokens} and cut at their beginning"
             lines.append(f"{'tokens' + of:<22}{_quantiles(counts)}{cut}")
@@ -113,8 +121,8 @@ def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int
             lines += ["", f"{head}group {row['group']}  id {row['id']}"]
             for name in TEXTS:
                 if name in row:
-                    read = row[name] if reader is None else reader.seen(row[name])
-                    by = "" if reader is None else f" as {reader.name} reads it"
+                    read = row[name] if reader is None or name == "target" else reader.seen(row[name])
+                    by = "" if reader is None or name == "target" else f" as {reader.name} reads it"
                     lines.append(f"{name}{by}: {_short(read, width)}")
     return lines
 
@@ -123,4 +131,5 @@ def _short(text: str, width: int) -> str:
     """The end of a text is shown too: it is what the last token reads."""
     if not width or len(text) <= width:
         return text
-    return f"{text[: width // 2]} [...] {text[-(width // 2) :]}"
+    half = max(1, width // 2)
+    return f"{text[:half]} [...] {text[-half:]}"

@@ -146,6 +146,9 @@ def _key_problems(override: Override, key: str) -> list[str]:
     parts = key.split(".")
     for place, part in enumerate(parts):
         owners, where = _owners(parts[:place]), ".".join(parts[:place])
+        if not owners and parts[place - 1] in SINGLE:
+            group = SINGLE[parts[place - 1]]
+            return [f"{key}: {where} is set as a whole, as in {where}={{{group}: NAME, {part}: VALUE}}."]
         if not owners:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})

@@ -13,7 +13,7 @@ from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.inputs import SourceKind
 from w2s_sweep.plan.stage import Json, Stage, canonical
 from w2s_sweep.sources import fetch
-from w2s_sweep.sources.weights import longest, matrices, positions
+from w2s_sweep.sources.weights import context_length, longest, matrices, mean_length, positions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -46,7 +46,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
 
 def _try_splits(store: Store, stages: Sequence[Stage]) -> None:
     """Deal the examples out once for each split that is asked for, so that one that cannot be dealt is refused here."""
-    from w2s_sweep.stages.rows import load_rows, mixed_in, rows_of_lesson
+    from w2s_sweep.stages.rows import joined, load_rows, mixed_in, rows_of_lesson
 
     tried: set[str] = set()
     for stage in stages:
@@ -58,7 +58,8 @@ def _try_splits(store: Store, stages: Sequence[Stage]) -> None:
             rows = load_rows(store.path(stage.inputs["data"]), split)
             if wanted:
                 more = load_rows(store.path(stage.inputs["mixed"]), wanted["split"])
-                mixed_in(more, wanted, len(rows_of_lesson(rows, stage.settings)))
+                joined(rows, more)
+                mixed_in(more, wanted, rows, len(rows_of_lesson(rows, stage.settings)))
         tried.add(name)
 
 
@@ -73,21 +74,44 @@ class Wanted:
 
 
 def _require_positions(store: Store, stages: Sequence[Stage], there: Mapping[str, Path]) -> None:
-    """ConfigError for texts that are longer than the table of positions of a model that will read them."""
-    from w2s_sweep.stages.rows import load_texts
-
+    """ConfigError for texts, or prompts full of them, that are longer than a model that will read them has room for."""
     problems: dict[str, None] = {}
     for stage in stages:
-        limit = stage.settings.get("max_tokens")
-        room = None if limit is None else positions(there[_name(stage, "model")])
-        if limit is None or room is None or limit <= room:
+        if "max_tokens" not in stage.settings:
             continue
-        texts = [text for text in load_texts(store.path(stage.inputs["data"])) if len(text) > room // 2]
-        tokens = min(limit, longest(there[_name(stage, "model")], texts))
-        if tokens > room:
-            problems[too_long(tokens, limit, room, str(stage.run["model"]["name"]))] = None
+        folder, name, limit = (
+            there[_name(stage, "model")],
+            str(stage.run["model"]["name"]),
+            stage.settings["max_tokens"],
+        )
+        table = positions(folder)
+        if table is not None and limit > table:
+            tokens = min(limit, longest(folder, _read_by(store, stage), table))
+            if tokens > table:
+                problems[too_long(tokens, limit, table, name)] = None
+        context = table or context_length(folder)
+        if stage.kind == "annotate" and context is not None:
+            shown = stage.settings["rows"]
+            tokens = shown * min(float(limit), mean_length(folder, _read_by(store, stage)))
+            if tokens > context:
+                fitting = int(0.8 * context * shown / tokens)
+                problems[
+                    f"method.rows: {shown} rows in one prompt have about {tokens:.0f} tokens, and {name} has room for "
+                    f"{context}. Set method.rows={fitting} or less, or lower dataset.max_tokens."
+                ] = None
     if problems:
         raise ConfigError(list(problems))
+
+
+def _read_by(store: Store, stage: Stage) -> list[str]:
+    """The texts that a stage reads; a generation stage reads each with what is to be generated after it."""
+    from w2s_sweep.stages.rows import load_targets, load_texts
+
+    data = store.path(stage.inputs["data"])
+    if stage.kind == "generate":
+        return [text + target for text, target in zip(load_texts(data), load_targets(data), strict=True)]
+    mixed = load_texts(store.path(stage.inputs["mixed"])) if "mixed" in stage.inputs else []
+    return load_texts(data) + mixed
 
 
 SETTINGS: Mapping[SourceKind, str] = {"model": "model", "dataset": "source"}

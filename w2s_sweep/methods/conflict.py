@@ -53,7 +53,8 @@ class Conflict(Method):
             return build.train(
                 cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, conflict=self.strength
             )
-        if self.mix is not None:
+        if self.kind == "implicit":
+            assert self.mix is not None, "config.checks refuses it"
             mixed = Mixed(replace(self.mix, max_tokens=cell.dataset.max_tokens), self.strength)
             return build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, mixed=mixed)
         against = build.reveal(

@@ -78,9 +78,10 @@ class Backbone:
             )
         return min(lists, key=lambda entry: entry[0])[1]
 
-    def tokens(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Ids of each text, see `tokenise`; ModelError if they do not fit the embedding or the position table."""
-        ids = tokenise(self.tokenizer, texts, max_tokens, len(self.embedding))
+    def tokens(self, texts: Sequence[str], max_tokens: int, room: int = 0) -> list[list[int]]:
+        """Ids of each text with `room` left free after it, see `tokenise`; ModelError if they do not fit the embedding
+        or the position table."""
+        ids = tokenise(self.tokenizer, texts, max_tokens - room, len(self.embedding))
         self.require_positions(max(map(len, ids), default=0), max_tokens)
         return ids
 

@@ -66,6 +66,7 @@ def _of_task(pairs: Sequence[Pair], students: Students) -> Comparison:
         difference=t_interval(changes) if len(pairs) > 1 else students.difference(*pairs[0]),
         by_run=_sign_flip(changes),
         by_example=students.by_example(pairs),
+        students=_students(pairs),
     )
 
 
@@ -83,7 +84,12 @@ def _over_tasks(tasks: Sequence[Sequence[Pair]], students: Students) -> Comparis
         difference=over_tasks(means, "mean"),
         by_run=_sign_flip(shares),
         by_example=students.by_example([pair for pairs in tasks for pair in pairs]),
+        students=_students([pair for pairs in tasks for pair in pairs]),
     )
+
+
+def _students(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    return (pairs[0][0].metric, *(row.student_key for pair in pairs for row in pair))
 
 
 def _sign_flip(changes: Sequence[float]) -> PairedTest | None:

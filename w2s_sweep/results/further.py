@@ -48,7 +48,11 @@ FURTHER = (
         (("conflict_tax", "tax"), ("deception", "deception"), ("deception/expected", "expected")),
     ),
     Columns("possible", "share of generated answers that can be at all, such as legal moves", _of_roles("legal")),
-    Columns("ECE", "expected calibration error, 15 bins", _of_roles("ece")),
+    Columns(
+        "ECE",
+        "expected calibration error, 15 bins; resamples have larger ones, so intervals lie high",
+        _of_roles("ece"),
+    ),
     Columns("Brier", "mean squared error of the probability of the true class", _of_roles("brier")),
     Columns(
         "predicted gain",

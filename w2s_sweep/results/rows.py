@@ -159,11 +159,9 @@ class Comparison:
     """Over seeds, or tasks x seeds: would other runs agree? None for a single pair."""
     by_example: PairedTest
     """Over the pooled test examples: would these very students differ on other examples?"""
-
-    @property
-    def students(self) -> tuple[str, str]:
-        """What is compared, whatever it is called: under a method without training all losses have the same student."""
-        return self.first.student_key, self.second.student_key
+    students: tuple[str, ...]
+    """The metric and the student keys of all pairs: what is compared, whatever it is called. Under a method that does
+    not train, all losses have the same students."""
 
     @property
     def over(self) -> str:

@@ -1,8 +1,10 @@
 """What the files of a model say of it before it is loaded: names and shapes out of their heads, and its tokenizer."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -38,24 +40,59 @@ def matrices(folder: Path) -> frozenset[str]:
 
 
 def positions(folder: Path) -> int | None:
-    """Rows of the table of absolute positions, which bound the length of a text; None where there is none."""
-    rows = [shape[0] for name, shape in shapes(folder).items() if name.rsplit(".", 1)[-1] in POSITIONS]
-    return max(rows, default=None)
+    """Tokens that a table of absolute positions has room for; None where there is none."""
+    for name, shape in shapes(folder).items():
+        last = name.rsplit(".", 1)[-1]
+        if last in POSITIONS:
+            return shape[0] - _unused(last, _config(folder))
+    return None
 
 
-def longest(folder: Path, texts: Sequence[str], among: int = 16) -> int:
-    """Tokens of the longest of the `among` texts with most characters, special tokens included; 0 where there is no
-    tokenizer that can be read alone."""
+def _unused(table: str, config: Mapping[str, Any]) -> int:
+    """Rows at the beginning of a table that stand for no position."""
+    if table == "embed_positions":  # OPT
+        return 2
+    shifted = ("roberta", "camembert", "mpnet", "longformer")
+    return int(config.get("pad_token_id") or 0) + 1 if any(k in config.get("model_type", "") for k in shifted) else 0
+
+
+def context_length(folder: Path) -> int | None:
+    """Tokens that a model with relative positions was made for, as its configuration says; None where it does not."""
+    found = _config(folder).get("max_position_embeddings")
+    return found if isinstance(found, int) else None
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    try:
+        found: Any = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {**found, **found.get("text_config", {})} if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def longest(folder: Path, texts: Sequence[str], more_than: int, among: int = 64) -> int:
+    """Tokens of the longest of the `among` longest texts, special ones included; 0 where no text can have `more_than`,
+    or without a tokenizer that can be read alone."""
+    large = sorted((text for text in texts if len(text.encode()) + 8 > more_than), key=lambda text: -len(text.encode()))
+    return max(_lengths(folder, large[:among]), default=0)
+
+
+def mean_length(folder: Path, texts: Sequence[str], among: int = 256) -> float:
+    """Mean tokens of some texts; 0 without a tokenizer that can be read alone."""
+    lengths = _lengths(folder, texts[:: max(1, len(texts) // among)])
+    return sum(lengths) / max(1, len(lengths))
+
+
+def _lengths(folder: Path, texts: Sequence[str]) -> list[int]:
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        return 0
+    if not texts or not path.is_file():
+        return []
     from tokenizers import Tokenizer  # not needed to plan
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception:  # the library raises nothing narrower; loading the model tells it better
-        return 0
+        return []
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    chosen = sorted(texts, key=len, reverse=True)[:among]
-    return max((len(encoded.ids) for encoded in tokenizer.encode_batch(chosen)), default=0)
+    return [len(encoded.ids) for encoded in tokenizer.encode_batch(list(texts))]

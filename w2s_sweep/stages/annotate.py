@@ -6,6 +6,7 @@ mean log-odds of the labels. What differs: consistency is never violated, so it 
 labelling met is kept; rows that were not searched over are answered under the labels that were found.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -26,6 +27,8 @@ from w2s_sweep.stages.labels import publish, with_probs
 from w2s_sweep.stages.passes import KeptPasses
 from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, predictions_of
 from w2s_sweep.store.files import write_bytes, write_text
+
+log = logging.getLogger(__name__)
 
 Group = list[int]
 """Positions in a list of rows."""
@@ -119,7 +122,7 @@ class Kept:
         self.state = State(
             int(kept["step"]), kept["signs"], kept["odds"], float(kept["value"]), kept["found"], float(kept["best"])
         )
-        self.context.saved(self.state.step)
+        log.info("goes on after step %d", self.state.step)
         return self.state
 
     def after(self, state: State) -> None:
@@ -159,8 +162,9 @@ def run(context: Context) -> None:
         kept.leave_if_asked()
         return model.odds([(chosen[place], label) for place, label in shown], [chosen[place] for place in asked])
 
+    judge = ContextJudge(answer, settings["folds"])
     signs = search(
-        ContextJudge(answer, settings["folds"]),
+        judge,
         kept.read(len(chosen)) or begin(len(chosen), settings["start"], groups, settings["seed"]),
         value=agreement,
         alpha=settings["alpha"],
@@ -174,8 +178,9 @@ def run(context: Context) -> None:
     told = dict(shown)
     asked = [row for row in rows.on(*PREDICTED) if row not in told]
     odds = model.odds(shown, asked, KeptPasses(context, "answers"))
-    if settings["groups"] == "balanced":
-        odds -= np.median(odds[rows.splits[asked] != "test"])
+    if settings["groups"] == "balanced":  # of the rows searched over and those beside them, none of the test set
+        own = judge.odds(signs)[signs != 0]
+        odds -= np.median(np.concatenate([own, odds[rows.splits[asked] != "test"]]))
     labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings["harden"])
     right = np.array([rows.truth[row] == label for row, label in shown])
     write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))

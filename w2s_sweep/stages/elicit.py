@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pyarrow.parquet as pq
 
-from w2s_sweep.coherence import RidgeJudge, coherence, consistent, search
+from w2s_sweep.coherence import RidgeJudge, coherence, consistent, middle, search
 from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Array
@@ -56,7 +56,8 @@ def elicited(
         balanced=balanced,
         on_step=lambda state: on_progress(state.step, steps),
     )
-    return before, after, judge.odds(after)
+    odds = judge.odds(after)
+    return before, after, odds - middle(odds, after, balanced)
 
 
 def run(context: Context) -> None:

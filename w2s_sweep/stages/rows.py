@@ -86,15 +86,18 @@ def joined(rows: Rows, more: Rows) -> Rows:
     )
 
 
-def mixed_in(rows: Rows, wanted: Mapping[str, Json], beside: int) -> list[int]:
-    """Rows of another dataset that are learnt from with `beside` others: from outside its validation and test, by hash.
+def mixed_in(rows: Rows, wanted: Mapping[str, Json], own: Rows, beside: int) -> list[int]:
+    """Rows of another dataset that are learnt from with `beside` rows of `own`: by hash, from outside its validation
+    and test, none with a text of `own`, whose truth would come in with it.
 
     `wanted`: the setting `mixed` of a stage. Raises DataError where there are too few.
     """
-    there, count = rows.on("half_a", "half_b"), round(wanted["rows"] * beside)
+    known, texts, count = {*own.every_text}, rows.every_text, round(wanted["rows"] * beside)
+    there = [row for row in rows.on("half_a", "half_b") if not known.intersection(texts[row :: len(rows.ids)])]
     if count > len(there):
         raise DataError(
-            f"method.mix: {count} of its rows are wanted, and it has {len(there)} outside validation and test. Lower "
+            f"method.mix: {count} of its rows are wanted, and it has {len(there)} that are no rows of dataset, nor of "
+            "its own validation and test. Lower "
             "method.strength or dataset.n_train, or take a larger data set."
         )
     order = np.argsort(ranks(hashes_of(rows.ids[there]), wanted["split"]["seed"], "mixed"), kind="stable")
@@ -118,6 +121,11 @@ def load_texts(data: Path) -> list[str]:
     table = _table(data)
     columns = [name for name in ("text", "text_other") if name in table.column_names]
     return [text for name in columns for text in table[name].to_pylist()]
+
+
+def load_targets(data: Path) -> list[str]:
+    """What is to be generated after each text of a finished data stage of a generation task."""
+    return _table(data)["target"].to_pylist()
 
 
 def load_ids(data: Path) -> list[str]:

@@ -65,7 +65,7 @@ def with_mixed(context: Context, lesson: Lesson) -> Lesson:
     """The lesson with rows of the input `mixed` beside its own, under their own truth."""
     wanted = context.stage.settings["mixed"]
     more = load_rows(context.input("mixed"), wanted["split"])
-    drawn = mixed_in(more, wanted, len(lesson.chosen))
+    drawn = mixed_in(more, wanted, lesson.rows, len(lesson.chosen))
     rows = joined(lesson.rows, more)
     truth = soft_labels(more, None, lesson.loss.reads)
     if truth.shape[1] != lesson.labels.shape[1]:

@@ -53,12 +53,12 @@ def _loaded(folder: Path, keep_layers: int | None, changed: Path | None, dropout
 def token_ids(stage: Stage, backbone: Backbone, texts: list[str], room: int = 0) -> list[list[int]]:
     """The texts of the stage's data as this model reads them, with `room` tokens left free after each."""
     settings = stage.settings
-    most = settings["max_tokens"] - room
-    name = canonical([stage.inputs["data"], stage.inputs.get("mixed"), settings["model"], most])
+    most = settings["max_tokens"]
+    name = canonical([stage.inputs["data"], stage.inputs.get("mixed"), settings["model"], most, room])
     if name not in _tokens:
         while len(_tokens) >= KEPT:
             _tokens.pop(next(iter(_tokens)))
-        _tokens[name] = backbone.tokens(texts, most)
+        _tokens[name] = backbone.tokens(texts, most, room)
     return _tokens[name]
 
 

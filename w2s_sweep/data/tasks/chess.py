@@ -49,7 +49,10 @@ def _checkmate(row: Row) -> Sequence[Example]:
     if "inputs" not in row:
         game, target = text(row, "input"), text(row, "target")
     else:
-        game, target = _without_instruction(text(row, "inputs")), "".join(row["targets"][:1])
+        targets = row["targets"]
+        if isinstance(targets, str) or not targets:
+            raise ValueError(f"column 'targets' is {targets!r}, not a list of moves")
+        game, target = _without_instruction(text(row, "inputs")), str(targets[0])
     return _generate(game, target, game)
 
 

@@ -14,7 +14,7 @@ from w2s_sweep.plan.cost import cost
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import LABELLING, Stage
 
-BYTES_A_PARAMETER = {"features": 4, "prompt": 5, "annotate": 6, "lora": 5, "full": 16}
+BYTES_A_PARAMETER = {"features": 4, "prompt": 5, "annotate": 5, "lora": 5, "full": 16}
 """Device memory: fp32 weights; with Adam and gradients four times that; adapters, and
 the keys and values of prompts, are small."""
 HEADROOM_GB = 4
@@ -79,12 +79,22 @@ def _derived(stage: Stage, name: Resource, settings: Settings) -> int:
         return {"gpus": 0, "cpus": 2, "memory_gb": HEADROOM_GB}[name]
     kind = _way(stage)
     params = float(stage.run["model"]["params"])
-    device = params * BYTES_A_PARAMETER[kind] / 1e9
+    device = (params * BYTES_A_PARAMETER[kind] + _prompt_bytes(stage)) / 1e9
     return {
         "gpus": max(1, math.ceil(device / settings.gpu_memory_gb)),
         "cpus": 4,
         "memory_gb": math.ceil(params * 4 * 2 / 1e9) + HEADROOM_GB,
     }[name]
+
+
+def _prompt_bytes(stage: Stage) -> float:
+    """Keys and values of a prompt that holds all rows, in 16 bits, as if attention shared none between heads: room for
+    the copy of a model that does."""
+    if stage.kind != "annotate":
+        return 0.0
+    dataset, model = stage.run["dataset"], stage.run["model"]
+    tokens = stage.settings["rows"] * min(float(dataset["tokens_per_example"]), float(dataset["max_tokens"]))
+    return tokens * 2 * 2 * model["layers"] * model["hidden"]
 
 
 def _way(stage: Stage) -> str:
