@@ -75,23 +75,22 @@ class Wanted:
 
 def _require_positions(store: Store, stages: Sequence[Stage], there: Mapping[str, Path]) -> None:
     """ConfigError for texts, or prompts full of them, that are longer than a model that will read them has room for."""
+    from w2s_sweep.stages.rows import load_rows
+
     problems: dict[str, None] = {}
     for stage in stages:
         if "max_tokens" not in stage.settings:
             continue
-        folder, name, limit = (
-            there[_name(stage, "model")],
-            str(stage.run["model"]["name"]),
-            stage.settings["max_tokens"],
-        )
-        table = positions(folder)
+        folder, limit = there[_name(stage, "model")], stage.settings["max_tokens"]
+        name, table = str(stage.run["model"]["name"]), positions(folder)
         if table is not None and limit > table:
             tokens = min(limit, longest(folder, _read_by(store, stage), table))
             if tokens > table:
                 problems[too_long(tokens, limit, table, name)] = None
         context = table or context_length(folder)
         if stage.kind == "annotate" and context is not None:
-            shown = stage.settings["rows"]
+            half = load_rows(store.path(stage.inputs["data"]), stage.settings["split"]).on(stage.settings["on"])
+            shown = min(stage.settings["rows"], len(half))
             tokens = shown * min(float(limit), mean_length(folder, _read_by(store, stage)))
             if tokens > context:
                 fitting = int(0.8 * context * shown / tokens)
