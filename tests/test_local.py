@@ -64,6 +64,7 @@ def test_seeds_differ(grid):
     assert len(set(trained(store).values())) == len(trained(store))
 
 
+@pytest.mark.slow
 def test_seeds_differ_where_all_share_one_deal_of_the_rows(tmp_path, tiny_models, tiny_task):
     """Runs of "several seeds" were once one seed several times; here nothing but the order of the rows differs."""
     argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *FAST, "loss=gce", "seed=0,1", "dataset.split_seed=0"]

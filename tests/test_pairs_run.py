@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import load_file
 
 from tests.cells import cell
@@ -17,9 +18,11 @@ from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Model
+from w2s_sweep.config.plain import adapter
+from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.losses import CrossEntropy, Wspo
-from w2s_sweep.methods import KnnRelabel, Naive, OverlapSelection
+from w2s_sweep.methods import Elicitation, Icm, IcmFeatures, KnnRelabel, Naive, OverlapSelection, Prompting, Selective
 from w2s_sweep.plan.graph import merge
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.sources import identify
@@ -192,3 +195,37 @@ def test_pairs_go_through_the_command_line_with_every_kind_of_fine_tuning(tmp_pa
         ceiling = read_predictions(store / "stages" / entry["roles"]["ceiling"] / "predictions.parquet")
         right = ceiling.probs.argmax(1) == ceiling.truth
         assert right.mean() > 0.8, entry["cell"]["finetune"]["name"]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Elicitation(), Prompting(shots=2), Icm(rows=4, start=2, steps=8), IcmFeatures(sweeps=2)],
+    ids=lambda method: method.name,
+)
+def test_a_prompted_model_is_asked_which_of_two_texts_is_preferred(tmp_path, base, method):
+    asked = Prompt(pair="first {first} second {second}", words=(" bad", " good"))
+    data = dataclasses.replace(base.dataset, prompt=asked)
+    once = Once(tmp_path, dataclasses.replace(base, dataset=data, finetune=Probe(epochs=2), method=method)).ran()
+    labels = next(s for s in once.graph.stages.values() if s.kind in ("calibrate", "annotate"))
+    said = read_predictions(once.store.path(labels.key) / "predictions.parquet")
+    assert set(said.splits) >= {"validation", "test"}
+    (prompt,) = once.store.stages.glob("*/prompt.txt")
+    texts = prompt.read_text()
+    assert "first " in texts
+    assert " second " in texts
+    assert set(once.predictions("student").splits) >= {"validation", "test"}
+
+
+def test_another_wording_of_pairs_is_another_question_and_one_without_both_texts_is_refused(base):
+    def asked(pair):
+        data = dataclasses.replace(base.dataset, prompt=Prompt(pair=pair, words=(" bad", " good")))
+        return dataclasses.replace(base, dataset=data, method=Elicitation())
+
+    one, other = asked("{first} and {second}"), asked("{first} or {second}")
+    keys = [{s.key for s in merge([c], identify).stages.values() if s.kind == "prompt"} for c in (one, other)]
+    assert keys[0].isdisjoint(keys[1])
+    assert problems_of(one) == []
+    (problem,) = problems_of(dataclasses.replace(one, method=Selective()))
+    assert "reward of single texts" in problem
+    with pytest.raises(ValidationError, match="pattern"):
+        adapter(Prompt).validate_json('{"pair": "{first} and nothing"}')

@@ -1,5 +1,7 @@
 """Prompting: answers are the language model's own, whatever is cached or padded; demonstrations are balanced draws."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -157,3 +159,14 @@ def test_a_median_halves_the_rows_it_is_taken_of_and_looks_at_no_other():
     assert np.array_equal(median(other, among)[among], out[among])
     with pytest.raises(DataError, match="needs 2 classes"):
         median(draw.normal(size=(5, 3)), np.ones(5, bool))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_pair_is_asked_about_in_the_words_around_it_and_each_text_keeps_its_end(folders, name):
+    backbone = load_backbone(folders[name])
+    ids = lambda text: backbone.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+    of_pairs, texts = dataclasses.replace(ASK, pair="one {first} two {second} end"), (" good", " the film" * 30)
+    expected = [*ids("one "), *ids(texts[0])[-8:], *ids(" two "), *ids(texts[1])[-8:], *ids(" end is it")]
+    assert of_pairs.asked(backbone, texts) == expected
+    shown = [*expected, *ids(" yes\n\n")]
+    assert of_pairs.prefix(backbone, [(texts, 1)])[-len(shown) :] == shown

@@ -110,6 +110,7 @@ def test_push_mirrors_every_finished_stage_once_and_only_once(tmp_path):
     assert not list((tmp_path / "stages").rglob("wandb"))
 
 
+@pytest.mark.slow
 @OLD
 def test_the_view_of_a_sweep_shows_what_the_mirror_sends(tmp_path):
     """Every metric a panel names is in the record of some run; the view holds the runs with the sweep's tag."""

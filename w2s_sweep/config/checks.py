@@ -59,11 +59,15 @@ def _prompting_problems(cell: Cell) -> list[str]:
     if not isinstance(method, PROMPTS):
         return []
     found: list[str] = []
-    if task is not None and task.kind != "classify":
-        what = "pairs of texts" if task.kind == "pair" else "texts to be generated"
+    if task is not None and task.kind == "generate":
         found.append(
-            f"method: {method.name} asks for the label of one text, but the examples of {task.name} are {what}. "
-            "Choose another method, such as naive, or a classification task."
+            f"method: {method.name} asks for a class, but what {task.name} wants are texts to be generated. Choose "
+            "another method, such as naive, or another task."
+        )
+    if task is not None and task.kind == "pair" and isinstance(method, Selective):
+        found.append(
+            f"method: selective learns whether the model is right, and what learns from the pairs of {task.name} is a "
+            "reward of single texts, which cannot tell. Choose another method, such as icm."
         )
     if cell.dataset.prompt.words is None and cell.strong.label_words is None:
         found.append(

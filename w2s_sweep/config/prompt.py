@@ -1,4 +1,4 @@
-"""How a language model is asked for the label of a text, without training: in words that fit the task."""
+"""How a language model is asked for the label of a text or a pair, without training: in words that fit the task."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ class Prompt:
     """The prompt is the instruction, the examples with their answers, then the text and the question, in plain text:
 
     `instruction`, blank line, `text` `question` `word`, blank line, ..., `text` `question`. The answer is read off as
-    the probabilities of the words' first tokens.
+    the probabilities of the words' first tokens. Of a pair, `text` is `pair` with the two texts in it.
     """
 
     instruction: str = ""
@@ -20,4 +20,9 @@ class Prompt:
     question: Annotated[str, Field(min_length=1)] = "\nThis is"
     """Follows every text; ends where the answer begins, without a blank."""
     words: tuple[str, str] | None = None
-    """Answers of class 0 and 1, each with its leading blank; null is the model's `label_words`."""
+    """Answers of class 0 and 1, each with its leading blank; null is the model's `label_words`. Of a pair class 1 is
+    that the first text is preferred."""
+    pair: Annotated[str, Field(pattern=r"^(?s:.*)\{first\}(?s:.*)\{second\}(?s:.*)$")] = (
+        "First answer:\n{first}\n\nSecond answer:\n{second}"
+    )
+    """How two texts stand beside each other; only tasks of pairs read it."""

@@ -56,10 +56,10 @@ def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool, wid
     reader = Reader(cell.strong.name, _tokenizer(cell), cell.dataset.max_tokens) if with_tokens else None
     text = describe(examples, list(parts), reader, samples=samples, width=width)
     head = [*notes, f"{cell.dataset.name}: task {cell.dataset.task}"]
-    if not (cell.dataset.pairs or cell.dataset.generation):
+    if not cell.dataset.generation:
         prompt = cell.dataset.prompt
-        words = prompt.words or cell.strong.label_words
-        head.append(f"methods that prompt ask: {prompt.instruction!r}, TEXT, {prompt.question!r}, answers {words}")
+        words, about = prompt.words or cell.strong.label_words, repr(prompt.pair) if cell.dataset.pairs else "TEXT"
+        head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
     return "\n".join([*head, text])
 
 

@@ -89,9 +89,10 @@ def _require_positions(store: Store, stages: Sequence[Stage], there: Mapping[str
                 problems[too_long(tokens, limit, table, name)] = None
         context = table or context_length(folder)
         if stage.kind == "annotate" and context is not None:
-            half = load_rows(store.path(stage.inputs["data"]), stage.settings["split"]).on(stage.settings["on"])
-            shown = min(stage.settings["rows"], len(half))
-            tokens = shown * min(float(limit), mean_length(folder, _read_by(store, stage)))
+            rows = load_rows(store.path(stage.inputs["data"]), stage.settings["split"])
+            shown = min(stage.settings["rows"], len(rows.on(stage.settings["on"])))
+            texts = shown if rows.others is None else 2 * shown
+            tokens = texts * min(float(limit), mean_length(folder, _read_by(store, stage)))
             if tokens > context:
                 fitting = int(0.8 * context * shown / tokens)
                 problems[

@@ -33,17 +33,23 @@ GAP = "\n\n"
 """Between instruction, demonstrations and the text that is asked about."""
 
 
+Asked = str | tuple[str, str]
+"""What a question is about: a text, or the two of a pair."""
+
+
 @dataclass(frozen=True)
 class Template:
-    """The words around texts, see `config.prompt.Prompt`, and the length that texts are cut to."""
+    """The words around texts, see `config.prompt.Prompt`, and the length that each text is cut to."""
 
     instruction: str
     question: str
     words: tuple[str, ...]
     max_tokens: int
+    pair: str | None = None
+    """What stands around the two texts of a pair."""
 
-    def prefix(self, backbone: Backbone, demonstrations: Sequence[tuple[str, int]]) -> list[int]:
-        """Tokens that all prompts begin with; a demonstration is a text and its class. May be empty."""
+    def prefix(self, backbone: Backbone, demonstrations: Sequence[tuple[Asked, int]]) -> list[int]:
+        """Tokens that all prompts begin with; a demonstration is a text, or a pair, and its class. May be empty."""
         ids = self.opening(backbone)
         for text, label in demonstrations:
             ids += self.asked(backbone, text) + self.answer(backbone, label)
@@ -57,10 +63,19 @@ class Template:
         """Tokens that follow the question in a demonstration of this class."""
         return _ids(backbone, self.words[label] + GAP)
 
-    def asked(self, backbone: Backbone, text: str) -> list[int]:
-        """Tokens of a text and the question, at least one."""
-        cut = _ids(backbone, text)[-self.max_tokens :]
-        return cut + _ids(backbone, self.question)
+    def asked(self, backbone: Backbone, about: Asked) -> list[int]:
+        """Tokens of a text, or a pair, and the question, at least one."""
+        if isinstance(about, str):
+            return self._cut(backbone, about) + _ids(backbone, self.question)
+        assert self.pair is not None, "a template for pairs"
+        before, rest = self.pair.split("{first}", 1)
+        between, after = rest.split("{second}", 1)
+        first, second = (self._cut(backbone, text) for text in about)
+        ids = _ids(backbone, before) + first + _ids(backbone, between) + second
+        return ids + _ids(backbone, after + self.question)
+
+    def _cut(self, backbone: Backbone, text: str) -> list[int]:
+        return _ids(backbone, text)[-self.max_tokens :]
 
 
 def _ids(backbone: Backbone, text: str) -> list[int]:

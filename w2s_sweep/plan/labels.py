@@ -105,6 +105,7 @@ class Labels(Inputs):
             "instruction": prompt.instruction,
             "question": prompt.question,
             "words": list(prompt.words or model.label_words or ()),
+            "pair": prompt.pair if self.cell.dataset.pairs else None,
         }
 
     def elicit(

@@ -19,12 +19,13 @@ from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError, Preempted
 from w2s_sweep.models.classifier import label_word_rows
 from w2s_sweep.models.passes import Passes
-from w2s_sweep.models.prompt import Template, answer_logits, require_prompt
+from w2s_sweep.models.prompt import answer_logits, require_prompt
 from w2s_sweep.predictions import Predictions
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.labels import publish, with_probs
 from w2s_sweep.stages.passes import KeptPasses
+from w2s_sweep.stages.prompt import template_of
 from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, predictions_of
 from w2s_sweep.store.files import write_bytes, write_text
 
@@ -73,9 +74,9 @@ class Asked:
         words = tuple(settings["words"])
         self.context = context
         self.backbone = warm.frozen_backbone(context)
-        template = Template(settings["instruction"], settings["question"], words, settings["max_tokens"])
+        template = template_of(settings)
         self.opening = template.opening(self.backbone)
-        self.questions = [template.asked(self.backbone, text) for text in rows.texts]
+        self.questions = [template.asked(self.backbone, about) for about in rows.asked]
         self.answers = [template.answer(self.backbone, label) for label in range(len(words))]
         self.words = label_word_rows(
             self.backbone, words, len(words), field="dataset.prompt.words or label_words", remedy=""

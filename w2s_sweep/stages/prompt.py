@@ -4,7 +4,7 @@ Without examples the answers depend on no seed and are given for all rows, once 
 are kept, so that every calibration of them is a stage that needs no model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -12,12 +12,13 @@ from safetensors.numpy import save_file
 from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError
 from w2s_sweep.models.classifier import label_word_rows
-from w2s_sweep.models.prompt import Template, answer_logits, require_prompt
+from w2s_sweep.models.prompt import Asked, Template, answer_logits, require_prompt
+from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Array
 from w2s_sweep.stages import warm
 from w2s_sweep.stages.context import Context
 from w2s_sweep.stages.passes import KeptPasses
-from w2s_sweep.stages.rows import Rows, load_rows, load_texts, soft_labels
+from w2s_sweep.stages.rows import Rows, load_asked, load_rows, soft_labels
 from w2s_sweep.store.files import write_text
 
 ANSWERS = "answers.safetensors"
@@ -54,26 +55,33 @@ def demonstrations(rows: Rows, labels: Array, on: str, shots: int, seed: int) ->
     return [chosen[i] for i in np.argsort(order, kind="stable")]
 
 
-def _shown(context: Context) -> tuple[list[str], Sequence[int], list[tuple[str, int]]]:
-    """Texts of all rows, the positions asked about, and the demonstrations."""
+def template_of(settings: Mapping[str, Json]) -> Template:
+    """The words of a stage that asks."""
+    words = tuple(settings["words"])
+    return Template(settings["instruction"], settings["question"], words, settings["max_tokens"], settings.get("pair"))
+
+
+def _shown(context: Context) -> tuple[Sequence[Asked], Sequence[int], list[tuple[Asked, int]]]:
+    """What all rows ask about, the positions asked about, and the demonstrations."""
     settings, data = context.stage.settings, context.input("data")
     if not settings["shots"]:
-        texts = load_texts(data)
+        texts = load_asked(data)
         return texts, range(len(texts)), []
     rows = load_rows(data, settings["split"])
     labels = soft_labels(rows, context.input("labels") if "labels" in context.stage.inputs else None)
     shown = demonstrations(rows, labels, settings["on"], settings["shots"], settings["seed"])
-    pairs = [(rows.texts[row], int(labels[row].argmax())) for row in shown]
-    return rows.texts, rows.on(*settings["splits"]), pairs
+    shown_with = [(rows.asked[row], int(labels[row].argmax())) for row in shown]
+    return rows.asked, rows.on(*settings["splits"]), shown_with
 
 
 def run(context: Context) -> None:
     settings = context.stage.settings
     texts, asked, shown = _shown(context)
     backbone = warm.frozen_backbone(context)
-    template = Template(settings["instruction"], settings["question"], tuple(settings["words"]), settings["max_tokens"])
+    template = template_of(settings)
     prefix = template.prefix(backbone, shown)
-    prompts = [template.asked(backbone, text) for text in [*CONTENT_FREE, *(texts[row] for row in asked)]]
+    free: list[Asked] = [(text, text) if template.pair else text for text in CONTENT_FREE]
+    prompts = [template.asked(backbone, about) for about in [*free, *(texts[row] for row in asked)]]
     require_prompt(backbone, prefix, prompts, settings["shots"])
     words = label_word_rows(
         backbone, template.words, len(template.words), field="dataset.prompt.words or label_words", remedy=""

@@ -45,6 +45,11 @@ class Rows:
         return self.texts + (self.others or [])
 
     @property
+    def asked(self) -> Sequence[str | tuple[str, str]]:
+        """What a prompted model is asked about, row by row: texts, or both texts of pairs."""
+        return self.texts if self.others is None else list(zip(self.texts, self.others, strict=True))
+
+    @property
     def classes(self) -> int:
         return max(2, int(self.truth.max()) + 1)
 
@@ -121,6 +126,12 @@ def load_texts(data: Path) -> list[str]:
     table = _table(data)
     columns = [name for name in ("text", "text_other") if name in table.column_names]
     return [text for name in columns for text in table[name].to_pylist()]
+
+
+def load_asked(data: Path) -> Sequence[str | tuple[str, str]]:
+    """What a prompted model is asked about, in the order of the file: texts, or both texts of pairs."""
+    texts, rows = load_texts(data), _table(data).num_rows
+    return texts if len(texts) == rows else list(zip(texts[:rows], texts[rows:], strict=True))
 
 
 def load_targets(data: Path) -> list[str]:
