@@ -23,8 +23,10 @@ from tests.slurm.launching import (
 from w2s_sweep.cli import main as w2s
 
 SECRET = "0123456789abcdef-not-a-real-key"
-BAD = ["finetune=lora", "weak.lora_targets=[q_proj]", "+strong.lora_targets=[q_proj],[nope]"]
-"""Two cells; student and ceiling of the second raise an error."""
+GOOD = "label_words=[' bad',' good']"
+NOPE = "label_words=[' nope',' nope']"
+BAD = ["finetune.head_init=label_words", f"weak.{GOOD}", f"+strong.{GOOD},[' nope',' nope']"]
+"""Two cells; student and ceiling of the second raise an error: two words of one token tell no classes apart."""
 
 
 def table(store):
@@ -124,14 +126,14 @@ def test_a_failing_cell_fails_alone_and_slurm_says_so(slurm, tmp_path, tiny_mode
     assert w2s(["--store", str(store), "status"]) == 0
     shown = capsys.readouterr().out
     assert "4 done, 2 failed" in shown
-    assert "'nope'" in shown
+    assert "' nope'" in shown
     assert w2s(["--store", str(store), "logs", min(bad)]) == 0
     assert "nope" in capsys.readouterr().out
 
 
 def test_what_needs_a_failed_stage_is_cancelled_not_lost(slurm, tmp_path, tiny_models, tiny_task, capsys):
     store = tmp_path / "store"
-    bad = ["finetune=lora", "weak.lora_targets=[nope]"]
+    bad = ["finetune.head_init=label_words", f"weak.{NOPE}", f"strong.{GOOD}"]
     assert launch(f"store={store}", *tiny_models, *tiny_task, *FAST, *bad, *SMALL, WAIT, ONE_EACH)[0] == 1
     roles = sweep_record(store)["cells"][0]["roles"]
     rows = accounted(slurm, store)
