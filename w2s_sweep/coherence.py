@@ -81,8 +81,8 @@ class ContextJudge:
         self.folds = folds
 
     def ask(self, row: int, signs: Array) -> float:
-        others = self._folds(len(signs)) != self._folds(len(signs))[row]
-        return float(self.answer(_shown(signs, others & (signs != 0)), [row])[0])
+        fold = self._folds(len(signs))
+        return float(self.answer(_shown(signs, (fold != fold[row]) & (signs != 0)), [row])[0])
 
     def odds(self, signs: Array) -> Array:
         return self.moved(np.zeros(len(signs)), np.zeros_like(signs), signs)

@@ -78,13 +78,17 @@ def _require_positions(store: Store, stages: Sequence[Stage], there: Mapping[str
     from w2s_sweep.stages.rows import load_rows
 
     problems: dict[str, None] = {}
+    measured: dict[str, int] = {}  # seeds and losses read the same texts
     for stage in stages:
         if "max_tokens" not in stage.settings:
             continue
         folder, limit = there[_name(stage, "model")], stage.settings["max_tokens"]
         name, table = str(stage.run["model"]["name"]), positions(folder)
         if table is not None and limit > table:
-            tokens = min(limit, longest(folder, _read_by(store, stage), table))
+            what = canonical([str(folder), stage.kind == "generate", stage.inputs["data"], stage.inputs.get("mixed")])
+            if what not in measured:
+                measured[what] = longest(folder, _read_by(store, stage), table)
+            tokens = min(limit, measured[what])
             if tokens > table:
                 problems[too_long(tokens, limit, table, name)] = None
         context = table or context_length(folder)

@@ -73,7 +73,7 @@ def paired_bootstrap(
     drawn = weights(len(truth), resamples, seed)
     values = {role: measure(metric, probs, truth) for role, probs in roles.items()}
     samples = {role: resampled(metric, probs, truth, drawn) for role, probs in roles.items()}
-    gap, gaps = pgr(**values), _gaps(**samples)
+    gap, gaps = pgr(**values), gaps_of(**samples)
     return CellScores(
         **{role: percentile_interval(values[role], samples[role], level) for role in roles},
         pgr=percentile_interval(gap.value, gaps, level),
@@ -93,7 +93,7 @@ def require_paired(roles: dict[str, Probs], truth: Truth) -> None:
         raise DataError("paired comparison: there are no test examples. Set dataset.n_test to at least 1.")
 
 
-def _gaps(weak: PerResample, student: PerResample, ceiling: PerResample) -> PerResample:
+def gaps_of(weak: PerResample, student: PerResample, ceiling: PerResample) -> PerResample:
     """PGR of each resample; NaN where the ceiling is not better than weak."""
     room = ceiling - weak
     return np.divide(student - weak, room, out=np.full(len(room), np.nan), where=room > 0)

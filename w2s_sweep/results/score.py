@@ -23,7 +23,7 @@ from w2s_sweep.metrics import (
     pgr,
     resampled_means,
 )
-from w2s_sweep.metrics.bootstrap import measure, percentile_interval
+from w2s_sweep.metrics.bootstrap import gaps_of, measure, percentile_interval
 from w2s_sweep.metrics.classification import hits
 from w2s_sweep.metrics.means import share
 from w2s_sweep.metrics.resample import resampled, weights
@@ -127,9 +127,7 @@ class Scorer:
 
 def _gap(known: Mapping[str, Known], metric: MetricName) -> tuple[Interval, str, int]:
     """(PGR of the metric, why it is undefined or "", resamples without one)."""
-    weak, student, ceiling = (known[role].samples[metric] for role in ROLES)
-    room = ceiling - weak
-    gaps = np.divide(student - weak, room, out=np.full(len(room), np.nan), where=room > 0)
+    gaps = gaps_of(**{role: known[role].samples[metric] for role in ROLES})
     gap = pgr(**{role: known[role].scores[metric] for role in ROLES})
     return percentile_interval(gap.value, gaps), gap.reason or "", int(np.isnan(gaps).sum())
 

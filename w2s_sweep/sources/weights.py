@@ -30,6 +30,7 @@ def shapes(folder: Path) -> Mapping[str, tuple[int, ...]]:
     return found
 
 
+@cache
 def matrices(folder: Path) -> frozenset[str]:
     """Dotted names of the modules that adapters can be put on."""
     return frozenset(
@@ -39,6 +40,7 @@ def matrices(folder: Path) -> frozenset[str]:
     )
 
 
+@cache
 def positions(folder: Path) -> int | None:
     """Tokens that a table of absolute positions has room for; None where there is none."""
     for name, shape in shapes(folder).items():

@@ -70,8 +70,8 @@ def _shown(context: Context) -> tuple[Sequence[Asked], Sequence[int], list[tuple
     rows = load_rows(data, settings["split"])
     labels = soft_labels(rows, context.input("labels") if "labels" in context.stage.inputs else None)
     shown = demonstrations(rows, labels, settings["on"], settings["shots"], settings["seed"])
-    shown_with = [(rows.asked[row], int(labels[row].argmax())) for row in shown]
-    return rows.asked, rows.on(*settings["splits"]), shown_with
+    about = rows.asked
+    return about, rows.on(*settings["splits"]), [(about[row], int(labels[row].argmax())) for row in shown]
 
 
 def run(context: Context) -> None:

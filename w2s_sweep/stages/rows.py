@@ -102,8 +102,7 @@ def mixed_in(rows: Rows, wanted: Mapping[str, Json], own: Rows, beside: int) -> 
     if count > len(there):
         raise DataError(
             f"method.mix: {count} of its rows are wanted, and it has {len(there)} that are no rows of dataset, nor of "
-            "its own validation and test. Lower "
-            "method.strength or dataset.n_train, or take a larger data set."
+            "its own validation and test. Lower method.strength or dataset.n_train, or take a larger data set."
         )
     order = np.argsort(ranks(hashes_of(rows.ids[there]), wanted["split"]["seed"], "mixed"), kind="stable")
     return sorted(there[place] for place in order[:count])
