@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.stages.context import Settings
-from w2s_sweep.stages.pack import Pack, run_pack
+from w2s_sweep.runner.context import RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 from w2s_sweep.tracking import NullTracker
@@ -24,7 +24,7 @@ def stopped_and_resumed(store: Store, key: str, folder: Path, steps: int, caplog
     for name in stage.inputs.values():
         again.path(name).symlink_to(store.path(name))
     curve = again.work(key) / "metrics.jsonl"
-    pack = Pack(again, [stage], Settings(threads=1), NullTracker())
+    pack = Pack(again, [stage], RunSettings(threads=1), NullTracker())
 
     def stop():
         return curve.is_file() and len(curve.read_text().splitlines()) >= steps

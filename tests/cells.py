@@ -1,13 +1,16 @@
 """Cells built in code, for tests that plan and do not run."""
 
-from w2s_sweep.config.cell import Cell
+from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import HubSource
+from w2s_sweep.kinds.base import Hints
+from w2s_sweep.kinds.data import Data
 from w2s_sweep.losses import CrossEntropy
 from w2s_sweep.methods import Naive
+from w2s_sweep.plan.stage import Stage
 
 
 def identify(source, kind):
@@ -30,7 +33,17 @@ def cell(*, weak="w0", strong="s0", **change):
         "loss": CrossEntropy(),
         "method": Naive(),
         "finetune": Full(),
-        "weak": model(weak),
-        "strong": model(strong),
+        "weak": model(weak) if isinstance(weak, str) else weak,
+        "strong": model(strong) if isinstance(strong, str) else strong,
     }
     return Cell(**(fields | change))
+
+
+def data_settings(**change):
+    """Settings of a data stage that takes all rows of a source."""
+    neutral = {"task": "sst2", "source": {}, "train_split": "train", "test_split": None, "sample_seed": 0}
+    return Data(**(neutral | {"n_train": None, "n_test": None} | change))
+
+
+def data_stage(**change):
+    return Stage(data_settings(**change), {}, Hints(label="data", dataset=dataset()))

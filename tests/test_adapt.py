@@ -13,20 +13,21 @@ from tests.again import stopped_and_resumed
 from tests.cells import cell, identify, model
 from tests.command import launch, sweep_record
 from tests.tiny import sentences, tiny_gpt2, tiny_llama, tiny_neox
-from w2s_sweep.config.checks import problems_of
+from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.data.batches import pad
+from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.methods import Generative, KnnRelabel, Naive, Prompting, StrongToStrong
 from w2s_sweep.models.adapted import adapted, save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable
-from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import affinity, make_packs
-from w2s_sweep.stages.rows import load_corpus
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
+from w2s_sweep.training.examples import load_corpus
 
 ADAPTED = dataclasses.replace(model("s0"), adapt=Adapt())
 
@@ -44,7 +45,7 @@ def test_the_generative_method_adapts_the_strong_model_once_for_student_and_ceil
     graph = graph_of(cell(method=Generative(), finetune=finetune))
     (stage,) = adapting(graph)
     readers = [s for s in graph.stages.values() if s.inputs.get("adapted") == stage.key]
-    assert {s.run["model"]["name"] for s in readers} == {"s0"}
+    assert {s.hints.model.name for s in readers} == {"s0"}
     assert {s.kind for s in readers} == ({"features"} if isinstance(finetune, Probe) else {"finetune"})
     naive = graph_of(cell(finetune=finetune))
     assert graph.roles[0].weak == naive.roles[0].weak
@@ -63,7 +64,7 @@ def test_it_is_the_naive_method_with_an_adapted_strong_model():
 def test_whatever_opens_the_weights_of_an_adapted_model_reads_them(method):
     graph = graph_of(dataclasses.replace(cell(method=method), strong=ADAPTED))
     (stage,) = adapting(graph)
-    opening = [s for s in graph.stages.values() if "model" in s.settings and s.run["model"]["name"] == "s0"]
+    opening = [s for s in graph.stages.values() if isinstance(s.settings, OfModel) and s.hints.model.name == "s0"]
     assert {s.kind for s in opening} > {"adapt", "finetune"}
     assert all(s.inputs.get("adapted") == stage.key for s in opening if s is not stage)
 
@@ -115,9 +116,9 @@ def test_packs_with_adapted_models_never_wait_for_a_later_one(flops):
         assert len({affinity(stage) for stage in pack.stages}) == 1
         before.update(pack.keys)
     assert before == set(graph.stages)
-    homes = {affinity(s) for s in graph.stages.values() if s.run.get("adapted")}
+    homes = {affinity(s) for s in graph.stages.values() if s.hints.adapted}
     assert len(homes) == 1
-    assert homes.isdisjoint({affinity(s) for s in graph.stages.values() if not s.run.get("adapted")})
+    assert homes.isdisjoint({affinity(s) for s in graph.stages.values() if not s.hints.adapted})
 
 
 def test_the_corpus_has_no_test_text_and_both_texts_of_a_pair(tmp_path):

@@ -9,23 +9,23 @@ import pytest
 
 from tests.command import launch
 from w2s_sweep import sources
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.methods import Icm
-from w2s_sweep.plan.graph import merge
-from w2s_sweep.plan.stage import TRAINED
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.stages.context import Settings
-from w2s_sweep.stages.pack import Pack, run_pack
-from w2s_sweep.stages.rows import load_rows
+from w2s_sweep.runner.context import RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
 from w2s_sweep.tracking import NullTracker
+from w2s_sweep.training.examples import load_rows
 
 WORDS = ["finetune=full", "dataset.prompt.words=[' bad',' good']"]
 SHORT = Icm(rows=8, start=4, steps=40)
 
 
 def ran(store, stages, stop=lambda: False):
-    return run_pack(Pack(store, stages, Settings(threads=1), NullTracker()), stop)
+    return run_pack(Pack(store, stages, RunSettings(threads=1), NullTracker()), stop)
 
 
 def prepared(folder, tiny_models, tiny_task, method=SHORT):
@@ -47,7 +47,7 @@ def test_half_b_validation_and_test_are_labelled_and_the_prompt_holds_what_was_f
     method = replace(SHORT, folds=folds, harden=harden)
     store, data, stage = prepared(tmp_path, tiny_models, tiny_task, method)
     assert ran(store, [stage])[stage.key] == "done"
-    rows = load_rows(store.path(data.key), stage.settings["split"])
+    rows = load_rows(store.path(data.key), stage.settings.split)
     said = read_predictions(store.path(stage.key) / "predictions.parquet")
     assert set(said.ids) == set(rows.ids[rows.on("half_b", "validation", "test")])
     assert np.isnan(said.seen).all()

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from w2s_sweep.coherence import ContextJudge, RidgeJudge, agreement, coherence, consistent, search
+from w2s_sweep.kinds.labels import Elicit
 from w2s_sweep.stages.annotate import begin
 from w2s_sweep.stages.elicit import elicited
+from w2s_sweep.training.coherence import ContextJudge, RidgeJudge, agreement, coherence, consistent, search
 
 HOW = {"value": coherence, "alpha": 50.0, "steps": 3200, "seed": 0}
 
@@ -208,7 +209,7 @@ def test_rows_of_groups_that_have_a_label_come_first():
 @pytest.mark.parametrize("shift", [-3.0, 3.0])
 def test_soft_labels_of_a_balanced_search_are_balanced_whatever_the_prior_prefers(shift):
     features, signs = planted(80)
-    settings = {"prior": 1.0, "penalty": 1.0, "alpha": 50.0, "sweeps": 5, "seed": 0, "groups": "balanced"}
+    settings = Elicit(on="half_b", prior=1.0, penalty=1.0, alpha=50.0, sweeps=5, seed=0, groups="balanced", harden=True)
     prior = shift + signs * np.random.default_rng(0).normal(0.5, 1, 80)
     _, after, odds = elicited(features, prior, settings)
     assert after.sum() == 0

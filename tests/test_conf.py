@@ -7,7 +7,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from w2s_sweep.config.parse import parse
+from w2s_sweep.cells.parse import parse
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register

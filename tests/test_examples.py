@@ -15,19 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from tests.cells import data_settings
 from tests.tiny import tiny_llama
 from w2s_sweep.cli import main as w2s
-from w2s_sweep.data import linked, pool
+from w2s_sweep.config.dataset import Partition
+from w2s_sweep.data import components, pool
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.leaks import scan_leaks
-from w2s_sweep.data.rows import count_rows, read_rows, splits_of
+from w2s_sweep.data.readers import count_rows, read_rows, splits_of
 from w2s_sweep.data.sample import TOLERANCE, sample
 from w2s_sweep.data.show import Reader, describe
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
 
 Rows = list[dict[str, Any]]
-SPLIT = {"seed": 0, "validation": 0.1, "test": 0.25}
+SPLIT = Partition(seed=0, validation=0.1, test=0.25)
 
 
 def write(path: Path, rows: Rows) -> Path:
@@ -37,8 +39,7 @@ def write(path: Path, rows: Rows) -> Path:
 
 
 def build(path: Path, task: str = "text_label", subset: str | None = None, **changed: Any) -> pa.Table:
-    neutral = {"train_split": "train", "test_split": None, "n_train": None, "n_test": None, "sample_seed": 0}
-    return build_examples({"task": task, "source": {"subset": subset}} | neutral | changed, path)
+    return build_examples(data_settings(task=task, source={"subset": subset}, **changed), path)
 
 
 def labelled(zeros: int, ones: int, name: str = "t") -> Rows:
@@ -259,14 +260,14 @@ def test_a_large_source_is_thinned_by_whole_groups(tmp_path: Path, monkeypatch: 
 
 
 def test_linked_groups_are_joined_up_to_a_bound() -> None:
-    def hashes(*values: int) -> linked.Hashes:
+    def hashes(*values: int) -> components.Hashes:
         return np.array(values, dtype=np.uint64)
 
     groups, links = [hashes(1, 2, 9), hashes(4)], [hashes(2, 3, 9), hashes(3)]
-    assert [pool.tolist() for pool in linked.components(groups, links)] == [[1, 1, 9], [1]]
+    assert [pool.tolist() for pool in components.components(groups, links)] == [[1, 1, 9], [1]]
     chain = np.arange(1000, dtype=np.uint64)
-    joined = linked.components([chain], [chain + np.uint64(1)])[0]
-    assert 2 < max(Counter(joined.tolist()).values()) <= linked.MOST_ROWS
+    joined = components.components([chain], [chain + np.uint64(1)])[0]
+    assert 2 < max(Counter(joined.tolist()).values()) <= components.MOST_ROWS
 
 
 # leaks

@@ -18,7 +18,7 @@ from tests.again import stopped_and_resumed
 from tests.cells import cell
 from tests.command import launch, sweep_record
 from tests.tiny import WORDS, sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
-from w2s_sweep.config.checks import problems_of
+from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.config.finetune import Probe
 from w2s_sweep.errors import DataError, ModelError
 from w2s_sweep.losses import Confidence
@@ -27,11 +27,11 @@ from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.stages.answers import answers_of
-from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
-from w2s_sweep.train import backward
+from w2s_sweep.training.answers import answers_of
+from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
+from w2s_sweep.training.loop import backward
 
 DECODERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox}
 ROWS = 24

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from tests.cells import cell, dataset, identify, model
-from w2s_sweep.config.checks import problems_of
+from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
+from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.sweep import resolve_all
 from w2s_sweep.losses import Confidence
@@ -31,10 +33,7 @@ from w2s_sweep.methods import (
     StrongToStrong,
     WeakEnsemble,
 )
-from w2s_sweep.plan.cost import cost
-from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import affinity, make_packs
-from w2s_sweep.plan.stage import LABELLING, TRAINED
 
 METHODS = [
     Naive(),
@@ -72,7 +71,7 @@ def trail(graph, key):
     found = []
     while key is not None:
         stage = graph.stages[key]
-        found.append((stage.kind, stage.run["model"]["name"], stage.run["role"]))
+        found.append((stage.kind, stage.hints.model.name, stage.hints.role))
         key = stage.inputs.get("labels") or stage.inputs.get("member 0")
     return found
 
@@ -93,8 +92,8 @@ def test_a_method_works_with_every_kind_of_fine_tuning(method, finetune):
     trained = {"probe"} if isinstance(finetune, Probe) else {"finetune"}
     assert {s.kind for s in graph.stages.values()} & TRAINED == trained
     assert graph.stages[roles.student].kind in trained
-    assert graph.stages[roles.student].settings["loss"]["name"] == "confidence"
-    assert graph.stages[roles.student].run["model"]["name"] == "s0"
+    assert graph.stages[roles.student].settings.loss.name == "confidence"
+    assert graph.stages[roles.student].hints.model.name == "s0"
     assert len({roles.weak, roles.student, roles.ceiling}) == 3
 
 
@@ -113,11 +112,11 @@ def test_the_loss_changes_neither_weak_nor_ceiling_nor_any_label_made_of_the_sup
     before, after = graph_of(method), graph_of(method, loss=Confidence())
     assert (before.roles[0].weak, before.roles[0].ceiling) == (after.roles[0].weak, after.roles[0].ceiling)
     assert before.roles[0].student != after.roles[0].student
-    assert {k for k, s in before.stages.items() if s.kind in LABELLING} == {
-        k for k, s in after.stages.items() if s.kind in LABELLING
+    assert {k for k, s in before.stages.items() if s.settings.makes_labels} == {
+        k for k, s in after.stages.items() if s.settings.makes_labels
     }
     changed = set(after.stages) - set(before.stages)
-    assert {after.stages[k].run["role"] for k in changed} <= {"student", "link"}
+    assert {after.stages[k].hints.role for k in changed} <= {"student", "link"}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=name_of)
@@ -146,18 +145,16 @@ def test_bootstrapping_hands_the_labels_along_the_chain():
     graph = graph_of(METHODS[1])
     names = [("s0", "student"), ("m1", "link"), ("m0", "link"), ("w0", "weak")]
     assert [(name, role) for _, name, role in trail(graph, graph.roles[0].student)] == names
-    on = [s.settings["on"] for s in graph.stages.values() if s.kind in TRAINED]
+    on = [s.settings.on for s in graph.stages.values() if s.kind in TRAINED]
     assert sorted(on) == ["half_a", "half_b", "half_b", "half_b", "half_b"]
 
 
 def test_with_fresh_rows_every_step_has_a_part_of_its_own_and_the_ceiling_that_of_the_student():
     graph = graph_of(Bootstrapping(chain=(model("m0"), model("m1")), rows="fresh"))
-    portions = {
-        s.run["model"]["name"]: s.settings["portion"] for s in graph.stages.values() if s.run.get("role") == "link"
-    }
+    portions = {s.hints.model.name: s.settings.portion for s in graph.stages.values() if s.hints.role == "link"}
     assert portions == {"m0": [0, 3], "m1": [1, 3]}
     roles = graph.roles[0]
-    assert [graph.stages[key].settings["portion"] for key in roles.keys()] == [None, [2, 3], [2, 3]]  # noqa: SIM118
+    assert [graph.stages[key].settings.portion for key in roles.keys()] == [None, (2, 3), (2, 3)]  # noqa: SIM118
 
 
 def test_a_chain_shares_its_first_link_with_the_student_of_a_naive_cell():
@@ -169,7 +166,7 @@ def test_a_chain_shares_its_first_link_with_the_student_of_a_naive_cell():
 def test_with_cross_entropy_links_all_losses_share_the_chain():
     shared = Bootstrapping(chain=(model("m0"), model("m1")), link_loss="xent")
     graph = merge([cell(method=shared), cell(method=shared, loss=Confidence())], identify)
-    assert [s.run.get("role") for s in graph.stages.values()].count("link") == 2
+    assert [s.hints.role for s in graph.stages.values()].count("link") == 2
 
 
 def test_self_training_begins_with_the_naive_student():
@@ -185,9 +182,9 @@ def test_an_ensemble_is_one_supervisor_of_many_different_ones():
     members = [graph.stages[key] for key in weak.inputs.values()]
     assert weak.kind == "combine"
     assert len({m.key for m in members}) == len({m.inputs["labels"] for m in members}) == 4
-    assert {m.settings["on"] for m in members} == {"half_a"}
-    assert {m.settings["unlabelled"] for m in members} == {"skip"}
-    assert len({str(m.settings["split"]) for m in members}) == 1
+    assert {m.settings.on for m in members} == {"half_a"}
+    assert {m.settings.unlabelled for m in members} == {"skip"}
+    assert len({str(m.settings.split) for m in members}) == 1
     assert graph.stages[graph.roles[0].student].inputs["labels"] == weak.key
 
 
@@ -199,7 +196,7 @@ def test_without_bagging_an_ensemble_contains_the_naive_supervisor():
 def test_boosted_members_come_one_after_another_and_predict_the_half_they_are_weighed_on():
     graph = graph_of(Ensemble(members=3, bagging=None, rule="boosted"))
     members = list(graph.stages[graph.roles[0].weak].inputs.values())
-    assert [list(graph.stages[m].settings["also_predict"]) for m in members] == [["half_a"]] * 3
+    assert [list(graph.stages[m].settings.also_predict) for m in members] == [["half_a"]] * 3
     weighing = [graph.stages[m].inputs.get("weights") for m in members]
     assert weighing[0] is None
     assert [list(graph.stages[w].inputs.values()) for w in weighing[1:]] == [members[:1], members[:2]]
@@ -237,14 +234,14 @@ def test_only_the_student_sees_the_other_dataset_which_is_cut_like_its_own(finet
     graph = graph_of(method, finetune=finetune, dataset=short)
     (roles,) = graph.roles
     student = graph.stages[roles.student]
-    assert graph.stages[student.inputs["mixed"]].settings["source"]["repository"] == "owner/other"
+    assert graph.stages[student.inputs["mixed"]].settings.source["repository"] == "owner/other"
     used = graph.ancestors({roles.weak, roles.ceiling, roles.reference})
     assert student.inputs["mixed"] not in used
     features = [s for s in graph.stages.values() if s.kind == "features"]
-    assert {s.settings["max_tokens"] for s in features} <= {32}
+    assert {s.settings.max_tokens for s in features} <= {32}
     assert len({s.inputs["data"] for s in features}) == (2 if isinstance(finetune, Probe) else 0)
     half = graph_of(dataclasses.replace(method, strength=0.5), finetune=finetune, dataset=short)
-    assert cost(half.stages[half.roles[0].student]).examples < cost(student).examples or isinstance(finetune, Probe)
+    assert half.stages[half.roles[0].student].cost.examples < student.cost.examples or isinstance(finetune, Probe)
 
 
 def test_what_cannot_be_mixed_in_is_refused_with_one_error():
@@ -267,8 +264,8 @@ def test_what_trains_on_a_draw_of_the_truth_stops_early_on_the_truth():
     bagged = graph_of(Ensemble(), finetune=tuned)
     mixed = graph_of(GroundTruthBudget(), finetune=tuned)
     members = bagged.stages[bagged.roles[0].weak].inputs.values()
-    assert {bagged.stages[m].settings["early_stopping"]["against"] for m in members} == {"truth"}
-    assert mixed.stages[mixed.roles[0].student].settings["early_stopping"]["against"] == "labels"
+    assert {bagged.stages[m].settings.early_stopping.against for m in members} == {"truth"}
+    assert mixed.stages[mixed.roles[0].student].settings.early_stopping.against == "labels"
 
 
 def test_ensembles_of_neighbouring_seeds_share_nobody():
@@ -282,7 +279,7 @@ def test_only_a_filtered_student_may_skip_rows():
     selections = [(ConfidenceFilter(), "skip"), (OverlapSelection(), "skip")]
     for method, wanted in [*selections, (GroundTruthBudget(), "refuse"), (KnnRelabel(), "refuse")]:
         graph = graph_of(method)
-        assert graph.stages[graph.roles[0].student].settings["unlabelled"] == wanted
+        assert graph.stages[graph.roles[0].student].settings.unlabelled == wanted
 
 
 def test_neighbours_are_found_in_the_features_that_probes_train_on():

@@ -1,21 +1,35 @@
 """Labels made of labels: what is kept, revealed, combined and smoothed, whatever the order of the rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cells import cell, identify
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.config.finetune import Probe
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Reveal
 from w2s_sweep.predictions import Predictions, read_predictions, write_predictions
 from w2s_sweep.stages.combine import combined
 from w2s_sweep.stages.filter import kept
-from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.relabel import neighbour_mean
 from w2s_sweep.stages.reveal import revealed
-from w2s_sweep.stages.rows import Rows, lesson_rows
 from w2s_sweep.stages.select import change_point, parts_of
+from w2s_sweep.training.examples import Rows, training_rows
+from w2s_sweep.training.labels import with_probs
 
-BUDGET = {"choose": "random", "seed": 0}
+
+def budget(share, choose="random", seed=0):
+    return Reveal(on="half_b", share=share, choose=choose, seed=seed)
+
+
+def lesson(unlabelled):
+    """Settings of a probe that trains on half B."""
+    graph = merge([cell(finetune=Probe())], identify)
+    return replace(graph.stages[graph.roles[0].student].settings, unlabelled=unlabelled)
 
 
 def labels(n=60, seed=0, first="r"):
@@ -144,12 +158,12 @@ def test_every_choice_is_by_example_and_not_by_position():
     q = p.take(order)
     assert (kept(q, "half_b", 0.3, True) == kept(p, "half_b", 0.3, True)[order]).all()
     for choose in ("random", "least_sure"):
-        settings = {"share": 0.3, "choose": choose, "seed": 0}
+        settings = budget(share=0.3, choose=choose)
         assert np.array_equal(revealed(q, "half_b", settings)[0].probs, revealed(p, "half_b", settings)[0].probs[order])
 
 
 def test_labels_are_written_in_the_schema_of_predictions(tmp_path):
-    p = revealed(labels(), "half_b", BUDGET | {"share": 0.2})[0]
+    p = revealed(labels(), "half_b", budget(share=0.2))[0]
     write_predictions(tmp_path / "p.parquet", p)
     assert np.array_equal(read_predictions(tmp_path / "p.parquet").probs, p.probs)
 
@@ -158,8 +172,13 @@ def test_rows_without_a_label_are_skipped_only_where_that_is_meant():
     splits = np.array(["half_b"] * 3 + ["test"])
     rows = Rows(np.array(list("abcd")), list("abcd"), np.array([0, 1, 0, 1], np.int8), splits)
     some = np.array([[0.5, 0.5], [np.nan, np.nan], [0.1, 0.9], [np.nan, np.nan]], np.float32)
-    assert lesson_rows(rows, some, {"on": "half_b", "unlabelled": "skip"}, "s") == [0, 2]
+    assert training_rows(rows, some, lesson("skip"), "s") == [0, 2]
     with pytest.raises(DataError, match="1 of 3"):
-        lesson_rows(rows, some, {"on": "half_b"}, "s")
+        training_rows(rows, some, lesson("refuse"), "s")
     with pytest.raises(DataError, match="nothing to learn"):
-        lesson_rows(rows, np.full((4, 2), np.nan, np.float32), {"on": "half_b", "unlabelled": "skip"}, "s")
+        training_rows(
+            rows,
+            np.full((4, 2), np.nan, np.float32),
+            lesson("skip"),
+            "s",
+        )

@@ -11,7 +11,8 @@ from tests.cells import cell, dataset, identify, model
 from tests.command import launch, sweep_record
 from tests.test_methods_labels import labels
 from w2s_sweep import sources
-from w2s_sweep.config.checks import problems_of
+from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.errors import DataError
@@ -20,17 +21,15 @@ from w2s_sweep.launch.slurm.resources import ask_of
 from w2s_sweep.launch.slurm.settings import Settings as SlurmSettings
 from w2s_sweep.losses import Confidence
 from w2s_sweep.methods import Elicitation, Icm, IcmFeatures, Naive, Prompting, Selective
-from w2s_sweep.plan.cost import cost
-from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.packs import Pack, affinity
 from w2s_sweep.predictions import read_predictions
+from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.stages import pack as run
-from w2s_sweep.stages.context import Settings
 from w2s_sweep.stages.correct import correctness
-from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.route import routed
 from w2s_sweep.store import Store
 from w2s_sweep.tracking import NullTracker
+from w2s_sweep.training.labels import with_probs
 
 
 def graph_of(*methods, **change):
@@ -50,7 +49,7 @@ def test_prompted_models_share_supervisor_and_ceiling_with_the_naive_method():
     assert len({naive.student, few.student, zero.student, prompted.ceiling}) == 4
     asked = [graph.stages[graph.stages[k].inputs["answers"]] for k in (few.student, zero.student, prompted.ceiling)]
     assert [stage.inputs.get("labels") for stage in asked] == [naive.weak, None, None]
-    assert [stage.settings["shots"] for stage in asked] == [8, 0, 8]
+    assert [stage.settings.shots for stage in asked] == [8, 0, 8]
 
 
 def test_zero_shot_answers_are_asked_for_once_whatever_the_seed_method_and_calibration():
@@ -70,10 +69,10 @@ def test_prompts_run_where_the_model_is_loaded_anyway(finetune):
 
 
 def test_shots_cost_little_and_rows_that_are_not_asked_nothing():
-    zero, few = (cost(stages(graph_of(Prompting(shots=n)), "prompt")[0]) for n in (0, 8))
+    zero, few = (stages(graph_of(Prompting(shots=n)), "prompt")[0].cost for n in (0, 8))
     assert 0 < few.examples < zero.examples
-    assert cost(stages(graph_of(Prompting(shots=16)), "prompt")[0]).tokens < 2 * few.tokens
-    assert all(cost(s).flops == 0 for s in stages(graph_of(Selective()), "calibrate"))
+    assert stages(graph_of(Prompting(shots=16)), "prompt")[0].cost.tokens < 2 * few.tokens
+    assert all(s.cost.flops == 0 for s in stages(graph_of(Selective()), "calibrate"))
 
 
 def test_a_prompt_asks_the_cluster_for_a_device_and_calibration_does_not():
@@ -96,12 +95,12 @@ def test_p_ik_learns_on_half_a_whether_the_strong_model_is_right_and_routes_half
     graph = graph_of(Selective(shots=4), loss=Confidence())
     (roles,), (right,), (route,) = graph.roles, stages(graph, "correct"), stages(graph, "route")
     knows = graph.stages[route.inputs["knows"]]
-    assert (knows.settings["on"], knows.settings["loss"]["name"]) == ("half_a", "xent")
-    assert (knows.inputs["labels"], right.settings["on"]) == (right.key, "half_a")
+    assert (knows.settings.on, knows.settings.loss.name) == ("half_a", "xent")
+    assert (knows.inputs["labels"], right.settings.on) == (right.key, "half_a")
     assert right.inputs["labels"] == route.inputs["own"]
     assert graph.stages[route.inputs["weak"]].inputs["labels"] == roles.weak
     (asked,) = stages(graph, "prompt")
-    assert (asked.settings["on"], "labels" in asked.inputs) == ("half_a", False)
+    assert (asked.settings.on, "labels" in asked.inputs) == ("half_a", False)
     bare = graph_of(Selective(neighbours=0))
     assert stages(bare, "route")[0].inputs["weak"] == bare.roles[0].weak
 
@@ -109,8 +108,8 @@ def test_p_ik_learns_on_half_a_whether_the_strong_model_is_right_and_routes_half
 @pytest.mark.parametrize("how", ["weak", "oracle"])
 def test_p_ik_is_stopped_early_by_what_it_learns_and_never_by_the_truth_of_the_task(how):
     graph = graph_of(Selective(), finetune=Full(early_stopping=how))
-    (judge,) = (s for s in graph.stages.values() if s.run.get("role") == "p_ik")
-    assert judge.settings["early_stopping"]["against"] == "labels"
+    (judge,) = (s for s in graph.stages.values() if s.hints.role == "p_ik")
+    assert judge.settings.early_stopping.against == "labels"
 
 
 def test_where_the_judge_is_sure_the_own_label_is_taken_and_the_weak_one_elsewhere():
@@ -170,7 +169,7 @@ def several(tmp_path_factory, tiny_models, tiny_task):
     assert status == 0, err
     asked, _ = composed_cell([*words, "method=icm_features"])
     more = merge([asked], sources.identify)
-    pack = run.Pack(Store(store), list(more.stages.values()), Settings(threads=1), NullTracker())
+    pack = run.Pack(Store(store), list(more.stages.values()), RunSettings(threads=1), NullTracker())
     assert set(run.run_pack(pack, stop=lambda: False).values()) == {"done"}
     return store, out
 

@@ -8,8 +8,8 @@ from tests.tiny import sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.device import autocast, has_bf16, pick_device
 from w2s_sweep.models.features import feature_layer, frozen_features
+from w2s_sweep.models.forward_passes import Passes
 from w2s_sweep.models.load import load_backbone
-from w2s_sweep.models.passes import Passes
 
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
 LAYERS = 5

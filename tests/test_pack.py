@@ -2,15 +2,15 @@
 
 import threading
 
-from w2s_sweep.plan.stage import Stage
-from w2s_sweep.stages.context import Settings
-from w2s_sweep.stages.pack import Pack, run_pack
+from tests.cells import data_stage
+from w2s_sweep.runner.context import RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store, acquire
 from w2s_sweep.store.claim import owner_record
 from w2s_sweep.store.files import write_json
 from w2s_sweep.tracking import NullTracker
 
-STAGE = Stage("data", {"task": "none"})
+STAGE = data_stage()
 
 
 def finished(tmp_path):
@@ -21,7 +21,7 @@ def finished(tmp_path):
         (out / "examples.parquet").write_text("rows")
     (store.work(STAGE.key) / "attempt-dead").mkdir(parents=True)
     (store.work(STAGE.key) / "log.txt").write_text("published")
-    return store, Pack(store, [STAGE], Settings(), NullTracker())
+    return store, Pack(store, [STAGE], RunSettings(), NullTracker())
 
 
 def test_what_a_run_killed_after_its_publication_left_is_removed(tmp_path):

@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 from tests.cells import cell
 from tests.command import launch, sweep_record, trained
 from tests.tiny import WORDS, tiny_bert, tiny_llama
-from w2s_sweep.config.checks import problems_of
+from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Model
@@ -23,16 +24,15 @@ from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.losses import CrossEntropy, Wspo
 from w2s_sweep.methods import Elicitation, Icm, IcmFeatures, KnnRelabel, Naive, OverlapSelection, Prompting, Selective
-from w2s_sweep.plan.graph import merge
 from w2s_sweep.predictions import read_predictions
+from w2s_sweep.runner.context import Context, RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
-from w2s_sweep.stages.context import Context, Settings
-from w2s_sweep.stages.labels import features_of
-from w2s_sweep.stages.pack import Pack, run_pack
-from w2s_sweep.stages.rows import load_ids
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 from w2s_sweep.tracking import NullTracker
+from w2s_sweep.training.examples import load_ids
+from w2s_sweep.training.labels import features_of
 
 GOOD, BAD = ["good", "great", "fine", "superb"], ["bad", "poor", "dull", "awful"]
 TUNED = {"lr": 3e-3, "epochs": 2, "batch_size": 8, "precision": "fp32"}
@@ -76,7 +76,7 @@ class Once:
     def __init__(self, folder, cell, **settings):
         self.store, self.graph = Store(folder / "store"), merge([cell], identify)
         self.store.prepare()
-        self.settings = Settings(threads=1, **settings)
+        self.settings = RunSettings(threads=1, **settings)
 
     def run(self, stop=lambda: False):
         pack = Pack(self.store, list(self.graph.stages.values()), self.settings, NullTracker())

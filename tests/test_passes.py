@@ -7,14 +7,14 @@ import re
 import pytest
 
 from w2s_sweep import sources
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.launch.examples import composed_cell
-from w2s_sweep.plan.graph import merge
-from w2s_sweep.stages.context import Settings
-from w2s_sweep.stages.pack import Pack, run_pack
+from w2s_sweep.runner.context import RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
 from w2s_sweep.tracking import NullTracker
 
-ONE_BY_ONE = Settings(threads=1, micro_batch_tokens=1)
+ONE_BY_ONE = RunSettings(threads=1, micro_batch_tokens=1)
 
 
 def stopped_and_resumed(store, stage, calls, caplog):

@@ -13,13 +13,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.cells import identify
-from w2s_sweep.config.checks import problems_of
-from w2s_sweep.config.parse import parse
+from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
-from w2s_sweep.plan.graph import merge
 
 SIZES = {
     "demo": (6, 15),

@@ -16,7 +16,7 @@ from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.prompt import Template, answer_logits, require_prompt
 from w2s_sweep.stages.calibrate import contextual, log_softmax, median
 from w2s_sweep.stages.prompt import demonstrations
-from w2s_sweep.stages.rows import Rows
+from w2s_sweep.training.examples import Rows
 
 BUILDERS = {"llama": tiny_llama, "gpt2": lambda folder: tiny_gpt2(folder, positions=128), "neox": tiny_neox}
 ASK = Template("good or bad", " is it", (" no", " yes"), 8)

@@ -59,7 +59,7 @@ class Runs:
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        words = command or (sys.executable, "-m", "w2s_sweep.stages.worker", str(self.spec))
+        words = command or (sys.executable, "-m", "w2s_sweep.runner.worker", str(self.spec))
         with self.path.open("ab") as log:
             return subprocess.Popen(words, env=env, cwd=ROOT, stdout=log, stderr=log)
 
@@ -201,7 +201,7 @@ def test_asked_to_leave_it_saves_and_the_next_run_goes_on_from_that_step(undistu
     peace = undisturbed("full")
     runs = peace.again(tmp_path)
     spec = json.loads(runs.spec.read_text())
-    spec["settings"]["checkpoint_seconds"] = 3600
+    spec["run"]["checkpoint_seconds"] = 3600
     runs.spec.write_text(json.dumps(spec))
     process = runs.start()
     assert wait(process, lambda: any((runs.store.root / "work").glob("*/progress.json")))
@@ -232,7 +232,7 @@ def test_two_processes_for_one_job_train_every_stage_once(undisturbed, tmp_path)
 TASK_THAT_IS_ORPHANED = """
 import os, signal
 from w2s_sweep.launch.slurm import job
-from w2s_sweep.stages.context import Context
+from w2s_sweep.runner.context import Context
 
 parent, saved = os.getppid(), Context.saved
 job.LOOK_SECONDS = 0.01  # no stage is over so soon

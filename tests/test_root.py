@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cells import cell, dataset
+from tests.cells import cell, data_settings, dataset
 from tests.command import launch, sweep_record
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.cells.root import from_root
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.data.examples import build_examples
-from w2s_sweep.data.root import from_root
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import ConfigError
-from w2s_sweep.plan.graph import merge
 from w2s_sweep.sources import identify
 
 WHOLE = replace(dataset(), name="task", train_split="train", test_split="validation", n_train=40, n_test=10)
@@ -37,10 +37,11 @@ def moved(root: Path, one=WHOLE):
 
 def sizes(one) -> tuple[int, int]:
     """(training and validation, test) examples that a data stage would make."""
-    settings = {"task": one.task, "source": {}, "train_split": one.train_split, "test_split": one.test_split,
-                "n_train": one.n_train, "n_test": one.n_test, "sample_seed": 0}  # fmt: skip
+    settings = data_settings(
+        task=one.task, train_split=one.train_split, test_split=one.test_split, n_train=one.n_train, n_test=one.n_test
+    )
     examples = build_examples(settings, Path(one.source.path))
-    parts = assign(examples, {"seed": 0, "validation": one.validation, "test": one.test})
+    parts = assign(examples, one.split(0))
     return int((parts != "test").sum()), int((parts == "test").sum())
 
 

@@ -1,16 +1,19 @@
 """The deal is a partition that keeps groups whole and classes balanced, whatever the order of the rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_sweep.data.split import PARTS, assign
+from w2s_sweep.config.dataset import SPLITS, Partition
+from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
-from w2s_sweep.stages.rows import Rows, rows_of_lesson
+from w2s_sweep.training.examples import Rows, rows_of_portion
 
-SPLIT = {"seed": 0, "validation": 0.1, "test": 0.25}
+SPLIT = Partition(seed=0, validation=0.1, test=0.25)
 
 
 def table(groups: list[tuple[int, int]], origin: str = "train", name: str = "g") -> pa.Table:
@@ -32,7 +35,7 @@ def table(groups: list[tuple[int, int]], origin: str = "train", name: str = "g")
 
 def counts(examples: pa.Table, parts: np.ndarray) -> dict[str, np.ndarray]:
     labels = examples["label"].to_numpy()
-    return {part: np.bincount(labels[parts == part], minlength=2) for part in PARTS}
+    return {part: np.bincount(labels[parts == part], minlength=2) for part in SPLITS}
 
 
 singles = [(1, 0), (0, 1)] * 200
@@ -45,9 +48,9 @@ def test_a_deal_is_a_partition_into_whole_groups_that_ignores_row_order(
     groups: list[tuple[int, int]], seed: int, random: np.random.RandomState
 ) -> None:
     examples = table([*groups, *singles])
-    split = SPLIT | {"seed": seed}
+    split = replace(SPLIT, seed=seed)
     parts = assign(examples, split)
-    assert set(parts.tolist()) == {*PARTS}
+    assert set(parts.tolist()) == {*SPLITS}
     pairs = set(zip(examples["group"].to_pylist(), parts.tolist(), strict=True))
     assert len(pairs) == len(set(examples["group"].to_pylist()))
     order = list(range(examples.num_rows))
@@ -63,7 +66,7 @@ def test_every_part_has_its_share_and_the_balance_of_the_whole_within_one_group(
     groups = [*groups, *((ones, zeros) for zeros, ones in groups), *singles]
     largest = max(zeros + ones for zeros, ones in groups)
     examples = table(groups)
-    found = counts(examples, assign(examples, SPLIT | {"seed": seed}))
+    found = counts(examples, assign(examples, replace(SPLIT, seed=seed)))
     shares = {"test": 0.25, "validation": 0.075, "half_a": 0.3375, "half_b": 0.3375}
     for part, (zeros, ones) in found.items():
         assert abs(int(zeros) - int(ones)) <= largest
@@ -83,7 +86,7 @@ def test_single_rows_are_dealt_to_the_row() -> None:
 
 def test_seeds_deal_differently_and_parts_are_independent_of_the_label() -> None:
     examples = table([(1, 1)] * 400)
-    deals = [assign(examples, SPLIT | {"seed": seed}) for seed in range(2)]
+    deals = [assign(examples, replace(SPLIT, seed=seed)) for seed in range(2)]
     same = np.mean([a == b for a, b in zip(*deals, strict=True)])
     assert 0.15 < same < 0.45
     assert (deals[0] == assign(examples, SPLIT)).all()
@@ -130,7 +133,7 @@ def test_a_part_without_both_classes_says_what_to_enlarge() -> None:
 
 def test_generation_has_no_classes_to_balance() -> None:
     examples = table([(1, 0)] * 200).append_column("target", [["x"] * 200])
-    assert set(assign(examples, SPLIT).tolist()) == {*PARTS}
+    assert set(assign(examples, SPLIT).tolist()) == {*SPLITS}
 
 
 def test_portions_of_a_half_hold_whole_groups_and_share_it_out():
@@ -140,12 +143,12 @@ def test_portions_of_a_half_hold_whole_groups_and_share_it_out():
     splits = np.array(["half_b" if i < 60 else "test" for i in range(90)])
     rows = Rows(ids, [""] * 90, np.zeros(90, dtype=np.int8), splits, groups=groups)
     stage = {"on": "half_b", "split": {"seed": 1}}
-    found = [rows_of_lesson(rows, stage | {"portion": [i, 3]}) for i in range(3)]
-    assert sorted(row for part in found for row in part) == rows_of_lesson(rows, stage) == list(range(60))
+    found = [rows_of_portion(rows, stage | {"portion": [i, 3]}) for i in range(3)]
+    assert sorted(row for part in found for row in part) == rows_of_portion(rows, stage) == list(range(60))
     held = [set(groups[part]) for part in found]
     assert sum(map(len, held)) == 20
     assert sorted(map(len, held)) == [6, 7, 7]
-    other = rows_of_lesson(rows, stage | {"portion": [0, 3], "split": {"seed": 2}})
+    other = rows_of_portion(rows, stage | {"portion": [0, 3], "split": {"seed": 2}})
     assert other != found[0]
     with pytest.raises(DataError, match="20 groups of rows leave one without any"):
-        rows_of_lesson(rows, stage | {"portion": [20, 21]})
+        rows_of_portion(rows, stage | {"portion": [20, 21]})

@@ -1,122 +1,194 @@
 """Keys name results for ever: they may change only when a version is bumped by hand."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2s_sweep.plan import stage as stage_module
-from w2s_sweep.plan.stage import KEY_DIGITS, KINDS, NEUTRAL, VERSIONS, Stage, canonical, differences, digest
-from w2s_sweep.stages.table import STAGES
+from tests.cells import cell, data_settings, dataset, identify, model
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.config.finetune import Full, Lora, Probe
+from w2s_sweep.config.model import Adapt
+from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds import KINDS
+from w2s_sweep.kinds.base import Hashed, Hints, Kind
+from w2s_sweep.kinds.data import Data
+from w2s_sweep.losses import Confidence
+from w2s_sweep.methods import (
+    ConfidenceFilter,
+    Conflict,
+    Ensemble,
+    Icm,
+    IcmFeatures,
+    OverlapSelection,
+    Prompting,
+    Selective,
+)
+from w2s_sweep.plan.stage import KEY_DIGITS, Stage, canonical, differences, digest
 
 GOLDEN = {
-    "data": "aa924fc54dd67a2c9767",
-    "features": "bcf2ac46bb74fe4e218a",
-    "probe": "27ea699fdc1a5b612aa4",
-    "finetune": "bbe9302653014a53b2c6",
-    "select": "7c218bc529c9f71558f0",
-    "combine": "30c0a4ec6f77374d7780",
-    "filter": "f08f18dbddcf4d04557c",
-    "reveal": "2ccd72fdee30271432b2",
-    "relabel": "913d3066c29a526603d7",
-    "prompt": "f99799c6d0f2e3a5c7d5",
-    "annotate": "f06e7691ded825b2f4b3",
-    "calibrate": "3c47db218506bab9aba3",
-    "elicit": "34578fd7d8361ace13e1",
-    "correct": "56c65f5886a4bfd94878",
-    "route": "56b4c1b517a89a44f39b",
-    "weigh": "4972b10e53d8c3c0e9b7",
-    "adapt": "22423d48bc6ab397411c",
-    "generate": "d50730c884f46459a5ca",
+    "data": "fc1f016e767d0269a5d7",
+    "features": "31bdf3c30704094b5f9e",
+    "probe": "f3f6edc94020691eea7d",
+    "prompt": "a7d82d74d51f8de0b4a7",
+    "calibrate": "383422e020f483dca96a",
+    "correct": "e4601eec190e6ceae2fc",
+    "relabel": "57bd50fa6f08e79b06f9",
+    "route": "773d5aaafb502acb61cb",
+    "reveal": "108d1adb9c97bc1ffca8",
+    "finetune": "83c12fd18bc44a4bf841",
+    "weigh": "64856a4ee192b4a3e68f",
+    "combine": "af07e8f4c9c4b127f2e6",
+    "select": "6191af77378f7b1b8ecc",
+    "filter": "2090c9bd49dc7d39f79c",
+    "annotate": "595e2cc57e4f996a0807",
+    "elicit": "12f43bdca94dc829f59d",
+    "generate": "3b3da65650b56572dbab",
+    "adapt": "c310b04646eb0f48947c",
 }
-"""Keys of the stages below as released. A change here retrains everybody's world: bump VERSIONS instead."""
+"""Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
-SETTINGS = {"model": {"kind": "local", "sha256": "ab"}, "lr": 1e-5, "seed": 0, "flag": None, "words": ["no", "yes"]}
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
-)
+def one_of_each_kind():
+    """The first stage of each kind in the graphs of some cells."""
+    moves = dataclasses.replace(dataset(), task="chess_moves")
+    cells = [
+        cell(method=Selective(shots=4), finetune=Probe()),
+        cell(method=Ensemble(rule="boosted"), finetune=Lora(early_stopping="weak"), loss=Confidence()),
+        cell(method=Conflict(kind="opposite"), strong=model("s0"), finetune=Full(head_init="label_words")),
+        cell(method=OverlapSelection()),
+        cell(method=ConfidenceFilter()),
+        cell(method=Icm()),
+        cell(method=IcmFeatures()),
+        cell(method=Prompting(ceiling="prompted")),
+        cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
+    ]
+    found = {}
+    for stage in merge(cells, identify).stages.values():
+        found.setdefault(stage.kind, stage)
+    return found
+
+
+STAGES = one_of_each_kind()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_golden_keys(kind):
-    assert Stage(kind, SETTINGS, {"data": "0123"}).key == GOLDEN[kind]
+    assert STAGES[kind].key == GOLDEN[kind]
 
 
-def test_every_kind_has_a_version_neutral_values_and_a_function():
-    assert set(KINDS) == set(VERSIONS) == set(NEUTRAL) == set(STAGES)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_kind_says_what_it_costs_and_holds_in_memory_and_has_a_function(kind):
+    stage = STAGES[kind.kind]
+    assert stage.cost.flops >= 0
+    assert (stage.settings.memory(stage.hints).device > 0) == (stage.cost.flops > 0)
+    assert callable(kind.load())
+    assert kind.version >= 1
 
 
-@given(st.dictionaries(st.text(), json_values, min_size=2, max_size=5))
-def test_order_of_settings_does_not_matter(settings):
-    backwards = dict(reversed(settings.items()))
-    assert Stage("data", settings).key == Stage("data", backwards).key
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_every_setting_without_a_default_and_every_changed_one_enters_the_key(stage):
+    for field in dataclasses.fields(stage.settings):
+        value = getattr(stage.settings, field.name)
+        in_key = field.name in stage.preimage["settings"]
+        assert in_key == (field.default is dataclasses.MISSING or value != field.default), field.name
 
 
-@given(st.dictionaries(st.text(min_size=1), json_values, min_size=1, max_size=4), st.data())
-def test_any_other_setting_is_another_key(settings, data):
-    name = data.draw(st.sampled_from(sorted(settings)))
-    other = data.draw(json_values.filter(lambda value: canonical(value) != canonical(settings[name])))
-    assert Stage("data", settings).key != Stage("data", settings | {name: other}).key
+text = st.text(min_size=1)
+
+
+@given(text, text, st.integers(), st.integers())
+def test_another_setting_is_another_key(task, other, seed, another):
+    keys = {Stage(data_settings(task=t, sample_seed=s), {}, HINTS).key for t, s in ((task, seed), (other, another))}
+    assert len(keys) == (1 if (task, seed) == (other, another) else 2)
+
+
+HINTS = Hints(label="x", dataset=dataset())
 
 
 def test_inputs_and_kind_and_version_enter_the_key(monkeypatch):
-    stage = Stage("probe", SETTINGS, {"data": "0"})
-    keys = {stage.key, Stage("finetune", SETTINGS, {"data": "0"}).key, Stage("probe", SETTINGS, {"data": "1"}).key}
-    monkeypatch.setattr(stage_module, "VERSIONS", {**VERSIONS, "probe": 99})
-    keys.add(Stage("probe", SETTINGS, {"data": "0"}).key)
+    stage = STAGES["probe"]
+    other = dict.fromkeys(stage.inputs, "1" * KEY_DIGITS)
+    keys = {stage.key, Stage(stage.settings, other, stage.hints).key, STAGES["finetune"].key}
+    monkeypatch.setattr(type(stage.settings), "version", 99)
+    keys.add(Stage(stage.settings, stage.inputs, stage.hints).key)
     assert len(keys) == 4
 
 
 def test_what_a_job_needs_to_know_does_not_enter_the_key():
-    bare, told = Stage("data", SETTINGS), Stage("data", SETTINGS, run={"label": "x", "path": "/somewhere"})
-    assert bare.key == told.key
-    assert bare == told
+    bare = Stage(data_settings(), {}, HINTS)
+    labelled = Stage(data_settings(), {}, dataclasses.replace(HINTS, label="y", role="z", model=model("m")))
+    assert bare.key == labelled.key
+    assert bare == labelled
 
 
-def test_a_new_setting_at_its_neutral_value_keeps_old_keys(monkeypatch):
-    before = Stage("probe", SETTINGS).key
-    monkeypatch.setattr(stage_module, "NEUTRAL", {**NEUTRAL, "probe": {"new": 0.0}})
-    assert Stage("probe", SETTINGS | {"new": 0.0}).key == before
-    assert Stage("probe", SETTINGS | {"new": 0.5}).key != before
+def test_a_new_setting_at_its_default_keeps_old_keys():
+    @schema
+    class Longer(Data):
+        kind: ClassVar[str] = ""
+        new: float = 0.0
+
+    known = {f.name: getattr(data_settings(), f.name) for f in dataclasses.fields(Data)}
+    assert Longer(**known).hashed() == data_settings().hashed()
+    assert Longer(**known, new=0.5).hashed() != data_settings().hashed()
+
+
+def test_inputs_that_a_kind_does_not_read_or_lacks_are_refused():
+    stage = STAGES["probe"]
+    for inputs in ({**stage.inputs, "lables": "0"}, {"data": "0"}):
+        with pytest.raises(ValueError, match="kind probe reads"):
+            Stage(stage.settings, inputs, stage.hints)
+    with pytest.raises(ValueError, match="kind combine reads"):
+        Stage(STAGES["combine"].settings, {"labels": "0"}, stage.hints)
+
+
+def test_order_of_hashed_settings_does_not_matter():
+    preimage = STAGES["annotate"].preimage
+    assert digest(dict(reversed(preimage.items()))) == STAGES["annotate"].key
 
 
 def test_keys_are_the_same_in_another_process():
-    code = (
-        "import json,sys; from w2s_sweep.plan.stage import Stage;"
-        "print(Stage('probe', json.loads(sys.argv[1]), {'data': '0'}).key)"
-    )
-    there = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(SETTINGS)], capture_output=True, text=True, check=True
-    )
-    assert there.stdout.strip() == Stage("probe", SETTINGS, {"data": "0"}).key
+    code = "from tests.test_stage import STAGES; print({kind: stage.key for kind, stage in STAGES.items()})"
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == str({kind: stage.key for kind, stage in STAGES.items()})
 
 
 def test_nan_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        Stage("data", {"x": float("nan")}).key  # noqa: B018 - computing it is the test
+        canonical({"x": float("nan")})
 
 
-def test_json_round_trip_and_refusal_of_another_release():
-    stage = Stage("probe", SETTINGS, {"data": "0"}, {"label": "x"})
-    spec = json.loads(json.dumps(stage.to_json()))
-    again = Stage.from_json(spec)
-    assert (again.key, again.run) == (stage.key, stage.run)
-    with pytest.raises(ValueError, match="another release"):
-        Stage.from_json(spec | {"settings": SETTINGS | {"lr": 2e-5}})
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_json_round_trip(stage):
+    again = Stage.from_json(json.loads(json.dumps(stage.to_json())))
+    assert (again, again.key, again.hints) == (stage, stage.key, stage.hints)
+
+
+@pytest.mark.parametrize(
+    "change", [{"settings": {"task": "other"}}, {"settings": {"sample_seed": 9}}, {"kind": "gone"}, {"key": "0"}]
+)
+def test_a_stage_of_another_release_is_refused(change):
+    spec = STAGES["data"].to_json()
+    with pytest.raises(ValueError, match=r"another release.*Submit the sweep again"):
+        Stage.from_json({**spec, **change})
 
 
 def test_differences_name_the_path_and_both_values():
-    left = Stage("probe", SETTINGS, {"data": "0"}).preimage
-    right = Stage("probe", SETTINGS | {"model": {"kind": "local", "sha256": "cd"}}, {"data": "1"}).preimage
-    assert differences(left, right) == [("inputs.data", "0", "1"), ("settings.model.sha256", "ab", "cd")]
-    assert differences(left, left) == []
+    one = Stage(data_settings(source={"kind": "local", "sha256": "ab"}), {}, HINTS)
+    other = Stage(data_settings(source={"kind": "local", "sha256": "cd"}, n_test=5), {}, HINTS)
+    expected = [("settings.n_test", None, 5), ("settings.source.sha256", "ab", "cd")]
+    assert differences(one.preimage, other.preimage) == expected
+    assert differences(one.preimage, one.preimage) == []
 
 
 def test_digest_length():
     assert len(digest({})) == KEY_DIGITS >= 16
+
+
+def test_parts_of_keys_are_kinds_or_hashed():
+    assert issubclass(Kind, Hashed)

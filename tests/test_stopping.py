@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from w2s_sweep.errors import Preempted
 from w2s_sweep.losses import CrossEntropy
 from w2s_sweep.stages.probe import LinearProbe
-from w2s_sweep.stopping import EarlyStopping
-from w2s_sweep.train import Hooks, Recipe, predict, train
+from w2s_sweep.training.loop import Hooks, Recipe, predict, train
+from w2s_sweep.training.stopping import EarlyStopping
 
 ROWS, STEPS = 40, 8
 RECIPE = Recipe(batch_size=10, epochs=2, lr=0.1, seed=3)

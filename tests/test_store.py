@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from tests.cells import cell, identify
-from w2s_sweep.config.cell import Sweep
+from w2s_sweep.cells.cell import Sweep
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.sweep import Request, record_sweep
-from w2s_sweep.plan.graph import merge
 from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import owner_record
 from w2s_sweep.store.files import write_json
@@ -323,11 +323,12 @@ def test_a_full_disk_is_one_clear_error_and_no_half_result(small_disk):
 def test_a_command_that_takes_the_name_of_a_sweep_leaves_its_stages_referenced(store, capsys):
     """Otherwise `w2s gc --unreferenced --delete` would remove what the earlier command has paid for."""
     console, resolved = Console(), {}
-    first, both, other = (merge([cell(seed=s) for s in seeds], identify) for seeds in ((0,), (0, 1), (2,)))
+    commands = [[cell(seed=s) for s in seeds] for seeds in ((0,), (0, 1), (2,))]
+    first, both, other = (merge(cells, identify) for cells in commands)
     sweep = Sweep(store=str(store.root), name="mine")
-    for graph, said in ((first, ""), (both, ""), (other, "name=OTHER")):
-        request = Request(["launch.py"], overrides=[[] for _ in graph.cells])
-        record_sweep(console, store, sweep, request, graph, resolved)
+    for cells, graph, said in zip(commands, (first, both, other), ("", "", "name=OTHER"), strict=True):
+        request = Request(["launch.py"], overrides=[[] for _ in cells])
+        record_sweep(console, store, sweep, request, cells, graph, resolved)
         out = capsys.readouterr().out
         assert said in out
         assert bool(out) == bool(said)

@@ -14,8 +14,8 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from tests.cells import cell, identify
-from w2s_sweep.config.dataset import Dataset
+from tests.cells import cell, data_settings, identify
+from w2s_sweep.config.dataset import Dataset, Partition
 from w2s_sweep.data.catalogue import COMMAND, catalogue
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.split import assign
@@ -23,7 +23,6 @@ from w2s_sweep.data.tasks import TASKS, Example, find
 from w2s_sweep.data.tasks.samples import SAMPLES
 from w2s_sweep.errors import DataError
 from w2s_sweep.plan.inputs import Inputs
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.stages.data import run
 
 CHOICES = {"text": ["first", "second", "third", "fourth"], "label": ["A", "B", "C", "D"]}
@@ -214,19 +213,17 @@ def test_questions_on_one_passage_are_never_torn_apart(tmp_path: Path) -> None:
         for n in range(120)
     ]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = {"task": "sciq_with_support", "source": {}, "train_split": "train", "test_split": None,
-                "n_train": None, "n_test": None, "sample_seed": 0}  # fmt: skip
-    examples = build_examples(settings, tmp_path)
+    examples = build_examples(data_settings(task="sciq_with_support"), tmp_path)
     passages = [text.partition("\n")[0] for text in examples["text"].to_pylist()]
     for seed in range(5):
-        parts = assign(examples, {"seed": seed, "validation": 0.1, "test": 0.25}).tolist()
+        parts = assign(examples, Partition(seed=seed, validation=0.1, test=0.25)).tolist()
         dealt = {pair for pair in zip(passages, parts, strict=True) if pair[0].startswith("Passage")}
         assert len(dealt) == 30
     assert len({*examples["group"].to_pylist()}) == 30 + 30
 
 
 def test_the_version_of_a_conversion_enters_the_keys_of_its_task_alone() -> None:
-    def data_stage(task: str) -> Stage:
+    def data_stage(task: str):
         build = Inputs(cell(dataset=replace(cell().dataset, task=task)), identify)
         return build.stages[build.data()]
 
@@ -237,7 +234,7 @@ def test_the_version_of_a_conversion_enters_the_keys_of_its_task_alone() -> None
 
 
 def test_a_stage_planned_with_another_conversion_is_refused() -> None:
-    context: Any = SimpleNamespace(stage=Stage("data", {"task": "sciq_with_support"}))
+    context: Any = SimpleNamespace(settings=data_settings(task="sciq_with_support"))
     with pytest.raises(DataError, match=r"version 1 of its conversion, this release has version 2.*Submit"):
         run(context)
 

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cells import data_settings
 from tests.made_up import made_up, write
+from w2s_sweep.config.dataset import SPLITS, Partition
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.leaks import scan_leaks
 from w2s_sweep.data.sample import TOLERANCE
-from w2s_sweep.data.split import PARTS, assign
+from w2s_sweep.data.split import assign
 from w2s_sweep.data.tasks import TASKS
 
 GROUPS = 80
@@ -45,8 +47,7 @@ def built(task: str, folder: Path, *, own_test: bool = False, turned: bool = Fal
         rows = [one.row for one in made_up(task, GROUPS)[number :: len(names)]]
         write(rows[::-1] if turned else rows, folder / f"{name}.jsonl")
     files = {"train_split": "+".join(names[:-1] or names), "test_split": names[-1] if len(names) > 1 else None}
-    settings = {"task": task, "source": {}, "n_train": None, "n_test": None, "sample_seed": 0}
-    return build_examples(settings | files, folder)
+    return build_examples(data_settings(task=task, **files), folder)
 
 
 def content(example: Mapping[str, Any]) -> tuple[str, ...]:
@@ -76,10 +77,10 @@ def test_groups_stay_whole_and_every_part_has_both_classes(task: str, tmp_path: 
     assert len({*made}) > GROUPS / 2
     labels = examples["label"].to_numpy()
     for seed in SEEDS:
-        parts = assign(examples, {"seed": seed, "validation": 0.1, "test": 0.25})
+        parts = assign(examples, Partition(seed=seed, validation=0.1, test=0.25))
         assert torn(made, parts.tolist()) == torn(named, parts.tolist()) == 0
-        classes = {part: {*labels[parts == part].tolist()} for part in PARTS}
-        assert classes == dict.fromkeys(PARTS, {0} if task in GENERATE else {0, 1})
+        classes = {part: {*labels[parts == part].tolist()} for part in SPLITS}
+        assert classes == dict.fromkeys(SPLITS, {0} if task in GENERATE else {0, 1})
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Reveal
 from w2s_sweep.predictions import Predictions
 from w2s_sweep.stages.combine import combined, learned, stacked
-from w2s_sweep.stages.labels import with_probs
 from w2s_sweep.stages.reveal import revealed
 from w2s_sweep.stages.weigh import boosting, weighted
+from w2s_sweep.training.labels import with_probs
 
 
 def said(one, truth, splits):
@@ -124,9 +125,9 @@ def test_the_boosted_ensemble_weighs_its_members_by_their_half_and_predicts_the_
 
 def test_an_opposite_budget_contradicts_the_truth_where_a_budget_tells_it():
     p = two_members(200)[0]
-    settings = {"share": 0.4, "choose": "random", "seed": 1}
-    told, count = revealed(p, "half_b", settings | {"opposite": False})
-    against, same = revealed(p, "half_b", settings | {"opposite": True})
+    settings = Reveal(on="half_b", share=0.4, choose="random", seed=1)
+    told, count = revealed(p, "half_b", settings)
+    against, same = revealed(p, "half_b", replace(settings, opposite=True))
     rows = np.flatnonzero((told.probs != p.probs).any(1))
     assert count == same == len(rows)
     assert np.array_equal(against.probs[rows], 1 - told.probs[rows])

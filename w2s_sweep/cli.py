@@ -54,7 +54,7 @@ def logs(console: Console, store: Store, args: argparse.Namespace) -> int:
 
 
 def cancel(console: Console, store: Store, args: argparse.Namespace) -> int:
-    from w2s_sweep.launch.again import cancel as cancel_jobs
+    from w2s_sweep.launch.control import cancel as cancel_jobs
 
     done = cancel_jobs(store, args.sweep)
     note = f", {done.kept} kept because other sweeps need them: {', '.join(done.needed_by)}" if done.kept else ""
@@ -63,7 +63,7 @@ def cancel(console: Console, store: Store, args: argparse.Namespace) -> int:
 
 
 def retry(console: Console, store: Store, args: argparse.Namespace) -> int:
-    from w2s_sweep.launch.again import retry as run_again
+    from w2s_sweep.launch.control import retry as run_again
 
     results = run_again(store, args.sweep, args.wait)
     return 1 if any(result.failure for result in results) else 0

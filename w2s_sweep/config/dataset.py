@@ -1,23 +1,24 @@
 """A labelled task: where its rows come from, how they become balanced examples, how they are split."""
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.config.schema import schema
 from w2s_sweep.config.source import Source
-from w2s_sweep.data.tasks import TASKS
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Split = Literal["half_a", "half_b", "validation", "test"]
+"""Half A trains the supervisor, half B student and ceiling; a student is chosen on validation and scored on test."""
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @schema
-class Split:
-    """How one seed deals the rows out to half A, half B, validation and test; groups are never torn apart."""
+class Partition:
+    """How one seed divides the rows into the four splits; groups are never torn apart."""
 
     seed: int
-    """Seed of the deal."""
     validation: Fraction
     """Share of the training rows held out for validation."""
     test: Fraction
@@ -60,18 +61,8 @@ class Dataset:
     prompt: Prompt = Prompt()
     """How a model is asked for the label without training; only methods that prompt read it."""
 
-    @property
-    def pairs(self) -> bool:
-        """Whether an example is two texts, one of which is preferred."""
-        return self.task in TASKS and TASKS[self.task].kind == "pair"
-
-    @property
-    def generation(self) -> bool:
-        """Whether a label is a text to be written, not a class."""
-        return self.task in TASKS and TASKS[self.task].kind == "generate"
-
-    def split(self, seed: int) -> Split:
-        """The deal used by the cell with this seed."""
-        return Split(
+    def split(self, seed: int) -> Partition:
+        """How the cell with this seed divides the rows."""
+        return Partition(
             seed=seed if self.split_seed is None else self.split_seed, validation=self.validation, test=self.test
         )

@@ -8,6 +8,8 @@ from w2s_sweep.config.model import Count, Rate
 from w2s_sweep.config.schema import schema
 
 Precision = Literal["bf16", "fp32"]
+Schedule = Literal["cosine", "linear", "constant"]
+HeadInit = Literal["zero", "label_words"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=0)]
 
@@ -21,7 +23,7 @@ class Optimiser:
     epochs: Count = 2
     lr: Rate | None = None
     """Peak learning rate; null takes the model's own for this kind of fine-tuning."""
-    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    lr_schedule: Schedule = "cosine"
     lr_warmup: Share = 0.0
     """Share of the steps over which the learning rate rises linearly."""
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -44,7 +46,7 @@ class Optimiser:
 class Tuned(Optimiser):
     """What the two kinds that train inside the transformer share."""
 
-    head_init: Literal["zero", "label_words"] = "zero"
+    head_init: HeadInit = "zero"
     """zero, or the unembedding rows of the model's two label words (the paper's choice)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability everywhere in the model; 0 as in the paper."""

@@ -6,14 +6,14 @@ An example's id is a hash of what it says, so it stays the same whatever else is
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from w2s_sweep.data.components import components
 from w2s_sweep.data.hashing import Hashes
-from w2s_sweep.data.linked import components
 from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
 from w2s_sweep.data.sample import sample
 from w2s_sweep.data.tasks import Example, Task, find
@@ -28,14 +28,33 @@ EXTRA = {"classify": None, "pair": "text_other", "generate": "target"}
 Positions = NDArray[np.int64]
 
 
-def build_examples(settings: Mapping[str, Any], path: Path) -> pa.Table:
+class Sampling(Protocol):
+    """What is asked of a source: the settings of a data stage, see `kinds.data.Data`."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def source(self) -> Mapping[str, Any]: ...
+    @property
+    def train_split(self) -> str: ...
+    @property
+    def test_split(self) -> str | None: ...
+    @property
+    def n_train(self) -> int | None: ...
+    @property
+    def n_test(self) -> int | None: ...
+    @property
+    def sample_seed(self) -> int: ...
+
+
+def build_examples(settings: Sampling, path: Path) -> pa.Table:
     """The examples of a data stage, in the order of the source.
 
-    `settings`: task, source, train_split, test_split, n_train, n_test, sample_seed; `path`: the fetched source.
+    `path`: the fetched source.
     Columns: id, text (string); label (int8, 0 or 1); group (string); origin ("train", "test", or "half_a" and "half_b"
     where the source fixes the halves); text_other for pairs; target for generation. Raises DataError.
     """
-    task = find(settings["task"])
+    task = find(settings.task)
     pools = [scan(split, origin) for split, origin in _splits(task, settings, path)]
     groups = components([pool.groups for pool in pools], [pool.links for pool in pools])
     parts: list[pa.Table] = []
@@ -48,11 +67,11 @@ def build_examples(settings: Mapping[str, Any], path: Path) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _splits(task: Task, settings: Mapping[str, Any], path: Path) -> list[tuple[SourceSplit, str]]:
+def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSplit, str]]:
     """(split, origin), training first: a group that is also in a later one is left out of the earlier one."""
-    subset, seed = settings["source"].get("subset"), settings["sample_seed"]
+    subset, seed = settings.source.get("subset"), settings.sample_seed
     splits: list[tuple[SourceSplit, str]] = []
-    for name, origin in _origins(task, settings["train_split"], settings["test_split"]):
+    for name, origin in _origins(task, settings.train_split, settings.test_split):
         share = share_to_read(task, path, name, subset, _limit(origin, settings))
         splits.append((SourceSplit(task, path, name, subset, share, seed), origin))
     return splits
@@ -72,8 +91,8 @@ def _origins(task: Task, train: str, test: str | None) -> list[tuple[str, str]]:
     return rows if test is None else [*rows, (test, "test")]
 
 
-def _limit(origin: str, settings: Mapping[str, Any]) -> int | None:
-    limit = settings["n_test"] if origin == "test" else settings["n_train"]
+def _limit(origin: str, settings: Sampling) -> int | None:
+    limit = settings.n_test if origin == "test" else settings.n_train
     return limit // 2 if limit is not None and origin.startswith("half") else limit
 
 
@@ -83,7 +102,7 @@ def _outside(groups: list[Hashes], later: list[Hashes]) -> Positions:
     return np.flatnonzero(~np.any([np.isin(names, taken) for names in groups], axis=0))
 
 
-def _sampled(pool: Pool, groups: Hashes, free: Positions, settings: Mapping[str, Any]) -> Positions:
+def _sampled(pool: Pool, groups: Hashes, free: Positions, settings: Sampling) -> Positions:
     """Positions in `free` of the examples kept. A test set, also one still to be held out, is balanced exactly."""
     with np.errstate(over="ignore"):
         unlike = pool.contents + ordinals(pool.contents) * np.uint64(0x9E3779B97F4A7C15)
@@ -92,8 +111,8 @@ def _sampled(pool: Pool, groups: Hashes, free: Positions, settings: Mapping[str,
         groups[free],
         unlike[free],
         limit=_limit(pool.origin, settings),
-        exact=pool.origin == "test" or settings["test_split"] is None,
-        seed=settings["sample_seed"],
+        exact=pool.origin == "test" or settings.test_split is None,
+        seed=settings.sample_seed,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_sweep.data.hashing import Hashes, stable_hash
-from w2s_sweep.data.rows import Row, count_rows, read_rows
+from w2s_sweep.data.readers import Row, count_rows, read_rows
 from w2s_sweep.data.tasks import Example, Task
 from w2s_sweep.errors import DataError
 

@@ -4,20 +4,19 @@ The deal is a pure function of the seed, the groups' names and their labels: the
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from w2s_sweep.config.dataset import SPLITS, Partition
 from w2s_sweep.data.hashing import ranks, stable_hash
 from w2s_sweep.errors import DataError
 
-PARTS = ("half_a", "half_b", "validation", "test")
 Parts = NDArray[np.str_]
 
 
-def assign(examples: pa.Table, split: Mapping[str, Any]) -> Parts:
+def assign(examples: pa.Table, split: Partition) -> Parts:
     """The part of each row: half_a, half_b, validation or test.
 
     `split`: seed; validation, the share of the training rows held out (the halves share the rest equally); test, the
@@ -27,12 +26,12 @@ def assign(examples: pa.Table, split: Mapping[str, Any]) -> Parts:
     origin = np.array(examples["origin"].to_pylist())
     labels = examples["label"].to_numpy().astype(np.int64)
     groups = np.array(examples["group"].to_pylist())
-    validation, own_test = split["validation"], bool((origin == "test").any())
+    validation, own_test = split.validation, bool((origin == "test").any())
     parts = np.full(len(origin), "test", dtype="<U10")
     for name in sorted({*origin.tolist()} - {"test"}):
-        shares = _shares(name, validation, 0.0 if own_test else split["test"])
+        shares = _shares(name, validation, 0.0 if own_test else split.test)
         rows = np.flatnonzero(origin == name)
-        parts[rows] = _deal(groups[rows], labels[rows], shares, split["seed"])
+        parts[rows] = _deal(groups[rows], labels[rows], shares, split.seed)
     _check(parts, labels, split, own_test, generation="target" in examples.column_names)
     return parts
 
@@ -77,17 +76,17 @@ def _shortest(counts: list[list[int]], wanted: list[list[float]]) -> list[int]:
     return chosen
 
 
-def _check(parts: Parts, labels: NDArray[np.int64], split: Mapping[str, Any], own_test: bool, generation: bool) -> None:
+def _check(parts: Parts, labels: NDArray[np.int64], split: Partition, own_test: bool, generation: bool) -> None:
     advice = {
         "half_a": "Raise dataset.n_train or lower dataset.validation",
         "half_b": "Raise dataset.n_train or lower dataset.validation",
-        "validation": f"Raise dataset.validation (now {split['validation']}) or dataset.n_train",
-        "test": "Raise dataset.n_test" if own_test else f"Raise dataset.test (now {split['test']}) or dataset.n_train",
+        "validation": f"Raise dataset.validation (now {split.validation}) or dataset.n_train",
+        "test": "Raise dataset.n_test" if own_test else f"Raise dataset.test (now {split.test}) or dataset.n_train",
     }
-    for part in PARTS:
+    for part in SPLITS:
         counts = np.bincount(labels[parts == part], minlength=2)
         if counts.sum() == 0 or (counts.min() == 0 and not generation):
             raise DataError(
                 f"split: {part} has {counts[0]} examples of class 0 and {counts[1]} of class 1 with seed "
-                f"{split['seed']}; both are needed. {advice[part]}, or use a source with more and smaller groups."
+                f"{split.seed}; both are needed. {advice[part]}, or use a source with more and smaller groups."
             )

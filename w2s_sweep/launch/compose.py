@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from w2s_sweep.launch.named import with_named
+from w2s_sweep.launch.references import with_named
 
 
 class CachingConfigLoader(ConfigLoaderImpl):

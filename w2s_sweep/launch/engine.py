@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from w2s_sweep.config.cell import Sweep
+from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.config.plain import plain
+from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.base import Json
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import Pack
-from w2s_sweep.plan.stage import Json, Stage
+from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
 
@@ -39,9 +41,9 @@ class Job:
         write_json(path, self._spec(pack.stages))
         return path
 
-    def _spec(self, stages: Sequence[Stage]) -> dict[str, Json]:
+    def _spec(self, stages: Sequence[Stage[Kind]]) -> dict[str, Json]:
         sweep = self.sweep
-        settings = {
+        run = {
             "threads": sweep.threads,
             "micro_batch_tokens": sweep.micro_batch_tokens,
             "checkpoint_seconds": sweep.checkpoint_seconds,
@@ -51,7 +53,7 @@ class Job:
             "store": str(self.store.root),
             "sweep": self.name,
             "stages": [stage.to_json() for stage in stages],
-            "settings": settings,
+            "run": run,
             "tracker": plain(sweep.tracker),
         }
 

@@ -1,16 +1,17 @@
 """The rows of a task as a model sees them: `w2s data TASK`."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from w2s_sweep.config.cell import Cell
-from w2s_sweep.config.parse import parse
+from w2s_sweep.cells.cell import Cell
+from w2s_sweep.cells.parse import parse
+from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.errors import ConfigError
+from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
@@ -31,7 +32,7 @@ def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
         raise ConfigError([" ".join(str(error).split())]) from error
     if sweep.data_root is None:
         return cell, []
-    from w2s_sweep.data.root import from_root
+    from w2s_sweep.cells.root import from_root
 
     (cell,), notes = from_root([cell], sweep.data_root)
     return cell, notes
@@ -50,15 +51,15 @@ def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool, wid
     cell, notes = composed_cell(["finetune=full", *overrides])  # which has examples of every kind
     build = Builder(cell, identify)
     settings = build.stages[build.data()].settings
-    examples = build_examples(settings, fetch(cell.dataset.source, settings["source"], "dataset"))
-    split = cell.dataset.split(cell.seed)
-    parts = assign(examples, {f.name: getattr(split, f.name) for f in fields(split)})
+    assert isinstance(settings, Data)
+    examples = build_examples(settings, fetch(cell.dataset.source, settings.source, "dataset"))
+    parts = assign(examples, cell.dataset.split(cell.seed))
     reader = Reader(cell.strong.name, _tokenizer(cell), cell.dataset.max_tokens) if with_tokens else None
     text = describe(examples, list(parts), reader, samples=samples, width=width)
     head = [*notes, f"{cell.dataset.name}: task {cell.dataset.task}"]
-    if not cell.dataset.generation:
+    if not has_targets(cell.dataset):
         prompt = cell.dataset.prompt
-        words, about = prompt.words or cell.strong.label_words, repr(prompt.pair) if cell.dataset.pairs else "TEXT"
+        words, about = prompt.words or cell.strong.label_words, repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
         head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
     return "\n".join([*head, text])
 

@@ -52,7 +52,7 @@ class Worker:
         env["PYTHONPATH"] = os.pathsep.join(p for p in (source, env.get("PYTHONPATH")) if p)
         with log.open("a") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "w2s_sweep.stages.worker"],
+                [sys.executable, "-m", "w2s_sweep.runner.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,

@@ -13,10 +13,10 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.core.override_parser.types import Sweep as HydraSweep
 from hydra.errors import HydraException
 
-from w2s_sweep.config.cell import Cell, Sweep
-from w2s_sweep.config.parse import misfit
+from w2s_sweep.cells.cell import Cell, Sweep
+from w2s_sweep.cells.parse import misfit
 from w2s_sweep.errors import ConfigError, unknown
-from w2s_sweep.launch.named import SINGLE
+from w2s_sweep.launch.references import SINGLE
 
 PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""

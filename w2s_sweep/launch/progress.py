@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
@@ -18,7 +19,7 @@ from w2s_sweep.store.files import read_json
 class Progress:
     """Counts finished stages and shows how far the running ones are."""
 
-    def __init__(self, store: Store, stages: Sequence[Stage], console: Console, bars: Bars):
+    def __init__(self, store: Store, stages: Sequence[Stage[Kind]], console: Console, bars: Bars):
         self.store, self.console, self.bars = store, console, bars
         self.stages = {stage.key: stage for stage in stages}
         self.began: dict[str, float] = {}
@@ -61,7 +62,7 @@ class Progress:
 
 
 @contextmanager
-def make_progress(store: Store, stages: Sequence[Stage]) -> Generator[Progress]:
+def make_progress(store: Store, stages: Sequence[Stage[Kind]]) -> Generator[Progress]:
     """Bars on a terminal, plain lines elsewhere."""
     console = Console(stderr=False, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -5,7 +5,7 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from w2s_sweep.plan.cost import total
+from w2s_sweep.kinds.cost import Cost
 from w2s_sweep.plan.graph import ABSENT, Plan
 from w2s_sweep.store import Store
 
@@ -19,13 +19,13 @@ def show_plan(console: Console, plan: Plan, name: str, store: Store) -> None:
     todo = [graph.stages[key] for key in plan.keys("to run")]
     console.print(f"sweep {name} in {store.root}", highlight=False)
     console.print(
-        f"{len(graph.cells)} cells ask for {graph.asked} stages; {len(graph.stages)} are unique: "
+        f"{len(graph.roles)} cells ask for {graph.asked} stages; {len(graph.stages)} are unique: "
         f"{counts['done']} done, {counts['in flight']} in flight, {counts['to run']} to run"
         + (f", {counts['not needed']} not needed" if counts["not needed"] else ""),
         highlight=False,
     )
     if todo:
-        work = total(todo)
+        work = sum((stage.cost for stage in todo), Cost())
         console.print(
             f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
             highlight=False,
@@ -44,9 +44,7 @@ def _listed(plan: Plan) -> Table:
 
 def _counted(plan: Plan) -> Table:
     table = Table("state", "kind", "role", "stages", box=None, pad_edge=False)
-    rows = Counter(
-        (plan.states[key], stage.kind, str(stage.run.get("role", ""))) for key, stage in plan.graph.stages.items()
-    )
+    rows = Counter((plan.states[key], stage.kind, stage.hints.role or "") for key, stage in plan.graph.stages.items())
     for (state, kind, role), count in sorted(rows.items()):
         table.add_row(state, kind, role, str(count))
     return table

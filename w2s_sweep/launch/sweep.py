@@ -11,19 +11,20 @@ from typing import Any
 
 from rich.console import Console
 
-from w2s_sweep.config.cell import Cell, Sweep
-from w2s_sweep.config.parse import parse
+from w2s_sweep.cells.cell import Cell, Sweep
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.kinds.base import Json, SourceKind
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
 from w2s_sweep.plan.builder import Roles
-from w2s_sweep.plan.graph import Graph, Plan, make_plan, merge
-from w2s_sweep.plan.inputs import SourceKind
-from w2s_sweep.plan.stage import Json, canonical
+from w2s_sweep.plan.graph import Graph, Plan, make_plan
+from w2s_sweep.plan.stage import canonical
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
@@ -70,7 +71,7 @@ def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
     """Run the cells that the last batch asked for; returns one result for each of them, in order."""
     cells, sweep = parse(request.composed)
     if sweep.data_root is not None:
-        from w2s_sweep.data.root import from_root  # pyarrow is loaded only where it is needed
+        from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 
         cells, notes = from_root(cells, sweep.data_root)
         Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
@@ -91,7 +92,7 @@ def run_cells(
     if sweep.plan_only:
         return [CellResult(math.nan)] * len(cells)
     store.prepare()
-    record_sweep(console, store, replace(sweep, name=name), request, graph, resolved)
+    record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
     prepare(console, store, plan)
     job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
     if not engine.run(job):
@@ -158,7 +159,13 @@ def _queued(store: Store) -> Mapping[str, str]:
 
 
 def record_sweep(
-    console: Console, store: Store, sweep: Sweep, request: Request, graph: Graph, resolved: Resolved
+    console: Console,
+    store: Store,
+    sweep: Sweep,
+    request: Request,
+    cells: Sequence[Cell],
+    graph: Graph,
+    resolved: Resolved,
 ) -> None:
     """Write what the sweep is: its cells, their roles, its stages. Results are found from this file alone."""
     name = str(sweep.name)
@@ -166,14 +173,14 @@ def record_sweep(
         key: {
             "label": stage.label,
             "kind": stage.kind,
-            "role": stage.run.get("role"),
+            "role": stage.hints.role,
             "inputs": dict(stage.inputs),
         }
         for key, stage in graph.stages.items()
     }
-    cells = [
+    entries = [
         {"overrides": list(overrides), "cell": plain(cell), "roles": named(roles)}
-        for overrides, cell, roles in zip(request.overrides, graph.cells, graph.roles, strict=True)
+        for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
     ]
     path = store.sweep(name) / "sweep.json"
     before = read_json(path) or {}
@@ -190,7 +197,7 @@ def record_sweep(
         "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),
         "command": list(request.command),
         "code": code_identity(),
-        "cells": cells,
+        "cells": entries,
         "stages": stages,
         "settings": plain(sweep),
         "sources": [

@@ -1,15 +1,13 @@
 """What every method is: frozen parameters and a function from a cell to the shape of its graph."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
-    from w2s_sweep.plan.builder import Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -31,6 +29,6 @@ class Method:
         """The method with its datasets read from these copies, where there is one."""
         return self
 
-    def graph(self, cell: "Cell", build: "Builder") -> "Roles":
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         """Add the stages of `cell` to `build` and say which plays which role."""
         raise TypeError(f"{type(self).__name__} defines no graph")

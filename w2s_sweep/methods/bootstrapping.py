@@ -1,6 +1,6 @@
 """Bootstrapping through models of intermediate size (Burns et al. 2023, section 4.3.1)."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,9 +9,7 @@ from w2s_sweep.config.schema import schema
 from w2s_sweep.losses import CrossEntropy
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -37,7 +35,7 @@ class Bootstrapping(Method):
     def models(self) -> tuple[Model, ...]:
         return self.chain
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         loss = cell.loss if self.link_loss == "cell" else CrossEntropy()
         teacher, steps = weak, len(self.chain) + 1

@@ -1,16 +1,14 @@
 """Keep only the weak labels that the supervisor is sure of: selection by confidence, as in self-training (Lee 2013,
 pseudo-labels; Sohn et al. 2020, FixMatch, section 2), the plainest form of filtering weak supervision."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -27,7 +25,7 @@ class ConfidenceFilter(Method):
     balanced: bool = True
     """Keep the share of each predicted class by itself; otherwise one class may get lost."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         sure = build.filter(weak, on="half_b", share=self.share, balanced=self.balanced)
         student = build.train(cell.strong, role="student", on="half_b", labels=sure, loss=cell.loss, partial=True)

@@ -3,16 +3,14 @@ student give up what it knows, and where its supervisor would not notice?"""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Mixed, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -41,20 +39,20 @@ class Conflict(Method):
     def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
         return self if self.mix is None else replace(self, mix=copies.get(self.mix, self.mix))
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         plain = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         student = self._student(cell, build, weak) if self.strength else plain
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling, reference=plain)
 
-    def _student(self, cell: "Cell", build: Builder, weak: str) -> str:
+    def _student(self, cell: Setup, build: Builder, weak: str) -> str:
         if self.kind == "explicit":
             return build.train(
                 cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, conflict=self.strength
             )
         if self.kind == "implicit":
-            assert self.mix is not None, "config.checks refuses it"
+            assert self.mix is not None, "cells.checks refuses it"
             mixed = Mixed(replace(self.mix, max_tokens=cell.dataset.max_tokens), self.strength)
             return build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, mixed=mixed)
         against = build.reveal(

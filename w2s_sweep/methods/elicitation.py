@@ -1,15 +1,13 @@
 """No supervision at all: the student trains on labels that the strong model gives itself, untrained. In the same table
 as weak-to-strong methods it shows what the supervisor adds to what a prompt alone elicits."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.labels import Calibration
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-from w2s_sweep.plan.labels import Calibrate
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -21,12 +19,12 @@ class Elicitation(Method):
     """
 
     name: Literal["elicitation"] = "elicitation"
-    calibrate: Calibrate = "median"
+    calibrate: Calibration = "median"
     """How the model's bias to one of the two words is taken out: none, median or contextual."""
     harden: bool = True
     """Train on the labels alone, not on how sure they are."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         labels = build.prompt(cell.strong, role="labels", calibrate=self.calibrate, harden=self.harden)
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)

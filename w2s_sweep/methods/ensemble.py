@@ -2,17 +2,15 @@
 bagging"), boosted (EnsemW2S, arXiv 2410.04571), or different by their seeds."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.labels import Rule
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-from w2s_sweep.plan.labels import Rule
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 STRIDE = 1_000_003
 """Between the seeds of members, so that the ensembles of neighbouring seeds share nobody."""
@@ -37,7 +35,7 @@ class Ensemble(Method):
     small budget of it), or boosted: members train one after another on half A, where rows that the earlier ones get
     wrong count more. See `stages.combine` and `stages.weigh`."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         members: list[str] = []
         for index in range(self.members):
             members.append(self._member(cell, build, index, members))
@@ -46,7 +44,7 @@ class Ensemble(Method):
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
-    def _member(self, cell: "Cell", build: Builder, index: int, earlier: Sequence[str]) -> str:
+    def _member(self, cell: Setup, build: Builder, index: int, earlier: Sequence[str]) -> str:
         seed = (cell.seed + index * STRIDE) % 2**31
         bag = GROUND_TRUTH
         if self.bagging is not None:

@@ -2,15 +2,13 @@
 5.2.2)."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -27,7 +25,7 @@ class Generative(Method):
     adapt: Adapt = Adapt()
     """How the strong model is trained on the texts."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         strong = replace(cell.strong, adapt=self.adapt)
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         student = build.train(strong, role="student", on="half_b", labels=weak, loss=cell.loss)

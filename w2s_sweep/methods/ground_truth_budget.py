@@ -1,15 +1,13 @@
 """A budget of ground-truth labels among the weak ones (the trade of label quality for quantity of arXiv 2410.13215)."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -26,7 +24,7 @@ class GroundTruthBudget(Method):
     choose: Literal["random", "least_sure"] = "random"
     """Whose: drawn rows, or those that the supervisor is least sure of."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         mixed = build.reveal(cell.weak, on="half_b", share=self.share, choose=self.choose, seed=cell.seed, labels=weak)
         student = build.train(cell.strong, role="student", on="half_b", labels=mixed, loss=cell.loss)

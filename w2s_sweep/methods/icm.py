@@ -1,19 +1,17 @@
 """Unsupervised elicitation by internal coherence maximisation (Wen et al. 2025, arXiv 2506.10139): the student trains
 on labels that the strong model can predict from each other, and nobody gave."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.finetune import Penalty
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.labels import Calibration, Groups
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-from w2s_sweep.plan.labels import Calibrate, Groups
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 Alpha = Annotated[float, Field(gt=0)]
 
@@ -47,7 +45,7 @@ class Icm(Method):
     harden: bool = True
     """Train on the labels alone, not on how sure they are."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         labels = build.annotate(
             cell.strong,
@@ -74,7 +72,7 @@ class IcmFeatures(Method):
     """
 
     name: Literal["icm_features"] = "icm_features"
-    calibrate: Calibrate = "median"
+    calibrate: Calibration = "median"
     """How the model's bias to one of the two words is taken out: none, median or contextual."""
     harden: bool = True
     """Train on the labels alone, not on how sure they are."""
@@ -90,7 +88,7 @@ class IcmFeatures(Method):
     """halves where half of the rows of each group are class 1, as in tasks made of multiple choice; balanced where half
     of all rows are. One label for all rows is not coherent here, without any constraint."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         labels = build.elicit(
             build.prompt(cell.strong, role="labels", calibrate=self.calibrate),

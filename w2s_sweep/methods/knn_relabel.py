@@ -1,7 +1,7 @@
 """Weak labels smoothed over neighbours in the strong model's representation, so that its idea of what is alike corrects
 labels that stand alone among their like (Wilson 1972, edited nearest neighbours, with soft labels)."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,9 +10,7 @@ from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -29,7 +27,7 @@ class KnnRelabel(Method):
     weight: Annotated[Share, Field(gt=0)] = 0.5
     """Weight of the neighbours' mean; the rest is the row's own weak label."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         smooth = build.relabel(weak, cell.strong, on="half_b", k=self.k, weight=self.weight)
         student = build.train(cell.strong, role="student", on="half_b", labels=smooth, loss=cell.loss)

@@ -1,13 +1,11 @@
 """Naive weak-to-strong fine-tuning (Burns et al. 2023, section 3)."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -18,7 +16,7 @@ class Naive(Method):
 
     name: Literal["naive"] = "naive"
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)

@@ -1,15 +1,13 @@
 """Train on the rows that are both easy and hard (Shin, Cooper and Sala 2024, "Weak-to-Strong Generalization Through the
 Data-Centric Lens", arXiv 2412.03881, section 4.1)."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
 from w2s_sweep.plan.labels import Part
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -24,7 +22,7 @@ class OverlapSelection(Method):
     part: Part = "overlap"
     """Rows to train on: overlap, or for comparison the easy or the hard rest."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         chosen = build.select(weak, cell.strong, on="half_b", part=self.part)
         student = build.train(cell.strong, role="student", on="half_b", labels=chosen, loss=cell.loss, partial=True)

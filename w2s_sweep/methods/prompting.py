@@ -1,17 +1,15 @@
 """Few-shot prompting with weak labels (Burns et al. 2023, section 5.2.1): the strong model is shown examples and their
 weak labels in its context instead of being trained on them."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.labels import Calibration
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-from w2s_sweep.plan.labels import Calibrate
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 TOLD = ("validation", "test")
 """Splits that a prompted role is asked about: not half B, whose rows stand in its prompt."""
@@ -29,12 +27,12 @@ class Prompting(Method):
     name: Literal["prompting"] = "prompting"
     shots: Annotated[int, Field(ge=0, le=1000)] = 8
     """Examples in the prompt; 0 is zero-shot prompting, without any supervision."""
-    calibrate: Calibrate = "median"
+    calibrate: Calibration = "median"
     """How the model's bias to one of the two words is taken out: none; median of its answers to validation, without
     their labels; contextual. Small models are of little use without: the order of examples decides what they say."""
     ceiling: Literal["trained", "prompted"] = "trained"
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         student = self._prompted(cell, build, "student", weak)
         if self.ceiling == "trained":
@@ -43,7 +41,7 @@ class Prompting(Method):
             ceiling = self._prompted(cell, build, "ceiling", GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
-    def _prompted(self, cell: "Cell", build: Builder, role: str, labels: str | None) -> str:
+    def _prompted(self, cell: Setup, build: Builder, role: str, labels: str | None) -> str:
         return build.prompt(
             cell.strong, role=role, calibrate=self.calibrate, shots=self.shots, labels=labels, splits=TOLD
         )

@@ -1,18 +1,16 @@
 """Selective weak-to-strong generalization (Lang, Huang and Li 2025, arXiv 2511.14166): weak supervision only where the
 strong model does not know the answer itself."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.labels import Calibration
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-from w2s_sweep.plan.labels import Calibrate
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -29,7 +27,7 @@ class Selective(Method):
     name: Literal["selective"] = "selective"
     shots: Annotated[int, Field(ge=0, le=1000)] = 0
     """True examples of half A in the prompt that own labels come from; 0 is zero-shot."""
-    calibrate: Calibrate = "median"
+    calibrate: Calibration = "median"
     """How the model's bias to one of the two words is taken out: none, median or contextual."""
     harden: bool = True
     """Own labels are 0 or 1, like generated answers, not how sure the model is."""
@@ -40,7 +38,7 @@ class Selective(Method):
     weight: Annotated[Share, Field(gt=0)] = 0.5
     """Weight of the neighbours' mean; the rest is the row's own weak label."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         own = build.prompt(
             cell.strong, role="labels", calibrate=self.calibrate, harden=self.harden, shots=self.shots, on="half_a"

@@ -1,15 +1,13 @@
 """Strong-to-strong self-training: the student learns again, from its own labels (Lee 2013; compared with weak-to-strong
 training by Burns et al. 2023, section 4.3)."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -25,7 +23,7 @@ class StrongToStrong(Method):
     rounds: Count = 1
     """Rounds of self-training after the student of `naive`."""
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         student = weak
         for _ in range(1 + self.rounds):

@@ -1,7 +1,7 @@
 """An ensemble of different weak models, as different experts (Cui et al. 2024, "Bayesian WeakS-to-Strong", arXiv
 2406.03199; EnsemW2S, arXiv 2410.04571)."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -9,9 +9,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
-
-if TYPE_CHECKING:
-    from w2s_sweep.config.cell import Cell
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
@@ -32,7 +30,7 @@ class WeakEnsemble(Method):
     def models(self) -> tuple[Model, ...]:
         return self.others
 
-    def graph(self, cell: "Cell", build: Builder) -> Roles:
+    def graph(self, cell: Setup, build: Builder) -> Roles:
         members = [
             build.train(model, role="weak", on="half_a", labels=GROUND_TRUTH) for model in (cell.weak, *self.others)
         ]

@@ -10,7 +10,7 @@ from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import Precision, autocast
-from w2s_sweep.models.passes import Passes, over_rows
+from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.readout import Pooling, pool
 
 DEFAULT_DEPTH = 0.6

@@ -22,8 +22,8 @@ from w2s_sweep.data.tokens import require_fit
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.language import require_plain_head
-from w2s_sweep.models.passes import Passes, over_rows
 from w2s_sweep.models.readout import last_token
 
 if TYPE_CHECKING:

@@ -2,20 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypedDict
 
-from w2s_sweep.config.dataset import Dataset
-from w2s_sweep.config.finetune import Lora, Probe, Tuned
+from w2s_sweep.config import finetune as config
+from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
-from w2s_sweep.config.plain import plain
+from w2s_sweep.data.shape import has_targets
+from w2s_sweep.kinds.base import Identity
+from w2s_sweep.kinds.labels import Correct, Reveal
+from w2s_sweep.kinds.training import (
+    Finetune,
+    FullRecipe,
+    Generate,
+    LoraRecipe,
+    MixedRows,
+    Probe,
+    ProbeRecipe,
+    StoppingRule,
+)
 from w2s_sweep.losses import CrossEntropy, Loss
 from w2s_sweep.plan.labels import GROUND_TRUTH, Labels
-from w2s_sweep.plan.stage import Json, Stage
 
 __all__ = ["GROUND_TRUTH", "Builder", "Mixed", "Roles"]
-
-
-APART = frozenset({"early_stopping", "evaluations", "reward", "beta"})
-"""Settings of `finetune` that are settings of the stage, where their neutral values leave its key alone."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,33 @@ class Mixed:
     """How many, for each row that it is taught."""
 
 
+class Learning(TypedDict):
+    """The fields of `kinds.training.Trained`."""
+
+    split: Partition
+    on: Split
+    portion: tuple[int, int] | None
+    loss: Loss
+    seed: int
+    early_stopping: StoppingRule | None
+
+
+class Supervision(TypedDict):
+    """The further fields of `kinds.training.Supervised`."""
+
+    unlabelled: Literal["refuse", "skip"]
+    also_predict: tuple[Split, ...]
+    conflict: float
+    mixed: MixedRows | None
+
+
+class Weights(TypedDict):
+    """The fields of `kinds.base.OfModel`."""
+
+    model: Identity
+    max_tokens: int
+
+
 class Builder(Labels):
     """All verbs."""
 
@@ -51,97 +86,164 @@ class Builder(Labels):
         model: Model,
         *,
         role: str,
-        on: str,
+        on: Split,
         labels: str | None,
         loss: Loss | None = None,
         seed: int | None = None,
         partial: bool = False,
         portion: tuple[int, int] | None = None,
         weights: str | None = None,
-        also_predict: Sequence[str] = (),
+        also_predict: Sequence[Split] = (),
         conflict: float = 0.0,
         mixed: Mixed | None = None,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
         Ground truth always means plain cross-entropy; `loss` is for training on predictions. `seed` is that of
-        initialisation and order, the cell's unless given (the deal of the rows is always the cell's). `partial`: train
-        on those rows of `on` that `labels` says something of, instead of refusing. `portion` (i, n): train on the i-th
-        (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits to
-        predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
+        initialisation and order, the cell's unless given (how the rows are divided is always the cell's). `partial`:
+        train on those rows of `on` that `labels` says something of, instead of refusing. `portion` (i, n): train on the
+        i-th (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits
+        to predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
         see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
         """
         cell, finetune = self.cell, self.cell.finetune
-        seed = cell.seed if seed is None else seed
-        chosen = CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss
-        models = f"{taught} → {model.name}" if (taught := self._supervisor(labels)) else model.name
-        name = f"{role} {models} {cell.dataset.name} {chosen.name} seed {seed}"  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
-        name += f" conflict {conflict:g}" if conflict else ""
-        name += "" if mixed is None else f" with {mixed.dataset.name}"
-        name += f" portion {portion[0] + 1} of {portion[1]}" if portion else ""
-        run = self._run(model, name) | {"role": role}
+        learning: Learning = {
+            "split": cell.dataset.split(cell.seed),
+            "on": on,
+            "portion": portion,
+            "loss": CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss,
+            "seed": cell.seed if seed is None else seed,
+            "early_stopping": self._stopping_rule(labels),
+        }
+        label = self._label(model, role, labels, learning, conflict, mixed)
+        hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
+        if has_targets(cell.dataset):
+            recipe = self._tuned_recipe(model, finetune, head=False)
+            settings = Generate(**learning, **self._of_model(model), finetune=recipe)
+            return self._add(settings, inputs | self._adapted(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
-        settings: dict[str, Json] = {
-            "split": plain(cell.dataset.split(cell.seed)),
-            "on": on,
-            "portion": None if portion is None else list(portion),
-            "loss": plain(chosen),
-            "seed": seed,
+        supervision: Supervision = {
             "unlabelled": "skip" if partial else "refuse",
-            "also_predict": list(also_predict),
+            "also_predict": tuple(also_predict),
             "conflict": conflict,
-            "mixed": None if mixed is None else {"rows": mixed.rows, "split": plain(mixed.dataset.split(cell.seed))},
-            "early_stopping": self._early_stopping(labels),
+            "mixed": None if mixed is None else MixedRows(rows=mixed.rows, split=mixed.dataset.split(cell.seed)),
         }
-        if isinstance(finetune, Probe):
+        if isinstance(finetune, config.Probe):
             inputs["features"] = self.features(model)
             inputs |= {} if mixed is None else {"mixed_features": self.features(model, mixed.dataset)}
-            settings["finetune"] = {k: v for k, v in plain(finetune).items() if k not in {*APART, "precision"}}
-            return self._add(Stage("probe", settings, inputs, run))
-        inputs |= self._adapted(model)
-        tuned = self._tuned(model, finetune)
-        if cell.dataset.generation:
-            settings = {k: settings[k] for k in ("split", "on", "portion", "loss", "seed", "early_stopping")}
-            settings |= self._weights(model) | {"finetune": tuned}
-            return self._add(Stage("generate", settings, inputs, run))
-        settings |= self._read_out(model) | {"finetune": tuned}
-        settings |= {"reward": finetune.reward, "beta": finetune.beta if finetune.reward == "implicit" else None}
-        return self._add(Stage("finetune", settings, inputs, run))
+            return self._add(Probe(**learning, **supervision, finetune=_probe_recipe(finetune)), inputs, hints)
+        settings = Finetune(
+            **learning,
+            **supervision,
+            **self._of_model(model),
+            pooling=model.pooling,
+            finetune=self._tuned_recipe(model, finetune, head=True),
+            reward=finetune.reward,
+            beta=finetune.beta if finetune.reward == "implicit" else None,
+        )
+        return self._add(settings, inputs | self._adapted(model), hints)
+
+    def _label(
+        self, model: Model, role: str, labels: str | None, learning: Learning, conflict: float, mixed: Mixed | None
+    ) -> str:
+        """What tables and logs call a trained stage."""
+        supervisor = self._supervisor(labels)
+        models = f"{supervisor} → {model.name}" if supervisor else model.name
+        label = f"{role} {models} {self.cell.dataset.name} {learning['loss'].name} seed {learning['seed']}"
+        label += f" conflict {conflict:g}" if conflict else ""
+        label += "" if mixed is None else f" with {mixed.dataset.name}"
+        portion = learning["portion"]
+        return label if portion is None else f"{label} portion {portion[0] + 1} of {portion[1]}"
 
     def _supervisor(self, labels: str | None) -> str | None:
         """Name of the weak model that the labels of a stage come from in the end; None where they come from none."""
         waiting = [] if labels is None else [labels]
         while waiting:
             stage = self.stages[waiting.pop()]
-            if stage.run.get("role") == "weak":
-                return str(stage.run["model"]["name"])
+            if stage.hints.role == "weak":
+                return stage.hints.of_model.name
             waiting += [key for key in stage.inputs.values() if key in self.stages]
         return None
 
-    def _tuned(self, model: Model, finetune: Tuned) -> dict[str, Json]:
-        """Hyper-parameters of a fine-tuning of `model`, with what they leave to the model filled in."""
-        tuned = {k: v for k, v in plain(finetune).items() if k not in APART}
-        if tuned["lr"] is None:
-            tuned["lr"] = model.lr_lora if isinstance(finetune, Lora) else model.lr_full
-        if isinstance(finetune, Lora):
-            tuned["targets"] = list(model.lora_targets)
-        if self.cell.dataset.generation:
-            del tuned["head_init"]
-        elif finetune.head_init == "label_words":
-            tuned["label_words"] = list(model.label_words or ())
-        return tuned
+    def _of_model(self, model: Model) -> Weights:
+        return {"model": self._weights(model), "max_tokens": self.cell.dataset.max_tokens}
 
-    def _early_stopping(self, labels: str | None) -> Json:
-        """What a stage trained on `labels` is evaluated against; a draw of the truth has no labels for validation, and
-        for who judges a labeller the truth of the task is none."""
+    def _tuned_recipe(
+        self, model: Model, finetune: config.Full | config.Lora | config.Probe, *, head: bool
+    ) -> FullRecipe | LoraRecipe:
+        """Hyper-parameters of a fine-tuning of `model`, with what they leave to the model filled in."""
+        if isinstance(finetune, config.Probe):
+            raise TypeError("a probe generates no text")
+        words = head and finetune.head_init == "label_words"
+        tuned: Tuned = {
+            "precision": finetune.precision,
+            "dropout": finetune.dropout,
+            "head_init": finetune.head_init if head else None,
+            "label_words": model.label_words if words else None,
+        }
+        if isinstance(finetune, config.Lora):
+            return LoraRecipe(
+                name="lora",
+                **_optimization(finetune, finetune.lr or model.lr_lora),
+                **tuned,
+                rank=finetune.rank,
+                alpha=finetune.alpha,
+                targets=model.lora_targets,
+            )
+        return FullRecipe(name="full", **_optimization(finetune, finetune.lr or model.lr_full), **tuned)
+
+    def _stopping_rule(self, labels: str | None) -> StoppingRule | None:
+        """What a stage trained on `labels` is evaluated against.
+
+        A draw of the truth has no labels for validation. What learns whether a labeller is right has them from
+        `correct` alone: the truth of the task is not what it predicts.
+        """
         finetune = self.cell.finetune
         if finetune.early_stopping == "none":
             return None
         source = None if labels is None else self.stages[labels]
-        is_truth = source is None or (source.kind == "reveal" and "labels" not in source.inputs)
-        judges = source is not None and source.kind == "correct"
+        is_truth = source is None or (source.kind == Reveal.kind and "labels" not in source.inputs)
+        judges = source is not None and source.kind == Correct.kind
         oracle = finetune.early_stopping == "oracle" and not judges
-        against = "truth" if is_truth or oracle else "labels"
-        return {"against": against, "evaluations": finetune.evaluations}
+        return StoppingRule(against="truth" if is_truth or oracle else "labels", evaluations=finetune.evaluations)
+
+
+class Optimization(TypedDict):
+    """The fields of `kinds.training.Optimization`."""
+
+    batch_size: int
+    epochs: int
+    lr: float
+    lr_schedule: config.Schedule
+    lr_warmup: float
+    betas: tuple[float, float]
+    weight_decay: float
+    grad_clip: float | None
+
+
+class Tuned(TypedDict):
+    """The further fields of `kinds.training.TunedRecipe`."""
+
+    precision: config.Precision
+    dropout: float
+    head_init: config.HeadInit | None
+    label_words: tuple[str, str] | None
+
+
+def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:
+    return ProbeRecipe(name="probe", **_optimization(finetune, finetune.lr), l2=finetune.l2)
+
+
+def _optimization(finetune: config.Optimiser, lr: float) -> Optimization:
+    return {
+        "batch_size": finetune.batch_size,
+        "epochs": finetune.epochs,
+        "lr": lr,
+        "lr_schedule": finetune.lr_schedule,
+        "lr_warmup": finetune.lr_warmup,
+        "betas": finetune.betas,
+        "weight_decay": finetune.weight_decay,
+        "grad_clip": finetune.grad_clip,
+    }

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
-from w2s_sweep.config.cell import Cell
-from w2s_sweep.plan.builder import Builder, Roles
-from w2s_sweep.plan.inputs import Identify
+from w2s_sweep.kinds import Kind
+from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.stage import Stage
 
 State = Literal["done", "in flight", "to run", "not needed"]
@@ -20,27 +18,11 @@ ABSENT = "not in the store"
 class Graph:
     """Stages by key, each after its inputs, and the roles of every cell."""
 
-    stages: Mapping[str, Stage]
-    cells: Sequence[Cell]
+    stages: Mapping[str, Stage[Kind]]
     roles: Sequence[Roles]
+    """Of each cell, in the order of the cells."""
     asked: int
     """Stages of all cells counted cell by cell: what a sweep without merging would run."""
-
-    @cached_property
-    def depths(self) -> Mapping[str, int]:
-        """Length of the longest path from a stage without inputs."""
-        depth: dict[str, int] = {}
-        for key, stage in self.stages.items():
-            depth[key] = 1 + max((depth[k] for k in stage.inputs.values()), default=-1)
-        return depth
-
-    def descendants(self, keys: set[str]) -> set[str]:
-        """The stages that need one of `keys`, directly or not, and `keys` themselves."""
-        found = set(keys)
-        for key, stage in self.stages.items():
-            if not found.isdisjoint(stage.inputs.values()):
-                found.add(key)
-        return found
 
     def ancestors(self, keys: set[str]) -> set[str]:
         """The stages that one of `keys` needs, directly or not, and `keys` themselves."""
@@ -49,20 +31,6 @@ class Graph:
             if key in found:
                 found.update(stage.inputs.values())
         return found
-
-
-def merge(cells: Sequence[Cell], identify: Identify) -> Graph:
-    """The graph of all cells; stages keep the order in which a method named them, inputs before users."""
-    stages: dict[str, Stage] = {}
-    roles: list[Roles] = []
-    asked = 0
-    for cell in cells:
-        build = Builder(cell, identify)
-        roles.append(cell.method.graph(cell, build))
-        asked += len(build.stages)
-        for key, stage in build.stages.items():
-            stages.setdefault(key, stage)
-    return Graph(stages, list(cells), roles, asked)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ Stages of one (model, dataset) at the same depth of model changes form a pack: a
 smaller depth, so packs form a graph of their own. Expensive stages get a process each: `max_flops` bounds a pack.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from w2s_sweep.plan.cost import cost
+from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.data import Data
+from w2s_sweep.kinds.forward import Features
 from w2s_sweep.plan.graph import Graph
-from w2s_sweep.plan.stage import LABELLING, Stage, digest
+from w2s_sweep.plan.stage import Stage, digest
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Pack:
     """Stages of one process, in an order in which they can run."""
 
     name: str
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage[Kind], ...]
     waits_for: frozenset[str]
     """Keys of stages outside the pack that have to be finished first."""
 
@@ -26,15 +28,12 @@ class Pack:
         return tuple(stage.key for stage in self.stages)
 
 
-def affinity(stage: Stage) -> str:
+def affinity(stage: Stage[Kind]) -> Hashable:
     """Stages with the same affinity load the same weights and rows; labels are made where their model is at work."""
-    if stage.kind == "data":
-        return f"data {stage.key}"
-    model = stage.run.get("model", {})
-    data = stage.run["data"] if stage.kind in LABELLING else stage.inputs["data"]
-    adapted = stage.run.get("adapted")
-    weights = {"model": model.get("source"), "keep_layers": model.get("keep_layers"), "data": data}
-    return digest(weights if adapted is None else weights | {"adapted": adapted})
+    if stage.kind == Data.kind:
+        return stage.key
+    model, data = stage.hints.model, stage.hints.data or stage.inputs["data"]
+    return data, stage.hints.adapted, None if model is None else (model.source, model.keep_layers)
 
 
 def model_changes(graph: Graph) -> Mapping[str, int]:
@@ -51,7 +50,7 @@ def make_packs(graph: Graph, keys: Iterable[str], max_flops: float) -> list[Pack
     """Deal the stages `keys` out to packs, each after the packs it waits for."""
     wanted = set(keys)
     level = model_changes(graph)
-    groups: dict[tuple[int, str], list[Stage]] = {}
+    groups: dict[tuple[int, Hashable], list[Stage[Kind]]] = {}
     for key, stage in graph.stages.items():
         if key in wanted:
             groups.setdefault((level[key], affinity(stage)), []).append(stage)
@@ -61,26 +60,26 @@ def make_packs(graph: Graph, keys: Iterable[str], max_flops: float) -> list[Pack
     return packs
 
 
-def _chunks(stages: list[Stage], max_flops: float) -> list[list[Stage]]:
+def _chunks(stages: list[Stage[Kind]], max_flops: float) -> list[list[Stage[Kind]]]:
     """Split a group where it gets too expensive; the features that the rest of it reads stay in front, alone.
 
     Labels follow the stage that they are made of. Made of several chunks, or of none, they are a chunk of their own,
     and no earlier chunk grows after them: a chunk only ever waits for chunks before it.
     """
-    if sum(cost(stage).flops for stage in stages) <= max_flops:
+    if sum(stage.cost.flops for stage in stages) <= max_flops:
         return [stages]
-    chunks: list[list[Stage]] = [[]]
-    home: dict[str, list[Stage]] = {}
+    chunks: list[list[Stage[Kind]]] = [[]]
+    home: dict[str, list[Stage[Kind]]] = {}
     spent = 0.0
     for stage in stages:
-        price = cost(stage).flops
+        price = stage.cost.flops
         found = [home[key] for key in stage.inputs.values() if key in home]
-        if stage.kind in LABELLING and found and all(chunk is found[0] for chunk in found):
+        if stage.settings.makes_labels and found and all(chunk is found[0] for chunk in found):
             found[0].append(stage)
             home[stage.key] = found[0]
             continue
-        alone = stage.kind in LABELLING
-        if alone or (chunks[-1] and spent + price > max_flops and stage.kind != "features"):
+        alone = stage.settings.makes_labels
+        if alone or (chunks[-1] and spent + price > max_flops and stage.kind != Features.kind):
             chunks.append([])
             spent = 0.0
         chunks[-1].append(stage)
@@ -91,7 +90,7 @@ def _chunks(stages: list[Stage], max_flops: float) -> list[list[Stage]]:
     return [chunk for chunk in chunks if chunk]
 
 
-def _pack(stages: list[Stage]) -> Pack:
+def _pack(stages: list[Stage[Kind]]) -> Pack:
     keys = [stage.key for stage in stages]
     outside = {key for stage in stages for key in stage.inputs.values()} - set(keys)
     return Pack(f"pack-{digest(keys)[:10]}", tuple(stages), frozenset(outside))

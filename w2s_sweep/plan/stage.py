@@ -1,7 +1,7 @@
 """A stage is one unit of work; its key is the hash of everything that determines its result, and of nothing else.
 
-Keys are stable across machines, launchers, users and releases: a change that would alter a result bumps the stage's
-version in `VERSIONS`; a new setting whose neutral value changes nothing is registered in `NEUTRAL`.
+Keys are stable across machines, launchers, users and releases: a change that would alter a result bumps the `version`
+of the stage's kind; a new setting has the value at which it changes nothing as its default (`kinds.base.Hashed`).
 """
 
 import hashlib
@@ -9,102 +9,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Generic, TypeVar
 
-Json = Any
-"""A value that canonical JSON can hold."""
+from pydantic import ValidationError
 
-Kind = Literal[
-    "data",
-    "features",
-    "probe",
-    "finetune",
-    "combine",
-    "filter",
-    "reveal",
-    "relabel",
-    "select",
-    "weigh",
-    "prompt",
-    "annotate",
-    "calibrate",
-    "elicit",
-    "correct",
-    "route",
-    "adapt",
-    "generate",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-
-VERSIONS: Mapping[Kind, int] = {
-    "data": 1,
-    "features": 1,
-    "probe": 1,
-    "finetune": 1,
-    "combine": 1,
-    "filter": 1,
-    "reveal": 1,
-    "relabel": 1,
-    "select": 1,
-    "prompt": 1,
-    "annotate": 1,
-    "calibrate": 1,
-    "elicit": 2,
-    "correct": 1,
-    "route": 1,
-    "weigh": 1,
-    "adapt": 1,
-    "generate": 2,
-}
-"""Bumped by hand whenever the code of a kind would give another result for the same settings."""
-
-NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
-    "data": {"task_version": 1},
-    "features": {"texts": "one"},
-    "probe": {
-        "portion": None,
-        "unlabelled": "refuse",
-        "also_predict": [],
-        "conflict": 0.0,
-        "mixed": None,
-        "early_stopping": None,
-    },
-    "finetune": {
-        "portion": None,
-        "unlabelled": "refuse",
-        "also_predict": [],
-        "conflict": 0.0,
-        "mixed": None,
-        "early_stopping": None,
-        "reward": "head",
-        "beta": None,
-    },
-    "combine": {},
-    "filter": {},
-    "reveal": {"opposite": False},
-    "relabel": {},
-    "select": {},
-    "prompt": {"pair": None},
-    "annotate": {"pair": None},
-    "calibrate": {},
-    "elicit": {},
-    "correct": {},
-    "route": {},
-    "weigh": {},
-    "adapt": {},
-    "generate": {"portion": None},
-}
-"""Settings added after a kind was released, with the value at which they change nothing: dropped before hashing."""
-
-TRAINED: frozenset[Kind] = frozenset({"probe", "finetune", "generate"})
-"""Kinds that train something and publish predictions."""
-
-LABELLING: frozenset[Kind] = frozenset(
-    {"combine", "filter", "reveal", "relabel", "select", "weigh", "calibrate", "elicit", "correct", "route"}
-)
-"""Kinds that make labels out of labels, without a model of their own; they publish predictions too."""
+from w2s_sweep.config.plain import from_plain, plain
+from w2s_sweep.kinds import KINDS, Kind
+from w2s_sweep.kinds.base import Hints, Json
+from w2s_sweep.kinds.cost import Cost
 
 KEY_DIGITS = 20
+K = TypeVar("K", bound=Kind, covariant=True)
 
 
 def canonical(value: Json) -> str:
@@ -118,26 +33,40 @@ def digest(value: Json) -> str:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[K]):
     """One unit of work of the graph."""
 
-    kind: Kind
-    settings: Mapping[str, Json]
-    """What the stage reads and what determines its result, as plain JSON."""
-    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: K
+    """What determines its result, beside the results that it reads."""
+    inputs: Mapping[str, str]
     """Name -> key of the stages whose results it reads."""
-    run: Mapping[str, Json] = field(default_factory=dict[str, Json], compare=False)
-    """What the job needs but what cannot change the result (label, sources to open, micro-batch size): never hashed."""
+    hints: Hints = field(compare=False)
+    """What the job needs but what cannot change the result: never hashed."""
+
+    def __post_init__(self) -> None:
+        self.settings.check_inputs(self.inputs)
+
+    @property
+    def kind(self) -> str:
+        return self.settings.kind
+
+    @property
+    def label(self) -> str:
+        """What tables and logs call it."""
+        return self.hints.label
+
+    @property
+    def part(self) -> str:
+        """The role it plays, or where it plays none its kind."""
+        return self.hints.role or self.kind
 
     @cached_property
     def preimage(self) -> dict[str, Json]:
         """What is hashed, readable; stored beside the result."""
-        neutral = NEUTRAL[self.kind]
-        settings = {k: v for k, v in self.settings.items() if k not in neutral or v != neutral[k]}
         return {
             "kind": self.kind,
-            "version": VERSIONS[self.kind],
-            "settings": settings,
+            "version": self.settings.version,
+            "settings": self.settings.hashed(),
             "inputs": dict(self.inputs),
         }
 
@@ -145,29 +74,34 @@ class Stage:
     def key(self) -> str:
         return digest(self.preimage)
 
-    @property
-    def label(self) -> str:
-        """What tables and logs call it."""
-        return str(self.run.get("label", self.kind))
+    @cached_property
+    def cost(self) -> Cost:
+        """How much work it is, estimated before anything was read."""
+        return self.settings.cost(self.hints)
 
     def to_json(self) -> dict[str, Json]:
         return {
             "kind": self.kind,
-            "settings": dict(self.settings),
+            "settings": self.settings.hashed(),
             "inputs": dict(self.inputs),
-            "run": dict(self.run),
+            "hints": plain(self.hints),
             "key": self.key,
         }
 
-    @classmethod
-    def from_json(cls, spec: Mapping[str, Json]) -> "Stage":
+    @staticmethod
+    def from_json(spec: Mapping[str, Json]) -> "Stage[Kind]":
         """The stage of a spec file; refuses one whose key this release would compute differently."""
-        stage = cls(kind=spec["kind"], settings=spec["settings"], inputs=spec["inputs"], run=spec["run"])
+        other = f"stage {spec['key']} was planned by another release: {{}}. Submit the sweep again."
+        if spec["kind"] not in KINDS:
+            raise ValueError(other.format(f"this one has no kind {spec['kind']!r}"))
+        try:
+            settings = from_plain(KINDS[spec["kind"]], spec["settings"])
+            stage = Stage(settings, spec["inputs"], from_plain(Hints, spec["hints"]))
+        except ValidationError as error:
+            wrong = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})
+            raise ValueError(other.format(f"this one reads {', '.join(wrong)} otherwise")) from error
         if stage.key != spec["key"]:
-            raise ValueError(
-                f"stage {spec['key']} was planned by another release: this one computes key {stage.key}. "
-                "Submit the sweep again."
-            )
+            raise ValueError(other.format(f"this one computes key {stage.key}"))
         return stage
 
 

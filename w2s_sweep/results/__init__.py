@@ -17,7 +17,7 @@ def conclude(
 ) -> "tuple[Row, ...]":
     """Collect a sweep, print its table, write its files and report, and mirror it; returns a row per cell.
 
-    `tracker`: plain `tracker` settings (`config.cell.Tracker`); None mirrors nothing.
+    `tracker`: plain `tracker` settings (`cells.cell.Tracker`); None mirrors nothing.
     """
     from w2s_sweep.results.collect import collect  # matplotlib and pyarrow are not wanted at submission
     from w2s_sweep.results.report import write_results

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from w2s_sweep.plan.stage import TRAINED
+from w2s_sweep.kinds import TRAINED
 from w2s_sweep.store import Store, read_jsonl
 
 MOST = 60

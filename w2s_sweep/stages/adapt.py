@@ -5,26 +5,28 @@ from collections.abc import Sequence
 
 import torch
 
+from w2s_sweep.kinds.training import Adapt
 from w2s_sweep.models.adapted import save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import add_lora
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
-from w2s_sweep.stages.rows import load_corpus
-from w2s_sweep.stages.training import hooks_of
-from w2s_sweep.train import Recipe, predict, train
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.examples import load_corpus
+from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
+from w2s_sweep.training.loop import Recipe, predict, train
+from w2s_sweep.training.supervision import hooks_of
 
 
-def build(context: Context, texts: Sequence[str]) -> SequenceLearner:
+def build(context: Context[Adapt], texts: Sequence[str]) -> SequenceLearner:
     """The language model before the first step."""
-    settings, how = context.stage.settings, context.stage.settings["adapt"]
-    backbone = warm.own_backbone(context)
-    model = LanguageModel(backbone, frozen=how["rank"] is not None)
-    if how["rank"] is not None:
-        add_lora(model, rank=how["rank"], alpha=how["alpha"], targets=how["targets"], seed=how["seed"])
-    tokens = backbone.tokens(texts, settings["max_tokens"])
-    return SequenceLearner(model, tokens, [1] * len(tokens), settings["precision"], context.settings.micro_batch_tokens)
+    settings, how = context.settings, context.settings.adapt
+    backbone = process_cache.own_backbone(context)
+    model = LanguageModel(backbone, frozen=how.adapters is not None)
+    if how.adapters is not None:
+        rank, alpha, targets = how.adapters
+        add_lora(model, rank=rank, alpha=alpha, targets=targets, seed=how.seed)
+    tokens = backbone.tokens(texts, settings.max_tokens)
+    return SequenceLearner(model, tokens, [1] * len(tokens), settings.precision, context.run.micro_batch_tokens)
 
 
 def predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:
@@ -32,22 +34,23 @@ def predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:
     return sum(learner.lengths[row] - 1 for row in rows)
 
 
-def nats(context: Context, learner: SequenceLearner, rows: Sequence[int]) -> float | None:
+def nats(context: Context[Adapt], learner: SequenceLearner, rows: Sequence[int]) -> float | None:
     """Mean negative log-likelihood of a token of `rows`; None where there is nothing to predict."""
     return -float(predict(learner, rows, context.stop).sum()) / predicted(learner, rows) if rows else None
 
 
-def run(context: Context) -> None:
-    settings, how = context.stage.settings, context.stage.settings["adapt"]
-    inside, outside = load_corpus(context.input("data"), settings.get("split"))
+def run(context: Context[Adapt]) -> None:
+    settings, how = context.settings, context.settings.adapt
+    inside, outside = load_corpus(context.input("data"), settings.split)
     learner = build(context, inside + outside)
     told = [row for row, length in enumerate(learner.lengths) if length > 1]
     rows, test = [row for row in told if row < len(inside)], [row for row in told if row >= len(inside)]
     before = nats(context, learner, test)
     weights = torch.full((len(inside), 1), len(rows) / max(1, predicted(learner, rows)), device=learner.device)
-    recipe = Recipe(batch_size=how["batch_size"], epochs=how["epochs"], lr=how["lr"], seed=how["seed"])
+    recipe = Recipe(batch_size=how.batch_size, epochs=how.epochs, lr=how.lr, seed=how.seed)
     train(learner, rows, weights, NegativeLogLikelihood(), recipe, hooks_of(context))
-    save_adapted(learner.model, context.out, None if how["rank"] is None else how["alpha"] / how["rank"])
+    scale = None if how.adapters is None else how.adapters[1] / how.adapters[0]
+    save_adapted(learner.model, context.out, scale)
     after = nats(context, learner, test)
     summary = {"nats_per_token/test_before": before, "nats_per_token/test_after": after}
     context.finish({"examples": len(rows), "tokens": predicted(learner, rows)} | summary)

@@ -14,20 +14,21 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from w2s_sweep.coherence import Array, ContextJudge, State, agreement, consistent, search
 from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError, Preempted
+from w2s_sweep.kinds.forward import Annotate
 from w2s_sweep.models.classifier import label_word_rows
-from w2s_sweep.models.passes import Passes
+from w2s_sweep.models.forward_passes import Passes
 from w2s_sweep.models.prompt import answer_logits, require_prompt
 from w2s_sweep.predictions import Predictions
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import publish, with_probs
-from w2s_sweep.stages.passes import KeptPasses
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.forward_passes import KeptPasses
 from w2s_sweep.stages.prompt import template_of
-from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, predictions_of
 from w2s_sweep.store.files import write_bytes, write_text
+from w2s_sweep.training.coherence import Array, ContextJudge, State, agreement, consistent, search
+from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, predictions_of
+from w2s_sweep.training.labels import publish, with_probs
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +70,11 @@ def begin(rows: int, start: int, groups: Sequence[Group], seed: int) -> Array:
 class Asked:
     """The model under prompts of its own making; keeps the tokens of every row."""
 
-    def __init__(self, context: Context, rows: Rows):
-        settings = context.stage.settings
-        words = tuple(settings["words"])
+    def __init__(self, context: Context[Annotate], rows: Rows):
+        settings = context.settings
+        words = settings.words
         self.context = context
-        self.backbone = warm.frozen_backbone(context)
+        self.backbone = process_cache.frozen_backbone(context)
         template = template_of(settings)
         self.opening = template.opening(self.backbone)
         self.questions = [template.asked(self.backbone, about) for about in rows.asked]
@@ -99,8 +100,8 @@ class Asked:
             self.prefix(shown),
             [self.questions[row] for row in asked],
             self.words,
-            precision=self.context.stage.settings["precision"],
-            token_budget=self.context.settings.micro_batch_tokens,
+            precision=self.context.settings.precision,
+            token_budget=self.context.run.micro_batch_tokens,
             passes=passes,
         )
         return (logits[:, 1] - logits[:, 0]).astype(np.float64)
@@ -109,7 +110,7 @@ class Asked:
 class Kept:
     """The state of the search, in the stage's checkpoint."""
 
-    def __init__(self, context: Context, steps: int):
+    def __init__(self, context: Context[Annotate], steps: int):
         self.context, self.steps = context, steps
         self.state: State | None = None
 
@@ -148,41 +149,41 @@ class Kept:
             self.context.saved(self.state.step)
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
-    rows = load_rows(context.input("data"), settings["split"])
+def run(context: Context[Annotate]) -> None:
+    settings = context.settings
+    rows = load_rows(context.input("data"), settings.split)
     if rows.classes != 2:
         raise DataError(f"method: icm needs 2 classes, there are {rows.classes}.")
-    chosen, groups = searched(rows, settings["on"], settings["rows"], settings["seed"])
-    groups = groups if settings["groups"] == "halves" else []
+    chosen, groups = searched(rows, settings.on, settings.rows, settings.seed)
+    groups = groups if settings.groups == "halves" else []
     model = Asked(context, rows)
     model.require_room(chosen)
-    kept = Kept(context, settings["steps"])
+    kept = Kept(context, settings.steps)
 
     def answer(shown: Sequence[tuple[int, int]], asked: Sequence[int]) -> Array:
         kept.leave_if_asked()
         return model.odds([(chosen[place], label) for place, label in shown], [chosen[place] for place in asked])
 
-    judge = ContextJudge(answer, settings["folds"])
+    judge = ContextJudge(answer, settings.folds)
     signs = search(
         judge,
-        kept.read(len(chosen)) or begin(len(chosen), settings["start"], groups, settings["seed"]),
+        kept.read(len(chosen)) or begin(len(chosen), settings.start, groups, settings.seed),
         value=agreement,
-        alpha=settings["alpha"],
-        steps=settings["steps"],
-        seed=settings["seed"],
+        alpha=settings.alpha,
+        steps=settings.steps,
+        seed=settings.seed,
         groups=groups,
-        balanced=settings["groups"] == "balanced",
+        balanced=settings.groups == "balanced",
         on_step=kept.after,
     )
     shown = [(row, int(sign > 0)) for row, sign in zip(chosen, signs.tolist(), strict=True) if sign]
     told = dict(shown)
     asked = [row for row in rows.on(*PREDICTED) if row not in told]
     odds = model.odds(shown, asked, KeptPasses(context, "answers"))
-    if settings["groups"] == "balanced":  # of the rows searched over and those beside them, none of the test set
+    if settings.groups == "balanced":  # of the rows searched over and those beside them, none of the test set
         own = judge.odds(signs)[signs != 0]
         odds -= np.median(np.concatenate([own, odds[rows.splits[asked] != "test"]]))
-    labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings["harden"])
+    labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings.harden)
     right = np.array([rows.truth[row] == label for row, label in shown])
     write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))
     publish(

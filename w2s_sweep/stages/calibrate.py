@@ -5,11 +5,12 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Calibrate
 from w2s_sweep.predictions import Array
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import publish, with_probs
+from w2s_sweep.runner.context import Context
 from w2s_sweep.stages.prompt import ANSWERS
-from w2s_sweep.stages.rows import load_rows, predictions_of
+from w2s_sweep.training.examples import load_rows, predictions_of
+from w2s_sweep.training.labels import publish, with_probs
 
 
 def log_softmax(logits: Array) -> Array:
@@ -35,18 +36,18 @@ def median(logits: Array, among: Array) -> Array:
     return said + np.array([middle / 2, -middle / 2])
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
-    rows = load_rows(context.input("data"), settings["split"])
+def run(context: Context[Calibrate]) -> None:
+    settings = context.settings
+    rows = load_rows(context.input("data"), settings.split)
     answers = load_file(context.input("answers") / ANSWERS)
     asked, logits = answers["rows"], answers["logits"]
     if logits.shape[1] != rows.classes:
         raise DataError(f"dataset.prompt.words: {logits.shape[1]} words for {rows.classes} classes. Give one a class.")
-    if settings["calibrate"] == "contextual":
+    if settings.calibrate == "contextual":
         logits = contextual(logits, answers["blank"])
-    elif settings["calibrate"] == "median":
+    elif settings.calibrate == "median":
         logits = median(logits, rows.splits[asked] != "test")
     predictions = predictions_of(rows, asked.tolist(), log_softmax(logits), {})
-    if settings["harden"]:
+    if settings.harden:
         predictions = with_probs(predictions, np.eye(rows.classes)[predictions.probs.argmax(1)])
     publish(context, predictions, {"share of class 1": float((predictions.probs.argmax(1) == 1).mean())})

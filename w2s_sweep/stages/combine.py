@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Combine
 from w2s_sweep.predictions import Array, Predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import SMALLEST, publish, read_labels, with_probs
+from w2s_sweep.runner.context import Context
 from w2s_sweep.stages.weigh import boosted, weighted
+from w2s_sweep.training.labels import SMALLEST, publish, read_members, with_probs
 
 BOOSTED_ON = "half_a"
 """Split that boosted members are trained and weighed on."""
@@ -73,9 +74,9 @@ def combined(members: Sequence[Predictions], rule: str, shares: Array | None = N
     return both.take(np.flatnonzero(both.splits != BOOSTED_ON))
 
 
-def run(context: Context) -> None:
-    rule = context.stage.settings["rule"]
-    members = [read_labels(context, name) for name in context.stage.inputs]
+def run(context: Context[Combine]) -> None:
+    rule = context.settings.rule
+    members = read_members(context)
     shares = shares_of(members, rule)
     summary = {} if shares is None else {f"weight of member {i}": float(share) for i, share in enumerate(shares)}
     publish(context, combined(members, rule, shares), {"members": len(members)} | summary)

@@ -3,9 +3,10 @@ task: what a judge of the labeller trains on, and is stopped early by."""
 
 import numpy as np
 
+from w2s_sweep.kinds.labels import Correct
 from w2s_sweep.predictions import Predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import publish, read_labels, with_probs
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.labels import publish, read_labels, with_probs
 
 
 def correctness(labels: Predictions, on: str) -> Predictions:
@@ -15,7 +16,7 @@ def correctness(labels: Predictions, on: str) -> Predictions:
     return with_probs(part, np.eye(2)[right])
 
 
-def run(context: Context) -> None:
-    right = correctness(read_labels(context, "labels"), context.stage.settings["on"])
-    here = right.on(context.stage.settings["on"])
+def run(context: Context[Correct]) -> None:
+    right = correctness(read_labels(context, "labels"), context.settings.on)
+    here = right.on(context.settings.on)
     publish(context, right, {"right": float(here.probs[:, 1].mean()) if len(here) else None})

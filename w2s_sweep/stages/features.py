@@ -2,25 +2,26 @@
 
 from safetensors.numpy import save_file
 
+from w2s_sweep.kinds.forward import Features
 from w2s_sweep.models.features import frozen_features
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.passes import KeptPasses
-from w2s_sweep.stages.rows import load_ids, load_texts
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.forward_passes import KeptPasses
+from w2s_sweep.training.examples import load_ids, load_texts
 
 
-def run(context: Context) -> None:
-    stage = context.stage
+def run(context: Context[Features]) -> None:
+    settings = context.settings
     examples, texts = len(load_ids(context.input("data"))), load_texts(context.input("data"))
-    backbone = warm.frozen_backbone(context)
-    tokens = warm.token_ids(stage, backbone, texts)
+    backbone = process_cache.frozen_backbone(context)
+    tokens = process_cache.token_ids(context, backbone, texts)
     features = frozen_features(
         backbone,
         tokens,
-        layer=stage.settings["feature_layer"],
-        pooling=stage.settings["pooling"],
-        precision=stage.settings["precision"],
-        token_budget=context.settings.micro_batch_tokens,
+        layer=settings.feature_layer,
+        pooling=settings.pooling,
+        precision=settings.precision,
+        token_budget=context.run.micro_batch_tokens,
         passes=KeptPasses(context),
     )
     parts = {"features": features[:examples]}

@@ -3,9 +3,10 @@
 import numpy as np
 
 from w2s_sweep.data.hashing import hashes_of
+from w2s_sweep.kinds.labels import Filter
 from w2s_sweep.predictions import Array, Predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import best, publish, read_labels
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.labels import best, publish, read_labels
 
 
 def kept(labels: Predictions, on: str, share: float, balanced: bool) -> Array:
@@ -24,9 +25,9 @@ def kept(labels: Predictions, on: str, share: float, balanced: bool) -> Array:
     return keep
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
+def run(context: Context[Filter]) -> None:
+    settings = context.settings
     labels = read_labels(context, "labels")
-    keep = kept(labels, settings["on"], settings["share"], settings["balanced"])
+    keep = kept(labels, settings.on, settings.share, settings.balanced)
     left = labels.take(np.flatnonzero(keep))
-    publish(context, left, {"kept": len(left.on(settings["on"])), "of": len(labels.on(settings["on"]))})
+    publish(context, left, {"kept": len(left.on(settings.on)), "of": len(labels.on(settings.on))})

@@ -9,16 +9,17 @@ from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import pad
+from w2s_sweep.kinds.training import Finetune, LoraRecipe
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.models.reward import LanguageScore
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.training import conclude, fit, lesson_of, told_by
-from w2s_sweep.stages.transformer import TransformerLearner, with_adapters
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
 from w2s_sweep.store.files import write_bytes
-from w2s_sweep.train import predict
+from w2s_sweep.training.learners import TransformerLearner, add_adapters
+from w2s_sweep.training.loop import predict
+from w2s_sweep.training.supervision import conclude, fit, read_supervision, rows_to_predict
 
 
 class TextLearner(TransformerLearner[nn.Module]):
@@ -70,7 +71,7 @@ class PairLearner(TextLearner):
         return rewards.view(-1, 2) - self.reference[list(rows)]
 
 
-def refer(context: Context, learner: PairLearner, rows: Sequence[int]) -> None:
+def refer(context: Context[Finetune], learner: PairLearner, rows: Sequence[int]) -> None:
     """Count the rewards of `rows` from what the model gives now, before training: once, however often it is resumed."""
     path = context.work / "reference.safetensors"
     if not path.is_file():
@@ -81,44 +82,41 @@ def refer(context: Context, learner: PairLearner, rows: Sequence[int]) -> None:
     learner.reference = load_file(path)["reference"].to(learner.device)
 
 
-def build(context: Context, classes: int, texts: list[str], pairs: bool = False) -> TextLearner:
+def build(context: Context[Finetune], classes: int, texts: list[str], pairs: bool = False) -> TextLearner:
     """The model as the settings describe it, before the first step. `texts`: of pairs, as in `Rows.every_text`."""
-    settings = context.stage.settings
-    finetune = settings["finetune"]
-    torch.manual_seed(settings["seed"])
-    backbone = warm.own_backbone(context, finetune["dropout"])
-    if settings.get("reward") == "implicit":
-        model = LanguageScore(backbone, beta=settings["beta"], frozen=finetune["name"] == "lora")
+    settings, finetune = context.settings, context.settings.finetune
+    torch.manual_seed(settings.seed)
+    backbone = process_cache.own_backbone(context, finetune.dropout)
+    if settings.beta is not None:
+        model = LanguageScore(backbone, beta=settings.beta, frozen=isinstance(finetune, LoraRecipe))
     else:
-        words = finetune.get("label_words")
         model = Classifier(
             backbone,
             classes=1 if pairs else classes,
-            pooling=settings["pooling"],
-            label_words=None if words is None else tuple(words),
+            pooling=settings.pooling,
+            label_words=finetune.label_words,
         )
-    with_adapters(context, model)
-    tokens = warm.token_ids(context.stage, backbone, texts)
+    add_adapters(context, model)
+    tokens = process_cache.token_ids(context, backbone, texts)
     learner = PairLearner if pairs else TextLearner
-    return learner(model, tokens, backbone.pad_id, finetune["precision"], context.settings.micro_batch_tokens)
+    return learner(model, tokens, backbone.pad_id, finetune.precision, context.run.micro_batch_tokens)
 
 
-def run(context: Context) -> None:
-    finetune = context.stage.settings["finetune"]
-    lesson = lesson_of(context)
-    rows = lesson.rows
+def run(context: Context[Finetune]) -> None:
+    supervision = read_supervision(context)
+    rows = supervision.rows
     learner = build(context, rows.classes, rows.every_text, rows.others is not None)
     if isinstance(learner, PairLearner) and isinstance(learner.model, LanguageScore):
-        refer(context, learner, sorted({*lesson.chosen, *told_by(context, rows)}))
+        refer(context, learner, sorted({*supervision.chosen, *rows_to_predict(context, rows)}))
     learner.mode(training=True)
-    summary = fit(context, learner, lesson, learner.device)
+    summary = fit(context, learner, supervision, learner.device)
     learner.mode(training=False)
     weights = trainable_state(learner.model)
-    if finetune["name"] == "lora" or context.settings.keep_weights:
+    if isinstance(context.settings.finetune, LoraRecipe) or context.run.keep_weights:
         save_file(weights, context.out / "weights.safetensors")
     else:
         head = {name: value for name, value in weights.items() if name.startswith("head.")}
         if head:  # an implicit reward has none
             save_file(head, context.out / "head.safetensors")
-    tokens = sum(len(ids) for row in lesson.chosen for ids in learner.read(row))
-    conclude(context, learner, lesson, {"tokens": tokens} | summary)
+    tokens = sum(len(ids) for row in supervision.chosen for ids in learner.read(row))
+    conclude(context, learner, supervision, {"tokens": tokens} | summary)

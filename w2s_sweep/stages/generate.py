@@ -14,35 +14,38 @@ import torch
 from safetensors.torch import save_file
 
 from w2s_sweep.data.tasks import find
+from w2s_sweep.kinds.base import Json
+from w2s_sweep.kinds.training import Generate, LoraRecipe
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import trainable_state
-from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import FILE, TEXTS, Predictions, write_predictions
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.answers import Prompts, answers_of, read_prompts, same, targets_of
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import with_probs
-from w2s_sweep.stages.likelihood import NegativeLogLikelihood, SequenceLearner
-from w2s_sweep.stages.rows import PREDICTED, Rows, load_rows, rows_of_lesson, scores
-from w2s_sweep.stages.training import hooks_of, recipe_of
-from w2s_sweep.stages.transformer import with_adapters
-from w2s_sweep.stopping import EarlyStopping
-from w2s_sweep.train import train
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.answers import Prompts, answers_of, read_prompts, same, targets_of
+from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, rows_of_portion, scores
+from w2s_sweep.training.labels import with_probs
+from w2s_sweep.training.learners import add_adapters
+from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
+from w2s_sweep.training.loop import train
+from w2s_sweep.training.stopping import EarlyStopping
+from w2s_sweep.training.supervision import hooks_of, recipe_of
 
 
-def build(context: Context) -> LanguageModel:
+def build(context: Context[Generate]) -> LanguageModel:
     """The model as the settings describe it, before the first step."""
-    settings, finetune = context.stage.settings, context.stage.settings["finetune"]
-    torch.manual_seed(settings["seed"])
-    model = LanguageModel(warm.own_backbone(context, finetune["dropout"]), frozen=finetune["name"] == "lora")
-    with_adapters(context, model)
+    settings, finetune = context.settings, context.settings.finetune
+    torch.manual_seed(settings.seed)
+    model = LanguageModel(
+        process_cache.own_backbone(context, finetune.dropout), frozen=isinstance(finetune, LoraRecipe)
+    )
+    add_adapters(context, model)
     model.train()
     return model
 
 
 def written_by(
-    context: Context,
+    context: Context[Generate],
     model: LanguageModel,
     prompts: Prompts,
     rows: Sequence[int],
@@ -55,21 +58,21 @@ def written_by(
         asked,
         most=prompts.most,
         end=prompts.end,
-        precision=context.stage.settings["finetune"]["precision"],
-        token_budget=context.settings.micro_batch_tokens,
+        precision=context.settings.finetune.precision,
+        token_budget=context.run.micro_batch_tokens,
         on_progress=on_progress,
     )
     return [text_after(model.backbone.tokenizer, ids, new) for ids, new in zip(asked, found, strict=True)]
 
 
 def early_stopping(
-    context: Context, learner: SequenceLearner, prompts: Prompts, rows: Rows, supervision: Path | None
+    context: Context[Generate], learner: SequenceLearner, prompts: Prompts, rows: Rows, supervision: Path | None
 ) -> EarlyStopping | None:
     """Keep the parameters that write most of the answers of the validation split; None takes the last ones."""
-    wanted = context.stage.settings["early_stopping"]
+    wanted = context.settings.early_stopping
     if wanted is None:
         return None
-    judge = supervision if wanted["against"] == "labels" else None
+    judge = supervision if wanted.against == "labels" else None
     held_out = rows.on("validation")
     answers = answers_of(rows, judge, held_out, f"{context.stage.label}, early stopping on the validation split")
 
@@ -78,7 +81,7 @@ def early_stopping(
         learner.mode(training=True)
         return float(np.mean([same(text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
 
-    return EarlyStopping(score, wanted["evaluations"])
+    return EarlyStopping(score, wanted.evaluations)
 
 
 def predictions_of(rows: Rows, told: Sequence[int], written: Sequence[str], answers: Mapping[int, str]) -> Predictions:
@@ -100,23 +103,27 @@ def legality(task: str, texts: Sequence[str], written: Sequence[str]) -> list[bo
 
 
 def publish(
-    context: Context, rows: Rows, written: Mapping[int, str], answers: Mapping[int, str], summary: Mapping[str, Json]
+    context: Context[Generate],
+    rows: Rows,
+    written: Mapping[int, str],
+    answers: Mapping[int, str],
+    summary: Mapping[str, Json],
 ) -> None:
     """Write the texts by row, and how right they are."""
     texts = list(written.values())
     predictions = predictions_of(rows, list(written), texts, answers)
     write_predictions(context.out / FILE, predictions)
-    legal = legality(context.stage.run["dataset"]["task"], [rows.texts[row] for row in written], texts)
+    legal = legality(context.stage.hints.dataset.task, [rows.texts[row] for row in written], texts)
     columns = {"id": predictions.ids.tolist(), "text": texts, "legal": pa.array(legal, pa.bool_())}
     pq.write_table(pa.table(columns), context.out / TEXTS)
     context.finish({"examples": len(answers)} | dict(summary) | scores(predictions))
 
 
-def run(context: Context) -> None:
-    stage, finetune = context.stage, context.stage.settings["finetune"]
-    rows = load_rows(context.input("data"), stage.settings["split"])
-    chosen, told = rows_of_lesson(rows, stage.settings), rows.on(*PREDICTED)
-    supervision = context.input("labels") if "labels" in stage.inputs else None
+def run(context: Context[Generate]) -> None:
+    stage, settings, finetune = context.stage, context.settings, context.settings.finetune
+    rows = load_rows(context.input("data"), settings.split)
+    chosen, told = rows_of_portion(rows, settings), rows.on(*PREDICTED)
+    supervision = context.optional("labels")
     answers = answers_of(rows, supervision, chosen, stage.label)
     model = build(context)
     prompts = read_prompts(context, model.backbone, rows, answers)
@@ -124,22 +131,22 @@ def run(context: Context) -> None:
         model,
         prompts.sequences(),
         [len(prompt) for prompt in prompts.rows],
-        finetune["precision"],
-        context.settings.micro_batch_tokens,
+        finetune.precision,
+        context.run.micro_batch_tokens,
     )
     step = train(
         learner,
         chosen,
         torch.ones(len(rows.ids), 1, device=learner.device),
         NegativeLogLikelihood(),
-        recipe_of(finetune, stage.settings["seed"]),
+        recipe_of(finetune, settings.seed),
         hooks_of(context),
         stopping=early_stopping(context, learner, prompts, rows, supervision),
     )
-    if finetune["name"] == "lora" or context.settings.keep_weights:
+    if isinstance(finetune, LoraRecipe) or context.run.keep_weights:
         save_file(trainable_state(model), context.out / "weights.safetensors")
     written = written_by(context, model, prompts, told, context.progress_or_stop)
-    wanted = stage.settings["early_stopping"]
-    best = {} if wanted is None else {"best step": step, "evaluated against": wanted["against"]}
+    wanted = settings.early_stopping
+    best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     tokens = sum(learner.lengths[row] for row in chosen)
     publish(context, rows, dict(zip(told, written, strict=True)), answers, {"tokens": tokens} | best)

@@ -9,8 +9,9 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from torch import Tensor
 
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.training import Lesson, conclude, fit, lesson_of
+from w2s_sweep.kinds.training import Probe
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.supervision import Supervision, conclude, fit, read_supervision
 
 
 class FrozenProbe:
@@ -70,17 +71,17 @@ def standardised(features: np.ndarray, rows: Sequence[int]) -> Tensor:
     return torch.from_numpy(((features - part.mean(0)) / np.where(scale > 1e-6, scale, 1.0)).astype(np.float32))
 
 
-def build(context: Context, lesson: Lesson) -> LinearProbe | RewardProbe:
+def build(context: Context[Probe], supervision: Supervision) -> LinearProbe | RewardProbe:
     """The untrained probe on the input `features`, which are standardised over both texts where they are of pairs."""
     stored = load_file(context.input("features") / "features.safetensors")
-    if "mixed_features" in context.stage.inputs:
-        more = load_file(context.input("mixed_features") / "features.safetensors")
+    if (mixed := context.optional("mixed_features")) is not None:
+        more = load_file(mixed / "features.safetensors")
         stored = {name: np.concatenate([values, more[name]]) for name, values in stored.items()}
-    features, l2 = stored["features"], context.stage.settings["finetune"]["l2"]
-    if lesson.rows.others is None:
-        return LinearProbe(standardised(features, lesson.chosen), lesson.rows.classes, l2)
+    features, l2 = stored["features"], context.settings.finetune.l2
+    if supervision.rows.others is None:
+        return LinearProbe(standardised(features, supervision.chosen), supervision.rows.classes, l2)
     both = np.concatenate([features, stored["features_other"]])
-    chosen = [*lesson.chosen, *(row + len(features) for row in lesson.chosen)]
+    chosen = [*supervision.chosen, *(row + len(features) for row in supervision.chosen)]
     first, second = standardised(both, chosen).split(len(features))
     return RewardProbe(first, second, l2)
 
@@ -97,11 +98,11 @@ def one_thread() -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def run(context: Context) -> None:
-    lesson = lesson_of(context)
-    probe = build(context, lesson)
+def run(context: Context[Probe]) -> None:
+    supervision = read_supervision(context)
+    probe = build(context, supervision)
     with one_thread():
-        summary = fit(context, probe, lesson, torch.device("cpu"))
+        summary = fit(context, probe, supervision, torch.device("cpu"))
         head = {name: value.detach() for name, value in probe.trainable().items()}
         save_file(head, context.out / "head.safetensors")
-        conclude(context, probe, lesson, summary)
+        conclude(context, probe, supervision, summary)

@@ -4,22 +4,22 @@ Without examples the answers depend on no seed and are given for all rows, once 
 are kept, so that every calibration of them is a stage that needs no model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.forward import Asking, Prompt
 from w2s_sweep.models.classifier import label_word_rows
 from w2s_sweep.models.prompt import Asked, Template, answer_logits, require_prompt
-from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Array
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.passes import KeptPasses
-from w2s_sweep.stages.rows import Rows, load_asked, load_rows, soft_labels
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.forward_passes import KeptPasses
 from w2s_sweep.store.files import write_text
+from w2s_sweep.training.examples import Rows, load_asked, load_rows, soft_labels
 
 ANSWERS = "answers.safetensors"
 """`rows` int64 [n]: positions in the data; `logits` float32 [n, classes]; `blank` float32 [m, classes]: the answers
@@ -55,34 +55,33 @@ def demonstrations(rows: Rows, labels: Array, on: str, shots: int, seed: int) ->
     return [chosen[i] for i in np.argsort(order, kind="stable")]
 
 
-def template_of(settings: Mapping[str, Json]) -> Template:
+def template_of(settings: Asking) -> Template:
     """The words of a stage that asks."""
-    words = tuple(settings["words"])
-    return Template(settings["instruction"], settings["question"], words, settings["max_tokens"], settings.get("pair"))
+    return Template(settings.instruction, settings.question, settings.words, settings.max_tokens, settings.pair)
 
 
-def _shown(context: Context) -> tuple[Sequence[Asked], Sequence[int], list[tuple[Asked, int]]]:
+def _shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[int], list[tuple[Asked, int]]]:
     """What all rows ask about, the positions asked about, and the demonstrations."""
-    settings, data = context.stage.settings, context.input("data")
-    if not settings["shots"]:
+    settings, data = context.settings, context.input("data")
+    if settings.on is None or settings.split is None or settings.seed is None:
         texts = load_asked(data)
         return texts, range(len(texts)), []
-    rows = load_rows(data, settings["split"])
-    labels = soft_labels(rows, context.input("labels") if "labels" in context.stage.inputs else None)
-    shown = demonstrations(rows, labels, settings["on"], settings["shots"], settings["seed"])
+    rows = load_rows(data, settings.split)
+    labels = soft_labels(rows, context.optional("labels"))
+    shown = demonstrations(rows, labels, settings.on, settings.shots, settings.seed)
     about = rows.asked
-    return about, rows.on(*settings["splits"]), [(about[row], int(labels[row].argmax())) for row in shown]
+    return about, rows.on(*settings.splits or ()), [(about[row], int(labels[row].argmax())) for row in shown]
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
+def run(context: Context[Prompt]) -> None:
+    settings = context.settings
     texts, asked, shown = _shown(context)
-    backbone = warm.frozen_backbone(context)
+    backbone = process_cache.frozen_backbone(context)
     template = template_of(settings)
     prefix = template.prefix(backbone, shown)
     free: list[Asked] = [(text, text) if template.pair else text for text in CONTENT_FREE]
     prompts = [template.asked(backbone, about) for about in [*free, *(texts[row] for row in asked)]]
-    require_prompt(backbone, prefix, prompts, settings["shots"])
+    require_prompt(backbone, prefix, prompts, settings.shots)
     words = label_word_rows(
         backbone, template.words, len(template.words), field="dataset.prompt.words or label_words", remedy=""
     )
@@ -91,8 +90,8 @@ def run(context: Context) -> None:
         prefix,
         prompts,
         words,
-        precision=settings["precision"],
-        token_budget=context.settings.micro_batch_tokens,
+        precision=settings.precision,
+        token_budget=context.run.micro_batch_tokens,
         passes=KeptPasses(context),
     )
     blank, logits = logits[: len(CONTENT_FREE)], logits[len(CONTENT_FREE) :]

@@ -3,9 +3,10 @@
 import numpy as np
 
 from w2s_sweep.data.hashing import hashes_of, ranks
+from w2s_sweep.kinds.labels import Relabel
 from w2s_sweep.predictions import Array
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import features_of, publish, read_labels, with_probs
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.labels import features_of, publish, read_labels, with_probs
 
 CHUNK = 1024
 """Rows whose neighbours are looked for at a time: memory is CHUNK x examples."""
@@ -38,14 +39,14 @@ def neighbour_mean(features: Array, labels: Array, k: int, ties: Array) -> Array
     return out
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
+def run(context: Context[Relabel]) -> None:
+    settings = context.settings
     labels = read_labels(context, "labels")
-    here = np.flatnonzero(labels.splits == settings["on"])
+    here = np.flatnonzero(labels.splits == settings.on)
     features = features_of(context, labels.ids[here])
     ties = ranks(hashes_of(labels.ids[here]), 0, "neighbours")
-    smooth = neighbour_mean(features, labels.probs[here], settings["k"], ties)
+    smooth = neighbour_mean(features, labels.probs[here], settings.k, ties)
     probs = labels.probs.astype(np.float64)
-    probs[here] = (1 - settings["weight"]) * probs[here] + settings["weight"] * smooth
+    probs[here] = (1 - settings.weight) * probs[here] + settings.weight * smooth
     flipped = int((probs[here].argmax(1) != labels.probs[here].argmax(1)).sum())
     publish(context, with_probs(labels, probs), {"flipped": flipped})

@@ -4,11 +4,11 @@ another stage, or have none. Which rows are revealed is nested: a larger budget 
 import numpy as np
 
 from w2s_sweep.data.hashing import hashes_of, ranks
-from w2s_sweep.plan.stage import Json
+from w2s_sweep.kinds.labels import Reveal
 from w2s_sweep.predictions import Array, Predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import best, publish, read_labels, with_probs
-from w2s_sweep.stages.rows import Rows, load_rows
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.examples import Rows, load_rows
+from w2s_sweep.training.labels import best, publish, read_labels, with_probs
 
 
 def truth_of(rows: Rows, on: str) -> Predictions:
@@ -32,22 +32,21 @@ def order_of(labels: Predictions, choose: str, seed: int) -> Array:
     return np.argsort(drawn, kind="stable") if choose == "random" else np.lexsort((drawn, labels.probs.max(1)))
 
 
-def revealed(labels: Predictions, on: str, settings: dict[str, Json]) -> tuple[Predictions, int]:
+def revealed(labels: Predictions, on: str, settings: Reveal) -> tuple[Predictions, int]:
     """`labels` with the truth where the budget goes, and on how many rows that is."""
     here = np.flatnonzero(labels.splits == on)
-    chosen = here[best(order_of(labels.take(here), settings["choose"], settings["seed"]), settings["share"])]
+    chosen = here[best(order_of(labels.take(here), settings.choose, settings.seed), settings.share)]
     probs = labels.probs.astype(np.float64)
-    probs[chosen] = told(labels.truth[chosen], probs.shape[1], settings.get("opposite", False))
+    probs[chosen] = told(labels.truth[chosen], probs.shape[1], settings.opposite)
     return with_probs(labels, probs), len(chosen)
 
 
-def run(context: Context) -> None:
-    settings = dict(context.stage.settings)
-    on = settings["on"]
-    if "labels" in context.stage.inputs:
+def run(context: Context[Reveal]) -> None:
+    settings, on = context.settings, context.settings.on
+    if settings.split is None:
         labels, count = revealed(read_labels(context, "labels"), on, settings)
     else:
-        whole = truth_of(load_rows(context.input("data"), settings["split"]), on)
-        first = best(order_of(whole, settings["choose"], settings["seed"]), settings["share"])
+        whole = truth_of(load_rows(context.input("data"), settings.split), on)
+        first = best(order_of(whole, settings.choose, settings.seed), settings.share)
         labels, count = whole.take(np.sort(first)), len(first)
     publish(context, labels, {"revealed": count})

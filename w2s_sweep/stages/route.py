@@ -3,9 +3,10 @@
 import numpy as np
 
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Route
 from w2s_sweep.predictions import Array, Predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import publish, read_labels, with_probs
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.labels import publish, read_labels, with_probs
 
 
 def routed(own: Predictions, weak: Predictions, knows: Predictions, on: str, threshold: float) -> tuple[Array, Array]:
@@ -27,12 +28,12 @@ def _places(labels: Predictions, ids: Array, what: str) -> Array:
     return np.array([place[str(name)] for name in ids], dtype=np.int64)
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
-    own, weak, knows = (read_labels(context, name) for name in ("own", "weak", "knows"))
-    rows, labels = routed(own, weak, knows, settings["on"], settings["threshold"])
+def run(context: Context[Route]) -> None:
+    settings = context.settings
+    own, weak, knows = (read_labels(context, name) for name in Route.needs)
+    rows, labels = routed(own, weak, knows, settings.on, settings.threshold)
     probs = weak.probs.astype(np.float64)
     probs[rows] = labels
     right = {name: p[rows].argmax(1) == weak.truth[rows] for name, p in (("own", probs), ("weak", weak.probs))}
     scores = {f"{name} right where routed": float(hits.mean()) if len(hits) else None for name, hits in right.items()}
-    publish(context, with_probs(weak, probs), {"routed": len(rows), "of": len(weak.on(settings["on"]))} | scores)
+    publish(context, with_probs(weak, probs), {"routed": len(rows), "of": len(weak.on(settings.on))} | scores)

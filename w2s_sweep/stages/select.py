@@ -3,9 +3,10 @@ Cooper and Sala (2024, arXiv 2412.03881); only the labels of the wanted part are
 
 import numpy as np
 
+from w2s_sweep.kinds.labels import Select
 from w2s_sweep.predictions import Array
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import features_of, publish, read_labels
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.labels import features_of, publish, read_labels
 
 CHUNK = 1024
 """Rows that are compared at a time: memory is CHUNK x hard rows."""
@@ -48,12 +49,12 @@ def parts_of(probs: Array, features: Array) -> Array:
     return parts
 
 
-def run(context: Context) -> None:
-    settings = context.stage.settings
+def run(context: Context[Select]) -> None:
+    settings = context.settings
     labels = read_labels(context, "labels")
-    here = np.flatnonzero(labels.splits == settings["on"])
+    here = np.flatnonzero(labels.splits == settings.on)
     parts = parts_of(labels.probs[here], features_of(context, labels.ids[here]))
-    keep = labels.splits != settings["on"]
-    keep[here[parts == settings["part"]]] = True
+    keep = labels.splits != settings.on
+    keep[here[parts == settings.part]] = True
     counts = {f"rows {name}": int((parts == name).sum()) for name in ("easy", "overlap", "hard")}
     publish(context, labels.take(np.flatnonzero(keep)), counts)

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Weigh
 from w2s_sweep.predictions import Array, Predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.labels import publish, read_labels, with_probs
-from w2s_sweep.stages.rows import WEIGHTS
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.examples import WEIGHTS
+from w2s_sweep.training.labels import publish, read_members, with_probs
 
 
 def boosting(wrong: Array, classes: int) -> tuple[Array, Array]:
@@ -49,10 +50,10 @@ def weighted(members: Sequence[Predictions], says: Array) -> Predictions:
     return with_probs(members[0], np.tensordot(share, np.stack([m.probs.astype(np.float64) for m in members]), axes=1))
 
 
-def run(context: Context) -> None:
+def run(context: Context[Weigh]) -> None:
     """Publishes the ensemble so far, and the weights for the next member."""
-    members = [read_labels(context, name) for name in context.stage.inputs]
-    says, rows, weights = boosted(members, context.stage.settings["on"])
+    members = read_members(context)
+    says, rows, weights = boosted(members, context.settings.on)
     table = pa.table({"id": pa.array(rows.ids.tolist(), pa.string()), "weight": pa.array(weights, pa.float32())})
     pq.write_table(table, context.out / WEIGHTS)
     summary = {"say of the last member": float(says[-1]), "largest weight": float(weights.max())}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
 
 
@@ -22,7 +23,7 @@ class Run(Protocol):
 class Tracker(Protocol):
     """Starts one run per trained stage. Neither it nor its runs ever raise because of the service they talk to."""
 
-    def start(self, stage: Stage, folder: Path) -> Run:
+    def start(self, stage: Stage[Kind], folder: Path) -> Run:
         """`folder` is where the stage writes its files."""
         ...
 
@@ -40,5 +41,5 @@ class NullRun:
 class NullTracker:
     """Starts runs that mirror nothing."""
 
-    def start(self, stage: Stage, folder: Path) -> Run:
+    def start(self, stage: Stage[Kind], folder: Path) -> Run:
         return NullRun()

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.plan.stage import TRAINED, Stage, digest
+from w2s_sweep.config.plain import plain
+from w2s_sweep.kinds import TRAINED, Kind
+from w2s_sweep.plan.stage import Stage, digest
 from w2s_sweep.results.labels import flatten
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking.base import NullRun, Run
@@ -24,14 +26,15 @@ class Identity:
     tags: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, stage: Stage) -> "Identity":
-        model, dataset = stage.run.get("model", {}), stage.run.get("dataset", {})
+    def of(cls, stage: Stage[Kind]) -> "Identity":
+        hints = stage.hints
+        model = {} if hints.model is None else plain(hints.model)
         return cls(
             key=stage.key,
             label=stage.label,
-            role=str(stage.run.get("role", stage.kind)),
-            config=run_config(stage.key, stage.kind, stage.settings, model, dataset),
-            tags=tuple(str(d["name"]) for d in (dataset,) if "name" in d),
+            role=stage.part,
+            config=run_config(stage.key, stage.kind, plain(stage.settings), model, plain(hints.dataset)),
+            tags=(hints.dataset.name,),
         )
 
 
@@ -92,7 +95,7 @@ class WandbTracker:
     def __init__(self, settings: Mapping[str, Any], sweep: str, folder: Path):
         self.session = Session(settings, sweep, folder)
 
-    def start(self, stage: Stage, folder: Path) -> Run:
+    def start(self, stage: Stage[Kind], folder: Path) -> Run:
         if stage.kind not in TRAINED or self.session.boundary.broken or self.session.mode == "disabled":
             return NullRun()
         return WandbRun(self.session, Identity.of(stage))

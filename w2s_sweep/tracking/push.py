@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from w2s_sweep.plan.stage import TRAINED, digest
+from w2s_sweep.kinds import TRAINED
+from w2s_sweep.plan.stage import digest
 from w2s_sweep.results.rows import Results, Row
 from w2s_sweep.store import Store, read_jsonl
 from w2s_sweep.store.files import read_json, write_json
@@ -34,7 +35,7 @@ class Pushed:
 def push(store: Store, results: Results, settings: Mapping[str, Any]) -> Pushed | None:
     """Mirror every finished trained stage of a sweep and its summary run; None where `settings` ask for no tracker.
 
-    `settings` are plain `tracker` settings (`config.cell.Tracker`). Never raises because of W&B.
+    `settings` are plain `tracker` settings (`cells.cell.Tracker`). Never raises because of W&B.
     """
     if settings["name"] == "none":
         return None

@@ -13,7 +13,7 @@ import sys
 import threading
 from types import FrameType
 
-from w2s_sweep.stages import worker
+from w2s_sweep.runner import worker
 from w2s_sweep.store.claim import slurm_job
 
 LOOK_SECONDS = 1.0
@@ -66,7 +66,7 @@ def run_job(spec: str, beside: int = 0) -> None:
 
 def _start_beside(spec: str) -> "subprocess.Popen[bytes]":
     """Another process for the same pack: claims share the stages out among them."""
-    return subprocess.Popen([sys.executable, "-m", "w2s_sweep.stages.worker", spec])
+    return subprocess.Popen([sys.executable, "-m", "w2s_sweep.runner.worker", spec])
 
 
 def _wait(process: "subprocess.Popen[bytes]", signals: Signals) -> int:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from w2s_sweep.errors import DataError, ModelError
+from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.predictions import TEXTS
-from w2s_sweep.stages import warm
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.rows import Rows
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.examples import Rows
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ def targets_of(rows: Rows) -> list[str]:
     return rows.targets
 
 
-def read_prompts(context: Context, backbone: Backbone, rows: Rows, answers: Mapping[int, str]) -> Prompts:
+def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, answers: Mapping[int, str]) -> Prompts:
     """Tokens of texts and answers; ModelError where the tokenizer has no end, or max_tokens no room for a target."""
-    stage, tokenizer = context.stage, backbone.tokenizer
-    end, limit = tokenizer.eos_token_id, stage.settings["max_tokens"]
+    tokenizer = backbone.tokenizer
+    end, limit = tokenizer.eos_token_id, context.settings.max_tokens
     if not isinstance(end, int):
         raise ModelError(
             "tokenizer: it has no eos token, so nothing would end a generated text. Set one in the model's "
@@ -67,7 +68,7 @@ def read_prompts(context: Context, backbone: Backbone, rows: Rows, answers: Mapp
             f"dataset.max_tokens: {limit} leaves no room for a text before the longest target of {longest} tokens and "
             f"its end. Set it to {longest + 2} or more."
         )
-    prompts = warm.token_ids(stage, backbone, rows.texts, room=longest + 1)
+    prompts = process_cache.token_ids(context, backbone, rows.texts, room=longest + 1)
     backbone.require_positions(max(map(len, prompts)) + longest + 1, limit)
     written: list[list[int]] = tokenizer(list(answers.values()), add_special_tokens=False)["input_ids"]
     ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}

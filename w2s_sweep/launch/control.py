@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 
-from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import LaunchError

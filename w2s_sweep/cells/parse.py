@@ -7,8 +7,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import ValidationError
 
-from w2s_sweep.config.cell import Cell, Sweep
-from w2s_sweep.config.checks import problems_of
+from w2s_sweep.cells.cell import Cell, Sweep
+from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.errors import ConfigError, unknown
 

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import micro_batches
+from w2s_sweep.kinds.training import LoraRecipe, Tuned
 from w2s_sweep.models.device import pick_device
 from w2s_sweep.models.lora import Tuneable, add_lora, trainable
-from w2s_sweep.stages.context import Context
+from w2s_sweep.runner.context import Context
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,15 +38,15 @@ class TransformerLearner(Generic[M]):
         self.model.train(training)
 
 
-def with_adapters(context: Context, model: Tuneable) -> None:
-    """Give `model` the adapters of the stage's `finetune` settings, where these are of LoRA."""
-    settings, finetune = context.stage.settings, context.stage.settings["finetune"]
-    if finetune["name"] == "lora":
+def add_adapters(context: Context[Tuned], model: Tuneable) -> None:
+    """Give `model` the adapters of the stage's recipe, where this is of LoRA."""
+    settings, finetune = context.settings, context.settings.finetune
+    if isinstance(finetune, LoraRecipe):
         add_lora(
             model,
-            rank=finetune["rank"],
-            alpha=finetune["alpha"],
-            targets=finetune["targets"],
-            seed=settings["seed"],
-            dropout=finetune["dropout"],
+            rank=finetune.rank,
+            alpha=finetune.alpha,
+            targets=finetune.targets,
+            seed=settings.seed,
+            dropout=finetune.dropout,
         )

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.stages import table
-from w2s_sweep.stages.context import Context, Settings
+from w2s_sweep.runner.context import Context, RunSettings
 from w2s_sweep.store import Lease, Store, acquire, read_claim
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking import Tracker, make_tracker
@@ -30,7 +30,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Signals:
     """What the process is asked for from outside while it works."""
 
     stop: Callable[[], bool]
@@ -44,8 +44,8 @@ class Pack:
     """A spec file, read: the stages of one process and how to run them."""
 
     store: Store
-    stages: Sequence[Stage]
-    settings: Settings
+    stages: Sequence[Stage[Kind]]
+    run: RunSettings
     tracker: Tracker
 
     @classmethod
@@ -56,7 +56,7 @@ class Pack:
         return cls(
             store=Store(Path(spec["store"])),
             stages=[Stage.from_json(stage) for stage in spec["stages"]],
-            settings=Settings(**spec["settings"]),
+            run=RunSettings(**spec["run"]),
             tracker=make_tracker(spec["tracker"], spec["sweep"], Path(spec["store"]) / "sweeps" / spec["sweep"]),
         )
 
@@ -65,16 +65,16 @@ def run_pack(
     pack: Pack,
     stop: Callable[[], bool],
     save: threading.Event | None = None,
-    starts: Callable[[Stage], None] = lambda stage: None,
-    ends: Callable[[Stage, Outcome], None] = lambda stage, outcome: None,
+    starts: Callable[[Stage[Kind]], None] = lambda stage: None,
+    ends: Callable[[Stage[Kind], Outcome], None] = lambda stage, outcome: None,
 ) -> dict[str, Outcome]:
     """Run every stage that is not finished; returns what became of each."""
     outcomes: dict[str, Outcome] = {}
     waiting = list(pack.stages)
     while waiting:
-        left: list[Stage] = []
+        left: list[Stage[Kind]] = []
         for stage in waiting:
-            outcome = _turn(pack, stage, Wishes(stop, save or threading.Event()), outcomes, starts)
+            outcome = _turn(pack, stage, Signals(stop, save or threading.Event()), outcomes, starts)
             if outcome is None:
                 left.append(stage)
             else:
@@ -88,17 +88,17 @@ def run_pack(
 
 def _turn(
     pack: Pack,
-    stage: Stage,
-    wishes: "Wishes",
+    stage: Stage[Kind],
+    signals: Signals,
     outcomes: Mapping[str, Outcome],
-    starts: Callable[[Stage], None],
+    starts: Callable[[Stage[Kind]], None],
 ) -> Outcome | None:
     """One try at a stage; None when somebody else is running it or one of its inputs now."""
     store = pack.store
     if store.done(stage.key):
         _tidy(store, stage.key)
         return "done"
-    if wishes.stop():
+    if signals.stop():
         return "preempted"
     missing = [key for key in stage.inputs.values() if not store.done(key)]
     if missing:
@@ -113,7 +113,7 @@ def _turn(
         if store.done(stage.key):
             return "done"
         starts(stage)
-        return run_stage(pack, stage, lease, wishes)
+        return run_stage(pack, stage, lease, signals)
 
 
 def _tidy(store: Store, key: str) -> None:
@@ -135,7 +135,7 @@ def _still_coming(pack: Pack, key: str, outcomes: Mapping[str, Outcome]) -> bool
     return claim is not None and claim.alive
 
 
-def run_stage(pack: Pack, stage: Stage, lease: Lease, wishes: "Wishes") -> Outcome | None:
+def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Signals) -> Outcome | None:
     """Run a claimed stage and publish its result; an error is recorded beside its log and goes no further.
 
     None where somebody else took the claim over meanwhile: nothing that this run does afterwards counts.
@@ -148,7 +148,7 @@ def run_stage(pack: Pack, stage: Stage, lease: Lease, wishes: "Wishes") -> Outco
         try:
             write_json(work / "preimage.json", stage.preimage)
             (work / "failure.json").unlink(missing_ok=True)
-            _make(pack, stage, lease, wishes)
+            _make(pack, stage, lease, signals)
         except Preempted:
             log.info("stopped before the end; the next run continues from the last checkpoint")
             return None if lease.lost.is_set() else "preempted"
@@ -162,25 +162,25 @@ def run_stage(pack: Pack, stage: Stage, lease: Lease, wishes: "Wishes") -> Outco
     return "done"
 
 
-def _make(pack: Pack, stage: Stage, lease: Lease, wishes: "Wishes") -> None:
+def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Signals) -> None:
     """Write the stage's files in a folder of this attempt's own, and publish it."""
     work = pack.store.work(stage.key)
 
     def stop() -> bool:
         if lease.lost.is_set():
             raise Preempted  # at once: a checkpoint could replace a later one of the new owner
-        return wishes.stop()
+        return signals.stop()
 
     with pack.store.attempt(stage.key) as out:
         mirror = pack.tracker.start(stage, out)
-        table.run(Context(pack.store, stage, out, pack.settings, stop, wishes.save, mirror))
+        stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save, mirror))
         if not lease.check():
             raise Preempted
         if (work / "log.txt").is_file():
             shutil.copyfile(work / "log.txt", out / "log.txt")
 
 
-def _record_failure(work: Path, stage: Stage, error: Exception) -> None:
+def _record_failure(work: Path, stage: Stage[Kind], error: Exception) -> None:
     text = str(error) if isinstance(error, W2SError) else traceback.format_exc()
     log.error("%s failed: %s", stage.label, text)
     record: dict[str, Any] = {

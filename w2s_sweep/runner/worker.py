@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from w2s_sweep.errors import W2SError
-from w2s_sweep.stages.pack import LOG_FORMAT, Pack, run_pack
+from w2s_sweep.runner.pack import LOG_FORMAT, Pack, run_pack
 
 EXIT = {"done": 0, "failed": 1, "blocked": 3, "preempted": 75}
 """Exit status by the worst outcome of a pack; 75 is EX_TEMPFAIL: run me again."""
@@ -61,8 +61,8 @@ def run_files(paths: Iterable[str], stopped: threading.Event, save: threading.Ev
     status = 0
     for path in paths:
         pack = Pack.read(Path(path))
-        if pack.settings.threads:  # read by OpenMP when torch is loaded
-            os.environ["OMP_NUM_THREADS"] = str(pack.settings.threads)
+        if pack.run.threads:  # read by OpenMP when torch is loaded
+            os.environ["OMP_NUM_THREADS"] = str(pack.run.threads)
         outcomes = run_pack(
             pack,
             stopped.is_set,

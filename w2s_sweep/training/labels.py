@@ -3,23 +3,33 @@ be trained on, scored or shown for a model can be for them. They train nothing: 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from w2s_sweep.plan.stage import Json
+from w2s_sweep.kinds.base import InputName, Json, Kind
 from w2s_sweep.predictions import FILE, Array, Predictions, read_predictions, write_predictions
-from w2s_sweep.stages.context import Context
-from w2s_sweep.stages.rows import load_ids, scores
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.examples import load_ids, scores
 
 SMALLEST = 1e-7
 """Probability that stands for 0 where a logarithm is taken."""
 
 
-def read_labels(context: Context, name: str) -> Predictions:
-    """What the input stage `name` says, sorted by example id."""
-    said = read_predictions(context.input(name) / FILE)
-    return said.take(np.argsort(said.ids.astype(str), kind="stable"))
+def read_labels(context: Context[Kind], name: InputName) -> Predictions:
+    """The predictions of the input stage `name`, sorted by example id."""
+    return _sorted_by_id(context.input(name))
+
+
+def read_members(context: Context[Kind]) -> list[Predictions]:
+    """The predictions of all inputs of a stage of equals, each sorted by example id."""
+    return [_sorted_by_id(folder) for folder in context.members()]
+
+
+def _sorted_by_id(folder: Path) -> Predictions:
+    found = read_predictions(folder / FILE)
+    return found.take(np.argsort(found.ids.astype(str), kind="stable"))
 
 
 def with_probs(predictions: Predictions, probs: Array) -> Predictions:
@@ -29,14 +39,14 @@ def with_probs(predictions: Predictions, probs: Array) -> Predictions:
     return replace(predictions, probs=whole.astype(np.float32), logits=logits.astype(np.float32))
 
 
-def publish(context: Context, predictions: Predictions, summary: Mapping[str, Json]) -> None:
+def publish(context: Context[Kind], predictions: Predictions, summary: Mapping[str, Json]) -> None:
     """Write the labels of a stage and how right they are."""
     untrained = replace(predictions, seen=np.full(predictions.probs.shape, np.nan, dtype=np.float32))
     write_predictions(context.out / FILE, untrained)
     context.finish({"examples": len(predictions)} | dict(summary) | scores(untrained))
 
 
-def features_of(context: Context, ids: Array) -> Array:
+def features_of(context: Context[Kind], ids: Array) -> Array:
     """float32 [ids, width]: the rows of the input `features` that belong to the examples `ids`.
 
     Of a pair it is the first text's minus the second's, which is what a linear reward sees of it.

@@ -1,7 +1,8 @@
 """What the fields of a cell must be to one another; each field alone is checked by its type."""
 
-from w2s_sweep.config.cell import Cell
+from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.finetune import Lora, Probe
+from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses import CrossEntropy, Wspo
@@ -119,7 +120,7 @@ def _reward_problems(cell: Cell) -> list[str]:
     tuned = None if isinstance(finetune, Probe) else finetune
     implicit = tuned is not None and tuned.reward == "implicit"
     pairs = ", ".join(sorted(name for name, row in TASKS.items() if row.kind == "pair"))
-    if implicit and task in TASKS and not cell.dataset.pairs:
+    if implicit and task in TASKS and not has_pairs(cell.dataset):
         found.append(
             f"finetune.reward: implicit, but the examples of dataset.task={task} are single texts. "
             f"Set finetune.reward=head, or choose a task of pairs: {pairs}."
@@ -139,7 +140,7 @@ def _reward_problems(cell: Cell) -> list[str]:
 def _generation_problems(cell: Cell) -> list[str]:
     """What cannot be where a label is a text to be generated, one out of infinitely many."""
     task, found = cell.dataset.task, list[str]()
-    if not cell.dataset.generation:
+    if not has_targets(cell.dataset):
         return found
     if isinstance(cell.finetune, Probe):
         found.append(

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from w2s_sweep.config.cell import Cell
+from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.source import HubSource, LocalSource
-from w2s_sweep.data.rows import splits_of
+from w2s_sweep.data.readers import splits_of
 from w2s_sweep.errors import ConfigError, DataError, nearest_first
 
 

@@ -9,14 +9,15 @@ from typing import Literal
 import numpy as np
 import pyarrow.parquet as pq
 
+from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.training import MixedRows, Supervised, Trained
 from w2s_sweep.metrics import accuracy, auroc
-from w2s_sweep.plan.stage import Json
 from w2s_sweep.predictions import Predictions, read_predictions
 
-PREDICTED = ("half_b", "validation", "test")
+PREDICTED: tuple[Split, ...] = ("half_b", "validation", "test")
 """Splits on which every trained stage leaves predictions."""
 
 WEIGHTS = "weights.parquet"
@@ -58,8 +59,8 @@ class Rows:
         return [int(i) for i in np.flatnonzero(np.isin(self.splits, names))]
 
 
-def load_rows(data: Path, split: Mapping[str, Json]) -> Rows:
-    """The examples in a finished data stage, dealt out as `split` says. Raises DataError."""
+def load_rows(data: Path, split: Partition) -> Rows:
+    """The examples in a finished data stage, divided as `split` says. Raises DataError."""
     table = _table(data)
     truth = table["label"].to_numpy().astype(np.int8)
     generation = "target" in table.column_names
@@ -91,27 +92,27 @@ def joined(rows: Rows, more: Rows) -> Rows:
     )
 
 
-def mixed_in(rows: Rows, wanted: Mapping[str, Json], own: Rows, beside: int) -> list[int]:
+def mixed_in(rows: Rows, wanted: MixedRows, own: Rows, beside: int) -> list[int]:
     """Rows of another dataset that are learnt from with `beside` rows of `own`: by hash, from outside its validation
     and test, none with a text of `own`, whose truth would come in with it.
 
-    `wanted`: the setting `mixed` of a stage. Raises DataError where there are too few.
+    Raises DataError where there are too few.
     """
-    known, texts, count = {*own.every_text}, rows.every_text, round(wanted["rows"] * beside)
+    known, texts, count = {*own.every_text}, rows.every_text, round(wanted.rows * beside)
     there = [row for row in rows.on("half_a", "half_b") if not known.intersection(texts[row :: len(rows.ids)])]
     if count > len(there):
         raise DataError(
             f"method.mix: {count} of its rows are wanted, and it has {len(there)} that are no rows of dataset, nor of "
             "its own validation and test. Lower method.strength or dataset.n_train, or take a larger data set."
         )
-    order = np.argsort(ranks(hashes_of(rows.ids[there]), wanted["split"]["seed"], "mixed"), kind="stable")
+    order = np.argsort(ranks(hashes_of(rows.ids[there]), wanted.split.seed, "mixed"), kind="stable")
     return sorted(there[place] for place in order[:count])
 
 
-def load_corpus(data: Path, split: Mapping[str, Json] | None) -> tuple[list[str], list[str]]:
+def load_corpus(data: Path, split: Partition | None) -> tuple[list[str], list[str]]:
     """The texts of a finished data stage without any label: those outside the test set, and those of the test set.
 
-    `split` deals the test set out; None where the source has one of its own. Both texts of a pair count.
+    `split` divides the test set from the rest; None where the source has one of its own. Both texts of a pair count.
     """
     table = _table(data)
     parts = np.array(table["origin"].to_pylist()) if split is None else assign(table, split)
@@ -179,31 +180,31 @@ def weights_of(rows: Rows, folder: Path) -> np.ndarray:
     return np.array([index.get(str(name), np.nan) for name in rows.ids], dtype=np.float32)
 
 
-def rows_of_lesson(rows: Rows, settings: Mapping[str, Json]) -> list[int]:
+def rows_of_portion(rows: Rows, settings: Trained) -> list[int]:
     """Rows of the split `on` of a stage, or of the portion (i, n) of it that its settings name: whole groups, and as
     many in each portion."""
-    chosen, portion = rows.on(settings["on"]), settings.get("portion")
+    chosen, portion = rows.on(settings.on), settings.portion
     if portion is None:
         return chosen
     number, portions = portion
     names, group = np.unique((rows.ids if rows.groups is None else rows.groups)[chosen], return_inverse=True)
-    place = np.argsort(np.argsort(ranks(hashes_of(names), settings["split"]["seed"], "portions"), kind="stable"))
+    place = np.argsort(np.argsort(ranks(hashes_of(names), settings.split.seed, "portions"), kind="stable"))
     mine = [row for row, at in zip(chosen, place[group], strict=True) if at % portions == number]
     if not mine:
         raise DataError(
-            f"method: {portions} portions of {settings['on']} with {len(names)} groups of rows leave one without any. "
+            f"method: {portions} portions of {settings.on} with {len(names)} groups of rows leave one without any. "
             "Use a shorter chain, method.rows=same, or more rows (dataset.n_train)."
         )
     return mine
 
 
-def lesson_rows(rows: Rows, labels: np.ndarray, settings: Mapping[str, Json], what: str) -> list[int]:
+def training_rows(rows: Rows, labels: np.ndarray, settings: Supervised, what: str) -> list[int]:
     """Rows that a stage trains on: those of its split `on`, or with `unlabelled: skip` those of them with a label."""
-    chosen = rows_of_lesson(rows, settings)
-    if settings.get("unlabelled") == "skip":
+    chosen = rows_of_portion(rows, settings)
+    if settings.unlabelled == "skip":
         chosen = [row for row in chosen if not np.isnan(labels[row]).any()]
         if not chosen:
-            raise DataError(f"{what}: its supervision labels no row of {settings['on']}, so there is nothing to learn.")
+            raise DataError(f"{what}: its supervision labels no row of {settings.on}, so there is nothing to learn.")
     require_labels(labels, chosen, what)
     return chosen
 

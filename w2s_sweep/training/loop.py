@@ -19,8 +19,8 @@ from torch import Tensor
 from w2s_sweep.data.batches import optimiser_batches
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.losses import Loss
-from w2s_sweep.stopping import Best, EarlyStopping
 from w2s_sweep.store.files import write_bytes
+from w2s_sweep.training.stopping import Best, EarlyStopping
 
 
 class Learner(Protocol):

@@ -4,29 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from w2s_sweep.config.dataset import Dataset
-from w2s_sweep.config.finetune import Finetune
-from w2s_sweep.config.model import Count, Model
+from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
-from w2s_sweep.losses import AnyLoss
 from w2s_sweep.methods import AnyMethod
-
-Metric = Literal["accuracy", "auroc"]
+from w2s_sweep.plan.setup import Setup
 
 
 @schema
-class Cell:
+class Cell(Setup):
     """What is trained and compared; nothing in here is about where or how it runs."""
 
-    dataset: Dataset
-    weak: Model
-    strong: Model
-    loss: AnyLoss
     method: AnyMethod
-    finetune: Finetune
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    metric: Metric = "accuracy"
-    """Metric whose PGR is the value of the cell."""
 
 
 @schema

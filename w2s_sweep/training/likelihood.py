@@ -12,7 +12,7 @@ from w2s_sweep.data.batches import pad
 from w2s_sweep.losses import Loss
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.stages.transformer import TransformerLearner
+from w2s_sweep.training.learners import TransformerLearner
 
 
 class SequenceLearner(TransformerLearner[LanguageModel]):

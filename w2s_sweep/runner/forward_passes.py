@@ -6,8 +6,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from w2s_sweep.errors import Preempted
-from w2s_sweep.models.passes import Passes
-from w2s_sweep.stages.context import Context
+from w2s_sweep.kinds import Kind
+from w2s_sweep.models.forward_passes import Passes
+from w2s_sweep.runner.context import Context
 from w2s_sweep.store.files import write_bytes
 
 log = logging.getLogger(__name__)
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 class KeptPasses(Passes):
     """Goes on from the stage's checkpoint; saves when one is due, and before it leaves."""
 
-    def __init__(self, context: Context, name: str = "checkpoint"):
+    def __init__(self, context: Context[Kind], name: str = "checkpoint"):
         """`name` of the file, for a stage that has another checkpoint too."""
         self._context = context
         self._file = context.work / f"{name}.safetensors"

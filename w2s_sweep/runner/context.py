@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from w2s_sweep.errors import Preempted
-from w2s_sweep.plan.stage import Stage
+from w2s_sweep.kinds.base import InputName
+from w2s_sweep.plan.stage import K, Stage
 from w2s_sweep.store import Store, read_jsonl
 from w2s_sweep.store.files import write_json, write_text
 
@@ -30,7 +31,7 @@ class Mirror(Protocol):
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """How stages run on this machine; nothing of it may change a result."""
 
     threads: int = 0
@@ -40,13 +41,13 @@ class Settings:
 
 
 @dataclass
-class Context:
+class Context(Generic[K]):
     """One run of one stage."""
 
     store: Store
-    stage: Stage
+    stage: Stage[K]
     out: Path
-    settings: Settings
+    run: RunSettings
     stop: Callable[[], bool]
     save: threading.Event
     mirror: Mirror
@@ -54,6 +55,11 @@ class Context:
     _rows: list[str] = field(default_factory=list)
     _saved: float = field(default_factory=time.monotonic)
     _told: float = 0.0
+
+    @property
+    def settings(self) -> K:
+        """What determines the result of the stage."""
+        return self.stage.settings
 
     @property
     def work(self) -> Path:
@@ -64,13 +70,21 @@ class Context:
     def checkpoint(self) -> Path:
         return self.work / "checkpoint.safetensors"
 
-    def input(self, name: str) -> Path:
+    def input(self, name: InputName) -> Path:
         """Folder of a finished input, every digest checked."""
         return self.store.verified(self.stage.inputs[name])
 
+    def optional(self, name: InputName) -> Path | None:
+        """As `input`; None where the stage has no such input."""
+        return self.input(name) if name in self.stage.inputs else None
+
+    def members(self) -> list[Path]:
+        """Folders of the inputs of a stage that reads any number of equals, in their order."""
+        return [self.store.verified(key) for key in self.stage.inputs.values()]
+
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is old enough for another one, or somebody asked for one."""
-        if time.monotonic() - self._saved < self.settings.checkpoint_seconds and not self.save.is_set():
+        if time.monotonic() - self._saved < self.run.checkpoint_seconds and not self.save.is_set():
             return False
         self._saved = time.monotonic()
         self.save.clear()

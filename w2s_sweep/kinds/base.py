@@ -1,0 +1,170 @@
+"""What a kind of stage is: a frozen class whose fields determine the result, and what planning knows of such a stage.
+
+Reading one of these classes loads no torch; what a stage does is `run(context)` of the module of the same name in
+`w2s_sweep.stages`, which `Kind.load` imports where the stage runs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from importlib import import_module
+from typing import Any, ClassVar, Literal, cast
+
+from w2s_sweep.config.dataset import Dataset, Partition
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.plain import plain
+from w2s_sweep.config.schema import schema
+from w2s_sweep.config.source import Source
+from w2s_sweep.kinds.cost import Cost, Memory
+
+Json = Any
+"""A value that canonical JSON can hold."""
+
+Identity = dict[str, Any]
+"""What names the content of a source for ever: a commit, a SHA-256 (`sources.identify`)."""
+
+SourceKind = Literal["model", "dataset"]
+
+InputName = Literal[
+    "adapted", "answers", "data", "features", "knows", "labels", "mixed", "mixed_features", "own", "weak", "weights"
+]
+"""What a stage may read of another stage; kinds with `members` read any number of further ones."""
+
+
+class Hashed:
+    """Base of what enters a key.
+
+    A field with a default is left out of the key while it has that value: a setting that is added later with the
+    value at which it changes nothing keeps all old keys. Hence the default of a released field never changes.
+    """
+
+    def hashed(self) -> dict[str, Json]:
+        """What is hashed, as plain JSON."""
+        rows = ((f.name, f.default, getattr(self, f.name)) for f in fields(cast(Any, self)))
+        return {name: as_json(value) for name, default, value in rows if default is MISSING or value != default}
+
+
+def as_json(value: Any) -> Json:
+    """A setting as plain JSON."""
+    if isinstance(value, Hashed):
+        return value.hashed()
+    if isinstance(value, tuple | list):
+        return [as_json(one) for one in cast("tuple[Any, ...] | list[Any]", value)]
+    return plain(value) if is_dataclass(value) else value
+
+
+@schema
+class Hints:
+    """What a job needs and a table shows of a stage, and what cannot change its result: never hashed."""
+
+    label: str
+    """What tables and logs call the stage."""
+    dataset: Dataset
+    role: str | None = None
+    """The part it plays in a cell, or what its labels are for."""
+    model: Model | None = None
+    """The model that it opens; of labels the one that is trained on them or that they came from."""
+    data: str | None = None
+    """Labels: key of the data stage whose rows they are of."""
+    adapted: str | None = None
+    """Key of the stage that made the weights its model begins from."""
+
+    @property
+    def of_model(self) -> Model:
+        """The model, for kinds that cannot be without one."""
+        if self.model is None:
+            raise ValueError(f"{self.label}: names no model")
+        return self.model
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model or dataset that a stage opens."""
+
+    kind: SourceKind
+    name: str
+    source: Source
+    identity: Mapping[str, Json]
+
+
+@schema
+class Kind(Hashed):
+    """Base of the kinds. A subclass is one kind where it has a `kind`, and a part that several share where not."""
+
+    kind: ClassVar[str] = ""
+    """Name of the kind, and of its module in `w2s_sweep.stages`."""
+    version: ClassVar[int] = 1
+    """Bumped by hand whenever the code of the kind would give another result for the same settings."""
+    trains: ClassVar[bool] = False
+    """Whether it trains something and publishes predictions."""
+    makes_labels: ClassVar[bool] = False
+    """Whether it makes labels out of labels, without a model of its own; it publishes predictions too."""
+    needs: ClassVar[tuple[InputName, ...]] = ("data",)
+    """Inputs without which it cannot run."""
+    takes: ClassVar[tuple[InputName, ...]] = ()
+    """Inputs that it reads where it has them."""
+    members: ClassVar[bool] = False
+    """Whether its inputs are any number of equals, `member 0`, `member 1`, ..."""
+
+    def cost(self, hints: Hints) -> Cost:
+        """How much work it is, good to a factor of two."""
+        raise TypeError(f"{type(self).__name__} does not say what it costs")
+
+    def memory(self, hints: Hints) -> Memory:
+        """What it holds in memory at once; no device memory means that it runs on the CPU."""
+        raise TypeError(f"{type(self).__name__} does not say what memory it needs")
+
+    def opens(self, hints: Hints) -> tuple[Opened, ...]:
+        """What has to be on the machine before it runs."""
+        return ()
+
+    def lora_targets(self) -> tuple[str, ...]:
+        """Names of the modules of its model that get adapters."""
+        return ()
+
+    @classmethod
+    def load(cls) -> Callable[[Any], None]:
+        """What it does, a function of a `runner.context.Context`."""
+        return import_module(f"w2s_sweep.stages.{cls.kind}").run
+
+    @classmethod
+    def check_inputs(cls, names: Iterable[str]) -> None:
+        """ValueError for inputs that the kind does not read, or lacks."""
+        there = set(names)
+        if cls.members:
+            wrong = {name for name in there if not name.startswith("member ")}
+        else:
+            wrong = (there - {*cls.needs, *cls.takes}) | (set(cls.needs) - there)
+        if wrong:
+            raise ValueError(f"a stage of kind {cls.kind} reads {cls.needs} and may read {cls.takes}, not {there}")
+
+
+@schema
+class Divided(Kind):
+    """Part of all kinds that read rows by their split."""
+
+    split: Partition | None
+    """How the rows are divided; None where the stage reads all of them."""
+
+
+@schema
+class OfModel(Kind):
+    """Part of all kinds that open a model and read texts with it."""
+
+    takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
+
+    model: Identity
+    """Which weights: what the model's source resolved to, and `keep_layers`."""
+    max_tokens: int
+    """Texts are cut to so many tokens."""
+
+    @property
+    def keep_layers(self) -> int | None:
+        return self.model["keep_layers"]
+
+    @property
+    def weights(self) -> Identity:
+        """What the model's source resolved to."""
+        return {name: value for name, value in self.model.items() if name != "keep_layers"}
+
+    def opens(self, hints: Hints) -> tuple[Opened, ...]:
+        return (Opened("model", hints.of_model.name, hints.of_model.source, self.weights),)

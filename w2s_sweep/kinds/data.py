@@ -1,0 +1,34 @@
+"""The kind that makes examples out of the rows of a source."""
+
+from typing import ClassVar
+
+from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.base import Hints, Identity, InputName, Kind, Opened
+from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory
+
+
+@schema
+class Data(Kind):
+    """The balanced examples of a task, before any split; see `config.dataset.Dataset` for the fields."""
+
+    kind: ClassVar[str] = "data"
+    needs: ClassVar[tuple[InputName, ...]] = ()
+
+    task: str
+    task_version: int = 1
+    """Of the conversion of rows to examples, see `data.tasks.base.Task`."""
+    source: Identity
+    train_split: str
+    test_split: str | None
+    n_train: int | None
+    n_test: int | None
+    sample_seed: int
+
+    def cost(self, hints: Hints) -> Cost:
+        return Cost()
+
+    def memory(self, hints: Hints) -> Memory:
+        return ON_CPU
+
+    def opens(self, hints: Hints) -> tuple[Opened, ...]:
+        return (Opened("dataset", hints.dataset.name, hints.dataset.source, self.source),)

@@ -1,0 +1,119 @@
+"""The kinds that only run a model forward: frozen features, answers to prompts, labels in context."""
+
+from typing import ClassVar, Literal
+
+from w2s_sweep.config.dataset import SPLITS, Partition, Split
+from w2s_sweep.config.finetune import Precision
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.base import Divided, Hints, InputName, OfModel
+from w2s_sweep.kinds.cost import CHARACTERS_A_TOKEN, Cost, Memory, forward, memory_of, sizes_of
+from w2s_sweep.kinds.labels import Groups
+
+DEPTH = 0.6
+"""Share of its blocks after which a model's features are read where nothing else is said."""
+
+
+@schema
+class Features(OfModel):
+    """One frozen vector for every text."""
+
+    kind: ClassVar[str] = "features"
+
+    pooling: Literal["last", "mean"]
+    feature_layer: int | None
+    precision: Precision
+    texts: Literal["one", "both"] = "one"
+    """Whether examples are pairs, which have a vector for each text."""
+
+    def cost(self, hints: Hints) -> Cost:
+        model, sizes = hints.of_model, sizes_of(hints.dataset)
+        layer, examples = model.feature_layer, sizes.train + sizes.test
+        depth = DEPTH if layer is None else min(1.0, layer / (model.keep_layers or model.layers))
+        return forward(model.params * depth, examples, examples * sizes.tokens)
+
+    def memory(self, hints: Hints) -> Memory:
+        return memory_of(hints.of_model.params, 4)
+
+
+@schema
+class Asking(OfModel):
+    """Part of the kinds that ask a model for labels in words, see `config.prompt.Prompt`."""
+
+    precision: Precision
+    instruction: str
+    question: str
+    words: tuple[str, ...]
+    pair: str | None = None
+
+    def around(self) -> float:
+        """Tokens of a question and its answer, about."""
+        return (len(self.question) + len(max(self.words, key=len, default=""))) / CHARACTERS_A_TOKEN
+
+    def memory(self, hints: Hints) -> Memory:
+        """Weights in fp32; the keys and values of prompts are small."""
+        return memory_of(hints.of_model.params, 5)
+
+
+@schema
+class Prompt(Asking, Divided):
+    """What a model answers about each text."""
+
+    kind: ClassVar[str] = "prompt"
+    takes: ClassVar[tuple[InputName, ...]] = ("adapted", "labels")
+
+    shots: int
+    on: Split | None = None
+    """With shots: the split that the examples shown are drawn from."""
+    seed: int | None = None
+    split: Partition | None = None
+    splits: tuple[Split, ...] | None = None
+    """With shots: the splits that are asked about; without, all rows are."""
+
+    def cost(self, hints: Hints) -> Cost:
+        """Demonstrations pass through the model once, since all rows share them."""
+        sizes = sizes_of(hints.dataset)
+        examples = sum(sizes.on(split) for split in self.splits or SPLITS)
+        tokens = (examples + self.shots) * (sizes.tokens + self.around())
+        return forward(hints.of_model.params, examples, tokens)
+
+
+@schema
+class Annotate(Asking, Divided):
+    """Labels that a model gives itself, with other rows and their labels in its prompt."""
+
+    kind: ClassVar[str] = "annotate"
+
+    split: Partition
+    on: Split
+    rows: int
+    start: int
+    steps: int
+    folds: int | None
+    alpha: float
+    groups: Groups
+    harden: bool
+    seed: int
+
+    def cost(self, hints: Hints) -> Cost:
+        """A step that changes a label asks every fold again under all others; about twice as many steps do so as there
+        are rows, and half of them are labelled on the way."""
+        sizes = sizes_of(hints.dataset)
+        rows = min(float(self.rows), sizes.on(self.on))
+        folds = min(float(self.folds or rows), rows)
+        changes = min(2 * rows, float(self.steps))
+        examples = changes * rows / 2 + sizes.predicted()
+        words = sizes.tokens + len(self.question) / CHARACTERS_A_TOKEN
+        tokens = words * (changes * rows / 2 * folds + examples)
+        return forward(hints.of_model.params, examples, tokens)
+
+    def memory(self, hints: Hints) -> Memory:
+        """With the keys and values of a prompt that holds all rows, in 16 bits, as if attention shared none between
+        heads: room for the copy of a model that does."""
+        model, dataset = hints.of_model, hints.dataset
+        tokens = self.rows * min(dataset.tokens_per_example, float(dataset.max_tokens))
+        return memory_of(model.params, 5, more=tokens * _bytes_a_token(model))
+
+
+def _bytes_a_token(model: Model) -> float:
+    return 2 * 2 * model.layers * model.hidden

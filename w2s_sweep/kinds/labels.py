@@ -1,0 +1,162 @@
+"""The kinds that make labels out of labels: they train nothing and open no model."""
+
+from typing import ClassVar, Literal
+
+from w2s_sweep.config.dataset import Partition, Split
+from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.base import Divided, Hints, InputName, Kind
+from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory
+
+Rule = Literal["mean", "vote", "learned", "boosted"]
+"""How the predictions of several stages become one, see `stages.combine`."""
+
+Choose = Literal["random", "least_sure"]
+"""Which rows a budget of ground truth goes to: drawn, or those whose label is least sure."""
+
+Part = Literal["overlap", "easy", "hard"]
+"""Rows with a sure label that look like unsure ones; sure ones that do not; unsure ones."""
+
+Calibration = Literal["none", "median", "contextual"]
+"""How the bias of a prompted model to one of its words is taken out: not; by the median of its answers to texts outside
+the test set, as in a balanced task; by its answers to texts without content (Zhao et al. 2021)."""
+
+Groups = Literal["free", "halves", "balanced"]
+"""What is known of labels without looking at one: nothing; that half of each group is class 1; that half of all are."""
+
+
+@schema
+class Labelling(Kind):
+    """Part of all of them."""
+
+    makes_labels: ClassVar[bool] = True
+
+    def cost(self, hints: Hints) -> Cost:
+        return Cost()
+
+    def memory(self, hints: Hints) -> Memory:
+        return ON_CPU
+
+
+@schema
+class Combine(Labelling):
+    """The predictions of several stages as one."""
+
+    kind: ClassVar[str] = "combine"
+    members: ClassVar[bool] = True
+
+    rule: Rule
+
+
+@schema
+class Weigh(Labelling):
+    """How much each example of a split counts for the next member of a boosted ensemble."""
+
+    kind: ClassVar[str] = "weigh"
+    members: ClassVar[bool] = True
+
+    on: Split
+
+
+@schema
+class Filter(Labelling):
+    """Only the labels of a split that their supervisor is surest of."""
+
+    kind: ClassVar[str] = "filter"
+    needs: ClassVar[tuple[InputName, ...]] = ("labels",)
+
+    on: Split
+    share: float
+    balanced: bool
+    """Whether each predicted class keeps the same share."""
+
+
+@schema
+class Reveal(Labelling, Divided):
+    """The truth for a budget of the rows of a split."""
+
+    kind: ClassVar[str] = "reveal"
+    needs: ClassVar[tuple[InputName, ...]] = ()
+    takes: ClassVar[tuple[InputName, ...]] = ("data", "labels")
+
+    on: Split
+    share: float
+    choose: Choose
+    seed: int
+    opposite: bool = False
+    """Not the truth, but what contradicts it."""
+    split: Partition | None = None
+    """Where the rows are not those of labels."""
+
+
+@schema
+class Relabel(Labelling):
+    """The labels of a split smoothed over neighbours in the features of a model."""
+
+    kind: ClassVar[str] = "relabel"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    on: Split
+    k: int
+    weight: float
+
+
+@schema
+class Select(Labelling):
+    """The labels of the rows of a split that are easy, hard or both."""
+
+    kind: ClassVar[str] = "select"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    on: Split
+    part: Part
+
+
+@schema
+class Calibrate(Labelling, Divided):
+    """The raw answers of a prompted model as predictions."""
+
+    kind: ClassVar[str] = "calibrate"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "answers")
+
+    calibrate: Calibration
+    harden: bool
+    split: Partition
+
+
+@schema
+class Elicit(Labelling):
+    """Labels that fit each other best in the features of a model, from its zero-shot answers on."""
+
+    kind: ClassVar[str] = "elicit"
+    version: ClassVar[int] = 2
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    on: Split
+    prior: float
+    penalty: float
+    alpha: float
+    sweeps: int
+    groups: Groups
+    harden: bool
+    seed: int
+
+
+@schema
+class Correct(Labelling):
+    """For each row of a split and of validation: are the labels right?"""
+
+    kind: ClassVar[str] = "correct"
+    needs: ClassVar[tuple[InputName, ...]] = ("labels",)
+
+    on: Split
+
+
+@schema
+class Route(Labelling):
+    """Labels of two stages, chosen row by row by how sure a third one is of the first."""
+
+    kind: ClassVar[str] = "route"
+    needs: ClassVar[tuple[InputName, ...]] = ("own", "weak", "knows")
+
+    on: Split
+    threshold: float

@@ -1,0 +1,239 @@
+"""The kinds that train: probes, fine-tuning, generation, and the adaptation of a language model to a task's texts."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.dataset import Partition, Split
+from w2s_sweep.config.finetune import HeadInit, Precision, Schedule
+from w2s_sweep.config.schema import schema
+from w2s_sweep.kinds.base import Divided, Hashed, Hints, InputName, OfModel
+from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory, memory_of, sizes_of
+from w2s_sweep.losses import AnyLoss
+
+BYTES_A_PARAMETER = {"lora": 5, "full": 16}
+"""On the device: frozen fp32 weights with small adapters; weights, gradients and the two moments of Adam."""
+
+
+@schema
+class StoppingRule(Hashed):
+    """Which parameters a stage ends with: those of its best evaluation on the validation split."""
+
+    against: Literal["truth", "labels"]
+    evaluations: int
+
+
+@schema
+class MixedRows(Hashed):
+    """Rows of another dataset that are learnt from beside those of the stage."""
+
+    rows: float
+    """How many, for each row of the stage."""
+    split: Partition
+    """Of that dataset: rows of its validation and test are not learnt from."""
+
+
+@schema
+class Optimization(Hashed):
+    """Part of all recipes; see `config.finetune.Optimiser` for meaning and units."""
+
+    batch_size: int
+    epochs: int
+    lr: float
+    lr_schedule: Schedule
+    lr_warmup: float
+    betas: tuple[float, float]
+    weight_decay: float
+    grad_clip: float | None
+
+
+@schema
+class ProbeRecipe(Optimization):
+    """How a linear probe is trained."""
+
+    name: Literal["probe"]
+    l2: float
+
+
+@schema
+class TunedRecipe(Optimization):
+    """Part of the recipes that train inside a transformer."""
+
+    precision: Precision
+    dropout: float
+    head_init: HeadInit | None = None
+    """None where there is no head: a language model that generates."""
+    label_words: tuple[str, str] | None = None
+    """Where the head begins with their rows."""
+
+
+@schema
+class FullRecipe(TunedRecipe):
+    """How all weights are trained."""
+
+    name: Literal["full"]
+
+
+@schema
+class LoraRecipe(TunedRecipe):
+    """How adapters are trained."""
+
+    name: Literal["lora"]
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+
+
+@schema
+class AdaptRecipe(Hashed):
+    """How a language model is trained on texts; see `config.model.Adapt`."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    rank: int | None
+    seed: int
+    alpha: float | None = None
+    """Where adapters are trained."""
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def adapters(self) -> tuple[int, float, tuple[str, ...]] | None:
+        """(rank, alpha, targets) of the adapters; None where all weights are trained."""
+        if self.rank is None or self.alpha is None or self.targets is None:
+            return None
+        return self.rank, self.alpha, self.targets
+
+
+@schema
+class Trained(Divided):
+    """Part of the kinds that train on one half and publish predictions."""
+
+    trains: ClassVar[bool] = True
+
+    split: Partition
+    on: Split
+    portion: tuple[int, int] | None = None
+    """(i, n): the i-th, from 0, of n portions of `on`."""
+    loss: AnyLoss
+    seed: int
+    """Of initialisation and order."""
+
+    def examples_learnt(self, hints: Hints) -> float:
+        """Examples of one epoch."""
+        return sizes_of(hints.dataset).on(self.on) / (1 if self.portion is None else self.portion[1])
+
+
+@schema
+class Supervised(Trained):
+    """Part of the kinds that learn classes, or rewards, from labels."""
+
+    takes: ClassVar[tuple[InputName, ...]] = ("labels", "weights", "mixed")
+
+    unlabelled: Literal["refuse", "skip"] = "refuse"
+    """What becomes of rows of `on` that the labels say nothing of."""
+    also_predict: tuple[Split, ...] = ()
+    """Splits to predict beyond those that every model predicts."""
+    conflict: float = 0.0
+    """Weight of the reward for contradicting the truth, see `losses.conflict`."""
+    mixed: MixedRows | None = None
+    early_stopping: StoppingRule | None = None
+
+    def examples_learnt(self, hints: Hints) -> float:
+        return super().examples_learnt(hints) * (1 + (0 if self.mixed is None else self.mixed.rows))
+
+
+@schema
+class Probe(Supervised):
+    """A linear classifier on frozen features."""
+
+    kind: ClassVar[str] = "probe"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features")
+    takes: ClassVar[tuple[InputName, ...]] = (*Supervised.takes, "mixed_features")
+
+    finetune: ProbeRecipe
+
+    def cost(self, hints: Hints) -> Cost:
+        return Cost()  # seconds, whatever the model: features are the work
+
+    def memory(self, hints: Hints) -> Memory:
+        return ON_CPU
+
+
+@schema
+class Tuned(Trained, OfModel):
+    """Part of the kinds that train inside a transformer."""
+
+    finetune: Annotated[FullRecipe | LoraRecipe, Field(discriminator="name")]
+    early_stopping: StoppingRule | None
+
+    def cost(self, hints: Hints) -> Cost:
+        """6 FLOPs a parameter and token learnt, 2 for one predicted (Kaplan et al. 2020, section 2.1)."""
+        sizes, params = sizes_of(hints.dataset), hints.of_model.params
+        seen = self.examples_learnt(hints)
+        learned, predicted = seen * self.finetune.epochs, self.examples_predicted(hints, seen)
+        flops = params * sizes.tokens * (6 * learned + 2 * predicted)
+        return Cost(learned + predicted, (learned + predicted) * sizes.tokens, flops)
+
+    def examples_predicted(self, hints: Hints, learnt: float) -> float:
+        """Forward passes beside training: predictions and early stopping."""
+        sizes, rule = sizes_of(hints.dataset), self.early_stopping
+        return sizes.predicted() + (0 if rule is None else sizes.on("validation") * rule.evaluations)
+
+    def memory(self, hints: Hints) -> Memory:
+        return memory_of(hints.of_model.params, BYTES_A_PARAMETER[self.finetune.name])
+
+    def lora_targets(self) -> tuple[str, ...]:
+        return self.finetune.targets if isinstance(self.finetune, LoraRecipe) else ()
+
+
+@schema
+class Finetune(Supervised, Tuned):
+    """A transformer with a head, or as a reward."""
+
+    kind: ClassVar[str] = "finetune"
+    takes: ClassVar[tuple[InputName, ...]] = (*Supervised.takes, "adapted")
+
+    early_stopping: StoppingRule | None = None
+    pooling: Literal["last", "mean"]
+    reward: Literal["head", "implicit"] = "head"
+    beta: float | None = None
+    """Of an implicit reward."""
+
+    def examples_predicted(self, hints: Hints, learnt: float) -> float:
+        predicted = super().examples_predicted(hints, learnt)
+        # what implicit rewards are counted from: the model before training reads everything once
+        return predicted if self.reward == "head" else 2 * predicted + learnt
+
+
+@schema
+class Generate(Tuned):
+    """A language model that learns to continue texts."""
+
+    kind: ClassVar[str] = "generate"
+    version: ClassVar[int] = 2
+    takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
+
+
+@schema
+class Adapt(OfModel, Divided):
+    """A language model trained on the texts of a task, without labels and test texts."""
+
+    kind: ClassVar[str] = "adapt"
+    takes: ClassVar[tuple[InputName, ...]] = ()
+
+    adapt: AdaptRecipe
+    precision: Precision
+    split: Partition | None = None
+    """What deals the test texts out; None where the source has its own."""
+
+    def cost(self, hints: Hints) -> Cost:
+        sizes, params = sizes_of(hints.dataset), hints.of_model.params
+        examples = sizes.train * self.adapt.epochs
+        return Cost(examples, examples * sizes.tokens, 6 * params * examples * sizes.tokens)
+
+    def memory(self, hints: Hints) -> Memory:
+        return memory_of(hints.of_model.params, BYTES_A_PARAMETER["full" if self.adapt.rank is None else "lora"])
+
+    def lora_targets(self) -> tuple[str, ...]:
+        return self.adapt.targets or ()

@@ -1,0 +1,27 @@
+"""What a method builds its graph from: a cell without its method."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.finetune import Finetune
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.schema import schema
+from w2s_sweep.losses import AnyLoss
+
+Metric = Literal["accuracy", "auroc"]
+
+
+@schema
+class Setup:
+    """A task, two models and how they are trained."""
+
+    dataset: Dataset
+    weak: Model
+    strong: Model
+    loss: AnyLoss
+    finetune: Finetune
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    metric: Metric = "accuracy"
+    """Metric whose PGR is the value of the cell."""
