@@ -20,7 +20,7 @@ from w2s_sweep.config.model import Adapt
 from w2s_sweep.data.batches import pad
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.methods import Generative, KnnRelabel, Naive, Prompting, StrongToStrong
-from w2s_sweep.models.adapted import adapted, save_adapted
+from w2s_sweep.models.adapted import load_adapted, save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable
@@ -144,7 +144,7 @@ def test_a_saved_adaptation_gives_the_same_model_back(tmp_path, name, scale):
         for parameter in trainable(language).values():
             parameter += 0.1 * torch.randn(parameter.shape, generator=draw)
     save_adapted(language, tmp_path, scale)
-    again = LanguageModel(adapted(load_backbone(folder), tmp_path))
+    again = LanguageModel(load_adapted(load_backbone(folder), tmp_path))
     ids, mask = pad(again.backbone.tokens(sentences(6), 16), again.backbone.pad_id)
     with torch.no_grad():
         expected, found = language(ids, mask, mask), again(ids, mask, mask)

@@ -7,8 +7,8 @@ import pytest
 
 from w2s_sweep.kinds.labels import Elicit
 from w2s_sweep.stages.annotate import begin
-from w2s_sweep.stages.elicit import elicited
-from w2s_sweep.training.coherence import ContextJudge, RidgeJudge, agreement, coherence, consistent, search
+from w2s_sweep.stages.elicit import search_labels
+from w2s_sweep.training.coherence import ContextJudge, RidgeJudge, coherence, consistent, label_agreement, search
 
 HOW = {"value": coherence, "alpha": 50.0, "steps": 3200, "seed": 0}
 
@@ -104,7 +104,7 @@ class Neighbours:
 
 
 PLACES = np.where(np.arange(24) % 3 == 0, -2.0, 2.0) + np.random.default_rng(0).normal(size=24) / 4
-GROWN = {"value": agreement, "alpha": 30.0, "steps": 400}
+GROWN = {"value": label_agreement, "alpha": 30.0, "steps": 400}
 
 
 @pytest.mark.parametrize("folds", [None, 2, 3])
@@ -211,7 +211,7 @@ def test_soft_labels_of_a_balanced_search_are_balanced_whatever_the_prior_prefer
     features, signs = planted(80)
     settings = Elicit(on="half_b", prior=1.0, penalty=1.0, alpha=50.0, sweeps=5, seed=0, groups="balanced", harden=True)
     prior = shift + signs * np.random.default_rng(0).normal(0.5, 1, 80)
-    _, after, odds = elicited(features, prior, settings)
+    _, after, odds = search_labels(features, prior, settings)
     assert after.sum() == 0
     assert abs((odds > 0).mean() - 0.5) < 0.02
     assert ((odds > 0) == (after > 0)).mean() > 0.9

@@ -13,10 +13,10 @@ from w2s_sweep.config.finetune import Probe
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Reveal
 from w2s_sweep.predictions import Predictions, read_predictions, write_predictions
-from w2s_sweep.stages.combine import combined
-from w2s_sweep.stages.filter import kept
+from w2s_sweep.stages.combine import combine
+from w2s_sweep.stages.filter import surest
 from w2s_sweep.stages.relabel import neighbour_mean
-from w2s_sweep.stages.reveal import revealed
+from w2s_sweep.stages.reveal import reveal
 from w2s_sweep.stages.select import change_point, parts_of
 from w2s_sweep.training.examples import Rows, training_rows
 from w2s_sweep.training.labels import with_probs
@@ -61,7 +61,7 @@ def test_logits_and_probabilities_agree_even_for_certain_labels(ones):
 @pytest.mark.parametrize("balanced", [True, False])
 def test_a_filter_keeps_the_surest_of_its_split_and_all_others(share, balanced):
     p = labels()
-    keep = kept(p, "half_b", share, balanced)
+    keep = surest(p, "half_b", share, balanced)
     assert keep[~on_half_b(p)].all()
     for group in (p.probs.argmax(1) == c for c in (0, 1)) if balanced else [np.full(len(p), True)]:
         here = on_half_b(p) & group
@@ -75,8 +75,8 @@ def test_a_filter_that_is_balanced_keeps_a_class_that_is_never_sure():
     one = np.where(p.probs[:, 1] > 0.5, 0.51, 0.01)
     p = with_probs(p, np.stack([1 - one, one], 1))
     predicted = lambda keep: set(p.probs.argmax(1)[keep & on_half_b(p)])  # noqa: E731
-    assert predicted(kept(p, "half_b", 0.2, True)) == {0, 1}
-    assert predicted(kept(p, "half_b", 0.2, False)) == {0}
+    assert predicted(surest(p, "half_b", 0.2, True)) == {0, 1}
+    assert predicted(surest(p, "half_b", 0.2, False)) == {0}
 
 
 @pytest.mark.parametrize("choose", ["random", "least_sure"])
@@ -84,7 +84,7 @@ def test_a_budget_of_truth_goes_to_its_split_and_is_nested(choose):
     p = labels()
     before: set[int] = set()
     for share in (0.1, 0.3, 0.6, 1.0):
-        mixed, count = revealed(p, "half_b", {"share": share, "choose": choose, "seed": 1})
+        mixed, count = reveal(p, "half_b", {"share": share, "choose": choose, "seed": 1})
         told = set(np.flatnonzero(mixed.probs.max(1) == 1))
         assert len(told) == count == round(share * on_half_b(p).sum())
         assert before <= told <= set(np.flatnonzero(on_half_b(p)))
@@ -96,21 +96,21 @@ def test_a_budget_of_truth_goes_to_its_split_and_is_nested(choose):
 
 def test_budgets_of_other_seeds_go_to_other_rows_and_least_sure_to_the_least_sure():
     p = labels()
-    told = [revealed(p, "half_b", {"share": 0.5, "choose": "random", "seed": s})[0].probs.max(1) == 1 for s in (0, 1)]
+    told = [reveal(p, "half_b", {"share": 0.5, "choose": "random", "seed": s})[0].probs.max(1) == 1 for s in (0, 1)]
     assert (told[0] != told[1]).any()
-    least = revealed(p, "half_b", {"share": 0.5, "choose": "least_sure", "seed": 0})[0].probs.max(1) == 1
+    least = reveal(p, "half_b", {"share": 0.5, "choose": "least_sure", "seed": 0})[0].probs.max(1) == 1
     sure = p.probs.max(1)
     assert sure[least].max() <= sure[on_half_b(p) & ~least].min()
 
 
 def test_combining():
     a, b = labels(seed=0), labels(seed=1)
-    assert np.allclose(combined([a, b], "mean").probs, (a.probs + b.probs) / 2, atol=1e-6)
-    assert np.allclose(combined([a, a], "mean").probs, a.probs, atol=1e-6)
-    votes = combined([a, b], "vote").probs
+    assert np.allclose(combine([a, b], "mean").probs, (a.probs + b.probs) / 2, atol=1e-6)
+    assert np.allclose(combine([a, a], "mean").probs, a.probs, atol=1e-6)
+    votes = combine([a, b], "vote").probs
     assert set(np.unique(votes)) <= {0.0, 0.5, 1.0}
     with pytest.raises(DataError, match="same examples"):
-        combined([a, labels(first="x")], "mean")
+        combine([a, labels(first="x")], "mean")
 
 
 def test_neighbours_are_the_nearest_other_rows():
@@ -156,14 +156,14 @@ def test_every_choice_is_by_example_and_not_by_position():
     p = labels()
     order = np.random.default_rng(0).permutation(len(p))
     q = p.take(order)
-    assert (kept(q, "half_b", 0.3, True) == kept(p, "half_b", 0.3, True)[order]).all()
+    assert (surest(q, "half_b", 0.3, True) == surest(p, "half_b", 0.3, True)[order]).all()
     for choose in ("random", "least_sure"):
         settings = budget(share=0.3, choose=choose)
-        assert np.array_equal(revealed(q, "half_b", settings)[0].probs, revealed(p, "half_b", settings)[0].probs[order])
+        assert np.array_equal(reveal(q, "half_b", settings)[0].probs, reveal(p, "half_b", settings)[0].probs[order])
 
 
 def test_labels_are_written_in_the_schema_of_predictions(tmp_path):
-    p = revealed(labels(), "half_b", budget(share=0.2))[0]
+    p = reveal(labels(), "half_b", budget(share=0.2))[0]
     write_predictions(tmp_path / "p.parquet", p)
     assert np.array_equal(read_predictions(tmp_path / "p.parquet").probs, p.probs)
 

@@ -26,7 +26,7 @@ from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.stages import pack as run
 from w2s_sweep.stages.correct import correctness
-from w2s_sweep.stages.route import routed
+from w2s_sweep.stages.route import route
 from w2s_sweep.store import Store
 from w2s_sweep.tracking import NullTracker
 from w2s_sweep.training.labels import with_probs
@@ -115,14 +115,14 @@ def test_p_ik_is_stopped_early_by_what_it_learns_and_never_by_the_truth_of_the_t
 def test_where_the_judge_is_sure_the_own_label_is_taken_and_the_weak_one_elsewhere():
     weak, own, knows = labels(seed=0), labels(seed=1), labels(seed=2)
     order = np.random.default_rng(0).permutation(60)
-    rows, probs = routed(own.take(order), weak, knows.take(order[::-1]), "half_b", 0.6)
+    rows, probs = route(own.take(order), weak, knows.take(order[::-1]), "half_b", 0.6)
     sure = (weak.splits == "half_b") & (knows.probs[:, 1] >= 0.6)
     assert 0 < sure.sum() < (weak.splits == "half_b").sum()
     assert np.array_equal(rows, np.flatnonzero(sure))
     assert np.array_equal(probs, own.probs[sure])
-    assert len(routed(own, weak, knows, "half_b", 0.0)[0]) == (weak.splits == "half_b").sum()
+    assert len(route(own, weak, knows, "half_b", 0.0)[0]) == (weak.splits == "half_b").sum()
     with pytest.raises(DataError, match="'knows' says nothing of 36 of 36"):
-        routed(own, weak, labels(seed=2, first="x"), "half_b", 0.5)
+        route(own, weak, labels(seed=2, first="x"), "half_b", 0.5)
 
 
 def test_being_right_is_a_label_of_its_own():

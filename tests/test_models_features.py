@@ -93,7 +93,7 @@ class Stopped(Passes):
         if not self.seen:
             super().begin(rows, width)
 
-    def passed(self):
+    def after_batch(self):
         self.seen.append(int(self.done.sum()))
         self.left -= 1
         if self.left == 0:

@@ -32,9 +32,9 @@ def test_a_gguf_file_is_the_model_it_was_written_from(pair):
 
 
 def test_conversion_happens_once(pair, monkeypatch):
-    first = gguf.converted(pair[1])
+    first = gguf.convert(pair[1])
     monkeypatch.setattr(gguf, "_convert", lambda path, folder: pytest.fail("converted again"))
-    assert gguf.converted(pair[1]) == first
+    assert gguf.convert(pair[1]) == first
     load_backbone(pair[1])
 
 
@@ -44,11 +44,11 @@ def test_of_two_processes_that_convert_at_once_one_wins_and_nothing_is_left_over
     def interrupted(path, folder):
         calls.append(folder)
         if len(calls) == 1:  # another process starts and ends while this one is at it
-            gguf.converted(path)
+            gguf.convert(path)
         convert(path, folder)
 
     monkeypatch.setattr(gguf, "_convert", interrupted)
-    folder = gguf.converted(pair[1])
+    folder = gguf.convert(pair[1])
     assert len(calls) == 2
     assert list(folder.parent.iterdir()) == [folder]
     assert load_backbone(pair[1]).layers == 2

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from w2s_sweep.data.batches import pad
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.features import frozen_features
-from w2s_sweep.models.gguf import converted
+from w2s_sweep.models.gguf import convert
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable
 from w2s_sweep.sources.archive import extract
@@ -51,13 +51,13 @@ def backbones(paths):
 
 
 def test_a_model_is_converted_once(paths, backbones):
-    files = {path: path.stat().st_mtime_ns for path in converted(paths["smollm2"]).iterdir()}
+    files = {path: path.stat().st_mtime_ns for path in convert(paths["smollm2"]).iterdir()}
     assert load_backbone(paths["smollm2"]).layers == 30
-    assert {path: path.stat().st_mtime_ns for path in converted(paths["smollm2"]).iterdir()} == files
+    assert {path: path.stat().st_mtime_ns for path in convert(paths["smollm2"]).iterdir()} == files
 
 
 def test_the_converted_model_is_a_good_language_model(paths, backbones):
-    folder = converted(paths["smollm2"])
+    folder = convert(paths["smollm2"])
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     ids = torch.tensor([tokenizer(PARAGRAPH)["input_ids"]])
     with torch.no_grad():

@@ -36,7 +36,7 @@ def answers(backbone, prefix, rows, **how):
 @pytest.mark.parametrize("shown", [[], SHOWN], ids=["zero-shot", "few-shot"])
 def test_answers_are_those_of_the_whole_model_reading_the_prompt(folders, name, shown):
     backbone, texts = load_backbone(folders[name]), sentences(6)
-    ours = answers(backbone, ASK.prefix(backbone, shown), [ASK.asked(backbone, text) for text in texts])
+    ours = answers(backbone, ASK.prefix(backbone, shown), [ASK.encode(backbone, text) for text in texts])
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folders[name]), backbone.tokenizer
     words = [tokenizer(word)["input_ids"][0] for word in ASK.words]
     for text, found in zip(texts, ours, strict=True):
@@ -52,7 +52,7 @@ def test_answers_are_those_of_the_whole_model_reading_the_prompt(folders, name, 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_cached_prefix_and_the_batches_change_nothing(folders, name):
     backbone = load_backbone(folders[name])
-    prefix, rows = ASK.prefix(backbone, SHOWN), [ASK.asked(backbone, text) for text in sentences(9)]
+    prefix, rows = ASK.prefix(backbone, SHOWN), [ASK.encode(backbone, text) for text in sentences(9)]
     whole = answers(backbone, prefix, rows, cached=False)
     assert np.abs(whole).max() > 1e-2
     for budget in (1, 200, 8192):
@@ -62,9 +62,9 @@ def test_the_cached_prefix_and_the_batches_change_nothing(folders, name):
 def test_a_text_is_cut_to_its_end_and_nothing_else_is(folders):
     backbone = load_backbone(folders["llama"])
     long = "bad " * 50 + "the film was rather good and the plot was not"
-    ids, question = ASK.asked(backbone, long), backbone.tokenizer(" is it")["input_ids"]
+    ids, question = ASK.encode(backbone, long), backbone.tokenizer(" is it")["input_ids"]
     assert ids == backbone.tokenizer(long)["input_ids"][-8:] + question
-    assert ASK.asked(backbone, "") == question
+    assert ASK.encode(backbone, "") == question
     assert ASK.prefix(backbone, [(long, 0)])[-len(ids) :] != ids
     assert len(ASK.prefix(backbone, [(long, 0)] * 3)) - len(ASK.prefix(backbone, [(long, 0)] * 2)) < 8 + 12
 
@@ -73,7 +73,7 @@ def test_a_prompt_begins_as_the_tokenizer_begins_texts(tmp_path):
     backbone = load_backbone(tiny_llama(tmp_path, bos=True))
     assert ASK.prefix(backbone, SHOWN).count(0) == 1
     assert ASK.prefix(backbone, SHOWN)[0] == 0
-    assert 0 not in ASK.asked(backbone, "good")
+    assert 0 not in ASK.encode(backbone, "good")
 
 
 def test_models_that_cannot_be_prompted_are_refused(folders, tmp_path):
@@ -167,6 +167,6 @@ def test_a_pair_is_asked_about_in_the_words_around_it_and_each_text_keeps_its_en
     ids = lambda text: backbone.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
     of_pairs, texts = dataclasses.replace(ASK, pair="one {first} two {second} end"), (" good", " the film" * 30)
     expected = [*ids("one "), *ids(texts[0])[-8:], *ids(" two "), *ids(texts[1])[-8:], *ids(" end is it")]
-    assert of_pairs.asked(backbone, texts) == expected
+    assert of_pairs.encode(backbone, texts) == expected
     shown = [*expected, *ids(" yes\n\n")]
     assert of_pairs.prefix(backbone, [(texts, 1)])[-len(shown) :] == shown

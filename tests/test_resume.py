@@ -234,7 +234,7 @@ import os, signal
 from w2s_sweep.launch.slurm import job
 from w2s_sweep.runner.context import Context
 
-parent, saved = os.getppid(), Context.saved
+parent, saved = os.getppid(), Context.on_save
 job.LOOK_SECONDS = 0.01  # no stage is over so soon
 
 def kill_parent(context, step):
@@ -242,7 +242,7 @@ def kill_parent(context, step):
     if os.getppid() == parent:
         os.kill(parent, signal.SIGKILL)
 
-Context.saved = kill_parent
+Context.on_save = kill_parent
 job.run_job({spec!r})
 """
 """A task of SLURM whose parent dies at the first checkpoint."""

@@ -110,7 +110,7 @@ def test_damage_is_found_set_aside_and_made_again(store, harm, word):
     harm(store.path(KEY))
     assert word in store.damage(KEY)[0]
     with pytest.raises(StoreError, match="w2s verify"):
-        store.verified(KEY)
+        store.verify(KEY)
     aside = store.quarantine(KEY)
     assert aside.is_dir()
     assert not store.done(KEY)
@@ -333,7 +333,7 @@ def test_a_command_that_takes_the_name_of_a_sweep_leaves_its_stages_referenced(s
         assert said in out
         assert bool(out) == bool(said)
     assert store.read_sweep("mine")["stages"].keys() == other.stages.keys()
-    assert store.referenced() == {*both.stages, *other.stages}
+    assert store.referenced_keys() == {*both.stages, *other.stages}
 
 
 @pytest.mark.parametrize("place", ["a-file", "a-file/below"])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Reveal
 from w2s_sweep.predictions import Predictions
-from w2s_sweep.stages.combine import combined, learned, stacked
-from w2s_sweep.stages.reveal import revealed
-from w2s_sweep.stages.weigh import boosting, weighted
+from w2s_sweep.stages.combine import combine, fit_stack, stacking_weights
+from w2s_sweep.stages.reveal import reveal
+from w2s_sweep.stages.weigh import boosting, weighted_mean
 from w2s_sweep.training.labels import with_probs
 
 
@@ -34,7 +34,7 @@ def two_members(n=4000, share=0.7, seed=0):
 
 
 def test_learned_weights_recover_a_planted_mixture():
-    shares = learned(two_members())
+    shares = stacking_weights(two_members())
     assert shares.sum() == pytest.approx(1)
     assert shares[0] == pytest.approx(0.7, abs=0.06)
 
@@ -42,7 +42,7 @@ def test_learned_weights_recover_a_planted_mixture():
 def test_learned_weights_see_the_truth_of_validation_alone():
     members = two_members()
     other = [replace(m, truth=np.where(m.splits == "validation", m.truth, 1 - m.truth)) for m in members]
-    assert np.array_equal(learned(members), learned(other))
+    assert np.array_equal(stacking_weights(members), stacking_weights(other))
 
 
 @settings(max_examples=20, deadline=None)
@@ -50,7 +50,7 @@ def test_learned_weights_see_the_truth_of_validation_alone():
 def test_no_other_mixture_is_likelier_than_the_learned_one(seed, members):
     draw = np.random.default_rng(seed)
     p = draw.uniform(0.01, 1, (members, 30))
-    best = np.log(stacked(p) @ p).sum()
+    best = np.log(fit_stack(p) @ p).sum()
     others = draw.dirichlet(np.ones(members), size=50)
     assert (np.log(others @ p).sum(1) <= best + 1e-6).all()
 
@@ -103,7 +103,7 @@ def test_boosted_stumps_beat_one_stump():
         members.append(stump(weights))
         says, weights = boosting(np.stack([m != truth for m in members]), 2)
     splits = np.array(["half_a"] * len(x), dtype=object)
-    together = weighted([said(m.astype(float), truth, splits) for m in members], says)
+    together = weighted_mean([said(m.astype(float), truth, splits) for m in members], says)
     assert (members[0] != truth).mean() > 0.3
     assert (together.probs.argmax(1) != truth).mean() < 0.1
 
@@ -115,19 +115,19 @@ def test_the_boosted_ensemble_weighs_its_members_by_their_half_and_predicts_the_
     splits = np.array(["half_a", "half_b", "validation", "test"], dtype=object)[np.arange(n) % 4]
     good = said(np.where(truth == 1, 0.9, 0.1), truth, splits)
     bad = said(draw.uniform(0, 1, n), truth, splits)
-    both = combined([bad, good], "boosted")
+    both = combine([bad, good], "boosted")
     assert set(both.splits) == {"half_b", "validation", "test"}
     assert (both.probs.argmax(1) == both.truth).all()
     elsewhere = [m.take(np.flatnonzero(splits != "half_a")) for m in (bad, good)]
     with pytest.raises(DataError, match="half_a"):
-        combined(elsewhere, "boosted")
+        combine(elsewhere, "boosted")
 
 
 def test_an_opposite_budget_contradicts_the_truth_where_a_budget_tells_it():
     p = two_members(200)[0]
     settings = Reveal(on="half_b", share=0.4, choose="random", seed=1)
-    told, count = revealed(p, "half_b", settings)
-    against, same = revealed(p, "half_b", replace(settings, opposite=True))
+    told, count = reveal(p, "half_b", settings)
+    against, same = reveal(p, "half_b", replace(settings, opposite=True))
     rows = np.flatnonzero((told.probs != p.probs).any(1))
     assert count == same == len(rows)
     assert np.array_equal(against.probs[rows], 1 - told.probs[rows])

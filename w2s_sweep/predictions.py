@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from w2s_sweep.config.dataset import SPLITS
 from w2s_sweep.errors import StoreError
 
-SPLITS = ("half_a", "half_b", "validation", "test")
 FILE = "predictions.parquet"
 TEXTS = "generated.parquet"
 """id, text, legal: what a generation stage wrote after each text that it has predictions for, and whether it is a

@@ -69,17 +69,17 @@ def _resplit(dataset: Dataset, there: Collection[str]) -> tuple[Dataset, str]:
     if has_train and has_test:
         return dataset, ""
     if has_train:
-        return _held_out(dataset, train), f" (no split {test!r} in this copy)"
+        return _hold_out(dataset, train), f" (no split {test!r} in this copy)"
     spare = dataset.stand_in or test
     if "+" not in train and spare is not None and spare in there:
-        return _held_out(dataset, spare), f" (no split {train!r} in this copy)"
+        return _hold_out(dataset, spare), f" (no split {train!r} in this copy)"
     raise DataError(
         f"data_root: the copy of dataset {dataset.name} has neither split {train!r} nor {spare!r}. Splits found: "
         f"{', '.join(sorted(there)) or 'none'}. Set dataset.stand_in to the one to deal all parts from."
     )
 
 
-def _held_out(dataset: Dataset, split: str) -> Dataset:
+def _hold_out(dataset: Dataset, split: str) -> Dataset:
     """Everything from one split, with as many training and test examples as the original asks for, if there are."""
     if dataset.test_split is None or dataset.n_train is None or dataset.n_test is None:
         return replace(dataset, train_split=split, test_split=None)

@@ -74,7 +74,7 @@ def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[
     row = SAMPLES[task.name]
     lines += ["", "```json", json.dumps(row, ensure_ascii=False), "```", "```text"]
     try:
-        shown = "\n\n".join(_printed(example) for example in task.examples(row, 0))
+        shown = "\n\n".join(_as_printed(example) for example in task.examples(row, 0))
     except DataError as error:  # a package that the conversion needs
         shown = str(error)
     return [*lines, *shown.split("\n"), "```"]
@@ -91,7 +91,7 @@ def _source(content: Mapping[str, Any]) -> str:
     return f"{where}, train from `{content['train_split']}`, {test}, cut to {content['max_tokens']} tokens"
 
 
-def _printed(example: Example) -> str:
+def _as_printed(example: Example) -> str:
     """An example with its label above it."""
     if example.target is not None:
         return f"{example.text}[{example.target}]  <- target in brackets"

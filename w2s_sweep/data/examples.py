@@ -61,7 +61,7 @@ def build_examples(settings: Sampling, path: Path) -> pa.Table:
     for number, pool in enumerate(pools):
         later = [names for other in pools[number + 1 :] for names in (other.groups, other.links)]
         free = _outside([groups[number], pool.groups, pool.links], groups[number + 1 :] + later)
-        kept = free[_sampled(pool, groups[number], free, settings)]
+        kept = free[_sample_pool(pool, groups[number], free, settings)]
         _check(pool, free, kept)
         parts.append(_table(pool, groups[number], kept))
     return pa.concat_tables(parts)
@@ -102,7 +102,7 @@ def _outside(groups: list[Hashes], later: list[Hashes]) -> Positions:
     return np.flatnonzero(~np.any([np.isin(names, taken) for names in groups], axis=0))
 
 
-def _sampled(pool: Pool, groups: Hashes, free: Positions, settings: Sampling) -> Positions:
+def _sample_pool(pool: Pool, groups: Hashes, free: Positions, settings: Sampling) -> Positions:
     """Positions in `free` of the examples kept. A test set, also one still to be held out, is balanced exactly."""
     with np.errstate(over="ignore"):
         unlike = pool.contents + ordinals(pool.contents) * np.uint64(0x9E3779B97F4A7C15)

@@ -61,7 +61,7 @@ def files_of(path: Path, split: str, subset: str | None = None) -> list[Path]:
 def splits_of(path: Path, subset: str | None = None) -> dict[str, list[Path]]:
     """Split name -> its files in order."""
     if path.is_file():
-        if _parsed(path.name) is None:
+        if _parse(path.name) is None:
             raise DataError(f"{path} is not a data file. Allowed: .jsonl, .csv, .tsv, .parquet, and *_GroundTruth.txt.")
         return {"train": [path]}
     splits: dict[str, list[Path]] = {}
@@ -90,13 +90,13 @@ def _hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _parsed(name: str) -> tuple[str, str] | None:
+def _parse(name: str) -> tuple[str, str] | None:
     match = _NAME.match(name) or _RATED.match(name)
     return (match["stem"], match["format"]) if match else None
 
 
 def _split_name(file: Path) -> str | None:
-    parsed = _parsed(file.name)
+    parsed = _parse(file.name)
     if parsed is None:
         return None
     stem = _SHARD.sub("", parsed[0])
@@ -109,14 +109,14 @@ def _home(file: Path, split: str) -> Path:
 
 
 def _read(file: Path, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
-    parsed = _parsed(file.name)
+    parsed = _parse(file.name)
     assert parsed is not None
     try:
         if parsed[1] == "parquet":
             yield from _parquet(file, columns, optional)
             return
         with _text(file) as lines:
-            yield from {"jsonl": _jsonl, "csv": _csv, "tsv": _tsv, "txt": _rated}[parsed[1]](lines)
+            yield from {"jsonl": _jsonl, "csv": _csv, "tsv": _tsv, "txt": _read_ratings}[parsed[1]](lines)
     except (ValueError, TypeError, OSError, EOFError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"cannot read {file}: {error}. Fetch or write the file again.") from error
 
@@ -167,7 +167,7 @@ def _tsv(lines: TextIO) -> Iterator[Row]:
     return _csv(lines, "\t")
 
 
-def _rated(lines: TextIO) -> Iterator[Row]:
+def _read_ratings(lines: TextIO) -> Iterator[Row]:
     """vaderSentiment's files: id, mean rating and text, separated by tabs, without a header."""
     for number, line in enumerate(lines, start=1):
         fields = line.rstrip("\r\n").split("\t", 2)

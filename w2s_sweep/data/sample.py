@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from w2s_sweep.data.hashing import Hashes, ranks
 
 Labels = NDArray[np.int8]
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 TOLERANCE = 0.55
 """Largest share of a class that training examples are left with (Burns et al. 2023, appendix A)."""
 
 
-def sample(labels: Labels, groups: Hashes, contents: Hashes, *, limit: int | None, exact: bool, seed: int) -> Rows:
+def sample(labels: Labels, groups: Hashes, contents: Hashes, *, limit: int | None, exact: bool, seed: int) -> Positions:
     """Sorted positions of the examples kept.
 
     `groups`, `contents`: hashes of each example's group and of the example. `exact`: both classes equally often;
@@ -30,7 +30,7 @@ def sample(labels: Labels, groups: Hashes, contents: Hashes, *, limit: int | Non
     return kept[undersample(labels[kept], order[kept], exact=exact)]
 
 
-def undersample(labels: Labels, order: Hashes, *, exact: bool) -> Rows:
+def undersample(labels: Labels, order: Hashes, *, exact: bool) -> Positions:
     """Sorted positions left when the larger class drops its last examples in `order`; one class alone stays."""
     counts = np.bincount(labels, minlength=2)
     small = int(counts.min())
@@ -41,7 +41,7 @@ def undersample(labels: Labels, order: Hashes, *, exact: bool) -> Rows:
     return np.sort(np.concatenate([np.flatnonzero(labels == counts.argmin()), chosen]))
 
 
-def within(groups: Hashes, labels: Labels, order: Hashes, share: NDArray[np.int64]) -> Rows:
+def within(groups: Hashes, labels: Labels, order: Hashes, share: NDArray[np.int64]) -> Positions:
     """Sorted positions of the groups that fit when they are taken in `order`, no class above its `share`."""
     _, first, member = np.unique(groups, return_index=True, return_inverse=True)
     counts = np.stack([np.bincount(member[labels == c], minlength=len(first)) for c in (0, 1)], axis=1)

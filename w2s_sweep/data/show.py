@@ -38,7 +38,7 @@ class Reader:
         """The same with `room` tokens fewer for a text."""
         return replace(self, max_tokens=self.max_tokens - room)
 
-    def seen(self, text: str) -> str:
+    def as_read(self, text: str) -> str:
         """The text in its tokens, cut as in training."""
         return str(self.tokenizer.decode(tokenise(self.tokenizer, [text], self.max_tokens)[0]))
 
@@ -121,7 +121,7 @@ def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int
             lines += ["", f"{head}group {row['group']}  id {row['id']}"]
             for name in TEXTS:
                 if name in row:
-                    read = row[name] if reader is None or name == "target" else reader.seen(row[name])
+                    read = row[name] if reader is None or name == "target" else reader.as_read(row[name])
                     by = "" if reader is None or name == "target" else f" as {reader.name} reads it"
                     lines.append(f"{name}{by}: {_short(read, width)}")
     return lines

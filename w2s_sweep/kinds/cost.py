@@ -57,7 +57,7 @@ class Sizes:
         held_out = self.train * self.validation
         return {"validation": held_out, "test": self.test}.get(split, (self.train - held_out) / 2)
 
-    def predicted(self) -> float:
+    def examples_predicted(self) -> float:
         """Examples that every trained stage predicts: half B, validation and test."""
         return self.on("half_b") + self.on("validation") + self.test
 

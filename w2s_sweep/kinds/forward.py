@@ -102,7 +102,7 @@ class Annotate(Asking, Divided):
         rows = min(float(self.rows), sizes.on(self.on))
         folds = min(float(self.folds or rows), rows)
         changes = min(2 * rows, float(self.steps))
-        examples = changes * rows / 2 + sizes.predicted()
+        examples = changes * rows / 2 + sizes.examples_predicted()
         words = sizes.tokens + len(self.question) / CHARACTERS_A_TOKEN
         tokens = words * (changes * rows / 2 * folds + examples)
         return forward(hints.of_model.params, examples, tokens)

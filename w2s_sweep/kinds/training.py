@@ -178,7 +178,7 @@ class Tuned(Trained, OfModel):
     def examples_predicted(self, hints: Hints, learnt: float) -> float:
         """Forward passes beside training: predictions and early stopping."""
         sizes, rule = sizes_of(hints.dataset), self.early_stopping
-        return sizes.predicted() + (0 if rule is None else sizes.on("validation") * rule.evaluations)
+        return sizes.examples_predicted() + (0 if rule is None else sizes.on("validation") * rule.evaluations)
 
     def memory(self, hints: Hints) -> Memory:
         return memory_of(hints.of_model.params, BYTES_A_PARAMETER[self.finetune.name])

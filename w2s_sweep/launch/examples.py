@@ -70,7 +70,7 @@ def _tokenizer(cell: Cell):
 
     path: Path = fetch(cell.strong.source, identify(cell.strong.source, "model"), "model")
     if path.suffix == ".gguf":
-        from w2s_sweep.models.gguf import converted
+        from w2s_sweep.models.gguf import convert
 
-        path = converted(path)
+        path = convert(path)
     return AutoTokenizer.from_pretrained(path)

@@ -176,11 +176,11 @@ class _Run:
             return
         if "start" in event:
             worker.running = event["start"]
-            self.progress.started(event["start"])
+            self.progress.start(event["start"])
         elif "end" in event:
             worker.running = None
             self.ended.add(event["end"])
-            self.progress.ended(event["end"], event["outcome"])
+            self.progress.end(event["end"], event["outcome"])
         elif "pack" in event:
             worker.pack = None
         elif "died" in event:
@@ -196,7 +196,7 @@ class _Run:
         blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
         _record_death(self.job, blamed, status, worker.log)
         self.ended.add(blamed)
-        self.progress.ended(blamed, "failed")
+        self.progress.end(blamed, "failed")
         rest = tuple(stage for stage in pack.stages if stage.key not in self.ended)
         if rest:
             again = Pack(f"{pack.name}-{self.born}", rest, pack.waits_for)

@@ -20,7 +20,7 @@ from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, said_la
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.sweep import CellResult, Request, run_sweep
-from w2s_sweep.store.files import explained
+from w2s_sweep.store.files import explain_errors
 
 BASIC = "BasicSweeper"
 """Hydra's own sweeper: runs a grid, whatever the values."""
@@ -40,7 +40,7 @@ class GraphLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
         self.context, self.master = hydra_context, config
-        with explained(folder := Path(config.hydra.sweep.dir)):
+        with explain_errors(folder := Path(config.hydra.sweep.dir)):
             folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -70,7 +70,7 @@ class GraphLauncher(Launcher):
     def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[CellResult]:
         """Run composed cells."""
         plain = [[line.removeprefix("++") for line in one] for one in overrides]
-        self.request = self.request.extended(composed, plain)
+        self.request = self.request.extend(composed, plain)
         return run_sweep(self.request, self.engine)
 
 

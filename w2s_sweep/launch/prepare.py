@@ -62,7 +62,7 @@ def _model_folder(stage: Stage[Kind], there: Mapping[str, Path]) -> Path:
 
 def _try_splits(store: Store, stages: Stages) -> None:
     """Divide the rows once in each way that is asked for, so that one that cannot be is refused here."""
-    from w2s_sweep.training.examples import joined, load_rows, mixed_in, rows_of_portion
+    from w2s_sweep.training.examples import append_rows, draw_mixed, load_rows, rows_of_portion
 
     tried: set[str] = set()
     for stage in stages:
@@ -76,8 +76,8 @@ def _try_splits(store: Store, stages: Stages) -> None:
             rows = load_rows(store.path(stage.inputs["data"]), settings.split)
             if supervised and supervised.mixed and key:
                 more = load_rows(store.path(key), supervised.mixed.split)
-                joined(rows, more)
-                mixed_in(more, supervised.mixed, rows, len(rows_of_portion(rows, supervised)))
+                append_rows(rows, more)
+                draw_mixed(more, supervised.mixed, rows, len(rows_of_portion(rows, supervised)))
         tried.add(name)
 
 

@@ -27,11 +27,11 @@ class Progress:
         self.counts: Counter[str] = Counter()
         self.all = bars.add_task("stages", total=len(stages))
 
-    def started(self, key: str) -> None:
+    def start(self, key: str) -> None:
         self.began[key] = time.monotonic()
         self.running[key] = self.bars.add_task(self.stages[key].label, total=None)
 
-    def ended(self, key: str, outcome: str) -> None:
+    def end(self, key: str, outcome: str) -> None:
         if key in self.running:
             self.bars.remove_task(self.running.pop(key))
         self.counts[outcome] += 1

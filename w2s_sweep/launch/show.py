@@ -30,10 +30,10 @@ def show_plan(console: Console, plan: Plan, name: str, store: Store) -> None:
             f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
             highlight=False,
         )
-        console.print(_listed(plan) if len(todo) <= MANY else _counted(plan))
+        console.print(_list_stages(plan) if len(todo) <= MANY else _count_stages(plan))
 
 
-def _listed(plan: Plan) -> Table:
+def _list_stages(plan: Plan) -> Table:
     keys = plan.keys("to run", "in flight")
     why = {plan.reasons[key] for key in keys} != {ABSENT}  # what is usual needs no column
     table = Table("state", "stage", "key", *(["why"] if why else []), box=None, pad_edge=False)
@@ -42,7 +42,7 @@ def _listed(plan: Plan) -> Table:
     return table
 
 
-def _counted(plan: Plan) -> Table:
+def _count_stages(plan: Plan) -> Table:
     table = Table("state", "kind", "role", "stages", box=None, pad_edge=False)
     rows = Counter((plan.states[key], stage.kind, stage.hints.role or "") for key, stage in plan.graph.stages.items())
     for (state, kind, role), count in sorted(rows.items()):

@@ -15,10 +15,10 @@ from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
 
-State = Literal["done", "running", "queued", "waiting", "failed", "lost"]
-STATES: tuple[State, ...] = ("done", "running", "queued", "waiting", "failed", "lost")
+StageState = Literal["done", "running", "queued", "waiting", "failed", "lost"]
+STATES: tuple[StageState, ...] = ("done", "running", "queued", "waiting", "failed", "lost")
 """waiting: for other stages; queued: for the cluster; lost: its job left the queue without a result or an error."""
-ORDER: tuple[State, ...] = ("failed", "lost", "running", "queued", "waiting", "done")
+ORDER: tuple[StageState, ...] = ("failed", "lost", "running", "queued", "waiting", "done")
 """What people look for first stands first in long tables."""
 MANY = 40
 
@@ -29,7 +29,7 @@ class StageStatus:
 
     key: str
     label: str
-    state: State
+    state: StageState
     note: str = ""
     alive: bool = False
     """Whether something will still happen without anybody's doing."""
@@ -81,9 +81,9 @@ def stage_states(store: Store, name: str) -> list[StageStatus]:
         state = StageStatus(key, str(stage["label"]), "done") if key in done else None
         state = state or _state(store, key, str(stage["label"]), now, queue)
         if state.state in ("waiting", "lost") and not state.alive:
-            state = _blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
+            state = _explain_blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
         found[key] = state
-    return _explained(store, list(found.values()), queue)
+    return _explain(store, list(found.values()), queue)
 
 
 def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> StageStatus:
@@ -108,7 +108,7 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
     return StageStatus(key, label, "waiting", _how_far(store, key))
 
 
-def _blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
+def _explain_blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
     """A stage without a job is not lost where an input of it is what went wrong."""
     for one in inputs:
         if one.state in ("failed", "lost") or (one.state == "waiting" and not one.alive):
@@ -116,7 +116,7 @@ def _blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
     return state
 
 
-def _explained(store: Store, states: Sequence[StageStatus], queue: Queue) -> list[StageStatus]:
+def _explain(store: Store, states: Sequence[StageStatus], queue: Queue) -> list[StageStatus]:
     """Add how lost jobs ended: from the file that the task left, and from accounting where there is any."""
     lost = {queue.jobs[s.key]: queue.names[queue.jobs[s.key]] for s in states if s.state == "lost"}
     if not lost:

@@ -53,7 +53,7 @@ class Request:
     first: int = field(default=0)
     """Cells of the first batch, which name the sweep."""
 
-    def extended(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> "Request":
+    def extend(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> "Request":
         return replace(
             self,
             composed=[*self.composed, *composed],
@@ -136,7 +136,7 @@ def plan_of(graph: Graph, store: Store) -> Plan:
     claims = store.root / "claims"
     now = file_system_now(claims) if claims.is_dir() else 0.0
     finished = {key: store.done(key) for key in graph.stages}
-    queued = _queued(store)
+    queued = _queue(store)
 
     def owner(key: str) -> str | None:
         claim = read_claim(store, key, now) if claims.is_dir() else None
@@ -148,7 +148,7 @@ def plan_of(graph: Graph, store: Store) -> Plan:
     return make_plan(graph, finished.__getitem__, owner, lambda key: store.path(key).is_dir())
 
 
-def _queued(store: Store) -> Mapping[str, str]:
+def _queue(store: Store) -> Mapping[str, str]:
     """Stage -> job that SLURM has for it; asks SLURM only where something was ever submitted from this store."""
     folder = store.root / "queued"
     if not folder.is_dir() or shutil.which("squeue") is None:
@@ -179,7 +179,7 @@ def record_sweep(
         for key, stage in graph.stages.items()
     }
     entries = [
-        {"overrides": list(overrides), "cell": plain(cell), "roles": named(roles)}
+        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles)}
         for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
     ]
     path = store.sweep(name) / "sweep.json"
@@ -208,7 +208,7 @@ def record_sweep(
     write_json(path, record)
 
 
-def named(roles: Roles) -> dict[str, str]:
+def keys_by_role(roles: Roles) -> dict[str, str]:
     """Role -> key of the stage that plays it, without roles that nobody plays."""
     return {role: key for role, key in plain(roles).items() if key is not None}
 

@@ -25,7 +25,7 @@ def save_adapted(model: LanguageModel, folder: Path, scale: float | None = None)
         save_file(trainable_state(model), folder / ADAPTERS, metadata={"scale": repr(scale)})
 
 
-def adapted(backbone: Backbone, folder: Path) -> Backbone:
+def load_adapted(backbone: Backbone, folder: Path) -> Backbone:
     """`backbone`, whose weights are replaced in place by what `save_adapted` wrote about the same model."""
     merge = (folder / ADAPTERS).is_file()
     with safe_open(folder / (ADAPTERS if merge else WEIGHTS), framework="pt") as file:

@@ -93,12 +93,12 @@ class Backbone:
     def unembedding(self, ids: Sequence[int]) -> Tensor:
         """float32 [ids, hidden]: rows of the language-model head, which is read from disk where it is not tied."""
         matrix = self.embedding if self.tied else self.head
-        rows = self._stored_rows(ids) if matrix is None else matrix[list(ids)]
+        rows = self._read_rows(ids) if matrix is None else matrix[list(ids)]
         return self._wide_as_hidden(rows.detach().float())
 
     def stored_unembedding(self) -> Tensor:
         """float32 [vocabulary, hidden]: a language-model head of its own, on the model's device."""
-        matrix = self._stored_rows(None) if self.head is None else self.head
+        matrix = self._read_rows(None) if self.head is None else self.head
         return self._wide_as_hidden(matrix).float().to(self.device)
 
     def _wide_as_hidden(self, rows: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Backbone:
             )
         return rows
 
-    def _stored_rows(self, ids: Sequence[int] | None) -> Tensor:
+    def _read_rows(self, ids: Sequence[int] | None) -> Tensor:
         for path in sorted(self.folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 - not a dict

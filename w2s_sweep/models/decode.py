@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.config.finetune import Precision
+from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
 
 
@@ -36,13 +37,13 @@ def greedy(
             part = rows[start : start + size]
             ids = torch.tensor([prompts[row] for row in part], dtype=torch.int64, device=model.backbone.device)
             with torch.no_grad(), autocast(model.backbone.device, precision):
-                follows = _continued(model, ids, most, end).tolist()
+                follows = _continue(model, ids, most, end).tolist()
             found |= {row: _until(end, new) for row, new in zip(part, follows, strict=True)}
             on_progress(len(found), len(prompts))
     return [found[row] for row in range(len(prompts))]
 
 
-def _continued(model: LanguageModel, ids: Tensor, most: int, end: int) -> Tensor:
+def _continue(model: LanguageModel, ids: Tensor, most: int, end: int) -> Tensor:
     """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone."""
     cache = DynamicCache(config=model.transformer.config)  # pyright: ignore[reportArgumentType]
     kept = {_cache_name(model.transformer): cache, "use_cache": True}

@@ -2,11 +2,11 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-Precision = Literal["bf16", "fp32"]
+from w2s_sweep.config.finetune import Precision
+
 CPU_BF16 = ("avx512_bf16", "amx_bf16")
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.device import autocast
 from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.readout import Pooling, pool
 

@@ -15,7 +15,7 @@ class Passes:
         self.values = np.zeros((rows, width), dtype=np.float32)
         self.done = np.zeros(rows, dtype=bool)
 
-    def passed(self) -> None:
+    def after_batch(self) -> None:
         """Called after each forward pass; may raise to stop the work."""
 
 
@@ -36,5 +36,5 @@ def over_rows(
         if not passes.done[rows].all():
             passes.values[rows] = compute(rows).float().cpu().numpy()
             passes.done[rows] = True
-            passes.passed()
+            passes.after_batch()
     return passes.values

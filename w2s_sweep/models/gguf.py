@@ -15,7 +15,7 @@ CONVERSION = 1
 """Bumped by hand when the conversion would give other weights or another tokenizer."""
 
 
-def converted(path: Path) -> Path:
+def convert(path: Path) -> Path:
     """The folder with the float32 weights and the tokenizer of the GGUF file `path`; ModelError if it has none."""
     if not path.is_file():
         raise ModelError(f"model {path}: no such file. Give the path of a .gguf file, or of a transformers folder.")
@@ -37,11 +37,11 @@ def _convert(path: Path, folder: Path) -> None:
             f"model {path}: transformers cannot read this GGUF file: {error}. "
             "Use a GGUF of an architecture it supports (llama, qwen2, qwen3, gemma3, ...), or the original weights."
         ) from error
-    _unquantised(model).save_pretrained(folder)
+    _dequantise(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _unquantised(model: PreTrainedModel) -> PreTrainedModel:
+def _dequantise(model: PreTrainedModel) -> PreTrainedModel:
     """The same weights in a model that does not call itself quantised: such a one refuses to be saved."""
     config = deepcopy(model.config)
     if hasattr(config, "quantization_config"):

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.models.gguf import converted
+from w2s_sweep.models.gguf import convert
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -43,8 +43,8 @@ def load_backbone(
     `keep_layers` keeps the first blocks only; the others are never read. `dropout` replaces every dropout probability
     of the model's configuration. Raises ModelError.
     """
-    with quiet():
-        folder = converted(path) if path.suffix == ".gguf" else path
+    with quiet_libraries():
+        folder = convert(path) if path.suffix == ".gguf" else path
         config = _config(folder)
         text = config.get_text_config()
         is_decoder = _is_decoder(text, folder)
@@ -65,7 +65,7 @@ def load_backbone(
 
 
 @contextmanager
-def quiet() -> Generator[None]:
+def quiet_libraries() -> Generator[None]:
     """Keep the loading reports and progress bars of transformers out of the log; failures raise anyway."""
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
@@ -88,14 +88,14 @@ def _config(folder: Path) -> PretrainedConfig:
             f"model {folder}: it holds no config.json (found {inside}). Give the folder that holds config.json, "
             "*.safetensors and the tokenizer files; a GGUF model is given by the path of its .gguf file."
         )
-    with explained(folder, "its config.json cannot be read"):
+    with explain_load_errors(folder, "its config.json cannot be read"):
         name = str(PretrainedConfig.get_config_dict(folder)[0].get("model_type", ""))
     if name not in CONFIG_MAPPING:
         raise ModelError(
             f"model {folder}: {unknown('model_type in config.json', name, CONFIG_MAPPING.keys())} "
             "Code that comes with a model is never run: use a newer transformers or another model."
         )
-    with explained(folder, "its config.json cannot be read"):
+    with explain_load_errors(folder, "its config.json cannot be read"):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
@@ -134,7 +134,7 @@ def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> nn.Mo
             f"model {folder}: it holds no .safetensors file. Weights in .bin files are pickles, which can run code, "
             "and are never loaded: use a revision with safetensors, or load and save the model once with transformers."
         )
-    with explained(folder, "its weights cannot be loaded"):
+    with explain_load_errors(folder, "its weights cannot be loaded"):
         module, report = AutoModel.from_pretrained(
             folder,
             config=config,
@@ -162,12 +162,12 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"model {folder}: it holds no tokenizer (none of {', '.join(TOKENIZER_FILES)}). "
             "Copy the tokenizer files of the model into this folder."
         )
-    with explained(folder, "its tokenizer cannot be loaded"):
+    with explain_load_errors(folder, "its tokenizer cannot be loaded"):
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
 @contextmanager
-def explained(path: Path, what: str) -> Generator[None]:
+def explain_load_errors(path: Path, what: str) -> Generator[None]:
     """Turn what transformers raises about a damaged or unsupported model into a ModelError."""
     try:
         yield

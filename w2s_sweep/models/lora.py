@@ -26,7 +26,7 @@ def add_lora(
     The adapters start as the identity, drawn from `seed` alone. Raises ModelError when a target names no linear module.
     """
     linear = _linear_modules(model.transformer)
-    chosen = [name for target in targets for name in _named(target, linear)]
+    chosen = [name for target in targets for name in _find_modules(target, linear)]
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,  # pyright: ignore[reportArgumentType] - a ratio, any number will do
@@ -72,7 +72,7 @@ def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
     return {name: inner for name, inner in module.named_modules() if isinstance(inner, nn.Linear | Conv1D)}
 
 
-def _named(target: str, linear: Mapping[str, nn.Module]) -> list[str]:
+def _find_modules(target: str, linear: Mapping[str, nn.Module]) -> list[str]:
     found = [name for name in linear if name == target or name.endswith(f".{target}")]
     if not found:
         raise ModelError(unknown("model.lora_targets", target, {name.rsplit(".", 1)[-1] for name in linear}))

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import pad
 from w2s_sweep.data.tokens import require_fit
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.models.device import Precision, autocast
+from w2s_sweep.models.device import autocast
 from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.language import require_plain_head
 from w2s_sweep.models.readout import last_token
@@ -52,7 +53,7 @@ class Template:
         """Tokens that all prompts begin with; a demonstration is a text, or a pair, and its class. May be empty."""
         ids = self.opening(backbone)
         for text, label in demonstrations:
-            ids += self.asked(backbone, text) + self.answer(backbone, label)
+            ids += self.encode(backbone, text) + self.answer(backbone, label)
         return ids
 
     def opening(self, backbone: Backbone) -> list[int]:
@@ -63,7 +64,7 @@ class Template:
         """Tokens that follow the question in a demonstration of this class."""
         return _ids(backbone, self.words[label] + GAP)
 
-    def asked(self, backbone: Backbone, about: Asked) -> list[int]:
+    def encode(self, backbone: Backbone, about: Asked) -> list[int]:
         """Tokens of a text, or a pair, and the question, at least one."""
         if isinstance(about, str):
             return self._cut(backbone, about) + _ids(backbone, self.question)

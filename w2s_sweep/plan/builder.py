@@ -51,7 +51,7 @@ class Mixed:
     """How many, for each row that it is taught."""
 
 
-class Learning(TypedDict):
+class LearningFields(TypedDict):
     """The fields of `kinds.training.Trained`."""
 
     split: Partition
@@ -62,7 +62,7 @@ class Learning(TypedDict):
     early_stopping: StoppingRule | None
 
 
-class Supervision(TypedDict):
+class SupervisionFields(TypedDict):
     """The further fields of `kinds.training.Supervised`."""
 
     unlabelled: Literal["refuse", "skip"]
@@ -71,7 +71,7 @@ class Supervision(TypedDict):
     mixed: MixedRows | None
 
 
-class Weights(TypedDict):
+class WeightsFields(TypedDict):
     """The fields of `kinds.base.OfModel`."""
 
     model: Identity
@@ -107,7 +107,7 @@ class Builder(Labels):
         see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
         """
         cell, finetune = self.cell, self.cell.finetune
-        learning: Learning = {
+        learning: LearningFields = {
             "split": cell.dataset.split(cell.seed),
             "on": on,
             "portion": portion,
@@ -121,10 +121,10 @@ class Builder(Labels):
         if has_targets(cell.dataset):
             recipe = self._tuned_recipe(model, finetune, head=False)
             settings = Generate(**learning, **self._of_model(model), finetune=recipe)
-            return self._add(settings, inputs | self._adapted(model), hints)
+            return self._add(settings, inputs | self._adapted_input(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
-        supervision: Supervision = {
+        supervision: SupervisionFields = {
             "unlabelled": "skip" if partial else "refuse",
             "also_predict": tuple(also_predict),
             "conflict": conflict,
@@ -143,10 +143,16 @@ class Builder(Labels):
             reward=finetune.reward,
             beta=finetune.beta if finetune.reward == "implicit" else None,
         )
-        return self._add(settings, inputs | self._adapted(model), hints)
+        return self._add(settings, inputs | self._adapted_input(model), hints)
 
     def _label(
-        self, model: Model, role: str, labels: str | None, learning: Learning, conflict: float, mixed: Mixed | None
+        self,
+        model: Model,
+        role: str,
+        labels: str | None,
+        learning: LearningFields,
+        conflict: float,
+        mixed: Mixed | None,
     ) -> str:
         """What tables and logs call a trained stage."""
         supervisor = self._supervisor(labels)
@@ -167,7 +173,7 @@ class Builder(Labels):
             waiting += [key for key in stage.inputs.values() if key in self.stages]
         return None
 
-    def _of_model(self, model: Model) -> Weights:
+    def _of_model(self, model: Model) -> WeightsFields:
         return {"model": self._weights(model), "max_tokens": self.cell.dataset.max_tokens}
 
     def _tuned_recipe(
@@ -177,7 +183,7 @@ class Builder(Labels):
         if isinstance(finetune, config.Probe):
             raise TypeError("a probe generates no text")
         words = head and finetune.head_init == "label_words"
-        tuned: Tuned = {
+        tuned: TunedFields = {
             "precision": finetune.precision,
             "dropout": finetune.dropout,
             "head_init": finetune.head_init if head else None,
@@ -210,7 +216,7 @@ class Builder(Labels):
         return StoppingRule(against="truth" if is_truth or oracle else "labels", evaluations=finetune.evaluations)
 
 
-class Optimization(TypedDict):
+class OptimizationFields(TypedDict):
     """The fields of `kinds.training.Optimization`."""
 
     batch_size: int
@@ -223,7 +229,7 @@ class Optimization(TypedDict):
     grad_clip: float | None
 
 
-class Tuned(TypedDict):
+class TunedFields(TypedDict):
     """The further fields of `kinds.training.TunedRecipe`."""
 
     precision: config.Precision
@@ -236,7 +242,7 @@ def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:
     return ProbeRecipe(name="probe", **_optimization(finetune, finetune.lr), l2=finetune.l2)
 
 
-def _optimization(finetune: config.Optimiser, lr: float) -> Optimization:
+def _optimization(finetune: config.Optimiser, lr: float) -> OptimizationFields:
     return {
         "batch_size": finetune.batch_size,
         "epochs": finetune.epochs,

@@ -8,7 +8,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.stage import Stage
 
-State = Literal["done", "in flight", "to run", "not needed"]
+PlanState = Literal["done", "in flight", "to run", "not needed"]
 
 ABSENT = "not in the store"
 """The usual reason for a stage to run."""
@@ -38,11 +38,11 @@ class Plan:
     """A graph and what is to be done about each stage."""
 
     graph: Graph
-    states: Mapping[str, State]
+    states: Mapping[str, PlanState]
     reasons: Mapping[str, str]
     """Why a stage is in its state, in words."""
 
-    def keys(self, *states: State) -> list[str]:
+    def keys(self, *states: PlanState) -> list[str]:
         return [key for key in self.graph.stages if self.states[key] in states]
 
 
@@ -57,7 +57,7 @@ def make_plan(
     `done(key)`: a sound result is in the store. `owner(key)`: who runs it now, or None. `damaged(key)`: a folder is
     there but cannot be trusted.
     """
-    states: dict[str, State] = {}
+    states: dict[str, PlanState] = {}
     reasons: dict[str, str] = {}
     needed = {key for roles in graph.roles for key in roles.keys()}  # noqa: SIM118 - not a dict
     for key, stage in reversed(list(graph.stages.items())):

@@ -61,7 +61,7 @@ class Inputs:
             texts="both" if has_pairs(dataset) else "one",
         )
         hints = self._hints(model, f"features {model.name} {dataset.name}", dataset=dataset)
-        return self._add(settings, {"data": self.data(of)} | self._adapted(model), hints)
+        return self._add(settings, {"data": self.data(of)} | self._adapted_input(model), hints)
 
     def adapt(self, model: Model) -> str:
         """`model` trained as a language model on the texts outside the test set, as its own `adapt` says."""
@@ -92,8 +92,8 @@ class Inputs:
         return dict(self.identify(model.source, "model")) | {"keep_layers": model.keep_layers}
 
     def _hints(self, model: Model, label: str, role: str | None = None, dataset: Dataset | None = None) -> Hints:
-        adapted = self._adapted(model).get("adapted")
+        adapted = self._adapted_input(model).get("adapted")
         return Hints(label=label, dataset=dataset or self.cell.dataset, role=role, model=model, adapted=adapted)
 
-    def _adapted(self, model: Model) -> dict[str, str]:
+    def _adapted_input(self, model: Model) -> dict[str, str]:
         return {} if model.adapt is None else {"adapted": self.adapt(model)}

@@ -33,7 +33,7 @@ GROUND_TRUTH = None
 """Supervision by the labels of the dataset itself."""
 
 
-class Wording(TypedDict):
+class WordingFields(TypedDict):
     """The fields of `kinds.forward.Asking`."""
 
     model: Identity
@@ -67,7 +67,7 @@ class Labels(Inputs):
         """
         cell = self.cell
         split = cell.dataset.split(cell.seed)
-        inputs = {"data": self.data()} | self._adapted(model)
+        inputs = {"data": self.data()} | self._adapted_input(model)
         if shots:
             asked = Prompt(
                 **self._wording(model), shots=shots, on=on, seed=cell.seed, split=split, splits=tuple(splits)
@@ -110,10 +110,10 @@ class Labels(Inputs):
             seed=cell.seed,
         )
         label = f"labels by annotate {model.name} {cell.dataset.name} seed {cell.seed}"
-        inputs = {"data": self.data()} | self._adapted(model)
+        inputs = {"data": self.data()} | self._adapted_input(model)
         return self._add(settings, inputs, self._hints(model, label, role="labels"))
 
-    def _wording(self, model: Model) -> Wording:
+    def _wording(self, model: Model) -> WordingFields:
         """How `model` is asked about a text."""
         prompt = self.cell.dataset.prompt
         return {

@@ -72,7 +72,7 @@ class Context(Generic[K]):
 
     def input(self, name: InputName) -> Path:
         """Folder of a finished input, every digest checked."""
-        return self.store.verified(self.stage.inputs[name])
+        return self.store.verify(self.stage.inputs[name])
 
     def optional(self, name: InputName) -> Path | None:
         """As `input`; None where the stage has no such input."""
@@ -80,7 +80,7 @@ class Context(Generic[K]):
 
     def members(self) -> list[Path]:
         """Folders of the inputs of a stage that reads any number of equals, in their order."""
-        return [self.store.verified(key) for key in self.stage.inputs.values()]
+        return [self.store.verify(key) for key in self.stage.inputs.values()]
 
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is old enough for another one, or somebody asked for one."""
@@ -90,14 +90,14 @@ class Context(Generic[K]):
         self.save.clear()
         return True
 
-    def resumed(self, step: int) -> None:
+    def on_resume(self, step: int) -> None:
         """Keep the rows of metrics.jsonl up to `step`, the state that training continues from."""
         log.info("training begins after step %d", step)
         kept = [row for row in read_jsonl(self.work / "metrics.jsonl") if row["step"] <= step]
         self._rows = [json.dumps(row) for row in kept]
         write_text(self.work / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
 
-    def saved(self, step: int) -> None:
+    def on_save(self, step: int) -> None:
         """Called after each checkpoint."""
         log.info("checkpoint after step %d", step)
 
@@ -111,7 +111,7 @@ class Context(Generic[K]):
             self.mirror.log({"loss": loss, "lr": lr}, step)
         self.progress(step, steps)
 
-    def evaluated(self, step: int, steps: int, score: float) -> None:
+    def on_evaluation(self, step: int, steps: int, score: float) -> None:
         """Called after each evaluation of early stopping."""
         row = {"step": step, "total": steps, "validation": score}
         self._rows.append(json.dumps(row))

@@ -32,7 +32,7 @@ class KeptPasses(Passes):
             self.values, self.done = kept["values"], kept["done"]
             log.info("goes on after %d of %d rows", self.done.sum(), rows)
 
-    def passed(self) -> None:
+    def after_batch(self) -> None:
         done, rows = int(self.done.sum()), len(self.done)
         self._context.progress(done, rows)
         if done == rows:
@@ -40,6 +40,6 @@ class KeptPasses(Passes):
         stop = self._context.stop()
         if stop or self._context.checkpoint_due():
             write_bytes(self._file, save({"values": self.values, "done": self.done}))
-            self._context.saved(done)
+            self._context.on_save(done)
         if stop:
             raise Preempted

@@ -30,7 +30,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 
 @dataclass(frozen=True)
-class Signals:
+class Interrupts:
     """What the process is asked for from outside while it works."""
 
     stop: Callable[[], bool]
@@ -74,7 +74,7 @@ def run_pack(
     while waiting:
         left: list[Stage[Kind]] = []
         for stage in waiting:
-            outcome = _turn(pack, stage, Signals(stop, save or threading.Event()), outcomes, starts)
+            outcome = _turn(pack, stage, Interrupts(stop, save or threading.Event()), outcomes, starts)
             if outcome is None:
                 left.append(stage)
             else:
@@ -89,7 +89,7 @@ def run_pack(
 def _turn(
     pack: Pack,
     stage: Stage[Kind],
-    signals: Signals,
+    signals: Interrupts,
     outcomes: Mapping[str, Outcome],
     starts: Callable[[Stage[Kind]], None],
 ) -> Outcome | None:
@@ -135,7 +135,7 @@ def _still_coming(pack: Pack, key: str, outcomes: Mapping[str, Outcome]) -> bool
     return claim is not None and claim.alive
 
 
-def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Signals) -> Outcome | None:
+def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> Outcome | None:
     """Run a claimed stage and publish its result; an error is recorded beside its log and goes no further.
 
     None where somebody else took the claim over meanwhile: nothing that this run does afterwards counts.
@@ -143,7 +143,7 @@ def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Signals) ->
     work = pack.store.work(stage.key)
     work.mkdir(parents=True, exist_ok=True)
     pack.store.clear_attempts(stage.key)
-    with _logged(work / "log.txt"):
+    with _log_to(work / "log.txt"):
         log.info("start %s (%s) on %s, process %d", stage.label, stage.key, socket.gethostname(), os.getpid())
         try:
             write_json(work / "preimage.json", stage.preimage)
@@ -162,7 +162,7 @@ def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Signals) ->
     return "done"
 
 
-def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Signals) -> None:
+def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> None:
     """Write the stage's files in a folder of this attempt's own, and publish it."""
     work = pack.store.work(stage.key)
 
@@ -200,7 +200,7 @@ def _record_failure(work: Path, stage: Stage[Kind], error: Exception) -> None:
 
 
 @contextmanager
-def _logged(path: Path):
+def _log_to(path: Path):
     """Everything that is logged while a stage runs goes to its log file too."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from w2s_sweep.kinds.base import OfModel
-from w2s_sweep.models.adapted import adapted
+from w2s_sweep.models.adapted import load_adapted
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import pick_device
 from w2s_sweep.models.load import load_backbone
@@ -25,19 +25,19 @@ def frozen_backbone(context: Context[OfModel]) -> Backbone:
 
 def own_backbone(context: Context[OfModel], dropout: float = 0.0) -> Backbone:
     """The model of a stage, on the CPU, to be trained."""
-    return _loaded(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dropout)
+    return _load(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dropout)
 
 
 @lru_cache(maxsize=1)
 def _frozen(folder: Path, keep_layers: int | None, changed: Path | None) -> Backbone:
-    backbone = _loaded(folder, keep_layers, changed, 0.0)
+    backbone = _load(folder, keep_layers, changed, 0.0)
     backbone.module.to(pick_device())
     return backbone
 
 
-def _loaded(folder: Path, keep_layers: int | None, changed: Path | None, dropout: float) -> Backbone:
+def _load(folder: Path, keep_layers: int | None, changed: Path | None, dropout: float) -> Backbone:
     backbone = load_backbone(folder, keep_layers=keep_layers, dropout=dropout)
-    return backbone if changed is None else adapted(backbone, changed)
+    return backbone if changed is None else load_adapted(backbone, changed)
 
 
 def token_ids(context: Context[OfModel], backbone: Backbone, texts: list[str], room: int = 0) -> list[list[int]]:

@@ -34,7 +34,7 @@ def stop_on_signals() -> threading.Event:
     return asked
 
 
-def quiet() -> None:
+def configure_process() -> None:
     """Job processes log what they do, and neither show progress bars of libraries nor talk to a model hub."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=LOG_FORMAT)
     defaults = {
@@ -78,7 +78,7 @@ def run_files(paths: Iterable[str], stopped: threading.Event, save: threading.Ev
 
 
 def main() -> int:
-    quiet()
+    configure_process()
     stopped = stop_on_signals()
     named = sys.argv[1:]
     try:

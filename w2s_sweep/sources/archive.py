@@ -28,7 +28,7 @@ def extract(archive: Path, member: str, into: Path) -> Path:
 def _extract_one(archive: Path, member: str, into: Path) -> Path:
     wanted = _safe(member)
     target = into / wanted.name
-    with _opened(archive) as opened:
+    with _open(archive) as opened:
         found = False
         for name in opened.names():
             inner = PurePosixPath(name)
@@ -83,7 +83,7 @@ class _Tar:
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[_Zip | _Tar]:
+def _open(archive: Path) -> Iterator[_Zip | _Tar]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield _Zip(opened)

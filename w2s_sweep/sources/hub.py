@@ -71,13 +71,13 @@ def data_files(names: Iterable[str], subset: str | None) -> list[str]:
 def _resolve(repository: str, revision: str, subset: str | None, repo_type: RepoType) -> str:
     about = ("commit", repo_type, repository, revision, subset)
     if _no_network():
-        return _remembered(repository, revision, repo_type, recall(*about))
+        return _recall(repository, revision, repo_type, recall(*about))
     try:
         commit = _ask(repository, revision, subset, repo_type)
     except _failures() as error:
         if _is_answer(error):
-            raise SourceError(_refused(repository, revision, error)) from error
-        return _remembered(repository, revision, repo_type, recall(*about), error)
+            raise SourceError(_explain(repository, revision, error)) from error
+        return _recall(repository, revision, repo_type, recall(*about), error)
     remember({"commit": commit}, *about)
     return commit
 
@@ -137,7 +137,7 @@ def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
     except _failures() as error:
         if local:
             raise SourceError(_not_here(source.repository, commit)) from error
-        raise SourceError(_refused(source.repository, commit, error)) from error
+        raise SourceError(_explain(source.repository, commit, error)) from error
     if repo_type == "model" and not any(Path(folder).glob("*.safetensors")):
         raise SourceError(
             f"source.repository: {source.repository} has no safetensors weights at {commit[:12]}, and pickled weights "
@@ -177,7 +177,7 @@ def _is_answer(error: Exception) -> bool:
     return isinstance(error, ValueError) or (status is not None and status < 500)
 
 
-def _remembered(
+def _recall(
     repository: str, revision: str, repo_type: RepoType, note: dict[str, str] | None, error: Exception | None = None
 ) -> str:
     """The commit that was resolved before here, or that another tool recorded in the hub's own cache."""
@@ -200,7 +200,7 @@ def _not_here(repository: str, revision: str, error: Exception | None = None) ->
     )
 
 
-def _refused(repository: str, revision: str, error: Exception) -> str:
+def _explain(repository: str, revision: str, error: Exception) -> str:
     kind = type(error).__name__
     advice = {
         "GatedRepoError": f"Accept its terms at https://huggingface.co/{repository} and log in with `hf auth login`.",

@@ -46,11 +46,11 @@ def positions(folder: Path) -> int | None:
     for name, shape in shapes(folder).items():
         last = name.rsplit(".", 1)[-1]
         if last in POSITIONS:
-            return shape[0] - _unused(last, _config(folder))
+            return shape[0] - _find_unused(last, _config(folder))
     return None
 
 
-def _unused(table: str, config: Mapping[str, Any]) -> int:
+def _find_unused(table: str, config: Mapping[str, Any]) -> int:
     """Rows at the beginning of a table that stand for no position."""
     if table == "embed_positions":  # OPT
         return 2

@@ -29,14 +29,14 @@ def build(context: Context[Adapt], texts: Sequence[str]) -> SequenceLearner:
     return SequenceLearner(model, tokens, [1] * len(tokens), settings.precision, context.run.micro_batch_tokens)
 
 
-def predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:
+def count_predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:
     """Tokens of `rows` that have one before them."""
     return sum(learner.lengths[row] - 1 for row in rows)
 
 
 def nats(context: Context[Adapt], learner: SequenceLearner, rows: Sequence[int]) -> float | None:
     """Mean negative log-likelihood of a token of `rows`; None where there is nothing to predict."""
-    return -float(predict(learner, rows, context.stop).sum()) / predicted(learner, rows) if rows else None
+    return -float(predict(learner, rows, context.stop).sum()) / count_predicted(learner, rows) if rows else None
 
 
 def run(context: Context[Adapt]) -> None:
@@ -46,11 +46,11 @@ def run(context: Context[Adapt]) -> None:
     told = [row for row, length in enumerate(learner.lengths) if length > 1]
     rows, test = [row for row in told if row < len(inside)], [row for row in told if row >= len(inside)]
     before = nats(context, learner, test)
-    weights = torch.full((len(inside), 1), len(rows) / max(1, predicted(learner, rows)), device=learner.device)
+    weights = torch.full((len(inside), 1), len(rows) / max(1, count_predicted(learner, rows)), device=learner.device)
     recipe = Recipe(batch_size=how.batch_size, epochs=how.epochs, lr=how.lr, seed=how.seed)
     train(learner, rows, weights, NegativeLogLikelihood(), recipe, hooks_of(context))
     scale = None if how.adapters is None else how.adapters[1] / how.adapters[0]
     save_adapted(learner.model, context.out, scale)
     after = nats(context, learner, test)
     summary = {"nats_per_token/test_before": before, "nats_per_token/test_after": after}
-    context.finish({"examples": len(rows), "tokens": predicted(learner, rows)} | summary)
+    context.finish({"examples": len(rows), "tokens": count_predicted(learner, rows)} | summary)

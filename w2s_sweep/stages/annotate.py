@@ -26,7 +26,7 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
 from w2s_sweep.stages.prompt import template_of
 from w2s_sweep.store.files import write_bytes, write_text
-from w2s_sweep.training.coherence import Array, ContextJudge, State, agreement, consistent, search
+from w2s_sweep.training.coherence import Array, ContextJudge, SearchState, consistent, label_agreement, search
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, predictions_of
 from w2s_sweep.training.labels import publish, with_probs
 
@@ -36,7 +36,7 @@ Group = list[int]
 """Positions in a list of rows."""
 
 
-def searched(rows: Rows, on: str, most: int, seed: int) -> tuple[list[int], list[Group]]:
+def choose_rows(rows: Rows, on: str, most: int, seed: int) -> tuple[list[int], list[Group]]:
     """(at most `most` rows of the split `on`, whole groups next to each other; the groups of several, as positions)."""
     members: dict[str, list[int]] = {}
     names = rows.ids if rows.groups is None else rows.groups
@@ -67,7 +67,7 @@ def begin(rows: int, start: int, groups: Sequence[Group], seed: int) -> Array:
     return np.concatenate([consistent(odds, [part for part in parts if part]), np.zeros(rows - first, dtype=np.int64)])
 
 
-class Asked:
+class ContextModel:
     """The model under prompts of its own making; keeps the tokens of every row."""
 
     def __init__(self, context: Context[Annotate], rows: Rows):
@@ -77,7 +77,7 @@ class Asked:
         self.backbone = process_cache.frozen_backbone(context)
         template = template_of(settings)
         self.opening = template.opening(self.backbone)
-        self.questions = [template.asked(self.backbone, about) for about in rows.asked]
+        self.questions = [template.encode(self.backbone, about) for about in rows.asked]
         self.answers = [template.answer(self.backbone, label) for label in range(len(words))]
         self.words = label_word_rows(
             self.backbone, words, len(words), field="dataset.prompt.words or label_words", remedy=""
@@ -107,27 +107,27 @@ class Asked:
         return (logits[:, 1] - logits[:, 0]).astype(np.float64)
 
 
-class Kept:
+class SearchCheckpoint:
     """The state of the search, in the stage's checkpoint."""
 
     def __init__(self, context: Context[Annotate], steps: int):
         self.context, self.steps = context, steps
-        self.state: State | None = None
+        self.state: SearchState | None = None
 
-    def read(self, rows: int) -> State | None:
+    def read(self, rows: int) -> SearchState | None:
         try:
             kept = load_file(self.context.checkpoint)
         except (FileNotFoundError, SafetensorError):
             return None
-        if set(kept) != {field.name for field in fields(State)} or len(kept["signs"]) != rows:
+        if set(kept) != {field.name for field in fields(SearchState)} or len(kept["signs"]) != rows:
             return None
-        self.state = State(
+        self.state = SearchState(
             int(kept["step"]), kept["signs"], kept["odds"], float(kept["value"]), kept["found"], float(kept["best"])
         )
         log.info("goes on after step %d", self.state.step)
         return self.state
 
-    def after(self, state: State) -> None:
+    def after(self, state: SearchState) -> None:
         self.state = state
         self.context.progress(state.step, self.steps)
         stop = self.context.stop()
@@ -144,9 +144,9 @@ class Kept:
 
     def _write(self) -> None:
         if self.state is not None:
-            values = {field.name: np.asarray(getattr(self.state, field.name)) for field in fields(State)}
+            values = {field.name: np.asarray(getattr(self.state, field.name)) for field in fields(SearchState)}
             write_bytes(self.context.checkpoint, save(values))
-            self.context.saved(self.state.step)
+            self.context.on_save(self.state.step)
 
 
 def run(context: Context[Annotate]) -> None:
@@ -154,11 +154,11 @@ def run(context: Context[Annotate]) -> None:
     rows = load_rows(context.input("data"), settings.split)
     if rows.classes != 2:
         raise DataError(f"method: icm needs 2 classes, there are {rows.classes}.")
-    chosen, groups = searched(rows, settings.on, settings.rows, settings.seed)
+    chosen, groups = choose_rows(rows, settings.on, settings.rows, settings.seed)
     groups = groups if settings.groups == "halves" else []
-    model = Asked(context, rows)
+    model = ContextModel(context, rows)
     model.require_room(chosen)
-    kept = Kept(context, settings.steps)
+    kept = SearchCheckpoint(context, settings.steps)
 
     def answer(shown: Sequence[tuple[int, int]], asked: Sequence[int]) -> Array:
         kept.leave_if_asked()
@@ -168,7 +168,7 @@ def run(context: Context[Annotate]) -> None:
     signs = search(
         judge,
         kept.read(len(chosen)) or begin(len(chosen), settings.start, groups, settings.seed),
-        value=agreement,
+        value=label_agreement,
         alpha=settings.alpha,
         steps=settings.steps,
         seed=settings.seed,

@@ -8,7 +8,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Combine
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.runner.context import Context
-from w2s_sweep.stages.weigh import boosted, weighted
+from w2s_sweep.stages.weigh import boost, weighted_mean
 from w2s_sweep.training.labels import SMALLEST, publish, read_members, with_probs
 
 BOOSTED_ON = "half_a"
@@ -31,7 +31,7 @@ FORMULAS: Mapping[str, Callable[[Sequence[Array]], Array]] = {"mean": mean, "vot
 """Rules that look at the members' probabilities alone."""
 
 
-def stacked(likelihood: Array) -> Array:
+def fit_stack(likelihood: Array) -> Array:
     """float64 [members]: the mixture on the simplex with the largest likelihood, of which there is one value.
 
     `likelihood` [members, examples]: the probability that each member gives to the truth. Expectation maximisation
@@ -48,20 +48,20 @@ def stacked(likelihood: Array) -> Array:
     return share
 
 
-def learned(members: Sequence[Predictions]) -> Array:
+def stacking_weights(members: Sequence[Predictions]) -> Array:
     """Stacking weights (Wolpert 1992): fitted to the truth of the validation split, a budget that the rule spends."""
     parts = [m.on("validation") for m in members]
-    return stacked(np.stack([p.probs[np.arange(len(p)), p.truth] for p in parts]))
+    return fit_stack(np.stack([p.probs[np.arange(len(p)), p.truth] for p in parts]))
 
 
 def shares_of(members: Sequence[Predictions], rule: str) -> Array | None:
     """The weight of each member by a rule that has some; they need not sum to 1."""
     if rule == "learned":
-        return learned(members)
-    return boosted(members, BOOSTED_ON)[0] if rule == "boosted" else None
+        return stacking_weights(members)
+    return boost(members, BOOSTED_ON)[0] if rule == "boosted" else None
 
 
-def combined(members: Sequence[Predictions], rule: str, shares: Array | None = None) -> Predictions:
+def combine(members: Sequence[Predictions], rule: str, shares: Array | None = None) -> Predictions:
     """One set of predictions out of several of the same examples in the same order; `shares` as `shares_of` says."""
     first = members[0]
     if any(not np.array_equal(first.ids, other.ids) for other in members[1:]):
@@ -70,7 +70,7 @@ def combined(members: Sequence[Predictions], rule: str, shares: Array | None = N
         return with_probs(first, FORMULAS[rule]([m.probs for m in members]))
     shares = shares_of(members, rule) if shares is None else shares
     assert shares is not None, rule
-    both = weighted(members, shares)
+    both = weighted_mean(members, shares)
     return both.take(np.flatnonzero(both.splits != BOOSTED_ON))
 
 
@@ -79,4 +79,4 @@ def run(context: Context[Combine]) -> None:
     members = read_members(context)
     shares = shares_of(members, rule)
     summary = {} if shares is None else {f"weight of member {i}": float(share) for i, share in enumerate(shares)}
-    publish(context, combined(members, rule, shares), {"members": len(members)} | summary)
+    publish(context, combine(members, rule, shares), {"members": len(members)} | summary)

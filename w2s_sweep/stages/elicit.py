@@ -33,7 +33,7 @@ def groups_of(context: Context[Elicit], ids: Array) -> list[list[int]]:
     return [rows for rows in found.values() if len(rows) > 1]
 
 
-def elicited(
+def search_labels(
     features: Array,
     prior: Array,
     settings: Elicit,
@@ -70,7 +70,7 @@ def run(context: Context[Elicit]) -> None:
     prior = (labels.logits[:, 1] - labels.logits[:, 0]).astype(np.float64)
     groups = groups_of(context, labels.ids) if settings.groups == "halves" else []
     features = features_of(context, labels.ids)
-    before, after, odds = elicited(features, prior, settings, groups, context.progress_or_stop)
+    before, after, odds = search_labels(features, prior, settings, groups, context.progress_or_stop)
     one = said.probs[:, 1].astype(np.float64)
     one[searched] = 1 / (1 + np.exp(-odds))
     if settings.harden:

@@ -9,7 +9,7 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.training.labels import best, publish, read_labels
 
 
-def kept(labels: Predictions, on: str, share: float, balanced: bool) -> Array:
+def surest(labels: Predictions, on: str, share: float, balanced: bool) -> Array:
     """bool [examples]: the `share` of the rows of `on` with the largest top probability, and all rows of other splits.
 
     `balanced`: the share of each predicted class by itself, so that a supervisor that is surer of one class does not
@@ -28,6 +28,6 @@ def kept(labels: Predictions, on: str, share: float, balanced: bool) -> Array:
 def run(context: Context[Filter]) -> None:
     settings = context.settings
     labels = read_labels(context, "labels")
-    keep = kept(labels, settings.on, settings.share, settings.balanced)
+    keep = surest(labels, settings.on, settings.share, settings.balanced)
     left = labels.take(np.flatnonzero(keep))
     publish(context, left, {"kept": len(left.on(settings.on)), "of": len(labels.on(settings.on))})

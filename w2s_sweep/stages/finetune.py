@@ -19,7 +19,7 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.loop import predict
-from w2s_sweep.training.supervision import conclude, fit, read_supervision, rows_to_predict
+from w2s_sweep.training.supervision import fit, publish_trained, read_supervision, rows_to_predict
 
 
 class TextLearner(TransformerLearner[nn.Module]):
@@ -119,4 +119,4 @@ def run(context: Context[Finetune]) -> None:
         if head:  # an implicit reward has none
             save_file(head, context.out / "head.safetensors")
     tokens = sum(len(ids) for row in supervision.chosen for ids in learner.read(row))
-    conclude(context, learner, supervision, {"tokens": tokens} | summary)
+    publish_trained(context, learner, supervision, {"tokens": tokens} | summary)

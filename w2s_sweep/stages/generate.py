@@ -44,7 +44,7 @@ def build(context: Context[Generate]) -> LanguageModel:
     return model
 
 
-def written_by(
+def write_answers(
     context: Context[Generate],
     model: LanguageModel,
     prompts: Prompts,
@@ -77,16 +77,18 @@ def early_stopping(
     answers = answers_of(rows, judge, held_out, f"{context.stage.label}, early stopping on the validation split")
 
     def score() -> float:
-        written = written_by(context, learner.model, prompts, held_out)
+        written = write_answers(context, learner.model, prompts, held_out)
         learner.mode(training=True)
         return float(np.mean([same(text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
 
     return EarlyStopping(score, wanted.evaluations)
 
 
-def predictions_of(rows: Rows, told: Sequence[int], written: Sequence[str], answers: Mapping[int, str]) -> Predictions:
+def text_predictions(
+    rows: Rows, asked: Sequence[int], written: Sequence[str], answers: Mapping[int, str]
+) -> Predictions:
     """Class 1 is "the text is the target", the truth of every row; `seen` says so of the answer that was trained on."""
-    targets, index = targets_of(rows), list(told)
+    targets, index = targets_of(rows), list(asked)
     right = np.array([same(text, targets[row]) for row, text in zip(index, written, strict=True)])
     seen = np.full((len(index), 2), np.nan, dtype=np.float32)
     for place, row in enumerate(index):
@@ -102,7 +104,7 @@ def legality(task: str, texts: Sequence[str], written: Sequence[str]) -> list[bo
     return [None if legal is None else legal(text, answer) for text, answer in zip(texts, written, strict=True)]
 
 
-def publish(
+def publish_texts(
     context: Context[Generate],
     rows: Rows,
     written: Mapping[int, str],
@@ -111,7 +113,7 @@ def publish(
 ) -> None:
     """Write the texts by row, and how right they are."""
     texts = list(written.values())
-    predictions = predictions_of(rows, list(written), texts, answers)
+    predictions = text_predictions(rows, list(written), texts, answers)
     write_predictions(context.out / FILE, predictions)
     legal = legality(context.stage.hints.dataset.task, [rows.texts[row] for row in written], texts)
     columns = {"id": predictions.ids.tolist(), "text": texts, "legal": pa.array(legal, pa.bool_())}
@@ -145,8 +147,8 @@ def run(context: Context[Generate]) -> None:
     )
     if isinstance(finetune, LoraRecipe) or context.run.keep_weights:
         save_file(trainable_state(model), context.out / "weights.safetensors")
-    written = written_by(context, model, prompts, told, context.progress_or_stop)
+    written = write_answers(context, model, prompts, told, context.progress_or_stop)
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     tokens = sum(learner.lengths[row] for row in chosen)
-    publish(context, rows, dict(zip(told, written, strict=True)), answers, {"tokens": tokens} | best)
+    publish_texts(context, rows, dict(zip(told, written, strict=True)), answers, {"tokens": tokens} | best)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from w2s_sweep.kinds.training import Probe
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.supervision import Supervision, conclude, fit, read_supervision
+from w2s_sweep.training.supervision import Supervision, fit, publish_trained, read_supervision
 
 
 class FrozenProbe:
@@ -64,7 +64,7 @@ class RewardProbe(FrozenProbe):
         return {"weight": self.weight}
 
 
-def standardised(features: np.ndarray, rows: Sequence[int]) -> Tensor:
+def standardise(features: np.ndarray, rows: Sequence[int]) -> Tensor:
     """Features with mean 0 and standard deviation 1 over the training rows, per dimension."""
     part = features[list(rows)].astype(np.float64)
     scale = part.std(0)
@@ -79,10 +79,10 @@ def build(context: Context[Probe], supervision: Supervision) -> LinearProbe | Re
         stored = {name: np.concatenate([values, more[name]]) for name, values in stored.items()}
     features, l2 = stored["features"], context.settings.finetune.l2
     if supervision.rows.others is None:
-        return LinearProbe(standardised(features, supervision.chosen), supervision.rows.classes, l2)
+        return LinearProbe(standardise(features, supervision.chosen), supervision.rows.classes, l2)
     both = np.concatenate([features, stored["features_other"]])
     chosen = [*supervision.chosen, *(row + len(features) for row in supervision.chosen)]
-    first, second = standardised(both, chosen).split(len(features))
+    first, second = standardise(both, chosen).split(len(features))
     return RewardProbe(first, second, l2)
 
 
@@ -105,4 +105,4 @@ def run(context: Context[Probe]) -> None:
         summary = fit(context, probe, supervision, torch.device("cpu"))
         head = {name: value.detach() for name, value in probe.trainable().items()}
         save_file(head, context.out / "head.safetensors")
-        conclude(context, probe, supervision, summary)
+        publish_trained(context, probe, supervision, summary)

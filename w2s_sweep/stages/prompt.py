@@ -60,7 +60,7 @@ def template_of(settings: Asking) -> Template:
     return Template(settings.instruction, settings.question, settings.words, settings.max_tokens, settings.pair)
 
 
-def _shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[int], list[tuple[Asked, int]]]:
+def _choose_shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[int], list[tuple[Asked, int]]]:
     """What all rows ask about, the positions asked about, and the demonstrations."""
     settings, data = context.settings, context.input("data")
     if settings.on is None or settings.split is None or settings.seed is None:
@@ -75,12 +75,12 @@ def _shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[int], li
 
 def run(context: Context[Prompt]) -> None:
     settings = context.settings
-    texts, asked, shown = _shown(context)
+    texts, asked, shown = _choose_shown(context)
     backbone = process_cache.frozen_backbone(context)
     template = template_of(settings)
     prefix = template.prefix(backbone, shown)
     free: list[Asked] = [(text, text) if template.pair else text for text in CONTENT_FREE]
-    prompts = [template.asked(backbone, about) for about in [*free, *(texts[row] for row in asked)]]
+    prompts = [template.encode(backbone, about) for about in [*free, *(texts[row] for row in asked)]]
     require_prompt(backbone, prefix, prompts, settings.shots)
     words = label_word_rows(
         backbone, template.words, len(template.words), field="dataset.prompt.words or label_words", remedy=""

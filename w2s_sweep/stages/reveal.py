@@ -20,7 +20,7 @@ def truth_of(rows: Rows, on: str) -> Predictions:
     return with_probs(Predictions(rows.ids[index], rows.splits[index], truth, probs, probs, probs), probs)
 
 
-def told(truth: Array, classes: int, opposite: bool) -> Array:
+def truth_labels(truth: Array, classes: int, opposite: bool) -> Array:
     """float64 [rows, classes]: the truth as labels; or what contradicts it, equally any other class."""
     whole = np.eye(classes)[truth]
     return (1 - whole) / (classes - 1) if opposite else whole
@@ -32,19 +32,19 @@ def order_of(labels: Predictions, choose: str, seed: int) -> Array:
     return np.argsort(drawn, kind="stable") if choose == "random" else np.lexsort((drawn, labels.probs.max(1)))
 
 
-def revealed(labels: Predictions, on: str, settings: Reveal) -> tuple[Predictions, int]:
+def reveal(labels: Predictions, on: str, settings: Reveal) -> tuple[Predictions, int]:
     """`labels` with the truth where the budget goes, and on how many rows that is."""
     here = np.flatnonzero(labels.splits == on)
     chosen = here[best(order_of(labels.take(here), settings.choose, settings.seed), settings.share)]
     probs = labels.probs.astype(np.float64)
-    probs[chosen] = told(labels.truth[chosen], probs.shape[1], settings.opposite)
+    probs[chosen] = truth_labels(labels.truth[chosen], probs.shape[1], settings.opposite)
     return with_probs(labels, probs), len(chosen)
 
 
 def run(context: Context[Reveal]) -> None:
     settings, on = context.settings, context.settings.on
     if settings.split is None:
-        labels, count = revealed(read_labels(context, "labels"), on, settings)
+        labels, count = reveal(read_labels(context, "labels"), on, settings)
     else:
         whole = truth_of(load_rows(context.input("data"), settings.split), on)
         first = best(order_of(whole, settings.choose, settings.seed), settings.share)

@@ -9,7 +9,7 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.training.labels import publish, read_labels, with_probs
 
 
-def routed(own: Predictions, weak: Predictions, knows: Predictions, on: str, threshold: float) -> tuple[Array, Array]:
+def route(own: Predictions, weak: Predictions, knows: Predictions, on: str, threshold: float) -> tuple[Array, Array]:
     """(rows, probs): positions in `weak` on the split `on` whose label is replaced, and by what.
 
     A row takes the label `own` where class 1 of `knows` has at least the probability `threshold`.
@@ -31,7 +31,7 @@ def _places(labels: Predictions, ids: Array, what: str) -> Array:
 def run(context: Context[Route]) -> None:
     settings = context.settings
     own, weak, knows = (read_labels(context, name) for name in Route.needs)
-    rows, labels = routed(own, weak, knows, settings.on, settings.threshold)
+    rows, labels = route(own, weak, knows, settings.on, settings.threshold)
     probs = weak.probs.astype(np.float64)
     probs[rows] = labels
     right = {name: p[rows].argmax(1) == weak.truth[rows] for name, p in (("own", probs), ("weak", weak.probs))}

@@ -34,7 +34,7 @@ def boosting(wrong: Array, classes: int) -> tuple[Array, Array]:
     return says, weights
 
 
-def boosted(members: Sequence[Predictions], on: str) -> tuple[Array, Predictions, Array]:
+def boost(members: Sequence[Predictions], on: str) -> tuple[Array, Predictions, Array]:
     """(say of each member, the members' common rows of `on`, weights of those rows)."""
     parts = [member.on(on) for member in members]
     if not len(parts[0]) or any(not np.array_equal(parts[0].ids, part.ids) for part in parts[1:]):
@@ -44,7 +44,7 @@ def boosted(members: Sequence[Predictions], on: str) -> tuple[Array, Predictions
     return says, parts[0], weights
 
 
-def weighted(members: Sequence[Predictions], says: Array) -> Predictions:
+def weighted_mean(members: Sequence[Predictions], says: Array) -> Predictions:
     """The mean of the members' probabilities, weighted with their says; the plain mean where nobody has one."""
     share = says / says.sum() if says.sum() > 0 else np.full(len(says), 1 / len(says))
     return with_probs(members[0], np.tensordot(share, np.stack([m.probs.astype(np.float64) for m in members]), axes=1))
@@ -53,8 +53,8 @@ def weighted(members: Sequence[Predictions], says: Array) -> Predictions:
 def run(context: Context[Weigh]) -> None:
     """Publishes the ensemble so far, and the weights for the next member."""
     members = read_members(context)
-    says, rows, weights = boosted(members, context.settings.on)
+    says, rows, weights = boost(members, context.settings.on)
     table = pa.table({"id": pa.array(rows.ids.tolist(), pa.string()), "weight": pa.array(weights, pa.float32())})
     pq.write_table(table, context.out / WEIGHTS)
     summary = {"say of the last member": float(says[-1]), "largest weight": float(weights.max())}
-    publish(context, weighted(members, says), summary)
+    publish(context, weighted_mean(members, says), summary)

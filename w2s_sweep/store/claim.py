@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.store.files import explained, read_json
+from w2s_sweep.store.files import explain_errors, read_json
 from w2s_sweep.store.store import Store
 
 BEAT_SECONDS = 5.0
@@ -170,10 +170,10 @@ def acquire(store: Store, key: str) -> Lease | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     record = owner_record() | {"token": token}
     mine = path.with_name(f".{key}.{token}")
-    with explained(path):
+    with explain_errors(path):
         try:
             _write(mine, record)
-            if _linked(mine, path) or _taken_over(store, key, mine, record):
+            if _link(mine, path) or _taken_over(store, key, mine, record):
                 return Lease(store, key, token)
             return None
         except FileNotFoundError:  # we slept so long that an owner on another host took our record for a dead one's
@@ -196,7 +196,7 @@ def _clear(path: Path) -> None:
         _remove_dead(record)
 
 
-def _linked(mine: Path, path: Path) -> bool:
+def _link(mine: Path, path: Path) -> bool:
     """Put our record in place if nothing is there: a hard link is atomic on network file systems too."""
     try:
         os.link(mine, path)
@@ -209,13 +209,13 @@ def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -
     """Replace a dead owner's record; one taker at a time, and the death is checked again inside."""
     path = store.claim_path(key)
     guard = path.with_name(f".{key}.takeover")
-    if not _linked(mine, guard):
+    if not _link(mine, guard):
         _remove_dead(guard)
         return False
     try:
         claim = read_claim(store, key)
         if claim is None:
-            return _linked(mine, path)
+            return _link(mine, path)
         if not claim.yields_to(record):
             return False
         mine.replace(path)

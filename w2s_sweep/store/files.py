@@ -34,7 +34,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` atomically: readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with explained(path):
+    with explain_errors(path):
         try:
             with part.open("wb") as file:
                 file.write(content)
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def explained(path: Path) -> Generator[None]:
+def explain_errors(path: Path) -> Generator[None]:
     """Turn a full or read-only disk into an error that says what to do."""
     try:
         yield

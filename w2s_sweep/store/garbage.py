@@ -51,7 +51,7 @@ def _candidates(store: Store, days: float, unreferenced: bool) -> Iterator[tuple
     for path in _folders(store.root / "quarantine"):
         yield path, "damaged"
     if unreferenced:
-        named = store.referenced()
+        named = store.referenced_keys()
         for key in store.keys():  # noqa: SIM118 - not a dict
             if key not in named:
                 yield store.path(key), "no sweep in this store names it"

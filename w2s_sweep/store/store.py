@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import explained, manifest_of, read_json, sha256_file, sync, write_json
+from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json
 
 MANIFEST = "manifest.json"
 
@@ -54,7 +54,7 @@ class Store:
     def prepare(self) -> None:
         """Create the top folders, or say why that is impossible."""
         try:
-            with explained(self.root):
+            with explain_errors(self.root):
                 for name in ("stages", "work", "claims", "sweeps"):
                     (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:  # below a file, on a device that is gone
@@ -69,7 +69,7 @@ class Store:
         write_json(path, record)
         return path
 
-    def referenced(self) -> set[str]:
+    def referenced_keys(self) -> set[str]:
         """Keys of all stages that a sweep of this store names, or named before."""
         now = {key for name in self.sweeps() for key in self.read_sweep(name)["stages"]}
         earlier = (read_json(path) or {} for path in (self.root / "sweeps").glob("*/earlier/*.json"))
@@ -108,7 +108,7 @@ class Store:
                 found.append(f"{name} was changed after it was written")
         return found
 
-    def verified(self, key: str) -> Path:
+    def verify(self, key: str) -> Path:
         """Folder of the finished stage `key`, after every digest was checked."""
         damage = self.damage(key)
         if damage:
@@ -160,7 +160,7 @@ class Store:
     def attempt(self, key: str) -> Generator[Path]:
         """A fresh folder to write a stage's files in; on a clean exit it is published, else it is removed."""
         folder = self.work(key) / f"attempt-{secrets.token_hex(6)}"
-        with explained(folder):
+        with explain_errors(folder):
             folder.mkdir(parents=True)
             try:
                 yield folder

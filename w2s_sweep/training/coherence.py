@@ -4,11 +4,11 @@ the others (internal coherence maximisation, Wen et al. 2025, arXiv 2506.10139).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from w2s_sweep.predictions import Array
 
 HOTTEST, COLDEST, COOLING = 10.0, 0.01, 0.99
 """Temperature at step n is max(COLDEST, HOTTEST / (1 + COOLING log n)); constants of the paper."""
@@ -82,7 +82,7 @@ class ContextJudge:
 
     def ask(self, row: int, signs: Array) -> float:
         fold = self._folds(len(signs))
-        return float(self.answer(_shown(signs, (fold != fold[row]) & (signs != 0)), [row])[0])
+        return float(self.answer(_show(signs, (fold != fold[row]) & (signs != 0)), [row])[0])
 
     def odds(self, signs: Array) -> Array:
         return self.moved(np.zeros(len(signs)), np.zeros_like(signs), signs)
@@ -96,16 +96,14 @@ class ContextJudge:
             if not (changed & (fold != number)).any():  # the labels it is asked under are the same
                 asked &= before == 0
             if asked.any():
-                odds[asked] = self.answer(
-                    _shown(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist()
-                )
+                odds[asked] = self.answer(_show(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist())
         return odds
 
     def _folds(self, rows: int) -> Array:
         return np.arange(rows) % (self.folds or rows)
 
 
-def _shown(signs: Array, which: Array) -> list[tuple[int, int]]:
+def _show(signs: Array, which: Array) -> list[tuple[int, int]]:
     return [(int(row), int(signs[row] > 0)) for row in np.flatnonzero(which)]
 
 
@@ -115,7 +113,7 @@ def coherence(odds: Array, signs: Array) -> float:
     return float(-np.logaddexp(0, -signs * odds)[labelled].sum())
 
 
-def agreement(odds: Array, signs: Array) -> float:
+def label_agreement(odds: Array, signs: Array) -> float:
     """Mean over the rows with a label of its log-odds: what the paper's released code puts for mutual predictability.
 
     A sum of log-probabilities falls with every further label, so a set that grows under it would hardly grow.
@@ -136,7 +134,7 @@ def consistent(odds: Array, groups: Sequence[Sequence[int]]) -> Array:
 
 
 @dataclass(frozen=True)
-class State:
+class SearchState:
     """Where a search is after a step: all that the next one depends on."""
 
     step: int
@@ -150,7 +148,7 @@ class State:
 
 def search(
     judge: Judge,
-    start: Array | State,
+    start: Array | SearchState,
     *,
     value: Callable[[Array, Array], float],
     alpha: float,
@@ -158,7 +156,7 @@ def search(
     seed: int,
     groups: Sequence[Sequence[int]] = (),
     balanced: bool = False,
-    on_step: Callable[[State], None] = lambda state: None,
+    on_step: Callable[[SearchState], None] = lambda state: None,
 ) -> Array:
     """The signs of the highest `value` met by simulated annealing from signs consistent with `groups`, or a state.
 
@@ -173,18 +171,18 @@ def search(
     def worth(odds: Array, signs: Array) -> float:
         return value(odds - middle(odds, signs, balanced), signs)
 
-    state = start if isinstance(start, State) else _begun(judge, start, worth)
+    state = start if isinstance(start, SearchState) else _begin(judge, start, worth)
     while state.step < steps:
         step = state.step + 1
         draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, step])))
-        row = _drawn(draw, state.signs, groups)
+        row = _draw(draw, state.signs, groups)
         said = float(state.odds[row]) if state.signs[row] else judge.ask(row, state.signs)
         said -= middle(state.odds, state.signs, balanced)
         signs, odds, now = state.signs, state.odds, state.value
         if signs[row] * said < 0 or not signs[row]:
             to = 1 if said > 0 else -1
             labelled = np.union1d(np.flatnonzero(signs), row) if balanced else ()
-            turned = _turned(signs, odds, row, to, labelled if balanced else home.get(row, ()))
+            turned = _turn(signs, odds, row, to, labelled if balanced else home.get(row, ()))
             after = judge.moved(odds, signs, turned)
             then = worth(after, turned)
             change = alpha * (then - now)
@@ -193,7 +191,7 @@ def search(
         found, best = state.found, state.best
         if (np.count_nonzero(signs), now) > (np.count_nonzero(found), best):
             found, best = signs, now
-        state = State(step, signs, odds, now, found, best)
+        state = SearchState(step, signs, odds, now, found, best)
         on_step(state)
     return state.found
 
@@ -207,13 +205,13 @@ def middle(odds: Array, signs: Array, balanced: bool) -> float:
     return float(np.median(odds[signs != 0])) if balanced and signs.any() else 0.0
 
 
-def _begun(judge: Judge, signs: Array, value: Callable[[Array, Array], float]) -> State:
+def _begin(judge: Judge, signs: Array, value: Callable[[Array, Array], float]) -> SearchState:
     odds = judge.odds(signs)
     now = value(odds, signs)
-    return State(0, signs, odds, now, signs, now)
+    return SearchState(0, signs, odds, now, signs, now)
 
 
-def _drawn(draw: np.random.Generator, signs: Array, groups: Sequence[Sequence[int]]) -> int:
+def _draw(draw: np.random.Generator, signs: Array, groups: Sequence[Sequence[int]]) -> int:
     if signs.all():
         return int(draw.integers(len(signs)))
     weight = np.ones(len(signs))
@@ -223,7 +221,7 @@ def _drawn(draw: np.random.Generator, signs: Array, groups: Sequence[Sequence[in
     return int(draw.choice(len(signs), p=weight / weight.sum()))
 
 
-def _turned(signs: Array, odds: Array, row: int, to: int, group: Sequence[int] | Array) -> Array:
+def _turn(signs: Array, odds: Array, row: int, to: int, group: Sequence[int] | Array) -> Array:
     """`signs` with `to` for `row`, and where more than half of its group were `to`, the worst of those turned over."""
     turned = signs.copy()
     turned[row] = to

@@ -79,7 +79,7 @@ MIXED = "mixed"
 """Split of the rows that came out of another dataset."""
 
 
-def joined(rows: Rows, more: Rows) -> Rows:
+def append_rows(rows: Rows, more: Rows) -> Rows:
     """All of `rows`, and after them those of `more`, whose split is `MIXED`: they are learnt from and never scored."""
     if (rows.others is None) != (more.others is None) or rows.targets or more.targets:
         raise DataError("method.mix: the examples of both data sets must be single texts, or pairs, with classes.")
@@ -92,7 +92,7 @@ def joined(rows: Rows, more: Rows) -> Rows:
     )
 
 
-def mixed_in(rows: Rows, wanted: MixedRows, own: Rows, beside: int) -> list[int]:
+def draw_mixed(rows: Rows, wanted: MixedRows, own: Rows, beside: int) -> list[int]:
     """Rows of another dataset that are learnt from with `beside` rows of `own`: by hash, from outside its validation
     and test, none with a text of `own`, whose truth would come in with it.
 

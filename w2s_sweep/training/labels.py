@@ -19,15 +19,15 @@ SMALLEST = 1e-7
 
 def read_labels(context: Context[Kind], name: InputName) -> Predictions:
     """The predictions of the input stage `name`, sorted by example id."""
-    return _sorted_by_id(context.input(name))
+    return _read_sorted(context.input(name))
 
 
 def read_members(context: Context[Kind]) -> list[Predictions]:
     """The predictions of all inputs of a stage of equals, each sorted by example id."""
-    return [_sorted_by_id(folder) for folder in context.members()]
+    return [_read_sorted(folder) for folder in context.members()]
 
 
-def _sorted_by_id(folder: Path) -> Predictions:
+def _read_sorted(folder: Path) -> Predictions:
     found = read_predictions(folder / FILE)
     return found.take(np.argsort(found.ids.astype(str), kind="stable"))
 

@@ -121,7 +121,7 @@ def train(
         if hooks.stop():
             _save(hooks, step, params, optimiser, best)
             raise Preempted
-        torch.manual_seed(_mixed(recipe.seed, step))
+        torch.manual_seed(_mix_seed(recipe.seed, step))
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
         chosen = [rows[i] for i in batches[step]]
@@ -168,7 +168,7 @@ def backward(
         total = 0.0
         for part in parts:
             values = loss(learner.logits(part), labels[part], progress)
-            share = _weighted(values, part, weights).sum() / len(rows)
+            share = _weigh(values, part, weights).sum() / len(rows)
             share.backward()
             total += float(share.detach())
     penalty = learner.penalty()
@@ -178,7 +178,7 @@ def backward(
     return total
 
 
-def _weighted(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
+def _weigh(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
     return values if weights is None else values * weights[list(rows)]
 
 
@@ -195,7 +195,7 @@ def _backward_whole_batch(
         logits = torch.cat([learner.logits(part) for part in parts])
     logits.requires_grad_()
     rows = [row for part in parts for row in part]
-    value = _weighted(loss(logits, labels[rows], progress), rows, weights).mean()
+    value = _weigh(loss(logits, labels[rows], progress), rows, weights).mean()
     (slope,) = torch.autograd.grad(value, logits)
     for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
         (learner.logits(part) * part_slope).sum().backward()
@@ -214,7 +214,7 @@ def predict(learner: Learner, rows: Sequence[int], stop: Callable[[], bool] = la
     return np.stack([out[row] for row in rows])
 
 
-def _mixed(seed: int, step: int) -> int:
+def _mix_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 

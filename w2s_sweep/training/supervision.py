@@ -17,9 +17,9 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import (
     PREDICTED,
     Rows,
-    joined,
+    append_rows,
+    draw_mixed,
     load_rows,
-    mixed_in,
     predictions_of,
     require_labels,
     scores,
@@ -63,8 +63,8 @@ def read_supervision(context: Context[Supervised]) -> Supervision:
 def _with_mixed(context: Context[Supervised], supervision: Supervision, wanted: MixedRows) -> Supervision:
     """The supervision with rows of the input `mixed` beside its own, under their own truth."""
     more = load_rows(context.input("mixed"), wanted.split)
-    drawn = mixed_in(more, wanted, supervision.rows, len(supervision.chosen))
-    rows = joined(supervision.rows, more)
+    drawn = draw_mixed(more, wanted, supervision.rows, len(supervision.chosen))
+    rows = append_rows(supervision.rows, more)
     truth = soft_labels(more, None, supervision.loss.reads)
     if truth.shape[1] != supervision.labels.shape[1]:
         raise DataError(f"method.mix: it has {truth.shape[1]} classes, the labels have {supervision.labels.shape[1]}.")
@@ -145,10 +145,10 @@ def hooks_of(context: Context[Kind]) -> Hooks:
         checkpoint=context.checkpoint,
         due=context.checkpoint_due,
         stop=context.stop,
-        resumed=context.resumed,
-        saved=context.saved,
+        resumed=context.on_resume,
+        saved=context.on_save,
         report=context.report,
-        evaluated=context.evaluated,
+        evaluated=context.on_evaluation,
     )
 
 
@@ -157,7 +157,7 @@ def rows_to_predict(context: Context[Supervised], rows: Rows) -> list[int]:
     return rows.on(*PREDICTED, *context.settings.also_predict)
 
 
-def conclude(
+def publish_trained(
     context: Context[Supervised], learner: Learner, supervision: Supervision, summary: Mapping[str, Json]
 ) -> None:
     """Write what the trained learner predicts, and its scores."""

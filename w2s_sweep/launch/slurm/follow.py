@@ -39,9 +39,9 @@ def _finished(job: Job, waiting: set[str], progress: Progress) -> set[str]:
     there = _names(job.store.stages)
     done = {key for key in sorted(waiting & there) if job.store.done(key)}
     for key in sorted(waiting & _names(job.store.root / "claims") - done - progress.running.keys()):
-        progress.started(key)
+        progress.start(key)
     for key in sorted(done):
-        progress.ended(key, "done")
+        progress.end(key, "done")
     return done
 
 
@@ -65,6 +65,6 @@ def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
         claim = read_claim(job.store, key)
         if (claim is not None and claim.alive) or job.store.done(key):
             continue
-        progress.ended(key, "failed" if (job.store.work(key) / "failure.json").is_file() else "blocked")
+        progress.end(key, "failed" if (job.store.work(key) / "failure.json").is_file() else "blocked")
         gone.add(key)
     return gone

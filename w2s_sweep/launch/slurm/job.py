@@ -50,7 +50,7 @@ class Signals:
 
 def run_job(spec: str, beside: int = 0) -> None:
     """Run the pack in `spec`, with `beside` more processes on the same pack; SystemExit on anything but success."""
-    worker.quiet()
+    worker.configure_process()
     signals = Signals()
     signals.install()
     others = [_start_beside(spec) for _ in range(beside)]

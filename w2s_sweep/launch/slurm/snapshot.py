@@ -13,7 +13,7 @@ from pathlib import Path
 
 import w2s_sweep
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import explained, write_json, write_text
+from w2s_sweep.store.files import explain_errors, write_json, write_text
 
 PACKAGE = Path(w2s_sweep.__file__).resolve().parent
 
@@ -26,7 +26,7 @@ def take_snapshot(store: Store, sweep: Path, package: Path = PACKAGE) -> Path:
         whole.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes() + b"\0")
     own = store.root / "code" / getpass.getuser()
     folder = own / whole.hexdigest()[:20]
-    with explained(own):
+    with explain_errors(own):
         own.mkdir(parents=True, exist_ok=True)
         os.chmod(own, 0o700)
         if not folder.is_dir():
