@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.launch.slurm.stand_in import StandIn
-from tests.launch.slurm.sweeps import Sweeps, write_sources
+from tests.launch.slurm.sweeps import Sweeps, cell_of, run, write_sources
+from w2s_sweep.config.cell import Sweep
+from w2s_sweep.launch.engine import Job
 from w2s_sweep.store import Store
 
 
@@ -18,20 +20,32 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
         yield found
 
 
+class _NoEngine:
+    """Leaves a sweep where it is prepared."""
+
+    def run(self, job: Job) -> bool:
+        return False
+
+
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="session")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first submission puts its copy of the package; the others find it there."""
-    return tmp_path_factory.mktemp("code")
+def prepared(tmp_path_factory: pytest.TempPathFactory, sources: Path) -> Store:
+    """A store with the examples that all sweeps read, where the first submission puts its copy of the package too."""
+    store = Store(tmp_path_factory.mktemp("prepared"))
+    run([cell_of(sources)], Sweep(store=str(store.root)), _NoEngine())
+    (store.root / "code").mkdir()
+    return store
 
 
 @pytest.fixture
-def sweeps(tmp_path: Path, sources: Path, code: Path, cluster: StandIn) -> Sweeps:
+def sweeps(tmp_path: Path, sources: Path, prepared: Store, cluster: StandIn) -> Sweeps:
     store = Store(tmp_path / "store")
     store.prepare()
-    (store.root / "code").symlink_to(code)
+    (store.root / "code").symlink_to(prepared.root / "code")
+    for key in prepared.keys():  # noqa: SIM118 - not a dict
+        store.path(key).symlink_to(prepared.path(key))
     return Sweeps(store, sources, cluster)

@@ -160,7 +160,7 @@ class Controller:
         return "JobArrayTaskLimit" if beside >= task.throttle else "Resources"
 
     def _waits(self, kind: str, job: str) -> str:
-        """"no", "yet" or "never"; a job that SLURM does not know is not waited for."""
+        """ "no", "yet" or "never"; a job that SLURM does not know is not waited for."""
         ends = {task.state for task in self.named(job)}
         if kind == "afterok" and ends & {*ENDED} - {"COMPLETED"}:
             return "never"

@@ -11,7 +11,9 @@ from typing import Any
 from tests import cells
 from tests.launch.slurm.stand_in import StandIn
 from w2s_sweep.config.cell import Cell, Sweep
+from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
+from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.slurm.engine import SlurmEngine
 from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
 from w2s_sweep.plan.stage import Stage
@@ -32,6 +34,25 @@ def write_sources(folder: Path) -> Path:
     return folder
 
 
+def model_of(sources: Path, name: str) -> Model:
+    source = LocalSource(path=str(sources / name))
+    return dataclasses.replace(cells.model(name), source=source, params=PARAMS[name])
+
+
+def cell_of(sources: Path, weak: str = "w0", strong: str = "s0", seed: int = 0, **change: Any) -> Cell:
+    """A cell that is planned as one of real models and data is."""
+    models = {"weak": model_of(sources, weak), "strong": model_of(sources, strong)}
+    source = LocalSource(path=str(sources / "rows.jsonl"))
+    dataset = dataclasses.replace(cells.dataset(), source=source, n_train=40)
+    fields: dict[str, Any] = {"dataset": dataset, "seed": seed} | models | change
+    return dataclasses.replace(cells.cell(), **fields)
+
+
+def run(wanted: Sequence[Cell], sweep: Sweep, engine: Engine) -> None:
+    """What `launch.py` does once its cells are composed."""
+    run_cells(wanted, sweep, resolve_all(wanted), Request(["launch.py"], overrides=[[] for _ in wanted]), engine)
+
+
 @dataclass(frozen=True)
 class Sweeps:
     """Submits sweeps to one store on one stand-in."""
@@ -41,23 +62,16 @@ class Sweeps:
     cluster: StandIn
 
     def cell(self, weak: str = "w0", strong: str = "s0", seed: int = 0, **change: Any) -> Cell:
-        """A cell that is planned as one of real models and data is."""
-        models = {"weak": self.model(weak), "strong": self.model(strong)}
-        source = LocalSource(path=str(self.sources / "rows.jsonl"))
-        dataset = dataclasses.replace(cells.dataset(), source=source, n_train=40)
-        fields: dict[str, Any] = {"dataset": dataset, "seed": seed} | models | change
-        return dataclasses.replace(cells.cell(), **fields)
+        return cell_of(self.sources, weak, strong, seed, **change)
 
-    def model(self, name: str) -> Any:
-        source = LocalSource(path=str(self.sources / name))
-        return dataclasses.replace(cells.model(name), source=source, params=PARAMS[name])
+    def model(self, name: str) -> Model:
+        return model_of(self.sources, name)
 
     def submit(self, *wanted: Cell, name: str = "sweep", **settings: Any) -> None:
-        """As `launch.py hydra/launcher=slurm` does once its cells are composed; a task for every stage."""
-        pack_flops = settings.pop("pack_flops", 0.0)
-        engine = SlurmEngine(settings, wait=settings.pop("wait", False), pack_flops=pack_flops, poll_seconds=0.01)
-        sweep = Sweep(store=str(self.store.root), name=name)
-        run_cells(wanted, sweep, resolve_all(wanted), Request(["launch.py"], overrides=[[] for _ in wanted]), engine)
+        """As with `hydra/launcher=slurm`; a task for every stage unless `pack_flops` says otherwise."""
+        how = {"wait": False, "pack_flops": 0.0, "poll_seconds": 0.0}
+        how |= {key: settings.pop(key) for key in how.keys() & settings.keys()}
+        run(wanted, Sweep(store=str(self.store.root), name=name), SlurmEngine(settings, **how))
 
     def roles(self, name: str = "sweep") -> list[Mapping[str, str]]:
         """Role -> key, for each cell."""
@@ -70,7 +84,9 @@ class Sweeps:
 
     def jobs(self) -> dict[str, str]:
         """Stage -> job, of the newest task for each."""
-        return {key: task["job"] for one in self.submissions() for task in one.get("tasks", ()) for key in task["stages"]}
+        return {
+            key: task["job"] for one in self.submissions() for task in one.get("tasks", ()) for key in task["stages"]
+        }
 
     def stages_of(self, job: str) -> list[Stage]:
         """What a task would run: the stages in the job file that its pickle names."""
@@ -88,13 +104,16 @@ class Sweeps:
     def fail(self, key: str, text: str = "the loss became nan") -> None:
         write_json(self.store.work(key) / "failure.json", {"error": text, "text": f"Traceback\n{text}"})
 
-    def run(self, broken: Sequence[str] = ()) -> list[str]:
-        """Let the cluster run all that can run, one task after another; returns the stages in the order they ran in.
+    def run(self, broken: Sequence[str] = (), most: int | None = None) -> list[str]:
+        """Let the cluster run all that can run, or `most` tasks, one after another; returns their stages in order.
 
         A task whose stage is `broken` fails, as does one that SLURM starts before the inputs of its stages are there.
         """
         ran: list[str] = []
-        while ready := [job for job, why in self.cluster.queue.items() if why == "Resources"]:
+        for _ in range(len(self.cluster.queue) if most is None else most):
+            ready = [job for job, why in self.cluster.queue.items() if why == "Resources"]
+            if not ready:
+                break
             job = ready[-1]  # those that stand last first: nothing may lean on their order
             self.cluster.start(job)
             stages = self.stages_of(job)
