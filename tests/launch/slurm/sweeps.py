@@ -13,7 +13,7 @@ from tests.launch.slurm.stand_in import StandIn
 from w2s_sweep.config.cell import Cell, Sweep
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
-from w2s_sweep.launch.engine import Engine
+from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.slurm.engine import SlurmEngine
 from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
 from w2s_sweep.plan.stage import Stage
@@ -54,6 +54,17 @@ def run(wanted: Sequence[Cell], sweep: Sweep, engine: Engine) -> None:
 
 
 @dataclass(frozen=True)
+class _WithoutResults:
+    """Made-up stages have no predictions to compute results from."""
+
+    engine: Engine
+
+    def run(self, job: Job) -> bool:
+        self.engine.run(job)
+        return False
+
+
+@dataclass(frozen=True)
 class Sweeps:
     """Submits sweeps to one store on one stand-in."""
 
@@ -71,7 +82,7 @@ class Sweeps:
         """As with `hydra/launcher=slurm`; a task for every stage unless `pack_flops` says otherwise."""
         how = {"wait": False, "pack_flops": 0.0, "poll_seconds": 0.0}
         how |= {key: settings.pop(key) for key in how.keys() & settings.keys()}
-        run(wanted, Sweep(store=str(self.store.root), name=name), SlurmEngine(settings, **how))
+        run(wanted, Sweep(store=str(self.store.root), name=name), _WithoutResults(SlurmEngine(settings, **how)))
 
     def roles(self, name: str = "sweep") -> list[Mapping[str, str]]:
         """Role -> key, for each cell."""

@@ -78,7 +78,7 @@ def test_the_command_says_what_was_cancelled_and_for_whom_jobs_go_on(sweeps, cap
 
 def test_retry_submits_what_failed_and_what_needs_it_and_nothing_else(sweeps, cluster):
     sweeps.submit(*cells(sweeps, 0, 1), cpus=3)
-    first, second = sweeps.roles()
+    first, _ = sweeps.roles()
     sweeps.run(broken=[first["weak"]])
     before = len(cluster.controller.tasks)
     retry(sweeps.store, "sweep", wait=False)

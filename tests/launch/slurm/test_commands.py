@@ -1,4 +1,4 @@
-"""SLURM's commands as the launcher calls them: in a clean environment, few at a time, with errors that say what failed."""
+"""SLURM's commands as the launcher calls them: in a clean environment, few at once, and what their errors say."""
 
 import os
 from datetime import datetime, timedelta

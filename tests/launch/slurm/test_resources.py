@@ -1,4 +1,4 @@
-"""What a task asks the cluster for: derived from its stages by hand-computed numbers, or said, the nearest word first."""
+"""What a task asks the cluster for: derived from its stages, or said, the nearest word first. Numbers are by hand."""
 
 import dataclasses
 from collections.abc import Sequence
