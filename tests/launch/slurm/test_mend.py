@@ -151,6 +151,20 @@ def test_what_others_submitted_is_theirs_to_let_go(sweeps, cluster):
     assert (cluster.queue["101_0"], cluster.queue["101_1"]) == ("launch failed requeued held", "BeginTime")
 
 
+def test_a_dead_submission_of_somebody_else_keeps_nobody_from_submitting(sweeps, cluster):
+    """SLURM lets nobody cancel it but them."""
+    cluster.fail("dependency=", times=1_000_000)
+    cluster.fail("squeue", times=1_000_000)
+    with pytest.raises(LaunchError):
+        sweeps.submit(*grid(sweeps))
+    cluster.come_back()
+    as_if_by("ann", sweeps, cluster)
+    sweeps.submit(*grid(sweeps))
+    assert states(sweeps) == ["submitting", "submitted"]
+    assert [task.state for task in cluster.controller.tasks if task.user == "ann"] == ["PENDING"] * 6
+    assert len([job for job, why in cluster.queue.items() if why == "Resources"]) == 4
+
+
 def test_what_is_just_ending_is_waited_for(sweeps, cluster, monkeypatch):
     sweeps.submit(sweeps.cell())
     cluster.task("101").state = "COMPLETING"
