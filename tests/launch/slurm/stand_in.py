@@ -10,8 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.launch.slurm.controller import ENDED, GONE, Call, Controller, Fault, Task
+from tests.launch.slurm.programs import answer
 
 CLIENT = """\
 #!/bin/bash
@@ -42,7 +44,7 @@ class _Handler(socketserver.StreamRequestHandler):
         arguments = [self._word() for _ in range(count)]
         stdin, variables = self._word(), frozenset(self._word().split())
         assert isinstance(self.server, _Server)
-        status, out, err = self.server.controller.answer(Call(program, arguments, stdin, variables))
+        status, out, err = answer(self.server.controller, Call(program, arguments, stdin, variables))
         self.wfile.write(f"{out}\0{err}\0{status}\n".encode())
 
     def _word(self) -> str:
@@ -88,6 +90,23 @@ class StandIn:
 
     def come_back(self) -> None:
         self.controller.faults.clear()
+
+    def put(self, count: int = 1, **fields: Any) -> list[Task]:
+        """An array of tasks that was submitted by whoever, or one job without tasks."""
+        plain: dict[str, Any] = {"name": "w2s-0-0", "user": self.controller.me, "minutes": 30, "memory_mb": 1024}
+        plain |= {
+            "gpus": 0,
+            "throttle": count,
+            "kill": True,
+            "requeue": True,
+            "dependency": "",
+            "begin": None,
+            "held": "",
+        }
+        for index in range(count):
+            self.controller.add(Task(self.controller.next, index if count > 1 else None, **plain | fields))
+        self.controller.next += 1
+        return self.controller.tasks[-count:]
 
     def task(self, job: str) -> Task:
         (found,) = self.controller.named(job)

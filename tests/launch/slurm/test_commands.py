@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.launch.slurm.controller import Task
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
@@ -14,17 +13,6 @@ LEFT_BY_A_JOB = {
     "SLURM_JOB_ID": "7", "SLURM_MEM_PER_CPU": "77", "SLURM_NTASKS": "9", "SBATCH_MEM_BIND": "local", "SRUN_CPUS": "1",
     "SQUEUE_FORMAT": "%i", "SACCT_FORMAT": "JobID", "SCONTROL_ALL": "1", "SLURM_TIME_FORMAT": "relative",
 }  # fmt: skip
-
-
-def put(cluster, count=1, **fields):
-    """An array of tasks in the queue, or one job without tasks."""
-    plain = {"name": "w2s-0-0", "user": cluster.controller.me, "minutes": 30, "memory_mb": 1024, "gpus": 0}
-    plain |= {"throttle": count, "kill": True, "requeue": True, "dependency": "", "begin": None, "held": ""}
-    for index in range(count):
-        task = Task(cluster.controller.next, index if count > 1 else None, **plain | fields)
-        cluster.controller.add(task)
-    cluster.controller.next += 1
-    return cluster.controller.tasks[-count:]
 
 
 def test_a_surrounding_job_says_nothing_to_any_command(sweeps, cluster, monkeypatch):
@@ -62,8 +50,8 @@ def test_a_controller_that_does_not_answer_is_told_as_such(cluster, monkeypatch)
 
 def test_the_queue_holds_tasks_and_single_jobs_that_have_not_ended(cluster):
     later = datetime.now().replace(microsecond=0) + timedelta(days=7)
-    put(cluster, 3, begin=later)
-    put(cluster, name="w2s-1-0", minutes=60)
+    cluster.put(3, begin=later)
+    cluster.put(name="w2s-1-0", minutes=60)
     cluster.end("101_1")
     cluster.start("102")
     cluster.task("101_2").dependency = "afterok:101_0"
@@ -76,9 +64,9 @@ def test_the_queue_holds_tasks_and_single_jobs_that_have_not_ended(cluster):
 
 
 def test_the_queue_is_ones_own_or_that_of_the_users_who_submitted(cluster):
-    put(cluster)
-    put(cluster, user="bob")
-    put(cluster, user="eve")
+    cluster.put()
+    cluster.put(user="bob")
+    cluster.put(user="eve")
     me = cluster.controller.me
     assert list(commands.queue()) == ["101"]
     assert list(commands.queue(["bob", me])) == ["101", "102"]
@@ -86,7 +74,7 @@ def test_the_queue_is_ones_own_or_that_of_the_users_who_submitted(cluster):
 
 
 def test_a_running_task_says_since_when_it_runs(cluster):
-    put(cluster, 2)
+    cluster.put(2)
     cluster.start("101_0")
     cluster.task("101_0").started -= timedelta(hours=1)
     running, pending = commands.queue().values()
@@ -96,9 +84,9 @@ def test_a_running_task_says_since_when_it_runs(cluster):
 
 
 def test_endings_are_those_of_jobs_with_the_right_name(cluster):
-    put(cluster, name="w2s-aa-0")
-    put(cluster, name="somebody-elses")
-    put(cluster, 2, name="w2s-bb-1")
+    cluster.put(name="w2s-aa-0")
+    cluster.put(name="somebody-elses")
+    cluster.put(2, name="w2s-bb-1")
     cluster.end("101", "FAILED", "1:0")
     cluster.end("102", "FAILED", "1:0")
     commands.cancel(["103_1"])
@@ -118,7 +106,7 @@ def test_endings_are_asked_for_in_parts_and_not_at_all_where_there_are_none(clus
 
 
 def test_a_cluster_without_accounting_knows_no_endings(cluster, monkeypatch, tmp_path):
-    put(cluster)
+    cluster.put()
     cluster.controller.accounting = False
     assert commands.endings({"101": "w2s"}) == {}
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -134,7 +122,7 @@ def test_the_longest_array_is_what_the_cluster_says(cluster):
 
 def test_many_changes_are_one_command_and_long_ones_their_own(cluster):
     """scontrol reads no line of any length."""
-    put(cluster, 400)
+    cluster.put(400)
     everything = ",".join(f"afterany:101_{index}" for index in range(300))
     wanted = {f"101_{index}": f"afterok:101_{index - 300}" for index in range(300, 398)}
     commands.set_dependencies(wanted | {"101_398": everything, "101_399": "afterok:101_0"})
@@ -149,15 +137,15 @@ def test_many_changes_are_one_command_and_long_ones_their_own(cluster):
 
 
 def test_a_change_that_is_refused_is_an_error_although_others_went_well(cluster):
-    put(cluster, 2)
+    cluster.put(2)
     with pytest.raises(LaunchError, match="Invalid job id specified for job 9"):
         commands.set_dependencies({"9": "afterok:101_0", "101_1": "afterok:101_0"})
     assert cluster.task("101_1").dependency == "afterok:101_0"
 
 
 def test_tasks_are_released_taken_off_hold_and_queued_again(cluster):
-    put(cluster, 2, begin=datetime.now() + timedelta(days=7))
-    put(cluster, held="launch failed requeued held")
+    cluster.put(2, begin=datetime.now() + timedelta(days=7))
+    cluster.put(held="launch failed requeued held")
     commands.release(["101"])
     commands.unhold(["102"])
     assert set(cluster.queue.values()) == {"Resources"}
@@ -175,7 +163,7 @@ def test_nothing_to_change_is_no_command(cluster):
 
 
 def test_many_jobs_are_cancelled_in_parts(cluster):
-    put(cluster, 1001)
+    cluster.put(1001)
     commands.cancel(list(cluster.queue))
     assert cluster.queue == {}
     assert [len(call.arguments) for call in cluster.calls("scancel")] == [500, 500, 1]

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.launch.slurm.test_commands import put
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.slurm.lock import settle
 from w2s_sweep.launch.slurm.mend import OVER_SECONDS, mend
@@ -56,8 +55,8 @@ def test_cancelled_tasks_that_come_back_are_cancelled_again(sweeps, cluster):
     with pytest.raises(LaunchError):
         sweeps.submit(*grid(sweeps))
     (record,) = sweeps.submissions()
-    put(cluster, name=f"w2s-{record['token']}-0")
-    (other,) = put(cluster, name="w2s-deadbeef-0")
+    cluster.put(name=f"w2s-{record['token']}-0")
+    (other,) = cluster.put(name="w2s-deadbeef-0")
     assert mend(sweeps.store) == ["1 jobs were cancelled: their submission did not come to its end"]
     assert list(cluster.queue) == [other.job]
     assert mend(sweeps.store) == []

@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from tests.launch.slurm.test_commands import put
 from w2s_sweep.launch.slurm.queued import (
     RETURN_SECONDS,
     cancelled_mark,
@@ -99,7 +98,7 @@ def test_records_go_when_nothing_is_left_and_nothing_can_come_back(sweeps, clust
 
 def test_others_jobs_keep_no_record(sweeps, cluster, roles):
     sweeps.run()
-    put(cluster, name="w2s-deadbeef-0")
+    cluster.put(name="w2s-deadbeef-0")
     age(sweeps, 2 * RETURN_SECONDS)
     forget_ended(sweeps.store)
     assert submissions(sweeps.store) == {}
