@@ -26,12 +26,14 @@ OVER_SECONDS = 120.0
 def mend(store: Store) -> list[str]:
     """To be called by whoever holds the submission lock; returns what was done, a line for each submission.
 
-    Tasks nobody wrote down, or that were cancelled before, are cancelled. Those of our own that were written down are
-    released if they still wait for that, and if SLURM holds them after a launch that failed.
+    Tasks nobody wrote down, or that were cancelled before, are cancelled. Those that were written down are released if
+    they still wait for that, and if SLURM holds them after a launch that failed. All this for our own submissions:
+    SLURM refuses it for those of other users, and one of theirs that died must not keep us from submitting.
     """
-    known = submissions(store)
-    alive = commands.queue({str(record["user"]) for record in known.values()}) if known else {}
-    names = {f"w2s-{record['token']}-" for record in known.values()}
+    everybodys = submissions(store)
+    known = {path: record for path, record in everybodys.items() if record["user"] == getpass.getuser()}
+    alive = commands.queue({str(record["user"]) for record in everybodys.values()}) if known else {}
+    names = {f"w2s-{record['token']}-" for record in everybodys.values()}
     ours = {job: task for job, task in alive.items() if task.name.startswith(tuple(names))}
     said: list[str] = []
     for path, record in known.items():
@@ -41,7 +43,7 @@ def mend(store: Store) -> list[str]:
             if record["state"] != "cancelled":
                 write_json(path, record | {"state": "cancelled"})
             said += [f"{len(jobs)} jobs were cancelled: their submission did not come to its end"] if jobs else []
-        elif record["user"] == getpass.getuser():
+        else:
             said += _let_go(record, jobs, ours)
             said += _end(store, record, jobs)
             if record["state"] == "held":

@@ -1,0 +1,163 @@
+"""The states of `w2s status`, from the store and the queue together."""
+
+import socket
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from w2s_sweep.cli import main as w2s
+from w2s_sweep.launch.status import stage_states
+from w2s_sweep.store import acquire
+from w2s_sweep.store.files import write_json
+
+
+@pytest.fixture
+def roles(sweeps):
+    sweeps.submit(sweeps.cell())
+    (found,) = sweeps.roles()
+    return found
+
+
+@pytest.fixture
+def job(sweeps, roles):
+    """Role -> job."""
+    return {role: sweeps.jobs()[key] for role, key in roles.items()}
+
+
+@pytest.fixture
+def state(sweeps, roles):
+    """What is known of the stage that plays a role."""
+
+    def look(role):
+        return next(found for found in stage_states(sweeps.store, "sweep") if found.key == roles[role])
+
+    return look
+
+
+def words(found):
+    return found.state, found.alive
+
+
+def test_queued_for_the_cluster_and_waiting_for_other_tasks(state, job):
+    assert words(state("weak")) == ("queued", True)
+    assert state("weak").note == f"job {job['weak']} (Resources)"
+    assert words(state("student")) == ("waiting", True)
+    assert state("student").note == f"Dependency job {job['student']}"
+
+
+def test_done_counts_whatever_slurm_says(sweeps, cluster, state, roles, job):
+    sweeps.finish(roles["weak"])
+    assert words(state("weak")) == ("done", False)
+    cluster.go_away()
+    assert words(state("weak")) == ("done", False)
+
+
+def test_a_claimed_stage_runs_and_says_where(sweeps, state, roles, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    lease = acquire(sweeps.store, roles["weak"])
+    assert lease is not None
+    with lease:
+        write_json(sweeps.store.work(roles["weak"]) / "progress.json", {"step": 2, "total": 8, "seconds": 10})
+        assert words(state("weak")) == ("running", True)
+        assert state("weak").note == f"2/8 (30 s left) on {socket.gethostname()}, job 77"
+    assert state("weak").state == "queued"
+
+
+def test_a_stage_of_a_running_task_waits_for_its_turn(cluster, state, job):
+    cluster.start(job["weak"])
+    assert words(state("weak")) == ("queued", True)
+    assert state("weak").note == f"its turn in job {job['weak']}"
+
+
+def test_a_failed_stage_says_why_and_what_needs_it_says_so(sweeps, cluster, state, roles, job):
+    cluster.start(job["weak"])
+    sweeps.fail(roles["weak"])
+    assert words(state("weak")) == ("failed", False)  # while its task goes on with others
+    cluster.end(job["weak"], "FAILED", "1:0")
+    assert words(state("weak")) == ("failed", False)
+    assert "the loss became nan" in state("weak").note
+    assert words(state("student")) == ("waiting", False)
+    assert state("student").note == "needs weak w0 d xent seed 0, which is failed"
+    assert words(state("ceiling")) == ("queued", True)
+
+
+def test_a_failed_stage_that_was_submitted_again_is_queued(sweeps, cluster, state, roles, job):
+    cluster.start(job["weak"])
+    sweeps.fail(roles["weak"])
+    cluster.end(job["weak"], "FAILED", "1:0")
+    sweeps.submit(sweeps.cell())
+    assert words(state("weak")) == ("queued", True)
+    assert words(state("student")) == ("waiting", True)
+
+
+@pytest.mark.parametrize(
+    ("left", "note"),
+    [(None, ""), ("137", "; killed, which is what happens when memory runs out"), ("3", "; its process ended with 3")],
+)
+def test_a_job_that_ended_without_a_result_is_lost_and_says_how(sweeps, cluster, state, job, left, note):
+    if left is not None:
+        (sweeps.store.sweep("sweep") / "jobs" / "submitit" / f"{job['weak']}.status").write_text(f"{left}\n")
+    cluster.start(job["weak"])
+    cluster.end(job["weak"], "FAILED", "9:0")
+    assert words(state("weak")) == ("lost", False)
+    assert state("weak").note == f"job {job['weak']} has left the queue: FAILED (exit 9:0){note}"
+    assert state("student").note == "needs weak w0 d xent seed 0, which is lost"
+
+
+def test_without_accounting_a_lost_job_is_lost_all_the_same(cluster, state, job):
+    cluster.controller.accounting = False
+    cluster.start(job["weak"])
+    cluster.end(job["weak"], "FAILED", "9:0")
+    assert state("weak").note == f"job {job['weak']} has left the queue"
+
+
+def test_a_job_of_that_id_with_another_name_is_not_ours(cluster, state, job):
+    cluster.task(job["weak"]).name = "w2s-deadbeef-0"
+    assert state("weak").note == f"job {job['weak']} has left the queue"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"begin": datetime.now() + timedelta(days=6)}, {"held": "launch failed requeued held"}],
+    ids=["unreleased", "held by SLURM"],
+)
+def test_a_task_that_needs_a_hand_is_lost_and_says_what_helps(cluster, state, job, change):
+    vars(cluster.task(job["weak"])).update(change)
+    assert words(state("weak")) == ("lost", False)
+    assert "`w2s retry` helps" in state("weak").note
+
+
+def test_where_slurm_cannot_be_asked_nothing_is_said_to_be_lost(cluster, state, job, monkeypatch, tmp_path):
+    cluster.go_away()
+    assert words(state("weak")) == ("queued", False)
+    assert state("weak").note == f"job {job['weak']}; squeue cannot be asked here"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert state("weak").note == f"job {job['weak']}; squeue cannot be asked here"
+
+
+def test_a_cancelled_task_is_lost_and_what_needed_it_waits(cluster, state, sweeps, job, capsys):
+    assert w2s(["--store", str(sweeps.store.root), "cancel", "sweep"]) == 0
+    assert state("weak").note == f"job {job['weak']} has left the queue: CANCELLED by 0 (exit 0:0)"
+    assert words(state("student")) == ("waiting", False)
+
+
+def test_the_command_counts_the_states(sweeps, cluster, roles, job, capsys):
+    sweeps.finish(roles["ceiling"])
+    cluster.start(job["weak"])
+    capsys.readouterr()
+    assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
+    assert "sweep: 2 done, 1 queued, 1 waiting" in capsys.readouterr().out
+
+
+def test_watching_ends_when_nothing_more_will_happen(sweeps, cluster, capsys, monkeypatch):
+    """Each look lets the cluster go on by one task."""
+    sweeps.submit(sweeps.cell())
+
+    def one_more(seconds):
+        assert cluster.queue
+        sweeps.run(most=1)
+
+    monkeypatch.setattr("w2s_sweep.cli.time", SimpleNamespace(sleep=one_more))
+    assert w2s(["--store", str(sweeps.store.root), "status", "sweep", "--watch", "5"]) == 0
+    assert "sweep: 4 done" in capsys.readouterr().out
