@@ -8,14 +8,17 @@ composition, the others to a copy of it, of which only the parts they touch are 
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import Container, DictConfig, OmegaConf, open_dict
 
 from w2s_sweep.launch.named import with_named
 
@@ -26,7 +29,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def __init__(self, stock: ConfigLoader):
         assert isinstance(stock, ConfigLoaderImpl)
         vars(self).update(vars(stock))
-        self._files: CachingConfigRepository | None = None
+        self._files: Files | None = None
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
         self._cells: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
@@ -36,10 +39,12 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
+        if self._files is not None and not any("hydra.searchpath" in line for line in overrides):
+            return [self._parse(line) for line in overrides], self._files
         parsed, fresh = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
         if any(o.get_key_element() == "hydra.searchpath" for o in parsed):
             return parsed, fresh
-        self._files = self._files or fresh
+        self._files = Files(fresh)
         return parsed, self._files
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
@@ -96,12 +101,50 @@ class CachingConfigLoader(ConfigLoaderImpl):
         )
 
 
+class Files(CachingConfigRepository):
+    """The files of all groups, each merged once with those of its group that it builds on (`defaults: [_hub, _self_]`).
+
+    Hydra would merge them anew for every combination of groups.
+    """
+
+    def __init__(self, stock: CachingConfigRepository):
+        vars(self).update(vars(stock))
+        self._whole: dict[str, ConfigResult | None] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self._whole:
+            own = super().load_config(config_path)
+            self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
+        return self._whole[config_path]
+
+    def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
+        """The file with what its bases say; as it is where only Hydra can tell what they come to."""
+        bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
+        parts = [part for part in (*bases, own) if part is not None]
+        plain = all(part.header == own.header and not interpolates(part.config) for part in parts)
+        if len(parts) == 1 or not plain or any(base is None or base.defaults_list for base in bases):
+            return own
+        return replace(own, config=OmegaConf.merge(*(part.config for part in parts)), defaults_list=[])
+
+
+def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
+    """The files of its own group that a file begins with; none where its defaults list says anything else."""
+    names = [d.path or "" for d in defaults if isinstance(d, ConfigDefault) and not (d.package or d.optional)]
+    if len(names) < len(defaults) or names[-1:] != ["_self_"] or any("/" in name for name in names):
+        return []
+    return names[:-1]
+
+
+def interpolates(config: Container) -> bool:
+    return "${" in OmegaConf.to_yaml(config)
+
+
 class Base:
     """A composition that cells are copies of."""
 
     def __init__(self, config: DictConfig):
         self.config = config
-        self.interpolates = "${" in OmegaConf.to_yaml(config)
+        self.interpolates = interpolates(config)
 
     def copied(self, overrides: Sequence[str], keys: Sequence[str]) -> DictConfig:
         """A copy in which `keys` can be set; without interpolations, which look at parents, it shares the rest."""
