@@ -18,7 +18,7 @@ from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import Container, DictConfig, OmegaConf, open_dict
+from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
 from w2s_sweep.launch.named import with_named
 
@@ -155,12 +155,23 @@ class Base:
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
 
-def plain_cell(config: DictConfig) -> dict[str, Any]:
-    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out."""
-    bare = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]) if "hydra" in config else config
-    container = OmegaConf.to_container(bare, resolve=True)
-    assert isinstance(container, dict)
-    return with_named({str(name): value for name, value in container.items()})
+def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | None = None) -> dict[str, Any]:
+    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out.
+
+    `known` keeps what its parts came to, for the cells after it that share them (see `Base.copied`).
+    """
+    known = {} if known is None else known
+    nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}
+    for name, node in nodes.items():
+        if id(node) not in known:
+            known[id(node)] = node, plain_part(config, name)
+    return with_named({name: known[id(node)][1] for name, node in nodes.items()})
+
+
+def plain_part(config: DictConfig, name: str) -> Any:
+    """One setting of a composed cell, or all settings of a group, as plain JSON."""
+    value = "???" if OmegaConf.is_missing(config, name) else config[name]
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, Container) else value
 
 
 def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -179,4 +190,5 @@ def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
 
 def compose_cells(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """The plain configuration of every job of a multirun."""
-    return [plain_cell(loader.load_sweep_config(master, list(overrides))) for overrides in jobs]
+    known: dict[int, tuple[Node | None, Any]] = {}
+    return [plain_cell(loader.load_sweep_config(master, list(overrides)), known) for overrides in jobs]
