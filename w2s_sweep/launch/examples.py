@@ -12,9 +12,9 @@ from w2s_sweep.config.cell import Cell
 from w2s_sweep.config.parse import parse
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.site import CONF
 from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 
