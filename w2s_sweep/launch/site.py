@@ -24,6 +24,7 @@ def _of_site(path: Path) -> str | None:
 
     try:
         said = OmegaConf.load(path)
-        return said.get("store") if isinstance(said, DictConfig) else None
+        store = said.get("store") if isinstance(said, DictConfig) else None
     except (OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError([f"store: {path} cannot be read ({error}). Correct it, or say --store FOLDER."]) from error
+    return None if store is None else str(store)
