@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.launch.compose import CachingConfigLoader, plain_cell
+from w2s_sweep.launch.compose import CachingConfigLoader, bases_of, plain_cell
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 
@@ -26,6 +26,7 @@ CELLS = {
     "group": ["loss=confidence"],
     "group and values of it": ["loss.max_weight=0.4", "loss=confidence", "seed=1"],
     "groups": ["loss=confidence", "finetune=lora", "method=naive", "dataset=sst2"],
+    "files that build on others": ["model@strong=smollm2_135m_first4", "dataset=sst2", "finetune=lora", "seed=1"],
     "package": ["model@weak=smollm2_135m", "weak.name=other"],
     "experiment": ["experiment=demo"],
     "experiment and what overrides it": ["experiment=demo", "loss=xent", "seed=5", "finetune.epochs=3"],
@@ -103,6 +104,61 @@ def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch)
         for seed in range(20):
             composed(loader, master, [f"loss={loss}", f"seed={seed}"])
     assert calls == [["loss=xent"], ["loss=confidence"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "bases"),
+    [
+        ("defaults: [_base, _self_]", ["_base"]),
+        ("defaults: [_base, _more, _self_]", ["_base", "_more"]),
+        ("defaults: [_self_, _base]", []),
+        ("defaults: [_base]", []),
+        ("defaults: [_base@inner, _self_]", []),
+        ("defaults: [/model/_base, _self_]", []),
+        ("defaults: [_base, other: xent, _self_]", []),
+        ("defaults: [_base, optional other: xent, _self_]", []),
+        ("defaults: [_base, override /loss: xent, _self_]", []),
+        ("name: x", []),
+    ],
+)
+def test_only_plain_bases_are_merged_ahead_of_hydra(tmp_path, text, bases):
+    (tmp_path / "own.yaml").write_text(f"{text}\n")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        found = loader.repository.load_config("own")
+    assert found is not None
+    assert bases_of(found.defaults_list or []) == bases
+
+
+INTERPOLATED = {
+    "_base.yaml": "name: ???\nlabel: ${.name}\nsizes: {a: 1, b: 2}\nwords: [a, b]\n",
+    "plain.yaml": "name: ???\nlabel: null\nsizes: {a: 1, b: 2}\nwords: [a, b]\n",
+    "mid.yaml": "defaults: [plain, _self_]\nsizes: {b: 3}\nlabel: ???\n",
+    "one.yaml": "defaults: [_base, _self_]\nname: one\nsizes: {c: 3}\n",
+    "two.yaml": "defaults: [mid, _self_]\nname: two\nwords: [c]\nsizes: null\n",
+    "three.yaml": "# @package _global_\ndefaults: [plain, _self_]\nname: three\n",
+    "four.yaml": "defaults: [mid, plain, _self_]\nname: four\n",
+}
+
+
+@pytest.mark.parametrize("choice", ["one", "two", "three", "four"])
+def test_files_merged_ahead_come_to_what_hydra_makes_of_them(tmp_path, choice):
+    (tmp_path / "thing").mkdir()
+    for name, text in INTERPOLATED.items():
+        (tmp_path / "thing" / name).write_text(text)
+    (tmp_path / "config.yaml").write_text("defaults: [thing@left: one, thing@right: two, _self_]\n")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        stock = GlobalHydra.instance().config_loader()
+        master = stock.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
+        with open_dict(master):
+            master.hydra.job.config_name = "config"
+        for argv in ([f"thing@left={choice}"], [f"thing@left={choice}", f"thing@right={choice}"]):
+            expected = composed(stock, master, argv)
+            assert isinstance(expected, dict)
+            assert composed(CachingConfigLoader(stock), master, argv) == expected
 
 
 def test_launchers_may_be_registered_any_number_of_times():

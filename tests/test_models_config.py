@@ -1,7 +1,6 @@
 """Every file of conf/model composes, in both places of a cell, into a valid and plausible model."""
 
 import json
-import re
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pydantic import TypeAdapter
 from w2s_sweep.config.model import Model
 
 CONF = Path(__file__).parents[1] / "conf"
-FILES = sorted((CONF / "model").glob("*.yaml"))
+FILES = sorted((CONF / "model").glob("[a-z]*.yaml"))
 NAMES = [path.stem for path in FILES]
 LADDERS = ("gpt2", "pythia", "qwen2_5", "qwen3", "llama3_", "gemma3", "olmo2", "smollm2")
 
@@ -43,13 +42,6 @@ def test_parameters_fit_the_size_of_the_blocks(name):
     assert 4 * blocks < model.params < 40 * blocks + embedding
     assert layers <= model.layers
     assert model.feature_layer is None or model.feature_layer <= layers
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_key_says_what_it_is(name):
-    lines = (CONF / "model" / f"{name}.yaml").read_text().splitlines()
-    assert lines[0].startswith("# ")
-    assert [line for line in lines if line[0] != "#" and not re.search(r"\S  # \S", line)] == []
 
 
 def test_labels_are_unique():

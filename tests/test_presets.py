@@ -22,6 +22,7 @@ from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 
 SIZES = {
+    "debug": (1, 6),
     "demo": (6, 15),
     "demo_bootstrapping": (6, 19),
     "demo_full": (1, 4),

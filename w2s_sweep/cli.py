@@ -1,7 +1,6 @@
 """`w2s`: look at a store and keep it in order. Sweeps are started with `python launch.py`."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from rich.table import Table
 from w2s_sweep import __version__
 from w2s_sweep.errors import StoreError, W2SError
 from w2s_sweep.launch.logs import find_logs
+from w2s_sweep.launch.site import usual_store
 from w2s_sweep.launch.status import StageStatus, stage_states, sweep_status
 from w2s_sweep.plan.stage import differences
 from w2s_sweep.store import Store
@@ -110,7 +110,7 @@ def data(console: Console, store: Store, args: argparse.Namespace) -> int:
 def tasks(console: Console, store: Store, args: argparse.Namespace) -> int:
     """docs/TASKS.md, as plain text for a redirection."""
     from w2s_sweep.data.catalogue import catalogue
-    from w2s_sweep.launch.main import CONF
+    from w2s_sweep.launch.site import CONF
 
     sys.stdout.write(catalogue(CONF))
     return 0
@@ -144,8 +144,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     top.add_argument(
         "--store",
-        default=os.environ.get("W2S_STORE", "runs"),
-        help="folder of finished stages (default: $W2S_STORE, else ./runs, as in conf/config.yaml)",
+        help="folder of finished stages (default: $W2S_STORE, else that of conf/local/default.yaml, else ./runs)",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -207,9 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if args.command == "explain" and len(args.keys) > 2:
         parser().error("explain takes one key or two")
-    store = Store(Path(args.store).expanduser().absolute())
     console = Console(soft_wrap=True)
     try:
+        store = Store(Path(args.store or usual_store()).expanduser().absolute())
         if args.command not in ("data", "tasks") and not store.stages.is_dir():
             raise StoreError(
                 f"--store: {store.root} is not a store. Name the folder that sweeps were run with (store=...)."

@@ -80,8 +80,10 @@ class Probe(Optimiser):
     """A linear probe on frozen, standardised features that are computed once per model and dataset."""
 
     name: Literal["probe"] = "probe"
+    batch_size: Count = 128
+    epochs: Count = 30
     lr: Rate = 1e-2  # pyright: ignore[reportIncompatibleVariableOverride]
-    l2: Penalty = 0.0
+    l2: Penalty = 0.1
     """Penalty l2 / 2 * |w|^2 added to the mean loss; the bias is free."""
 
 

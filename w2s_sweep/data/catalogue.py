@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from w2s_sweep.data.tasks import FAMILIES, Example, Task
 from w2s_sweep.data.tasks.samples import SAMPLES
@@ -57,10 +57,20 @@ def _tasks() -> Iterable[Task]:
 def _datasets(folder: Path) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
     """Task -> (name, content) of the dataset files that use it."""
     found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    for path in sorted(folder.glob("[!_]*.yaml")):
+        content: Any = OmegaConf.to_container(_whole(path))
         found.setdefault(content["task"], []).append((path.stem, content))
     return found
+
+
+def _whole(path: Path) -> DictConfig:
+    """A file merged with those beside it that its defaults list names, as Hydra does."""
+    own = OmegaConf.load(path)
+    assert isinstance(own, DictConfig)
+    bases = [_whole(path.with_stem(name)) for name in own.pop("defaults", ["_self_"]) if name != "_self_"]
+    merged = OmegaConf.merge(*bases, own)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

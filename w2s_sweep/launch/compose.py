@@ -8,14 +8,17 @@ composition, the others to a copy of it, of which only the parts they touch are 
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
 from w2s_sweep.launch.references import with_named
 
@@ -26,7 +29,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def __init__(self, stock: ConfigLoader):
         assert isinstance(stock, ConfigLoaderImpl)
         vars(self).update(vars(stock))
-        self._files: CachingConfigRepository | None = None
+        self._files: Files | None = None
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
         self._cells: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
@@ -36,10 +39,12 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
+        if self._files is not None and not any("hydra.searchpath" in line for line in overrides):
+            return [self._parse(line) for line in overrides], self._files
         parsed, fresh = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
         if any(o.get_key_element() == "hydra.searchpath" for o in parsed):
             return parsed, fresh
-        self._files = self._files or fresh
+        self._files = Files(fresh)
         return parsed, self._files
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
@@ -96,12 +101,50 @@ class CachingConfigLoader(ConfigLoaderImpl):
         )
 
 
+class Files(CachingConfigRepository):
+    """The files of all groups, each merged once with those of its group that it builds on (`defaults: [_hub, _self_]`).
+
+    Hydra would merge them anew for every combination of groups.
+    """
+
+    def __init__(self, stock: CachingConfigRepository):
+        vars(self).update(vars(stock))
+        self._whole: dict[str, ConfigResult | None] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self._whole:
+            own = super().load_config(config_path)
+            self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
+        return self._whole[config_path]
+
+    def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
+        """The file with what its bases say; as it is where only Hydra can tell what they come to."""
+        bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
+        parts = [part for part in (*bases, own) if part is not None]
+        plain = all(part.header == own.header and not interpolates(part.config) for part in parts)
+        if len(parts) == 1 or not plain or any(base is None or base.defaults_list for base in bases):
+            return own
+        return replace(own, config=OmegaConf.merge(*(part.config for part in parts)), defaults_list=[])
+
+
+def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
+    """The files of its own group that a file begins with; none where its defaults list says anything else."""
+    names = [d.path or "" for d in defaults if isinstance(d, ConfigDefault) and not (d.package or d.optional)]
+    if len(names) < len(defaults) or names[-1:] != ["_self_"] or any("/" in name for name in names):
+        return []
+    return names[:-1]
+
+
+def interpolates(config: Container) -> bool:
+    return "${" in OmegaConf.to_yaml(config)
+
+
 class Base:
     """A composition that cells are copies of."""
 
     def __init__(self, config: DictConfig):
         self.config = config
-        self.interpolates = "${" in OmegaConf.to_yaml(config)
+        self.interpolates = interpolates(config)
 
     def copied(self, overrides: Sequence[str], keys: Sequence[str]) -> DictConfig:
         """A copy in which `keys` can be set; without interpolations, which look at parents, it shares the rest."""
@@ -112,12 +155,23 @@ class Base:
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
 
-def plain_cell(config: DictConfig) -> dict[str, Any]:
-    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out."""
-    bare = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]) if "hydra" in config else config
-    container = OmegaConf.to_container(bare, resolve=True)
-    assert isinstance(container, dict)
-    return with_named({str(name): value for name, value in container.items()})
+def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | None = None) -> dict[str, Any]:
+    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out.
+
+    `known` keeps what its parts came to, for the cells after it that share them (see `Base.copied`).
+    """
+    known = {} if known is None else known
+    nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}
+    for name, node in nodes.items():
+        if id(node) not in known:
+            known[id(node)] = node, plain_part(config, name)
+    return with_named({name: known[id(node)][1] for name, node in nodes.items()})
+
+
+def plain_part(config: DictConfig, name: str) -> Any:
+    """One setting of a composed cell, or all settings of a group, as plain JSON."""
+    value = "???" if OmegaConf.is_missing(config, name) else config[name]
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, Container) else value
 
 
 def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -136,4 +190,5 @@ def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
 
 def compose_cells(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """The plain configuration of every job of a multirun."""
-    return [plain_cell(loader.load_sweep_config(master, list(overrides))) for overrides in jobs]
+    known: dict[int, tuple[Node | None, Any]] = {}
+    return [plain_cell(loader.load_sweep_config(master, list(overrides)), known) for overrides in jobs]

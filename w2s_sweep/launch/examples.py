@@ -13,9 +13,9 @@ from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.site import CONF
 from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 

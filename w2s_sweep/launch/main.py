@@ -1,9 +1,9 @@
 """Entry of `launch.py`: checks the command line, then lets Hydra compose and our launcher run the grid."""
 
 import os
+import re
 import sys
 import traceback
-from pathlib import Path
 
 import hydra
 import yaml
@@ -17,10 +17,7 @@ from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.plugin import GraphLauncher, raise_failures, register
 from w2s_sweep.launch.preflight import checked
-
-HERE = Path(__file__).resolve()
-CONF = next(p for p in (HERE.parents[2] / "conf", HERE.parents[1] / "conf") if p.is_dir())
-"""`conf/` of a checkout, or of the installed package."""
+from w2s_sweep.launch.site import CONF
 
 
 class OneCell:
@@ -55,7 +52,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except (HydraException, OmegaConfBaseException) as error:
-        said = str(error.__cause__ or error)
+        said = re.sub(r"\n\t_\w+", "", str(error.__cause__ or error))  # files that others build on are no choices
         if "requires --multirun" in said or "Ambiguous value for argument" in said:
             said = f"several values of one setting are a grid, which needs -m: python launch.py -m ... ({said})"
         print(f"configuration: {said}", file=sys.stderr)

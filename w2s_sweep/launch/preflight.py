@@ -44,9 +44,10 @@ class Places:
         return sorted(name for name in names if name != "defaults" and not name.startswith("_"))
 
     def options(self, key: str) -> list[str]:
-        """The choices of a group."""
+        """The choices of a group: its files but for those that others build on, whose names begin with `_`."""
         places = [folder / key for folder in self.folders]
-        return [str(p.relative_to(place).with_suffix("")) for place in places for p in place.rglob("*.yaml")]
+        paths = [(place, path) for place in places for path in place.rglob("*.yaml")]
+        return [str(path.relative_to(place).with_suffix("")) for place, path in paths if path.name[0] != "_"]
 
 
 def checked(argv: Sequence[str], conf: Path) -> list[str]:

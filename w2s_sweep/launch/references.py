@@ -63,8 +63,9 @@ def _whole(where: str, entry: Any, group: Group, problems: list[str]) -> Any:
 
 @cache
 def _options(group: Group, sources: tuple[str, ...]) -> list[str]:
-    """The files of a group; `sources` are where Hydra looks for them."""
-    return GlobalHydra.instance().config_loader().get_group_options(group)
+    """The choices of a group; `sources` are where Hydra looks for them. Files that others build on begin with `_`."""
+    files = GlobalHydra.instance().config_loader().get_group_options(group)
+    return [name for name in files if not name.startswith("_")]
 
 
 @cache

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
+from w2s_sweep.config.cell import Cell
 
 from tests.cells import cell, dataset, identify, model
-from w2s_sweep.config.cell import Cell
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt, Model, Resources
 from w2s_sweep.launch.slurm.resources import Ask, ask_of
