@@ -11,8 +11,6 @@ from w2s_sweep.config.schema import schema
 from w2s_sweep.losses import AnyLoss
 from w2s_sweep.methods import AnyMethod
 
-Metric = Literal["accuracy", "auroc"]
-
 
 @schema
 class Cell:
@@ -25,8 +23,8 @@ class Cell:
     method: AnyMethod
     finetune: Finetune
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    metric: Metric = "accuracy"
-    """Metric whose PGR is the value of the cell."""
+    metric: str = "accuracy"
+    """Metric whose PGR is the value of the cell: the name of one in `w2s_sweep.metrics.METRICS`."""
 
 
 @schema
