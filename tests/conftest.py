@@ -1,4 +1,4 @@
-"""Settings of every test process: one thread, no network, a cache of its own."""
+"""Settings of every test process: one thread, no network, a cache of its own, shapes of metrics checked."""
 
 import os
 
@@ -8,6 +8,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def pytest_configure() -> None:
+    from tests import shape_check  # loads numpy, which reads the environment above
+
+    shape_check.install()
 
 
 @pytest.fixture(scope="session", autouse=True)

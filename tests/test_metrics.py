@@ -1,20 +1,15 @@
 """Metrics of predictions against their definitions; laws of order and symmetry; None where nothing can be said."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from beartype import beartype
-from beartype.roar import BeartypeCallHintViolation
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import TypeCheckError, jaxtyped
+from jaxtyping import TypeCheckError
 
-from w2s_sweep import metrics as room
+from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import (
     OfMeans,
     accuracy,
@@ -26,12 +21,9 @@ from w2s_sweep.metrics import (
     gain,
     misfit,
     no_auroc,
-    resampled_means,
-    shapes,
+    resample_means,
 )
 from w2s_sweep.metrics.resample import weights
-
-Array = np.ndarray[Any, Any]
 
 
 def binary(p1: list[float]) -> Array:
@@ -50,21 +42,6 @@ def predictions(draw: st.DrawFn, roles: int = 1, least: int = 1, classes: tuple[
     return (*probs, truth)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _shape_names():
-    """The modules import the names of shapes for type checkers only; shape checks need them at run time."""
-    names = {name: value for name, value in vars(shapes).items() if name[0].isupper()}
-    for info in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
-        module = importlib.import_module(info.name)
-        for name, value in names.items():
-            vars(module).setdefault(name, value)
-
-
-@cache
-def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    return jaxtyped(typechecker=beartype)(function)
-
-
 def auroc_by_pairs(score: Array, positive: Array) -> float:
     pairs = [(a > b) + (a == b) / 2 for a in score[positive] for b in score[~positive]]
     return float(np.mean(pairs))
@@ -75,15 +52,15 @@ def auroc_by_pairs(score: Array, positive: Array) -> float:
 def test_every_metric_takes_predictions_of_any_size_and_number_of_classes(case: tuple[Array, Array]):
     probs, truth = case
     for metric in (accuracy, auroc, brier, ece):
-        found = checked(metric)(probs, truth)
+        found = metric(probs, truth)
         value = found.value if isinstance(found, OfMeans) else found
         assert value is None or 0 <= value <= 1
 
 
 @pytest.mark.parametrize("metric", [accuracy, auroc, brier, ece])
 def test_arrays_of_different_lengths_are_noticed(metric: Callable[..., Any]):
-    with pytest.raises((TypeCheckError, BeartypeCallHintViolation)):
-        checked(metric)(binary([0.1, 0.2]), np.array([1]))
+    with pytest.raises(TypeCheckError):
+        metric(binary([0.1, 0.2]), np.array([1]))
 
 
 @settings(deadline=None)
@@ -164,7 +141,7 @@ def test_without_examples_there_is_no_number():
 def test_every_resample_has_the_metrics_of_its_examples(case: tuple[Array, Array, Array], seed: int):
     student, weak, truth = case
     drawn = weights(len(truth), 5, seed)
-    found = resampled_means(of_means(student, weak, truth), drawn)
+    found = resample_means(of_means(student, weak, truth), drawn)
     for resample in range(5):
         rows = np.repeat(np.arange(len(truth)), drawn[:, resample].astype(int))
         for name, metric in of_means(student[rows], weak[rows], truth[rows]).items():
@@ -193,7 +170,7 @@ def test_ece_is_the_gap_between_confidence_and_accuracy():
 @given(predictions(roles=2))
 def test_agreement_splits_by_whether_the_supervisor_is_right(case: tuple[Array, Array, Array]):
     student, weak, truth = case
-    found = checked(agreement)(student, weak, truth)
+    found = agreement(student, weak, truth)
     right = weak.argmax(1) == truth
     overall, kept, repeated, corrected = (metric.value for metric in vars(found).values())
     assert overall == pytest.approx((student.argmax(1) == weak.argmax(1)).mean())
@@ -209,7 +186,7 @@ def test_agreement_splits_by_whether_the_supervisor_is_right(case: tuple[Array, 
 @given(predictions(roles=2))
 def test_misfit_is_symmetric_and_zero_for_equal_predictions(case: tuple[Array, Array, Array]):
     student, weak, _ = case
-    assert checked(misfit)(student, weak).value == pytest.approx(misfit(weak, student).value)
+    assert misfit(student, weak).value == pytest.approx(misfit(weak, student).value)
     assert misfit(weak, weak).value == 0
 
 
@@ -221,7 +198,7 @@ def test_misfit_of_two_classes_is_the_squared_difference_of_p1():
 @given(predictions(roles=2))
 def test_capa_is_symmetric_and_at_most_1(case: tuple[Array, Array, Array]):
     first, second, truth = case
-    value = checked(capa)(first, second, truth).value
+    value = capa(first, second, truth).value
     assert value == pytest.approx(capa(second, first, truth).value)
     assert value is not None
     assert value <= 1 + 1e-6

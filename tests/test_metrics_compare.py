@@ -2,17 +2,17 @@
 
 from itertools import product
 from math import comb
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_sweep.metrics import auroc, auroc_influence, delong, holm, mcnemar
-from w2s_sweep.metrics.resample import resampled, weights
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics import METRICS, auroc, holm, weights
+from w2s_sweep.metrics.accuracy import mcnemar
 
-Array = np.ndarray[Any, Any]
+AUROC = METRICS["auroc"]
 p_values = st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8)
 changes = st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 5)), min_size=1, max_size=10)
 
@@ -72,23 +72,23 @@ def test_influences_sum_to_nothing_and_have_the_spread_of_the_bootstrap(ties: bo
     truth = np.random.default_rng(0).integers(0, 2, 300).astype(np.int8)
     probs = scores(0.6, truth, 1)
     probs = np.round(probs, 0 if ties else 6)
-    parts = auroc_influence(probs, truth)
+    parts = AUROC.influence(probs, truth)
     assert parts is not None
     assert parts.sum() == pytest.approx(0, abs=1e-9)
-    spread = resampled("auroc", probs, truth, weights(300, 1000, 0)).std()
+    spread = AUROC.resample(probs, truth, weights(300, 1000, 0)).std()
     assert np.sqrt((parts**2).sum()) == pytest.approx(spread, rel=0.06)
 
 
 def test_an_influence_is_what_leaving_the_example_out_changes():
     truth = np.random.default_rng(0).integers(0, 2, 80).astype(np.int8)
     probs = scores(0.6, truth, 1)
-    whole, parts = auroc(probs, truth), auroc_influence(probs, truth)
+    whole, parts = auroc(probs, truth), AUROC.influence(probs, truth)
     assert whole is not None
     assert parts is not None
     for i in (0, 1, 2, 40):
         left = auroc(np.delete(probs, i, 0), np.delete(truth, i))
         assert whole - left == pytest.approx(parts[i], rel=0.1, abs=1e-4)
-    assert auroc_influence(probs, np.ones_like(truth)) is None
+    assert AUROC.influence(probs, np.ones_like(truth)) is None
 
 
 def test_delong_finds_a_difference_and_counts_repeated_examples_once():
@@ -96,9 +96,10 @@ def test_delong_finds_a_difference_and_counts_repeated_examples_once():
     poor, good, same = scores(0.3, truth, 1), scores(1.0, truth, 2), scores(0.3, truth, 3)
 
     def tested(second: Array, copies: int) -> float:
-        change = (auroc_influence(second, truth) - auroc_influence(poor, truth)) / copies
+        change = AUROC.influence(second, truth) - AUROC.influence(poor, truth)
         index = np.tile(np.arange(len(truth)), copies)
-        return delong(auroc(second, truth) - auroc(poor, truth), np.tile(change, copies), index)
+        difference = auroc(second, truth) - auroc(poor, truth)
+        return AUROC.p_value(difference, np.tile(change, copies), index, copies)
 
     assert tested(good, 1) < 1e-4
     assert tested(same, 1) > 0.05

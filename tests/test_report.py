@@ -12,15 +12,20 @@ from matplotlib.figure import Figure
 from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results import conclude
-from w2s_sweep.results.canvas import save, whisker
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.curves import MOST, learning_curves, polyline
-from w2s_sweep.results.figures import draw_figures
-from w2s_sweep.results.report import write_report
-from w2s_sweep.results.scatter import draw_tasks, task_points
-from w2s_sweep.results.scene import MOST_PANELS, scene
+from w2s_sweep.results.figures import draw_tasks, save_figures
+from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
+from w2s_sweep.results.figures.facets import MOST_PANELS, facets
+from w2s_sweep.results.figures.scatter import task_points
+from w2s_sweep.results.figures.style import save, whisker
+from w2s_sweep.results.report import ReportPaths, write_results
+from w2s_sweep.store import Store
 
 GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1, 2))
+
+
+def write_report(store: Store) -> ReportPaths:
+    return write_results(store, collect(store, NAME), store.sweep(NAME))
 
 
 class Outside(HTMLParser):
@@ -55,8 +60,7 @@ class Outside(HTMLParser):
 
 
 def test_report_is_one_file_that_loads_nothing(tmp_path):
-    build(tmp_path, GRID)
-    paths = write_report(tmp_path, NAME)
+    paths = write_report(build(tmp_path, GRID))
     text = paths.html.read_text()
     page = Outside()
     page.feed(text)
@@ -72,8 +76,6 @@ def test_report_is_one_file_that_loads_nothing(tmp_path):
 
 
 def collect_rows(root):
-    from w2s_sweep.store import Store
-
     return collect(Store(root), NAME).rows
 
 
@@ -81,8 +83,7 @@ def test_report_holds_command_keys_reasons_and_failures(tmp_path):
     shape = replace(
         GRID, share=(0.8, 0.7, 0.8), failed=("student w14 s410 sciq 1 0",), missing=("ceiling s1000 sciq 2",)
     )
-    build(tmp_path, shape)
-    text = write_report(tmp_path, NAME).html.read_text()
+    text = write_report(build(tmp_path, shape)).html.read_text()
     rows = collect_rows(tmp_path)
     assert "launch.py -m seed=0,1" in text
     assert all(key in text for row in rows for key in (row.weak_key, row.student_key, row.ceiling_key))
@@ -93,8 +94,8 @@ def test_report_holds_command_keys_reasons_and_failures(tmp_path):
 
 
 def test_text_from_outside_cannot_become_markup(tmp_path):
-    build(tmp_path, Shape(datasets=("<script>x</script>",), seeds=(0, 1)))
-    text = write_report(tmp_path, NAME).html.read_text()
+    store = build(tmp_path, Shape(datasets=("<script>x</script>",), seeds=(0, 1)))
+    text = write_report(store).html.read_text()
     assert text.count("<script") == 1
     assert "<script>x" not in text
 
@@ -111,8 +112,7 @@ def test_text_from_outside_cannot_become_markup(tmp_path):
     ids=["one cell", "all undefined", "nothing finished", "auroc", "long names"],
 )
 def test_every_shape_of_sweep_gets_a_report(tmp_path, shape):
-    build(tmp_path, shape)
-    paths = write_report(tmp_path, NAME)
+    paths = write_report(build(tmp_path, shape))
     finished = any(row.state == "done" for row in collect_rows(tmp_path))
     assert bool(paths.figures) == finished
     assert all("nan" not in f.svg.read_text().lower() for f in paths.figures)
@@ -131,14 +131,14 @@ def test_every_task_is_a_point_and_undefined_ones_are_drawn_too(tmp_path):
     assert [(p.task, p.variant) for p in points] == [(g.dataset, g.loss) for g in results.groups]
     assert {p.task for p in points if p.pgr is None} == {"cola"}
     assert all(p.gap == pytest.approx(0.2) for p in points if p.task != "cola")
-    _, svg = save(draw_tasks(results, scene(results)), tmp_path / "tasks")
+    _, svg = save(draw_tasks(results), tmp_path / "tasks")
     drawn = [text.split(",")[0] for text in svg.read_text().split("tip: ")[1:]]
     assert sorted(drawn) == sorted([*tasks, *tasks])
 
 
 def test_too_many_panels_are_averaged_and_the_title_says_so(tmp_path):
     store = build(tmp_path, Shape(datasets=tuple(f"t{i}" for i in range(MOST_PANELS + 1)), n_test=40))
-    shown = scene(collect(store, NAME))
+    shown = facets(collect(store, NAME))
     assert len(shown.panels) == 1
     assert f"mean over {MOST_PANELS + 1} tasks" in shown.note
     assert len(shown.panels[0].groups[0].pgr_points) == MOST_PANELS + 1
@@ -146,8 +146,8 @@ def test_too_many_panels_are_averaged_and_the_title_says_so(tmp_path):
 
 def test_figures_are_the_same_files_for_the_same_results(tmp_path):
     results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
-    first = [f.svg.read_bytes() for f in draw_figures(results, tmp_path / "a")]
-    assert first == [f.svg.read_bytes() for f in draw_figures(results, tmp_path / "b")]
+    first = [f.svg.read_bytes() for f in save_figures(results, tmp_path / "a")]
+    assert first == [f.svg.read_bytes() for f in save_figures(results, tmp_path / "b")]
 
 
 def test_learning_curves_stay_in_their_box_and_out_of_large_reports(tmp_path):
@@ -190,7 +190,7 @@ def test_a_stage_that_stopped_early_shows_what_it_was_judged_by(tmp_path):
     assert shown.best == 0.75
     assert [x for x, _ in points] == [4 + 212 / 4, 4 + 212 * 3 / 4]  # under the same steps of the loss
     assert points[0][1] > points[1][1]
-    html = write_report(store.root, NAME).html.read_text()
+    html = write_report(store).html.read_text()
     assert html.count('class="validation"') == 1
     assert "validation up to .750" in html
 

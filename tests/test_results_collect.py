@@ -11,16 +11,16 @@ from rich.console import Console
 
 from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import paired_bootstrap
+from w2s_sweep.metrics import METRICS, percentile_interval, pgr_samples, weights
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.results import collect as collecting
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.export import export, markdown
-from w2s_sweep.results.further import FURTHER, further
+from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.labels import canonical, label_all
-from w2s_sweep.results.score import RESAMPLES, Examples
-from w2s_sweep.results.table import print_results
+from w2s_sweep.results.labels import label_all, sorted_json
+from w2s_sweep.results.tables.files import as_markdown, export
+from w2s_sweep.results.tables.further import all_columns, known_columns
+from w2s_sweep.results.tables.terminal import print_results
 from w2s_sweep.store.files import write_json
 
 
@@ -49,10 +49,16 @@ def test_intervals_are_those_of_the_paired_bootstrap(tmp_path, metric):
         keys = (row.weak_key, row.student_key, row.ceiling_key)
         roles = [Examples.of(read_predictions(store.path(key) / "predictions.parquet", "test")) for key in keys]
         probs = [role.probs for role in roles]
-        expected = paired_bootstrap(*probs, roles[0].truth, metric, resamples=RESAMPLES[metric])
-        assert (row.weak, row.student, row.ceiling) == (expected.weak, expected.student, expected.ceiling)
-        assert row.pgr == expected.pgr
-        assert row.undefined_resamples == expected.undefined_resamples
+        of, truth = METRICS[metric], roles[0].truth
+        samples = [of.resample(said, truth, weights(len(truth), of.resamples, 0)) for said in probs]
+        expected = [
+            percentile_interval(of.value(said, truth), drawn) for said, drawn in zip(probs, samples, strict=True)
+        ]
+        assert [row.weak, row.student, row.ceiling] == expected
+        weak, student, ceiling = (found.value for found in expected)
+        gaps = pgr_samples(*samples)
+        assert row.pgr == percentile_interval((student - weak) / (ceiling - weak), gaps)
+        assert row.undefined_resamples == np.isnan(gaps).sum()
 
 
 def test_auroc_is_of_probabilities_whatever_is_added_to_all_logits_of_an_example(tmp_path):
@@ -175,7 +181,7 @@ def test_medians_leave_out_undefined_tasks_and_say_why(tmp_path):
     assert (median.tasks, median.undefined) == (2, 1)
     assert median.pgr.value == pytest.approx(0.5)
     assert median.left_out == {"the ceiling is not better than the weak supervisor": 2}
-    assert "1 | 2 cells: the ceiling is not better" in markdown(collect(store, NAME))
+    assert "1 | 2 cells: the ceiling is not better" in as_markdown(collect(store, NAME))
 
 
 SPECIAL = ["conflict", "possible"]
@@ -197,11 +203,11 @@ def test_how_many_generated_answers_are_possible_is_told_of_test_rows_where_it_i
 
 def test_every_cell_and_group_has_all_further_metrics(tmp_path):
     results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
-    names = {name for block in FURTHER if block.title not in SPECIAL for name, _ in block.names}
+    names = {name for block in all_columns() if block.title not in SPECIAL for name in block.heads}
     for item in (*results.rows, *results.groups):
         assert names <= set(item.details)
         assert all(item.details[name].value is not None for name in names)
-    assert [block.title for block in FURTHER if block not in further(results.groups)] == SPECIAL
+    assert [block.title for block in all_columns() if block not in known_columns(results.groups)] == SPECIAL
     (group,), first = results.groups, results.rows[0].details
     mean = np.mean([row.details["ece/weak"].value for row in results.rows])
     assert group.details["ece/weak"].value == pytest.approx(mean)
@@ -244,7 +250,7 @@ def test_collecting_is_idempotent_and_order_of_cells_is_kept(tmp_path):
 def test_labels_tell_apart_only_what_differs():
     confidence = [{"name": "confidence", "a": 0.5, "b": 1}, {"name": "confidence", "a": 0.75, "b": 1}, {"name": "xent"}]
     labels = label_all(confidence)
-    assert [labels[canonical(s)] for s in confidence] == ["confidence(a=.5)", "confidence(a=.75)", "xent"]
+    assert [labels[sorted_json(s)] for s in confidence] == ["confidence(a=.5)", "confidence(a=.75)", "xent"]
     assert list(label_all(confidence[1:]).values()) == ["confidence", "xent"]
     nested = [{"name": "m", "source": {"kind": "hub", "revision": r}} for r in ("main", "step1000")]
     assert set(label_all(nested).values()) == {"m(revision=main)", "m(revision=step1000)"}

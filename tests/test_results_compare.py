@@ -10,8 +10,8 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.metrics import accuracy, auroc, holm
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.compare import baseline
-from w2s_sweep.results.export import markdown
-from w2s_sweep.results.lines import method
+from w2s_sweep.results.tables.files import as_markdown
+from w2s_sweep.results.tables.lines import method
 from w2s_sweep.store.files import write_json
 
 TASKS = ("sciq", "boolq", "wic")
@@ -140,8 +140,8 @@ def test_the_method_is_said_with_the_smallest_p_and_the_number_of_comparisons(tm
     said = method(results, results.comparisons)
     for part in ("minus that of xent", "sign flips", "never below .250", "McNemar's exact test", "Holm over the 2"):
         assert part in said
-    assert said in markdown(results)
-    assert "difference [95 % over seeds]" in markdown(results)
+    assert said in as_markdown(results)
+    assert "difference [95 % over seeds]" in as_markdown(results)
     many = collect(build(tmp_path / "many", Shape(losses=LOSSES[:2], seeds=range(12), n_test=20)), NAME)
     assert "over seeds; p over examples" in method(many, many.comparisons)
     one = collect(build(tmp_path / "b", Shape(losses=LOSSES[:2])), NAME)

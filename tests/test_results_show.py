@@ -8,7 +8,7 @@ import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.cli import main
-from w2s_sweep.results.lines import number, p_text
+from w2s_sweep.results.tables.lines import number, p_text
 from w2s_sweep.store.files import write_json
 
 

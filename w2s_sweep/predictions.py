@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.config.dataset import SPLITS
 from w2s_sweep.errors import StoreError
 
@@ -17,8 +18,6 @@ TEXTS = "generated.parquet"
 """id, text, legal: what a generation stage wrote after each text that it has predictions for, and whether it is a
 possible answer at all (null where the task cannot tell)."""
 REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses import CrossEntropy, Wspo
 from w2s_sweep.methods import Conflict, Elicitation, Generative, Icm, IcmFeatures, Prompting, Selective
+from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that ask the strong model for labels."""
@@ -51,6 +52,7 @@ def problems_of(cell: Cell) -> list[str]:
         + _reward_problems(cell)
         + _generation_problems(cell)
         + _conflict_problems(cell)
+        + _metric_problems(cell)
     )
 
 
@@ -157,6 +159,16 @@ def _generation_problems(cell: Cell) -> list[str]:
             f"method: {cell.method.name}, but {task} is a generation task, and the method works on probabilities of "
             "classes. Use method=naive, bootstrapping, strong_to_strong or generative."
         )
-    if cell.metric == "auroc":
-        found.append(f"metric: auroc, but {task} is a generation task, whose answers are right or wrong. Use accuracy.")
     return found
+
+
+def _metric_problems(cell: Cell) -> list[str]:
+    """A metric that there is none of, or that means nothing for the task."""
+    metric, task = METRICS.get(cell.metric), TASKS.get(cell.dataset.task)
+    if metric is None:
+        return [unknown("metric", cell.metric, METRICS)]
+    unfit = None if task is None else metric.why_unfit(task.kind)
+    if task is None or unfit is None:
+        return []
+    fitting = ", ".join(name for name, other in METRICS.items() if other.why_unfit(task.kind) is None)
+    return [f"metric: {cell.metric}, but {task.name} is {unfit}. Use {fitting}."]

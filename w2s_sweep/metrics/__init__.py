@@ -1,49 +1,71 @@
-"""Metrics: pure functions of stored predictions (probabilities [examples, classes], true classes [examples])."""
+"""Metrics: pure functions of stored predictions (probabilities [examples, classes], true classes [examples]).
 
-from w2s_sweep.metrics.agreement import Agreement, agreement, capa, gain, misfit
-from w2s_sweep.metrics.bootstrap import CellScores, Interval, paired_bootstrap
-from w2s_sweep.metrics.classification import accuracy, auroc, brier, ece, no_auroc
-from w2s_sweep.metrics.compare import auroc_influence, delong, holm, mcnemar
-from w2s_sweep.metrics.deception import Deception, blind_spot, deception
-from w2s_sweep.metrics.gap import Pgr, Summary, cause, pgr, summarise
-from w2s_sweep.metrics.means import OfMeans, resampled_means
+Every module of this room is imported here, so a metric that registers itself in a file of its own is known at once.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from w2s_sweep.metrics.accuracy import accuracy
+from w2s_sweep.metrics.agreement import Agreement, agreement
+from w2s_sweep.metrics.auroc import auroc, no_auroc
+from w2s_sweep.metrics.base import METRICS, Metric
+from w2s_sweep.metrics.blind_spot import blind_spot
+from w2s_sweep.metrics.brier import brier
+from w2s_sweep.metrics.brier_gain import gain, misfit
+from w2s_sweep.metrics.capa import capa
+from w2s_sweep.metrics.deception import Deception, deception
+from w2s_sweep.metrics.ece import ece
+from w2s_sweep.metrics.further import FURTHER, ROLES, Further, OfCell, OfRole, RolePredictions
+from w2s_sweep.metrics.gap import Pgr, cause, pgr, pgr_samples
+from w2s_sweep.metrics.holm import holm
+from w2s_sweep.metrics.interval import Interval, percentile_interval
+from w2s_sweep.metrics.means import OfMeans, mean, resample_means, share
 from w2s_sweep.metrics.permutation import sign_flip, smallest_p
-from w2s_sweep.metrics.resample import MetricName
-from w2s_sweep.metrics.seeds import bootstrap_over_seeds, t_interval
+from w2s_sweep.metrics.resample import weights
+from w2s_sweep.metrics.seeds import t_interval
 from w2s_sweep.metrics.tasks import over_tasks
 
 __all__ = [
+    "FURTHER",
+    "METRICS",
+    "ROLES",
     "Agreement",
-    "CellScores",
     "Deception",
+    "Further",
     "Interval",
-    "MetricName",
+    "Metric",
+    "OfCell",
     "OfMeans",
+    "OfRole",
     "Pgr",
-    "Summary",
+    "RolePredictions",
     "accuracy",
     "agreement",
     "auroc",
-    "auroc_influence",
     "blind_spot",
-    "bootstrap_over_seeds",
     "brier",
     "capa",
     "cause",
     "deception",
-    "delong",
     "ece",
     "gain",
     "holm",
-    "mcnemar",
+    "mean",
     "misfit",
     "no_auroc",
     "over_tasks",
-    "paired_bootstrap",
+    "percentile_interval",
     "pgr",
-    "resampled_means",
+    "pgr_samples",
+    "resample_means",
+    "share",
     "sign_flip",
     "smallest_p",
-    "summarise",
     "t_interval",
+    "weights",
 ]
+
+for _info in iter_modules(__path__):
+    if _info.name != "shapes":  # needs a package that only tests have
+        import_module(f"{__name__}.{_info.name}")

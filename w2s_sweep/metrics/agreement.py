@@ -1,19 +1,17 @@
-"""How student and supervisor relate on the same examples: agreement, error inheritance, misfit, CAPA."""
+"""How often student and supervisor predict the same class; error inheritance, and the errors that are corrected."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from w2s_sweep.metrics.classification import brier, predicted
-from w2s_sweep.metrics.means import OfMeans, mean, ratio, share
+from w2s_sweep.metrics.accuracy import most_likely
+from w2s_sweep.metrics.further import FURTHER, OfCell, RolePredictions
+from w2s_sweep.metrics.means import OfMeans, mean, share
 
 if TYPE_CHECKING:
     from w2s_sweep.metrics.shapes import Probs, Truth
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Agreement:
 
 def agreement(student: Probs, weak: Probs, truth: Truth) -> Agreement:
     """Agreement of the most likely classes; rows of all three arguments are the same examples."""
-    own, taught = predicted(student), predicted(weak)
+    own, taught = most_likely(student), most_likely(weak)
     same, right = own == taught, taught == truth
     return Agreement(
         overall=mean(same),
@@ -42,33 +40,34 @@ def agreement(student: Probs, weak: Probs, truth: Truth) -> Agreement:
     )
 
 
-def misfit(student: Probs, weak: Probs) -> OfMeans:
-    """Mean of sum_k (p_k - q_k)^2 / 2; for two classes the mean of (p_1 - q_1)^2.
+class AgreesWithSupervisor(OfCell):
+    name = "agreement"
+    title = "student agrees with supervisor"
+    about = "share of examples with the same predicted class; where the supervisor is wrong this is error inheritance"
+    heads = (
+        ("agreement", "overall"),
+        ("agreement/supervisor_right", "where right"),
+        ("agreement/supervisor_wrong", "where wrong"),
+    )
+    place = 10
 
-    In the units of `brier`: theory expects the student's gain in Brier score to be about this (arXiv 2405.15116).
-    """
-    difference = student.astype(np.float64) - weak.astype(np.float64)
-    return mean((difference**2).sum(1) / 2)
+    def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
+        found = agreement(roles["student"].probs, roles["weak"].probs, roles["weak"].truth)
+        values = (found.overall, found.supervisor_right, found.supervisor_wrong)
+        return dict(zip(self.columns, values, strict=True))
 
 
-def gain(student: Probs, weak: Probs, truth: Truth) -> OfMeans:
-    """By how much the student's Brier score is better than the supervisor's."""
-    return mean((brier(weak, truth).terms - brier(student, truth).terms)[:, 0])
+class Corrects(OfCell):
+    name = "correction"
+    title = "corrects"
+    about = "share of the supervisor's errors on which the student is right"
+    heads = (("correction", "its errors"),)
+    place = 20
+
+    def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
+        found = agreement(roles["student"].probs, roles["weak"].probs, roles["weak"].truth)
+        return {"correction": found.correction}
 
 
-def capa(first: Probs, second: Probs, truth: Truth) -> OfMeans:
-    """Chance-adjusted probabilistic agreement kappa_p of two models (arXiv 2502.04313), at most 1.
-
-    (c_obs - c_exp) / (1 - c_exp): c_obs is the mean of sum_k p_k q_k, c_exp what two models of the same mean
-    probability of the truth would give if their errors were independent and spread over the other classes. 0: no more
-    alike than that. Undefined where both are always right (1 - c_exp is 0).
-    """
-    p, q = first.astype(np.float64), second.astype(np.float64)
-    rows, others = np.arange(len(truth)), p.shape[1] - 1
-
-    def kappa(means: Array) -> Array:
-        observed, right_p, right_q = means
-        expected = right_p * right_q + (1 - right_p) * (1 - right_q) / others
-        return ratio(np.stack([observed - expected, 1 - expected]))
-
-    return OfMeans(np.stack([(p * q).sum(1), p[rows, truth], q[rows, truth]], 1), kappa)
+FURTHER.register(AgreesWithSupervisor.name, AgreesWithSupervisor())
+FURTHER.register(Corrects.name, Corrects())

@@ -1,9 +1,14 @@
 """Performance gap recovered. An undefined PGR is never a number: it carries its reason and enters no mean."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass
-from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from w2s_sweep.metrics.shapes import PerResample
 
 
 @dataclass(frozen=True)
@@ -31,32 +36,7 @@ def cause(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-@dataclass(frozen=True)
-class Summary:
-    """PGRs of several cells; mean and median are over the defined ones, None where there is none."""
-
-    mean: float | None
-    median: float | None
-    defined: int
-    undefined: int
-    """Cells left out of `mean` and `median`."""
-    reasons: Mapping[str, int]
-    """Cause -> number of cells left out for it."""
-
-
-def summarise(cells: Iterable[Pgr]) -> Summary:
-    """Mean and median of what is defined, and a count of what was left out."""
-    values: list[float] = []
-    reasons: Counter[str] = Counter()
-    for cell in cells:
-        if cell.value is None:
-            reasons[cause(cell.reason or "no reason given")] += 1
-        else:
-            values.append(cell.value)
-    return Summary(
-        mean=fmean(values) if values else None,
-        median=median(values) if values else None,
-        defined=len(values),
-        undefined=reasons.total(),
-        reasons=dict(reasons),
-    )
+def pgr_samples(weak: PerResample, student: PerResample, ceiling: PerResample) -> PerResample:
+    """PGR of each resample; NaN where the ceiling is not better than weak."""
+    room = ceiling - weak
+    return np.divide(student - weak, room, out=np.full(len(room), np.nan), where=room > 0)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Hits, PerResample, Weights
+from w2s_sweep.arrays import Array
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from w2s_sweep.metrics.shapes import Hits, PerExample, PerResample, Terms, Weights
 
 
 @dataclass(frozen=True, eq=False)
 class OfMeans:
     """of(means of the columns of `terms`)."""
 
-    terms: Array
-    """[examples, terms]: what each example adds to each mean."""
+    terms: Terms
+    """What each example adds to each mean."""
     of: Callable[[Array], Array]
     """Means [terms, ...] -> the metric [...]; NaN where it is undefined."""
 
@@ -32,7 +32,7 @@ class OfMeans:
         return None if np.isnan(found) else found
 
 
-def mean(values: Array) -> OfMeans:
+def mean(values: PerExample | Hits) -> OfMeans:
     """The mean of one number an example."""
     return OfMeans(values[:, None], lambda means: means[0])
 
@@ -43,12 +43,12 @@ def share(event: Hits, among: Hits) -> OfMeans:
 
 
 def ratio(means: Array) -> Array:
-    """The first mean over the second, NaN where that is 0."""
+    """The first mean [...] over the second, NaN where that is 0; `means` is [2, ...]."""
     above, below = means.astype(np.float64)
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
 
 
-def resampled_means(metrics: Mapping[str, OfMeans], drawn: Weights) -> dict[str, PerResample]:
+def resample_means(metrics: Mapping[str, OfMeans], drawn: Weights) -> dict[str, PerResample]:
     """Every metric on every resample; all are of the same examples. One product serves them all."""
     terms = np.concatenate([metric.terms for metric in metrics.values()], axis=1).astype(np.float32)
     means = (terms.T @ drawn).astype(np.float64) / max(1, len(terms))

@@ -1,12 +1,16 @@
 """Is a mean of paired differences other than 0? Their signs are flipped: by chance, either is as likely."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from w2s_sweep.metrics.shapes import Signs
+
 EXACT = 14
 """With up to so many differences all 2^n patterns of signs are tried."""
 FLIPS = 100_000
@@ -34,7 +38,7 @@ def smallest_p(pairs: int) -> float:
 
 
 @lru_cache(maxsize=2)
-def _signs(count: int) -> Array:
+def _signs(count: int) -> Signs:
     """[patterns, count] of +1 and -1. The first sign of the exact ones is +1: the other half mirrors them."""
     if count <= EXACT:
         bits = np.arange(2 ** (count - 1))[:, None] >> np.arange(count)[None, :] & 1

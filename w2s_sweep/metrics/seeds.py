@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from w2s_sweep.metrics.bootstrap import LEVEL, RESAMPLES, Interval, percentile_interval
+from w2s_sweep.metrics.interval import LEVEL, Interval
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
@@ -15,16 +15,6 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     half = t_quantile((1 + level) / 2, len(values) - 1) * spread / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
-
-
-def bootstrap_over_seeds(
-    values: Sequence[float], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Mean of the values and the percentile interval of the mean of resampled seeds; too narrow for few seeds."""
-    if len(values) < 2:
-        return Interval(values[0] if values else None)
-    drawn = np.random.default_rng(seed).integers(0, len(values), size=(resamples, len(values)))
-    return percentile_interval(float(np.mean(values)), np.asarray(values, dtype=np.float64)[drawn].mean(1), level)
 
 
 def t_quantile(probability: float, freedom: int) -> float:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from w2s_sweep.metrics.bootstrap import LEVEL, RESAMPLES, Interval, percentile_interval
+from w2s_sweep.metrics.interval import LEVEL, RESAMPLES, Interval, percentile_interval
 
 
 def over_tasks(

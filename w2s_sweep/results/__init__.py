@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from w2s_sweep.results.rows import Row
+    from w2s_sweep.results.records import Row
     from w2s_sweep.store import Store
 
 
@@ -21,7 +21,7 @@ def conclude(
     """
     from w2s_sweep.results.collect import collect  # matplotlib and pyarrow are not wanted at submission
     from w2s_sweep.results.report import write_results
-    from w2s_sweep.results.table import print_results
+    from w2s_sweep.results.tables.terminal import print_results
 
     results = collect(store, sweep)
     written = write_results(store, results, store.sweep(sweep))
@@ -47,9 +47,9 @@ def show(console: "Console", store: "Store", sweeps: Sequence[str], kind: str | 
     `folder`: where tables, figures and the report are written; None writes nothing.
     """
     from w2s_sweep.results.collect import collect
-    from w2s_sweep.results.export import TEXTS
     from w2s_sweep.results.report import write_results
-    from w2s_sweep.results.table import print_results
+    from w2s_sweep.results.tables.files import TEXTS
+    from w2s_sweep.results.tables.terminal import print_results
 
     results = collect(store, *sweeps)
     written = [] if folder is None else write_results(store, results, folder).shown()

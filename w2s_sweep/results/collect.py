@@ -13,12 +13,13 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
+from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.groups import group_rows, medians
 from w2s_sweep.results.join import join
-from w2s_sweep.results.labels import canonical, label_all
+from w2s_sweep.results.labels import label_all, sorted_json
 from w2s_sweep.results.pairs import Students
-from w2s_sweep.results.rows import ROLES, Results, Row
-from w2s_sweep.results.score import Examples, Scorer
+from w2s_sweep.results.records import ROLES, Results, Row
+from w2s_sweep.results.score import Scorer
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -69,7 +70,7 @@ def collect(store: Store, *sweeps: str) -> Results:
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store), Scorer()
-    order = sorted(range(len(record["cells"])), key=lambda i: canonical(record["cells"][i]["cell"]["dataset"]))
+    order = sorted(range(len(record["cells"])), key=lambda i: sorted_json(record["cells"][i]["cell"]["dataset"]))
     found = {  # cells of a task one after another: the metrics keep the resamples of a test set
         i: _row(i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in order
     }
@@ -90,7 +91,7 @@ def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _names(cells: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """For each named setting: canonical text -> label. Both models of a cell share one set of labels."""
+    """For each named setting: `sorted_json` -> label. Both models of a cell share one set of labels."""
     models = label_all(cell[name] for cell in cells for name in ("weak", "strong"))
     others = {name: label_all(cell[name] for cell in cells) for name in NAMED if name not in ("weak", "strong")}
     return others | {"weak": models, "strong": models}
@@ -106,10 +107,10 @@ def _row(
     scorer: Scorer,
 ) -> Row:
     cell, keys = entry["cell"], entry["roles"]
-    label = {name: names[name][canonical(cell[name])] for name in NAMED}
+    label = {name: names[name][sorted_json(cell[name])] for name in NAMED}
     about: dict[str, Any] = {
         "cell": index,
-        "group": digest(json.loads(canonical({k: v for k, v in cell.items() if k != "seed"}))),
+        "group": digest(json.loads(sorted_json({k: v for k, v in cell.items() if k != "seed"}))),
         "dataset": label["dataset"],
         "weak_model": label["weak"],
         "strong_model": label["strong"],

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from w2s_sweep.metrics import holm, over_tasks, sign_flip, t_interval
 from w2s_sweep.results.pairs import Pair, Students, change
-from w2s_sweep.results.rows import Comparison, PairedTest, Row
+from w2s_sweep.results.records import Comparison, PairedTest, Row
 
 BASELINE = ("xent", "naive")
 """Loss and method that others are compared with; where a sweep lacks them the loss alone, else what comes first."""

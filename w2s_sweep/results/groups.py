@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from w2s_sweep.metrics import Interval, cause, over_tasks, t_interval
-from w2s_sweep.results.rows import Group, Median, Row, Setting
+from w2s_sweep.metrics import METRICS, Interval, cause, over_tasks, t_interval
+from w2s_sweep.results.records import Group, Median, Row, Setting
 
 
 def group_rows(rows: Iterable[Row]) -> tuple[Group, ...]:
@@ -30,7 +30,7 @@ def _group(rows: Sequence[Row]) -> Group:
         cells=len(rows),
         undefined=len(done) - len(defined),
         n_test=max((size for size in sizes if size is not None), default=None),
-        chance=0.5 if first.metric == "auroc" else 1 / classes,
+        chance=METRICS[first.metric].chance(classes),
         weak=_over([row.weak for row in done]),
         student=_over([row.student for row in done]),
         ceiling=_over([row.ceiling for row in done]),

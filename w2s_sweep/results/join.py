@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from w2s_sweep.results.labels import canonical
+from w2s_sweep.results.labels import sorted_json
 
 Record = dict[str, Any]
 """What sweep.json holds."""
@@ -14,9 +14,11 @@ def join(records: Sequence[Record]) -> Record:
     if len(records) == 1:
         return records[0]
     cells = {
-        canonical([entry["cell"], entry["roles"]]): entry for record in reversed(records) for entry in record["cells"]
+        sorted_json([entry["cell"], entry["roles"]]): entry for record in reversed(records) for entry in record["cells"]
     }
-    order = dict.fromkeys(canonical([entry["cell"], entry["roles"]]) for record in records for entry in record["cells"])
+    order = dict.fromkeys(
+        sorted_json([entry["cell"], entry["roles"]]) for record in records for entry in record["cells"]
+    )
     return {
         "name": " + ".join(record["name"] for record in records),
         "cells": [cells[name] for name in order],

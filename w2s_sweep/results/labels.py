@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from w2s_sweep.config.plain import flatten
+
 UNSEEN = frozenset({"name", "resources", "tokens_per_example"})
 """Settings that no label shows: the name itself, and what cannot change a result."""
 
@@ -14,33 +16,24 @@ DISCLOSED: Mapping[str, frozenset[str]] = {
 """Values that a label always shows, also where all settings share them: truth that is spent must not be overlooked."""
 
 
-def canonical(value: Any) -> str:
-    """One text for equal settings."""
+def sorted_json(value: Any) -> str:
+    """One text for equal settings, whatever the order of their names."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted names -> values; lists are values."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        path = f"{prefix}.{name}" if prefix else name
-        flat |= flatten(value, path) if isinstance(value, Mapping) and value else {path: value}
-    return flat
-
-
 def label_all(settings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Canonical text of each distinct settings object -> its label, such as `confidence` or `confidence(alpha=0.5)`.
+    """`sorted_json` of each distinct settings object -> its label, such as `confidence` or `confidence(alpha=0.5)`.
 
     Parameters are shown only for names that occur with several values of them in `settings`, and what is `DISCLOSED`.
     """
-    distinct = {canonical(s): s for s in settings}
+    distinct = {sorted_json(s): s for s in settings}
     shown: dict[str, str] = {}
     for name in sorted({str(s["name"]) for s in distinct.values()}):
         same = {text: _visible(s) for text, s in distinct.items() if s["name"] == name}
-        varying = [path for path in _paths(same.values()) if len({canonical(s.get(path)) for s in same.values()}) > 1]
+        varying = [path for path in _paths(same.values()) if len({sorted_json(s.get(path)) for s in same.values()}) > 1]
         for text, s in same.items():
-            told = [path for path in s if path in varying or s[path] in DISCLOSED.get(path, ())]
-            inner = ", ".join(f"{path.rpartition('.')[2]}={_short(s[path])}" for path in told)
+            shown_paths = [path for path in s if path in varying or s[path] in DISCLOSED.get(path, ())]
+            inner = ", ".join(f"{path.rpartition('.')[2]}={_short(s[path])}" for path in shown_paths)
             shown[text] = f"{name}({inner})" if inner else name
     return shown
 
@@ -57,7 +50,7 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}".replace("0.", ".", 1) if 0 < abs(value) < 1 else f"{value:g}"
     if isinstance(value, Mapping):
-        return str(value.get("name", canonical(value)))  # pyright: ignore[reportUnknownMemberType]
+        return str(value.get("name", sorted_json(value)))  # pyright: ignore[reportUnknownMemberType]
     if isinstance(value, list):
         return "+".join(_short(v) for v in value)  # pyright: ignore[reportUnknownVariableType]
     return "none" if value is None else str(value)

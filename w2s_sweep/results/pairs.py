@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from w2s_sweep.metrics import Interval, delong, mcnemar
-from w2s_sweep.metrics.bootstrap import percentile_interval
-from w2s_sweep.predictions import Array
-from w2s_sweep.results.rows import PairedTest, Row
-from w2s_sweep.results.score import Examples, Known, Scorer
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics import METRICS, Interval, percentile_interval
+from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.records import PairedTest, Row
+from w2s_sweep.results.score import Scorer, StageScores
 
 Pair = tuple[Row, Row]
 """A finished cell of the baseline and one of another setting, of the same task, models and seed."""
@@ -32,26 +32,24 @@ class Students:
 
     def difference(self, first: Row, second: Row) -> Interval:
         """Metric of the second's student minus the first's, with the paired bootstrap interval over test examples."""
-        a, b = (self._known(row).samples[row.metric] for row in (first, second))
+        a, b = (self._scores(row).samples[row.metric] for row in (first, second))
         return percentile_interval(change(first, second), b - a)
 
     def by_example(self, pairs: Sequence[Pair]) -> PairedTest:
-        """The test over the pooled test examples of all pairs: McNemar's for accuracy, DeLong's for AUROC."""
-        metric = pairs[0][0].metric
+        """The metric's paired test over the pooled test examples of all pairs."""
+        metric = METRICS[pairs[0][0].metric]
         changes = np.concatenate([self._change(first, second) for first, second in pairs])
-        examples, count = self._pooled([first for first, _ in pairs])
-        if metric == "accuracy":
-            return PairedTest("McNemar", count, mcnemar(changes, examples))
+        examples, count = self._pool([first for first, _ in pairs])
         mean = float(np.mean([change(first, second) for first, second in pairs]))
-        return PairedTest("DeLong", count, delong(mean, changes / len(pairs), examples))
+        return PairedTest(metric.test, count, metric.p_value(mean, changes, examples, len(pairs)))
 
     def _change(self, first: Row, second: Row) -> Array:
-        a, b = (self._known(row).part(row.metric) for row in (first, second))
+        a, b = (self._scores(row).influence(row.metric) for row in (first, second))
         assert a is not None
         assert b is not None  # the metric has a value, or the pair would not be comparable
-        return b.astype(np.float64) - a.astype(np.float64)
+        return b - a
 
-    def _pooled(self, rows: Sequence[Row]) -> tuple[Array, int]:
+    def _pool(self, rows: Sequence[Row]) -> tuple[Array, int]:
         """Numbers of the examples of all rows, one test set after another; tasks share no example."""
         tasks: dict[str, list[Row]] = {}
         for row in rows:
@@ -78,8 +76,8 @@ class Students:
         assert isinstance(found, Examples)  # the row is finished
         return found
 
-    def _known(self, row: Row) -> Known:
-        return self.scorer.of_stage(row.student_key, self._examples(row))
+    def _scores(self, row: Row) -> StageScores:
+        return self.scorer.score_stage(row.student_key, self._examples(row))
 
 
 def change(first: Row, second: Row) -> float:

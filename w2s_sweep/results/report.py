@@ -9,16 +9,15 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.results import lines
-from w2s_sweep.results.canvas import INK, TIP
-from w2s_sweep.results.collect import collect
-from w2s_sweep.results.curves import HEIGHT, WIDTH, learning_curves
-from w2s_sweep.results.export import export
-from w2s_sweep.results.figures import Figure, draw_figures
-from w2s_sweep.results.further import further
+from w2s_sweep.results.figures import SavedFigure, save_figures
+from w2s_sweep.results.figures.curves import HEIGHT, WIDTH, learning_curves
+from w2s_sweep.results.figures.style import INK, TIP
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.rows import Results
-from w2s_sweep.results.table import by_group
+from w2s_sweep.results.records import Results
+from w2s_sweep.results.tables import lines
+from w2s_sweep.results.tables.files import export
+from w2s_sweep.results.tables.further import known_columns
+from w2s_sweep.results.tables.terminal import by_group
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 
@@ -31,12 +30,12 @@ FILTERS = (
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """What `write_report` wrote."""
+    """What `write_results` wrote."""
 
     html: Path
     tables: dict[str, Path]
     """File type -> path."""
-    figures: Sequence[Figure]
+    figures: Sequence[SavedFigure]
 
     def shown(self) -> list[tuple[str, Path]]:
         """What a person may want to open: (what it is, where it is)."""
@@ -44,22 +43,16 @@ class ReportPaths:
         return [("table", self.tables["csv"]), *figures, ("report", self.html)]
 
 
-def write_report(store_root: Path, sweep_name: str) -> ReportPaths:
-    """Collect a sweep and write its tables, figures and report into its folder."""
-    store = Store(Path(store_root))
-    return write_results(store, collect(store, sweep_name), store.sweep(sweep_name))
-
-
 def write_results(store: Store, results: Results, folder: Path) -> ReportPaths:
     """Write the tables, figures and report of collected results into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = export(results, folder)
-    figures = draw_figures(results, folder / "figures")
+    figures = save_figures(results, folder / "figures")
     write_text(folder / "report.html", render(store, results, figures, folder))
     return ReportPaths(folder / "report.html", tables, figures)
 
 
-def render(store: Store, results: Results, figures: Sequence[Figure], folder: Path) -> str:
+def render(store: Store, results: Results, figures: Sequence[SavedFigure], folder: Path) -> str:
     """The HTML text, for a page in `folder`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -75,7 +68,7 @@ def render(store: Store, results: Results, figures: Sequence[Figure], folder: Pa
     return environment.get_template(TEMPLATE).render(**context(store, results, figures, folder)).lstrip()
 
 
-def context(store: Store, results: Results, figures: Sequence[Figure], folder: Path) -> dict[str, Any]:
+def context(store: Store, results: Results, figures: Sequence[SavedFigure], folder: Path) -> dict[str, Any]:
     """What the template reads."""
     stages = results.record["stages"]
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
@@ -92,7 +85,7 @@ def context(store: Store, results: Results, figures: Sequence[Figure], folder: P
         "figures": [{"name": f.name, "caption": f.caption, "svg": inline_svg(f)} for f in figures],
         "median_heads": lines.median_heads(results),
         "compared": [(title, lines.method(results, found), found) for title, found in compared if found],
-        "further": further(results.groups),
+        "further": known_columns(results.groups),
         "measured": [g for g in results.groups if g.details],
         "remarks": lines.remarks(results),
         "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
@@ -111,16 +104,16 @@ def _origin(found: Mapping[str, Any]) -> dict[str, str]:
     code = found["code"] or {}
     commit = f", commit {code['commit']}" if code.get("commit") else ""
     changed = " with local changes" if code.get("changed") else ""
-    told = f"w2s_sweep {code['version']}{commit}{changed}" if code else "not recorded"
+    said = f"w2s_sweep {code['version']}{commit}{changed}" if code else "not recorded"
     return {
         "name": found["name"],
         "created": found["created"] or "",
         "command": shlex.join(found["command"] or ()),
-        "code": told,
+        "code": said,
     }
 
 
-def inline_svg(figure: Figure) -> str:
+def inline_svg(figure: SavedFigure) -> str:
     """A figure for the page: transparent, its ink in the page's text colour, ids of its own."""
     text = figure.svg.read_text()
     text = text[text.index("<svg") :]

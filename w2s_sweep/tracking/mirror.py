@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.config.plain import plain
+from w2s_sweep.config.plain import flatten, plain
 from w2s_sweep.kinds import TRAINED, Kind
 from w2s_sweep.plan.stage import Stage, digest
-from w2s_sweep.results.labels import flatten
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking.base import NullRun, Run
 from w2s_sweep.tracking.session import Session, run_id

@@ -9,7 +9,7 @@ from typing import Any
 
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.plan.stage import digest
-from w2s_sweep.results.rows import Results, Row
+from w2s_sweep.results.records import Results, Row
 from w2s_sweep.store import Store, read_jsonl
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking.mirror import Identity, WandbRun, flat_summary, marker, mirrored, run_config

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from w2s_sweep.metrics import Interval, cause, smallest_p
-from w2s_sweep.results.rows import Comparison, Group, Median, PairedTest, Results, Row
+from w2s_sweep.metrics import METRICS, Interval, cause, smallest_p
+from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results, Row
 
 ALPHA = 0.05
 """A corrected p-value below this is printed bold."""
@@ -83,7 +83,7 @@ def method(results: Results, shown: Sequence[Comparison]) -> str:
     if not shown:
         return ""
     bases = " or ".join(sorted({results.variant(c.first) for c in shown}))
-    metric, test, joint = results.rows[0].metric, shown[0].by_example.name, shown[0].tasks > 1
+    metric, joint = results.rows[0].metric, shown[0].tasks > 1
     runs = min((c.by_run.pairs for c in shown if c.by_run is not None), default=0)
     text = f"Student {metric} minus that of {bases} on the same task, models, seed and test examples. "
     if runs:
@@ -91,10 +91,8 @@ def method(results: Results, shown: Sequence[Comparison]) -> str:
         floor = smallest_p(runs)
         bound = f", with {runs} pairs never below {p_text(floor)}" if floor >= 0.001 else ""
         text += f"p over runs: {flips}{bound}; "
-    exact = "exact test" if test == "McNemar" else "test"
-    text += (
-        f"p over examples: {test}'s {exact} on the pooled test examples, one that several seeds share counted once. "
-    )
+    test = METRICS[metric].test_text
+    text += f"p over examples: {test} on the pooled test examples, one that several seeds share counted once. "
     count = len({c.students for c in shown})
     holm = f"corrected by Holm over the {count} comparisons" if count > 1 else "nothing to correct for"
     return f"{text}Two-sided, {holm}."
@@ -105,13 +103,13 @@ def remarks(results: Results) -> list[str]:
     many = any(len(g.seeds) > 1 for g in results.groups)
     kind = "over seeds where there are several, else over test examples (paired bootstrap)"
     lines = [f"Intervals: 95 %, {kind if many else 'over test examples (paired bootstrap)'}."]
-    lines += _counted("PGR undefined", (cause(row.pgr_undefined) for row in results.rows if row.pgr_undefined))
-    lines += _counted("failed", (row.note for row in results.rows if row.state == "failed"))
-    lines += _counted("missing", (row.note for row in results.rows if row.state == "missing"))
+    lines += _count_lines("PGR undefined", (cause(row.pgr_undefined) for row in results.rows if row.pgr_undefined))
+    lines += _count_lines("failed", (row.note for row in results.rows if row.state == "failed"))
+    lines += _count_lines("missing", (row.note for row in results.rows if row.state == "missing"))
     return lines
 
 
-def _counted(head: str, reasons: Iterable[str], most: int = 5) -> list[str]:
+def _count_lines(head: str, reasons: Iterable[str], most: int = 5) -> list[str]:
     counts: dict[str, int] = {}
     for reason in reasons:
         counts[reason] = counts.get(reason, 0) + 1

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from w2s_sweep.metrics import Interval, MetricName
+from w2s_sweep.metrics import ROLES, Interval
+
+__all__ = ["ROLES", "Comparison", "Group", "Median", "PairedTest", "Results", "Row", "Setting", "State"]
 
 NONE = Interval(None)
-ROLES = ("weak", "student", "ceiling")
 State = Literal["done", "failed", "missing"]
 
 
@@ -20,7 +21,7 @@ class Setting:
     loss: str
     method: str
     finetune: str
-    metric: MetricName
+    metric: str
     """Metric of `weak`, `student`, `ceiling` and `pgr`."""
 
     @property
@@ -100,7 +101,7 @@ class Group(Setting):
     """Finished cells whose PGR is undefined; they are in no mean of PGR."""
     n_test: int | None
     chance: float
-    """Accuracy of guessing."""
+    """The metric of guessing."""
     weak: Interval
     """Mean over seeds; 95 % interval over seeds, or over test examples where there is one seed."""
     student: Interval

@@ -1,13 +1,19 @@
-"""Drawing basics shared by the figures: colours that colour-blind readers can tell apart, panels, intervals, files."""
+"""The style of all figures: colours that colour-blind readers can tell apart, panels, intervals, files."""
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.errors import W2SError
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.records import Results
 from w2s_sweep.store.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B5EA7")
 """Okabe and Ito's colours without yellow and black, and two more."""
@@ -48,11 +54,28 @@ STYLE: dict[Any, Any] = {
 
 LINE = 0.18
 """Inches of a line of the heading."""
+PGR_RANGE = (-1.0, 2.0)
+"""Largest range of a PGR axis; points beyond it are drawn as arrows at its ends."""
 
 
-def panels(
+def use_style(draw: "Callable[[Results], Figure]") -> "Callable[[Results], Figure]":
+    """Have a figure drawn in the style, whatever matplotlib is set to; W2SError where no cell is finished."""
+
+    @wraps(draw)
+    def drawing(results: Results) -> "Figure":
+        import matplotlib
+
+        if not any(g.seeds for g in results.groups):
+            raise W2SError(f"{results.sweep}: no cell is finished, so there is nothing to draw.")
+        with matplotlib.rc_context(STYLE):
+            return draw(results)
+
+    return drawing
+
+
+def make_panels(
     count: int, columns: int, size: tuple[float, float], title: str, note: str, **shared: Any
-) -> tuple[Any, list[Any]]:
+) -> "tuple[Figure, list[Any]]":
     """A figure under a title and a quieter note, with `count` axes or more of `size` inches each, and its axes."""
     from matplotlib.figure import Figure
 
@@ -73,7 +96,7 @@ def panels(
     return figure, axes
 
 
-def wrapped(label: str, width: int = 27) -> str:
+def wrap(label: str, width: int = 27) -> str:
     """A label broken into lines: before parentheses and at spaces first, inside words where it must."""
     pieces = [label] if len(label) <= width else label.replace("(", "\n(").split("\n")
     return "\n".join(line for piece in pieces for line in textwrap.wrap(piece, width)) or label
@@ -96,7 +119,7 @@ def whisker(
     if estimate.low is None or estimate.high is None:
         return
     both = (estimate.low, estimate.high)
-    ends = [limited(end, limits or both, "v^" if upright else "<>") for end in both]
+    ends = [clamp(end, limits or both, "v^" if upright else "<>") for end in both]
     line = ([end for end, _ in ends], [at, at])
     axis.plot(*(line[::-1] if upright else line), color=color, lw=width, solid_capstyle="butt", zorder=3)
     for end, arrow in ends:
@@ -105,13 +128,16 @@ def whisker(
             axis.plot(*spot, arrow, color=color, ms=2 + 1.5 * width, mew=0, clip_on=False, zorder=3)
 
 
-def save(figure: Any, stem: Path) -> tuple[Path, Path]:
+def save(figure: "Figure", stem: Path) -> tuple[Path, Path]:
     """Write `stem`.png and `stem`.svg; returns both paths."""
+    import matplotlib
+
     paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=path.suffix[1:], facecolor="white", **options)
-        write_bytes(path, buffer.getvalue())
+    with matplotlib.rc_context(STYLE):
+        for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=path.suffix[1:], facecolor="white", **options)
+            write_bytes(path, buffer.getvalue())
     return paths
 
 
@@ -127,13 +153,13 @@ TIP = "tip: "
 """How the id of an element starts that the report turns into text shown under the pointer."""
 
 
-def named(drawn: Sequence[Any], about: str) -> None:
+def add_tip(drawn: Sequence[Any], about: str) -> None:
     """Say what drawn elements are, for the pointer in the report."""
     for artist in drawn:
         artist.set_gid(f"{TIP}{about}")
 
 
-def limited(value: float, limits: Sequence[float], arrows: str = "v^") -> tuple[float, str]:
+def clamp(value: float, limits: Sequence[float], arrows: str = "v^") -> tuple[float, str]:
     """The value within the limits of an axis, and the arrow that says it lies beyond them ("" where not).
 
     `arrows`: below and above; of a vertical axis unless given.

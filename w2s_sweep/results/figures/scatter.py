@@ -2,16 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from w2s_sweep.results.canvas import INK, MARKERS, PALETTE, QUIET, limited, named, panels, robust_range, wrapped
-from w2s_sweep.results.lines import number
-from w2s_sweep.results.rows import Group, Results
-from w2s_sweep.results.scene import Scene, facts
+from w2s_sweep.results.figures.facets import facets, facts
+from w2s_sweep.results.figures.style import (
+    INK,
+    MARKERS,
+    PALETTE,
+    PGR_RANGE,
+    QUIET,
+    add_tip,
+    clamp,
+    make_panels,
+    robust_range,
+    use_style,
+    wrap,
+)
+from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.tables.lines import number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 9
 """Panels; further settings are in the tables."""
-SHOWN = (-1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -37,9 +51,10 @@ def task_points(results: Results) -> list[Point]:
     return found
 
 
-def draw_tasks(results: Results, shown: Scene) -> Any:
+@use_style
+def draw_tasks(results: Results) -> "Figure":
     """A panel per setting, a colour per pair of models; a level line is the pair's median over tasks."""
-    points = task_points(results)
+    shown, points = facets(results), task_points(results)
     variants = shown.variants[:MOST]
     pairs = list(dict.fromkeys(p.pair for p in points))
     columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
@@ -50,21 +65,21 @@ def draw_tasks(results: Results, shown: Scene) -> Any:
     note += _left(len(shown.variants) - len(variants))
     size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.7)
     title = f"PGR of each task against the gap in test {metric} it is a share of"
-    figure, axes = panels(
+    figure, axes = make_panels(
         len(variants), columns, size, title, f"{note}; {facts(results, interval=False)}", sharex=True, sharey=True
     )
-    limits = robust_range([p.pgr for p in points if p.pgr is not None], (-0.05, 1.05), SHOWN)
+    limits = robust_range([p.pgr for p in points if p.pgr is not None], (-0.05, 1.05), PGR_RANGE)
     for place, (axis, variant) in enumerate(zip(axes, variants, strict=False)):
         for p in points:
             if p.variant == variant:
                 _point(axis, p, pairs.index(p.pair), limits)
         for m in results.medians:
             if results.variant(m) == variant and m.pgr.value is not None and m.pair in pairs:
-                y, _ = limited(m.pgr.value, limits)
+                y, _ = clamp(m.pgr.value, limits)
                 axis.axhline(y, color=PALETTE[pairs.index(m.pair) % len(PALETTE)], lw=1.2, zorder=2)
         for y in (0, 1):
             axis.axhline(y, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
-        axis.set_title(wrapped(variant, 40), loc="left")
+        axis.set_title(wrap(variant, 40), loc="left")
         axis.tick_params(length=0)
         if place % columns == 0:
             axis.set_ylabel("PGR")
@@ -80,10 +95,10 @@ def _point(axis: Any, p: Point, index: int, limits: Sequence[float]) -> None:
     color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
     about = f"{p.task}, {p.pair}, {p.variant}: gap {number(p.gap)}, PGR {number(p.pgr, 2)}"
     if p.pgr is None:
-        named(axis.plot(p.gap, limits[0], "x", color=color, ms=4.5, mew=1.2, clip_on=False, zorder=5), about)
+        add_tip(axis.plot(p.gap, limits[0], "x", color=color, ms=4.5, mew=1.2, clip_on=False, zorder=5), about)
         return
-    y, beyond = limited(p.pgr, limits)
-    named(axis.plot(p.gap, y, beyond or marker, color=color, ms=4.5, mew=0, clip_on=False, zorder=4), about)
+    y, beyond = clamp(p.pgr, limits)
+    add_tip(axis.plot(p.gap, y, beyond or marker, color=color, ms=4.5, mew=0, clip_on=False, zorder=4), about)
 
 
 def _legend(figure: Any, axis: Any, pairs: Sequence[str]) -> None:
@@ -106,20 +121,22 @@ def gain_points(results: Results) -> list[tuple[Group, float, float]]:
     return [(g, misfit, gain) for g, misfit, gain in pairs if misfit is not None and gain is not None]
 
 
-def draw_gain(results: Results, shown: Scene) -> Any:
+@use_style
+def draw_gain(results: Results) -> "Figure":
     """Does the misfit, which needs no ground truth, predict the gain? On the line it does (arXiv 2405.15116)."""
+    shown = facets(results)
     title = "Gain of the student over its supervisor against their misfit"
     note = (
         "both in units of the Brier score; on the line the gain is the misfit, as theory expects of students that can "
     )
     note += "express the truth (arXiv 2405.15116); a point is a mean over seeds"
-    figure, axes = panels(1, 1, (7.2, 3.2), title, f"{note}; {facts(results, interval=False)}")
+    figure, axes = make_panels(1, 1, (7.2, 3.2), title, f"{note}; {facts(results, interval=False)}")
     axis, points = axes[0], gain_points(results)
     for g, misfit, gain in points:
         index = shown.variants.index(results.variant(g))
         about = f"{g.dataset}, {g.pair}, {results.variant(g)}: misfit {number(misfit)}, gain {number(gain)}"
         style = {"color": PALETTE[index % len(PALETTE)], "ms": 5, "mew": 0, "zorder": 4}
-        named(axis.plot(misfit, gain, MARKERS[index % len(MARKERS)], **style), about)
+        add_tip(axis.plot(misfit, gain, MARKERS[index % len(MARKERS)], **style), about)
     end = max([0.01, *(max(misfit, gain) for _, misfit, gain in points)])
     axis.plot([0, end], [0, end], color=INK, lw=1, zorder=1)
     axis.axhline(0, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)

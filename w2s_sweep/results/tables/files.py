@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_sweep.results import lines
-from w2s_sweep.results.plain import as_json
-from w2s_sweep.results.rows import Comparison, Group, Median, Results
+from w2s_sweep.results.records import Comparison, Group, Median, Results
+from w2s_sweep.results.tables import lines
+from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.store.files import write_bytes, write_text
 
 Columns = dict[str, list[Any]]
@@ -22,7 +22,7 @@ def export(results: Results, folder: Path) -> dict[str, Path]:
     paths = {kind: folder / f"table.{kind}" for kind in ("parquet", *TEXTS)}
     buffer = io.BytesIO()
     columns = _columns(results)
-    pq.write_table(pa.table({name: _typed(values) for name, values in columns.items()}), buffer)
+    pq.write_table(pa.table({name: _array(values) for name, values in columns.items()}), buffer)
     write_bytes(paths["parquet"], buffer.getvalue())
     for kind, text in TEXTS.items():
         write_text(paths[kind], text(results))
@@ -35,7 +35,7 @@ def _columns(results: Results) -> Columns:
     return {name: [row.get(name) for row in flat] for name in names}
 
 
-def _typed(values: list[Any]) -> pa.Array:
+def _array(values: list[Any]) -> pa.Array:
     """A column without any value is a column of missing numbers, not of Arrow's type `null`."""
     return pa.nulls(len(values), pa.float64()) if all(value is None for value in values) else pa.array(values)
 
@@ -49,7 +49,7 @@ def as_csv(results: Results) -> str:
     return out.getvalue()
 
 
-def markdown(results: Results) -> str:
+def as_markdown(results: Results) -> str:
     """Tables for a README or an issue: a row per group, medians over tasks, comparisons."""
     blocks = [f"# {results.sweep}", results.constants, _group_table(results)]
     if len({row.dataset for row in results.rows}) > 1:
@@ -61,7 +61,7 @@ def markdown(results: Results) -> str:
     return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in lines.remarks(results))]) + "\n"
 
 
-TEXTS: dict[str, Callable[[Results], str]] = {"csv": as_csv, "json": as_json, "md": markdown}
+TEXTS: dict[str, Callable[[Results], str]] = {"csv": as_csv, "json": as_json, "md": as_markdown}
 """File type -> the results in it."""
 
 

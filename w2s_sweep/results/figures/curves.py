@@ -42,7 +42,7 @@ def learning_curves(store: Store, stages: Mapping[str, Any]) -> list[Curve]:
 
 def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:
     rows = read_jsonl(store.path(key) / "metrics.jsonl")
-    points, scores = _logged(rows, "loss"), _logged(rows, "validation")
+    points, scores = _points(rows, "loss"), _points(rows, "validation")
     if len(points) < 2:
         return None
     known = Curve(key, about["label"], about["role"], polyline(points), points[-1][0], points[0][1], points[-1][1])
@@ -52,7 +52,7 @@ def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:
     return replace(known, validation=polyline(scores, span=span), best=max(score for _, score in scores))
 
 
-def _logged(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+def _points(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     """(step, value) of the rows that have a finite number under `name`."""
     found = ((row.get("step"), row.get(name)) for row in rows)
     return [(s, float(v)) for s, v in found if isinstance(s, int) and isinstance(v, int | float) and isfinite(v)]
@@ -60,9 +60,9 @@ def _logged(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, flo
 
 def polyline(points: Sequence[tuple[int, float]], most: int = 150, span: tuple[int, int] | None = None) -> str:
     """(step, value) pairs scaled to the box, at most `most` of them; `span`: the steps at its edges."""
-    kept = points[:: max(1, -(-len(points) // most))]
-    kept = kept if kept[-1] == points[-1] else [*kept, points[-1]]
-    low, high = min(y for _, y in kept), max(y for _, y in kept)
-    first, last = span or (kept[0][0], kept[-1][0])
+    drawn = points[:: max(1, -(-len(points) // most))]
+    drawn = drawn if drawn[-1] == points[-1] else [*drawn, points[-1]]
+    low, high = min(y for _, y in drawn), max(y for _, y in drawn)
+    first, last = span or (drawn[0][0], drawn[-1][0])
     across, up = (WIDTH - 2 * PAD) / max(1, last - first), (HEIGHT - 2 * PAD) / ((high - low) or 1.0)
-    return " ".join(f"{PAD + (x - first) * across:.1f},{HEIGHT - PAD - (y - low) * up:.1f}" for x, y in kept)
+    return " ".join(f"{PAD + (x - first) * across:.1f},{HEIGHT - PAD - (y - low) * up:.1f}" for x, y in drawn)

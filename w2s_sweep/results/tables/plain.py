@@ -6,7 +6,7 @@ from typing import Any
 
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.rows import Comparison, Group, Median, PairedTest, Results
+from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results
 
 
 def as_json(results: Results) -> str:

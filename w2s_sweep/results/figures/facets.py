@@ -1,11 +1,11 @@
-"""What a figure shows: groups dealt out to panels and series. Where there are too many panels, tasks are averaged."""
+"""What a figure shows: groups in panels and series. Where there are too many panels, tasks are averaged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from w2s_sweep.metrics import Interval, t_interval
-from w2s_sweep.results.rows import Group, Results
+from w2s_sweep.results.records import Group, Results
 
 MOST_PANELS = 24
 
@@ -19,7 +19,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Facets:
     """The panels of a figure and what their title must say."""
 
     panels: tuple[Panel, ...]
@@ -31,15 +31,15 @@ class Scene:
     """Whether groups are means over tasks or weak models."""
 
 
-def scene(results: Results) -> Scene:
+def facets(results: Results) -> Facets:
     """A panel per dataset and weak → strong pair; tasks, then weak models are averaged if that is too many."""
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
     variants = tuple(dict.fromkeys(results.variant(g) for g in groups))
     tasks, over = len({g.dataset for g in groups}), ""
     if len({(g.dataset, g.pair) for g in groups}) > MOST_PANELS and tasks > 1:
-        groups, over = averaged_over(groups, lambda g: g.pair), f"{tasks} tasks"
+        groups, over = average(groups, lambda g: g.pair), f"{tasks} tasks"
     if len({g.pair for g in groups}) > MOST_PANELS:
-        groups = averaged_over([replace(g, weak_model="all weak models") for g in groups], lambda g: g.strong_model)
+        groups = average([replace(g, weak_model="all weak models") for g in groups], lambda g: g.strong_model)
         over = f"{over} and weak models" if over else "weak models"
     several = len({g.dataset for g in groups}) > 1
     order: dict[str, list[Group]] = {}
@@ -48,10 +48,10 @@ def scene(results: Results) -> Scene:
     panels = tuple(Panel(title, tuple(found)) for title, found in list(order.items())[:MOST_PANELS])
     left = len(order) - len(panels)
     note = facts(results, over) + (f"; {left} more panels are in the tables only" if left else "")
-    return Scene(panels, variants, note, averaged=bool(over))
+    return Facets(panels, variants, note, averaged=bool(over))
 
 
-def over_tasks(results: Results) -> Scene:
+def task_facets(results: Results) -> Facets:
     """A panel per weak → strong pair: the median over tasks with its interval over tasks, and a point per task."""
     groups: dict[tuple[str, str], list[Group]] = {}
     for g in results.groups:
@@ -68,10 +68,10 @@ def over_tasks(results: Results) -> Scene:
     variants = tuple(dict.fromkeys(results.variant(g) for panel in shown for g in panel.groups))
     note = "line: 95 % interval of the median (bootstrap over tasks); small points: tasks, means over seeds"
     left = len(panels) - len(shown)
-    return Scene(tuple(shown), variants, note + (f"; {left} more panels are in the tables only" if left else ""))
+    return Facets(tuple(shown), variants, note + (f"; {left} more panels are in the tables only" if left else ""))
 
 
-def averaged_over(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Group]:
+def average(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Group]:
     """Groups of one panel and variant merged into one, with their means as points and an interval over them."""
     members: dict[tuple[str, ...], list[Group]] = {}
     for g in groups:
@@ -103,12 +103,12 @@ def facts(results: Results, averaged: str = "", *, interval: bool = True) -> str
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
     seeds = sorted({row.seed for row in results.rows if row.state == "done"})
     n_test = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else "-"
-    named = ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)} of them"
+    shown = ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)} of them"
     source = f"over {averaged}" if averaged else "over seeds" if len(seeds) > 1 else "by bootstrap over test examples"
     parts = [f"mean over {averaged}"] if averaged else []
     datasets = {row.dataset for row in results.rows}
     parts += [next(iter(datasets))] if len(datasets) == 1 else []
-    parts += [f"n test = {n_test}", f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"]
+    parts += [f"n test = {n_test}", f"{'seed' if len(seeds) == 1 else 'seeds'} {shown}"]
     parts += [f"line: 95 % interval {source}"] if interval else []
     undefined = sum(bool(row.pgr_undefined) for row in results.rows)
     parts += [f"PGR undefined in {undefined} cells (in no mean)"] if undefined else []

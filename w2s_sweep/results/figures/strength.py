@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from w2s_sweep.results.canvas import INK, MARKERS, PALETTE, QUIET, named, panels, wrapped
-from w2s_sweep.results.lines import number
-from w2s_sweep.results.rows import Group, Results
-from w2s_sweep.results.scaling import short
-from w2s_sweep.results.scene import MOST_PANELS, Scene, facts
+from w2s_sweep.results.figures.facets import MOST_PANELS, facets, facts
+from w2s_sweep.results.figures.scaling import short
+from w2s_sweep.results.figures.style import INK, MARKERS, PALETTE, QUIET, add_tip, make_panels, use_style, wrap
+from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.tables.lines import number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 6
 """Settings that a style is left for; further ones are in the tables."""
 LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
-def draw_strength(results: Results, shown: Scene) -> Any:
+@use_style
+def draw_strength(results: Results) -> "Figure":
     """A panel per task; hue is the supervisor, style the loss; the ink line is the strong model on ground truth."""
+    shown = facets(results)
     variants = shown.variants[:MOST]
     tasks = list(dict.fromkeys(g.dataset for g in results.groups if g.seeds))
     drawn = tasks[:MOST_PANELS]
@@ -32,7 +37,7 @@ def draw_strength(results: Results, shown: Scene) -> Any:
     )
     title = f"Test {metric} of the student against the {metric} of the strong model on ground truth"
     size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.6)
-    figure, axes = panels(len(drawn), columns, size, title, note)
+    figure, axes = make_panels(len(drawn), columns, size, title, note)
     for place, (axis, task) in enumerate(zip(axes, drawn, strict=False)):
         for index, (_, weak) in enumerate(weak_models):
             for style, variant in enumerate(variants):
@@ -40,7 +45,7 @@ def draw_strength(results: Results, shown: Scene) -> Any:
                 _series(axis, [g for g in mine if results.variant(g) == variant], index, style, variant)
         low, high = axis.get_xlim()
         axis.plot([low, high], [low, high], color=INK, lw=1, zorder=1)
-        axis.set_title(wrapped(task, 40), loc="left")
+        axis.set_title(wrap(task, 40), loc="left")
         axis.tick_params(length=0)
         axis.locator_params(axis="x", nbins=4)
         if place % columns == 0:
@@ -59,7 +64,7 @@ def _series(axis: Any, groups: Sequence[Group], index: int, style: int, variant:
         if g.ceiling.value is not None and g.student.value is not None:
             about = f"{g.pair}, {variant}: strong {number(g.ceiling.value)}, student {number(g.student.value)}"
             at = (g.ceiling.value, g.student.value)
-            named(axis.plot(*at, marker, color=color, ms=4, mew=0, zorder=4), about)
+            add_tip(axis.plot(*at, marker, color=color, ms=4, mew=0, zorder=4), about)
             points.append(at)
     points.sort()
     axis.plot([x for x, _ in points], [y for _, y in points], color=color, ls=LINES[style], lw=1.2, zorder=3)

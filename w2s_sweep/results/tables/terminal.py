@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_sweep.results import lines
-from w2s_sweep.results.rows import Comparison, Results, Row
+from w2s_sweep.results.records import Comparison, Results, Row
+from w2s_sweep.results.tables import lines
 
 PLAIN_WIDTH = 100
 

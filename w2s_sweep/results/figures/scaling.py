@@ -1,23 +1,38 @@
 """Accuracy and PGR against the student's size, a column per loss; hue is the supervisor, ink is the ceiling."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval
-from w2s_sweep.results.canvas import INK, MARKERS, PALETTE, QUIET, panels, robust_range, whisker, wrapped
-from w2s_sweep.results.rows import Group, Results
-from w2s_sweep.results.scene import Scene, averaged_over, facts
+from w2s_sweep.results.figures.facets import average, facets, facts
+from w2s_sweep.results.figures.style import (
+    INK,
+    MARKERS,
+    PALETTE,
+    PGR_RANGE,
+    QUIET,
+    make_panels,
+    robust_range,
+    use_style,
+    whisker,
+    wrap,
+)
+from w2s_sweep.results.records import Group, Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 9
-SHOWN = (-1.0, 2.0)
 
 
-def draw_scaling(results: Results, shown: Scene) -> Any:
+@use_style
+def draw_scaling(results: Results) -> "Figure":
     """Blocks of two rows of panels: test metric, PGR. x is the number of parameters of the student on a log scale."""
+    shown = facets(results)
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
     tasks = len({g.dataset for g in groups})
     if tasks > 1:
-        groups = averaged_over(groups, lambda g: g.pair)
+        groups = average(groups, lambda g: g.pair)
     variants, metric = shown.variants[:MOST], results.rows[0].metric
     left = len(shown.variants) - len(variants)
     columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
@@ -26,13 +41,13 @@ def draw_scaling(results: Results, shown: Scene) -> Any:
     note = f"dotted: the supervisor itself; {said}" + (f"; {left} more series are in the tables" if left else "")
     size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.25)
     blocks = -(-len(variants) // columns)
-    figure, axes = panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
+    figure, axes = make_panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
     grid = [(axes[2 * (i // columns) * columns + i % columns], axes[(2 * (i // columns) + 1) * columns + i % columns])
             for i in range(blocks * columns)]  # fmt: skip
     weak_models = sorted({(g.weak_params, g.weak_model) for g in groups})
     for (top, bottom), variant in zip(grid, variants, strict=False):
         _column(top, bottom, [g for g in groups if results.variant(g) == variant], weak_models)
-        top.set_title(wrapped(variant, 40), loc="left")
+        top.set_title(wrap(variant, 40), loc="left")
     for spare in grid[len(variants) :]:
         for axis in spare:
             axis.set_visible(False)
@@ -50,7 +65,7 @@ def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequenc
         color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
         label = f"supervisor {weak} ({short(params)})"
         _line(top, [(g.strong_params, g.student) for g in mine], color, marker, label)
-        _line(bottom, [(g.strong_params, g.pgr) for g in mine], color, marker, label, SHOWN)
+        _line(bottom, [(g.strong_params, g.pgr) for g in mine], color, marker, label, PGR_RANGE)
         known = [g.weak.value for g in mine if g.weak.value is not None]
         if known:
             top.axhline(known[0], color=color, lw=1, ls=":", zorder=1)
@@ -96,16 +111,16 @@ def _name(grid: Sequence[tuple[Any, Any]], columns: int, groups: Sequence[Group]
         if place % columns == 0:
             top.set_ylabel(f"test {metric}")
             bottom.set_ylabel("PGR")
-            bottom.set_ylim(robust_range(pgrs, (-0.05, 1.05), SHOWN))
+            bottom.set_ylim(robust_range(pgrs, (-0.05, 1.05), PGR_RANGE))
 
 
 def _apart(sizes: Sequence[int]) -> list[int]:
     """Sizes that are far enough from each other on a log axis for their labels not to touch."""
-    kept: list[int] = []
+    apart: list[int] = []
     for size in sizes:
-        if not kept or size > kept[-1] * (sizes[-1] / sizes[0]) ** 0.16:
-            kept.append(size)
-    return kept
+        if not apart or size > apart[-1] * (sizes[-1] / sizes[0]) ** 0.16:
+            apart.append(size)
+    return apart
 
 
 def _legend(axis: Any) -> tuple[list[Any], list[str]]:

@@ -1,0 +1,39 @@
+"""Expected calibration error: by how much confidence and accuracy differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from w2s_sweep.metrics.accuracy import hits
+from w2s_sweep.metrics.further import FURTHER, OfRole, RolePredictions
+from w2s_sweep.metrics.means import OfMeans
+
+if TYPE_CHECKING:
+    from w2s_sweep.metrics.shapes import Probs, Truth
+
+
+class Ece(OfRole):
+    name = "ece"
+    title = "ECE"
+    about = "expected calibration error, 15 bins; resamples have larger ones, so intervals lie high"
+    place = 60
+
+    def measure(self, role: RolePredictions) -> OfMeans:
+        return ece(role.probs, role.truth)
+
+
+FURTHER.register(Ece.name, Ece())
+
+
+def ece(probs: Probs, truth: Truth, bins: int = 15) -> OfMeans:
+    """Expected calibration error of the most likely class, in [0, 1] (Guo et al. 2017, arXiv 1706.04599).
+
+    Mean over examples of |accuracy - mean confidence| of the example's bin; `bins` of equal width over [0, 1].
+    """
+    confidence = probs.max(1).astype(np.float64)
+    member = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.zeros((len(truth), bins))
+    gaps[np.arange(len(truth)), member] = hits(probs, truth) - confidence
+    return OfMeans(gaps[:, gaps.any(0)], lambda means: np.abs(means).sum(0))

@@ -1,0 +1,83 @@
+"""Metrics that stand beside those of a PGR: of what one role predicts, or of what roles are to one another.
+
+Each is a view of stored predictions that depends on the examples through means (`OfMeans`), from which its value and
+its interval follow. It registers itself when its module is imported, one of this room or a user's own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from w2s_sweep.registry import Registry
+
+if TYPE_CHECKING:
+    from w2s_sweep.metrics.means import OfMeans
+    from w2s_sweep.metrics.shapes import Flags, Probs, Truth
+
+ROLES = ("weak", "student", "ceiling")
+"""The roles of every cell."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RolePredictions:
+    """What one role of a cell predicts; all roles have the same examples in the same order."""
+
+    probs: Probs
+    truth: Truth
+    legal: Flags | None = None
+    """Of a generation task: 1 where what was generated is a possible answer, 0 where it is not, NaN where that is not
+    known; None where it never is."""
+
+
+class Further(ABC):
+    """One or a few numbers of a cell under one heading."""
+
+    name: ClassVar[str]
+    """In tables, or how names in tables begin."""
+    title: ClassVar[str]
+    """The heading in the report."""
+    about: ClassVar[str]
+    """What it is, for somebody who does not know it."""
+    place: ClassVar[int] = 100
+    """Where it stands in the report: after all of a lower place."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> Mapping[str, str]:
+        """Name in tables -> heading below the title."""
+
+
+class OfRole(Further):
+    """A metric of each role by itself; tables have it as `name/role`."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {f"{self.name}/{role}": role for role in ROLES}
+
+    @abstractmethod
+    def measure(self, role: RolePredictions) -> OfMeans | None:
+        """The metric; None for predictions that do not have it."""
+
+
+class OfCell(Further):
+    """What roles are to one another."""
+
+    heads: ClassVar[tuple[tuple[str, str], ...]]
+    """Names in tables, each with its heading below the title."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return dict(self.heads)
+
+    @abstractmethod
+    def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
+        """Name in tables -> the metric; none where a role that it needs is absent.
+
+        `roles` has `weak`, `student` and `ceiling`, and under some methods a student to compare with, `reference`.
+        """
+
+
+FURTHER: Registry[Further] = Registry("further metric")

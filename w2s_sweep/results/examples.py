@@ -1,0 +1,36 @@
+"""Test predictions of one stage in a fixed order, so that stages can be compared example by example."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics import RolePredictions
+from w2s_sweep.predictions import Predictions
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examples(RolePredictions):
+    """Test predictions of one stage, sorted by example id."""
+
+    ids: Array
+    """[examples] text."""
+    digest: str
+    """Of ids and truth: equal for stages that can be compared."""
+
+    @classmethod
+    def of(cls, predictions: Predictions, legal: Mapping[str, bool] | None = None) -> "Examples":
+        """`legal`: example id -> whether what was generated is a possible answer, where that is known."""
+        order = np.argsort(predictions.ids.astype(str), kind="stable")
+        ids, truth = predictions.ids[order], predictions.truth[order]
+        text = "\n".join(ids.tolist()).encode() + truth.tobytes()
+        flags = np.array([(legal or {}).get(str(name), np.nan) for name in ids], dtype=np.float64)
+        return cls(
+            ids=ids,
+            truth=truth,
+            probs=predictions.probs[order],
+            legal=None if np.isnan(flags).all() else flags,
+            digest=hashlib.sha256(text).hexdigest(),
+        )

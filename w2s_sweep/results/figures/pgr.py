@@ -1,0 +1,65 @@
+"""PGR by loss and method, of each task and pair of models, and its median over tasks. No point is hidden."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from w2s_sweep.results.figures.facets import Facets, facets, task_facets
+from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, marker_of, name_rows
+from w2s_sweep.results.figures.style import PGR_RANGE, QUIET, clamp, make_panels, robust_range, use_style, whisker
+from w2s_sweep.results.records import Group, Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@use_style
+def draw_pgr(results: Results) -> "Figure":
+    """A panel per weak → strong pair, a row per loss: points are seeds, the large marker and line mean and interval."""
+    shown = facets(results)
+    points = any(len(g.pgr_points) > 1 for panel in shown.panels for g in panel.groups)
+    return _draw(results, shown, "", "; small points: seeds" if points and not shown.averaged else "")
+
+
+@use_style
+def draw_medians(results: Results) -> "Figure":
+    """As `draw_pgr`, of all tasks: points are tasks, the large marker is their median."""
+    return _draw(results, task_facets(results), ", median over tasks", "")
+
+
+def _draw(results: Results, shown: Facets, of: str, points: str) -> "Figure":
+    columns, size = layout(shown, len(shown.variants))
+    groups = [g for panel in shown.panels for g in panel.groups]
+    values = [value for g in groups for value in (*g.pgr_points, *ends(g.pgr))]
+    limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
+    title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss{of}"
+    note = shown.note + points + arrow_note(values, limits)
+    figure, axes = make_panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
+    for axis, panel in zip(axes, shown.panels, strict=False):
+        for g in panel.groups:
+            _draw_row(axis, g, shown, results.variant(g), limits)
+        for x in (0, 1):
+            axis.axvline(x, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
+    axes[0].set_xlim(limits)
+    name_rows(axes, shown, columns, shown.variants, "PGR (0 = weak, 1 = ceiling)")
+    return figure
+
+
+def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, limits: Sequence[float]) -> None:
+    """One group in its row."""
+    at, color = shown.variants.index(variant), color_of(shown, variant)
+    if len(group.pgr_points) > 1:
+        for p in group.pgr_points:
+            _draw_point(axis, p, at + 0.24, limits, color, "o", 2.8)
+    if group.pgr.value is not None:
+        whisker(axis, group.pgr, at - 0.06, color, width=2, limits=limits)
+        _draw_point(axis, group.pgr.value, at - 0.06, limits, color, marker_of(shown, variant), 6)
+    if group.undefined:
+        text = "undefined" if group.pgr.value is None else f"{group.undefined} undef."
+        axis.annotate(text, (1.01, at), xycoords=("axes fraction", "data"), va="center", color=QUIET, size=7)
+
+
+def _draw_point(axis: Any, x: float, y: float, limits: Sequence[float], color: str, marker: str, size: float) -> None:
+    """A point; beyond the axis it is an arrow at the axis' end."""
+    inside, arrow = clamp(x, limits, "<>")
+    size = max(size, 4) if arrow else size
+    axis.plot(inside, y, arrow or marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)
