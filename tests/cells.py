@@ -6,8 +6,8 @@ from w2s_sweep.config.finetune import Full
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import HubSource
-from w2s_sweep.losses import CrossEntropy
-from w2s_sweep.methods import Naive
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.methods.naive import Naive
 
 
 def identify(source, kind):

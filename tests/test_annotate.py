@@ -10,7 +10,7 @@ import pytest
 from tests.command import launch
 from w2s_sweep import sources
 from w2s_sweep.launch.examples import composed_cell
-from w2s_sweep.methods import Icm
+from w2s_sweep.methods.icm import Icm
 from w2s_sweep.plan.graph import merge
 from w2s_sweep.plan.stage import TRAINED
 from w2s_sweep.predictions import read_predictions

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.cells import cell, identify
 from w2s_sweep.config.finetune import Full, Lora, Probe
-from w2s_sweep.losses import Confidence
+from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.plan.cost import cost, total
 from w2s_sweep.plan.graph import make_plan, merge
 from w2s_sweep.plan.packs import affinity, make_packs

@@ -7,7 +7,8 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Lora, Probe, Tuned
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
-from w2s_sweep.losses import CrossEntropy, Loss
+from w2s_sweep.losses import Loss, loss_settings
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.plan.labels import GROUND_TRUTH, Labels
 from w2s_sweep.plan.stage import Json, Stage
 
@@ -87,7 +88,7 @@ class Builder(Labels):
             "split": plain(cell.dataset.split(cell.seed)),
             "on": on,
             "portion": None if portion is None else list(portion),
-            "loss": plain(chosen),
+            "loss": loss_settings(chosen),
             "seed": seed,
             "unlabelled": "skip" if partial else "refuse",
             "also_predict": list(also_predict),

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from w2s_sweep.config.plain import from_plain
 from w2s_sweep.errors import DataError
-from w2s_sweep.losses import AnyLoss, Loss
+from w2s_sweep.losses import Loss, loss_from_plain
 from w2s_sweep.losses.conflict import Conflict
 from w2s_sweep.metrics import accuracy
 from w2s_sweep.plan.stage import Json
@@ -49,7 +48,7 @@ def lesson_of(context: Context) -> Lesson:
     """Read the data, the supervision and the loss named in the stage's settings."""
     stage = context.stage
     rows = load_rows(context.input("data"), stage.settings["split"])
-    loss: Loss = from_plain(AnyLoss, stage.settings["loss"])
+    loss = loss_from_plain(stage.settings["loss"])
     labels = soft_labels(rows, context.input("labels") if "labels" in stage.inputs else None, loss.reads)
     chosen = lesson_rows(rows, labels, stage.settings, stage.label)
     weights = weights_of(rows, context.input("weights")) if "weights" in stage.inputs else None
