@@ -8,8 +8,8 @@ from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.kinds.base import Hints
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.losses import CrossEntropy
-from w2s_sweep.methods import Naive
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.methods.naive import Naive
 from w2s_sweep.plan.stage import Stage
 
 

@@ -19,7 +19,11 @@ from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.data.batches import pad
 from w2s_sweep.kinds.base import OfModel
-from w2s_sweep.methods import Generative, KnnRelabel, Naive, Prompting, StrongToStrong
+from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.naive import Naive
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.strong_to_strong import StrongToStrong
 from w2s_sweep.models.adapted import load_adapted, save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone

@@ -12,7 +12,7 @@ from w2s_sweep import sources
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.examples import composed_cell
-from w2s_sweep.methods import Icm
+from w2s_sweep.methods.icm import Icm
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack

@@ -13,7 +13,7 @@ from tests.test_pairs_run import TUNED, Once, base, folders, rows  # noqa: F401 
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.launch.examples import composed_cell
-from w2s_sweep.methods import Conflict
+from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.metrics import accuracy
 from w2s_sweep.store.files import read_json
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from w2s_sweep.losses import Confidence, CrossEntropy
+from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.losses.conflict import Conflict
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.metrics import blind_spot, deception
 
 TRUTH = np.zeros(8, dtype=np.int64)

@@ -21,8 +21,8 @@ from tests.tiny import WORDS, sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_
 from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.config.finetune import Probe
 from w2s_sweep.errors import DataError, ModelError
-from w2s_sweep.losses import Confidence
-from w2s_sweep.methods import Ensemble
+from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone

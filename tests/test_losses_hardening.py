@@ -6,7 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_sweep.losses import AdaptiveConfidence, Confidence, ConfidenceReleased, CrossEntropy, Entropy
+from w2s_sweep.losses.adaptive import AdaptiveConfidence
+from w2s_sweep.losses.confidence import Confidence, ConfidenceReleased, Entropy
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.hardening import balanced, hardest, matched
 from w2s_sweep.losses.schedule import linear_warmup, released_warmup
 

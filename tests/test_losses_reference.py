@@ -8,23 +8,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from w2s_sweep.losses import (
-    AdaptiveConfidence,
-    Bootstrap,
-    Confidence,
-    ConfidenceReleased,
-    CrossEntropy,
-    Entropy,
-    Evidential,
-    FDivergence,
-    GeneralisedCrossEntropy,
-    LabelSmoothing,
-    Loss,
-    Product,
-    ReverseCrossEntropy,
-    ReverseKL,
-    Window,
-)
+from w2s_sweep.losses import Loss
+from w2s_sweep.losses.adaptive import AdaptiveConfidence
+from w2s_sweep.losses.confidence import Confidence, ConfidenceReleased, Entropy
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.losses.divergence import FDivergence
+from w2s_sweep.losses.evidential import Evidential
+from w2s_sweep.losses.noisy_labels import Bootstrap, GeneralisedCrossEntropy, LabelSmoothing
+from w2s_sweep.losses.product import Product
+from w2s_sweep.losses.reverse import ReverseCrossEntropy, ReverseKL
+from w2s_sweep.losses.window import Window
 
 Array = np.ndarray
 Formula = Callable[[Array, Array], float]

@@ -1,7 +1,6 @@
 """Methods are shapes: which stages, on which rows, with whose labels; and what they share with the naive method."""
 
 import dataclasses
-from typing import get_args
 
 import pytest
 import yaml
@@ -13,26 +12,23 @@ from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.sweep import resolve_all
-from w2s_sweep.losses import Confidence
-from w2s_sweep.methods import (
-    AnyMethod,
-    Bootstrapping,
-    ConfidenceFilter,
-    Conflict,
-    Elicitation,
-    Ensemble,
-    Generative,
-    GroundTruthBudget,
-    Icm,
-    IcmFeatures,
-    KnnRelabel,
-    Naive,
-    OverlapSelection,
-    Prompting,
-    Selective,
-    StrongToStrong,
-    WeakEnsemble,
-)
+from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.methods import METHODS as REGISTERED
+from w2s_sweep.methods.bootstrapping import Bootstrapping
+from w2s_sweep.methods.confidence_filter import ConfidenceFilter
+from w2s_sweep.methods.conflict import Conflict
+from w2s_sweep.methods.elicitation import Elicitation
+from w2s_sweep.methods.ensemble import Ensemble
+from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
+from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.naive import Naive
+from w2s_sweep.methods.overlap_selection import OverlapSelection
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
+from w2s_sweep.methods.strong_to_strong import StrongToStrong
+from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 from w2s_sweep.plan.packs import affinity, make_packs
 
 METHODS = [
@@ -78,7 +74,7 @@ def trail(graph, key):
 
 def test_every_method_has_a_file_and_is_tried_here():
     """But for those whose models are not those of the naive method: they have tests of their own."""
-    members = set(get_args(get_args(AnyMethod)[0]))
+    members = {cls for _, cls in REGISTERED.items()}
     assert members - {type(method) for method in METHODS} == {Generative, Prompting}
     named = {yaml.safe_load(path.read_text())["name"] for path in (CONF / "method").glob("*.yaml")}
     assert named == {dataclasses.fields(member)[0].default for member in members}

@@ -19,8 +19,12 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.launch.slurm.resources import ask_of
 from w2s_sweep.launch.slurm.settings import Settings as SlurmSettings
-from w2s_sweep.losses import Confidence
-from w2s_sweep.methods import Elicitation, Icm, IcmFeatures, Naive, Prompting, Selective
+from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.methods.elicitation import Elicitation
+from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.naive import Naive
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
 from w2s_sweep.plan.packs import Pack, affinity
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner.context import RunSettings

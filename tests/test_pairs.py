@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM
 from tests.test_train import AboveMedian
 from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError, Preempted
-from w2s_sweep.losses import CrossEntropy, Wspo
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.losses.wspo import Wspo
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.reward import LanguageScore

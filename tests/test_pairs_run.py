@@ -22,8 +22,15 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.config.source import LocalSource
-from w2s_sweep.losses import CrossEntropy, Wspo
-from w2s_sweep.methods import Elicitation, Icm, IcmFeatures, KnnRelabel, Naive, OverlapSelection, Prompting, Selective
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.losses.wspo import Wspo
+from w2s_sweep.methods.elicitation import Elicitation
+from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.naive import Naive
+from w2s_sweep.methods.overlap_selection import OverlapSelection
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner.context import Context, RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack

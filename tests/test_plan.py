@@ -12,7 +12,8 @@ from tests.cells import cell, identify
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.kinds import TRAINED
-from w2s_sweep.losses import Confidence, CrossEntropy
+from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.plan.graph import make_plan
 from w2s_sweep.plan.packs import affinity, make_packs
 from w2s_sweep.plan.stage import Stage

@@ -18,17 +18,14 @@ from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Hashed, Hints, Kind
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.losses import Confidence
-from w2s_sweep.methods import (
-    ConfidenceFilter,
-    Conflict,
-    Ensemble,
-    Icm,
-    IcmFeatures,
-    OverlapSelection,
-    Prompting,
-    Selective,
-)
+from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.methods.confidence_filter import ConfidenceFilter
+from w2s_sweep.methods.conflict import Conflict
+from w2s_sweep.methods.ensemble import Ensemble
+from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.overlap_selection import OverlapSelection
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
 from w2s_sweep.plan.stage import KEY_DIGITS, Stage, canonical, differences, digest
 
 GOLDEN = {
@@ -58,7 +55,7 @@ def one_of_each_kind():
     """The first stage of each kind in the graphs of some cells."""
     moves = dataclasses.replace(dataset(), task="chess_moves")
     cells = [
-        cell(method=Selective(shots=4), finetune=Probe()),
+        cell(method=Selective(shots=4), finetune=Probe(batch_size=32, epochs=2, l2=0.0)),
         cell(method=Ensemble(rule="boosted"), finetune=Lora(early_stopping="weak"), loss=Confidence()),
         cell(method=Conflict(kind="opposite"), strong=model("s0"), finetune=Full(head_init="label_words")),
         cell(method=OverlapSelection()),

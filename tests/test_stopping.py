@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_sweep.errors import Preempted
-from w2s_sweep.losses import CrossEntropy
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.stages.probe import LinearProbe
 from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 from w2s_sweep.training.stopping import EarlyStopping

@@ -11,7 +11,10 @@ import torch
 from w2s_sweep.config.schema import schema
 from w2s_sweep.data.batches import optimiser_batches, pad
 from w2s_sweep.errors import Preempted, W2SError
-from w2s_sweep.losses import ConfidenceReleased, CrossEntropy, Loss, Product
+from w2s_sweep.losses import Loss
+from w2s_sweep.losses.confidence import ConfidenceReleased
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.losses.product import Product
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.stages.finetune import TextLearner
@@ -22,7 +25,7 @@ ROWS, CLASSES = 96, 2
 
 
 @schema
-class AboveMedian(Loss):
+class AboveMedian(Loss, choice=False):
     """A loss with a batch statistic: each example's target depends on the median logit of the whole batch."""
 
     name: Literal["above_median"] = "above_median"

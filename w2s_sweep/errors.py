@@ -18,6 +18,10 @@ class ConfigError(W2SError):
         super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
 
 
+class RegistrationError(W2SError):
+    """A class or an object that cannot be registered under its name: another one has it, or something is missing."""
+
+
 class SourceError(W2SError):
     """A model or a dataset that cannot be found, fetched or read."""
 

@@ -1,44 +1,82 @@
-"""Tables of things by name, which the repository and a user's own modules fill when they are imported."""
+"""Registries: what the configuration chooses by name. Whatever is registered, here or outside, is a choice.
 
-from collections.abc import ItemsView, Iterator
+A name belongs to one class. A module that is imported again replaces what it registered before; another module that
+takes the same name is refused, so that no result depends on the order of imports.
+"""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Collection, ItemsView, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from w2s_sweep.errors import ConfigError, W2SError, unknown
+from w2s_sweep.errors import ConfigError, RegistrationError, unknown
 
 T = TypeVar("T")
+PACKAGE = __name__.partition(".")[0]
 
 
-class RegistrationError(W2SError):
-    """A name that two modules claim."""
+@dataclass(frozen=True)
+class Place:
+    """Where something is defined."""
+
+    module: str
+    name: str = ""
+    """Qualified name of a class or a function; empty for another object."""
+
+    @property
+    def outside(self) -> bool:
+        """Whether that is not this package."""
+        return self.module.partition(".")[0] != PACKAGE
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.module}" if self.name else self.module
+
+
+def place_of(item: object) -> Place | None:
+    """Where a class or a function is defined; None for another object, which does not say."""
+    name = getattr(item, "__qualname__", None)
+    return None if name is None else Place(str(getattr(item, "__module__", "")), str(name))
 
 
 class Registry(Generic[T]):
-    """Name -> item, in order of registration."""
+    """Name -> what is registered under it, in the order of registration."""
 
     def __init__(self, what: str):
+        """`what`: the singular word for an item in messages, as in "loss"."""
         self.what = what
-        """What the items are, as errors call it: "metric"."""
         self._items: dict[str, T] = {}
+        self._places: dict[str, Place] = {}
 
-    def register(self, name: str, item: T) -> T:
-        """Add an item and return it; RegistrationError where another module has the name already."""
-        known = self._items.get(name)
-        if known is not None and _module(known) != _module(item):
+    def register(self, name: str, item: T, place: Place | None = None) -> T:
+        """Add `item`, and return it. `place`: where it is defined, if not told by itself or the calling module.
+
+        Raises RegistrationError, naming both places, where another class or another module has the name.
+        """
+        here = place or place_of(item) or Place(str(sys._getframe(1).f_globals["__name__"]))
+        there = self._places.get(name, here)
+        if here != there:
             raise RegistrationError(
-                f"{self.what}: the name {name!r} is registered by both {_module(known)} and {_module(item)}. "
-                "Give one of the two another name."
+                f"{self.what} {name!r}: {here} and {there} both have this name. Rename one of them."
             )
-        self._items[name] = item
+        self._items[name], self._places[name] = item, here
         return item
 
-    def __getitem__(self, name: str) -> T:
-        """The item of that name; ConfigError with the allowed names where there is none."""
-        if name not in self._items:
-            raise ConfigError([unknown(self.what, name, self._items)])
-        return self._items[name]
+    def place(self, name: str) -> Place:
+        """Where what is registered under `name` is defined."""
+        return self._places[name]
 
     def get(self, name: str) -> T | None:
         return self._items.get(name)
+
+    def items(self) -> ItemsView[str, T]:
+        return self._items.items()
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._items:
+            raise ConfigError([unknown(self.what, name, self._items)])
+        return self._items[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._items
@@ -46,10 +84,21 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 
-    def items(self) -> ItemsView[str, T]:
-        return self._items.items()
+    def __len__(self) -> int:
+        return len(self._items)
 
 
-def _module(item: object) -> str:
-    """Where an item (a class, a function, or an instance of a class) is defined."""
-    return str(getattr(item, "__module__", type(item).__module__))
+def require_version(what: str, name: str, version: object, place: Place) -> None:
+    """RegistrationError for what is defined outside this package and has no version that could enter a key."""
+    if place.outside and not (type(version) is int and version >= 1):
+        raise RegistrationError(
+            f"{what} {name!r}: {place} has no version, and results of code outside this package are only found again "
+            "by it. Begin with 1, and count up whenever it computes something else for the same settings."
+        )
+
+
+def import_modules(package: str, path: Iterable[str], but: Collection[str] = ()) -> None:
+    """Import every module directly inside a package, so that what they hold is registered."""
+    for module in pkgutil.iter_modules(path):
+        if module.name not in but:
+            importlib.import_module(f"{package}.{module.name}")

@@ -5,8 +5,14 @@ from w2s_sweep.config.finetune import Lora, Probe
 from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
-from w2s_sweep.losses import CrossEntropy, Wspo
-from w2s_sweep.methods import Conflict, Elicitation, Generative, Icm, IcmFeatures, Prompting, Selective
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.losses.wspo import Wspo
+from w2s_sweep.methods.conflict import Conflict
+from w2s_sweep.methods.elicitation import Elicitation
+from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
 from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)

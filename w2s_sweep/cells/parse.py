@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import ValidationError
 
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.errors import ConfigError, unknown
 
@@ -78,7 +80,7 @@ def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any
     try:
         return adapter(cls).validate_json(json.dumps(values))
     except ValidationError as error:
-        problems += [_explain(cls, dict(item)) for item in error.errors(include_url=False)]
+        problems += [_explain(cls, item) for item in _causes(error)]
     except ValueError as error:  # NaN or infinity cannot be written as JSON numbers that the schema accepts
         problems.append(f"{cls.__name__}: {error}")
     return None
@@ -89,8 +91,19 @@ def misfit(annotation: Any, path: str, value: Any) -> str:
     try:
         adapter(annotation).validate_json(json.dumps(value))
     except ValidationError as error:
-        return _explain(object, dict(error.errors(include_url=False)[0]), path)
+        return _explain(object, _causes(error)[0], path)
     return ""
+
+
+def _causes(error: ValidationError) -> list[dict[str, Any]]:
+    """What is wrong, without what only follows: a list whose entries are wrong has too few right ones for pydantic."""
+    items = [dict[str, Any](item) for item in error.errors(include_url=False)]
+    places: list[tuple[Any, ...]] = [item["loc"] for item in items]
+
+    def follows(place: tuple[Any, ...]) -> bool:
+        return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+    return [item for item in items if item["type"] != "too_short" or not follows(item["loc"])]
 
 
 def _missing(values: Any, path: str = "") -> list[str]:
@@ -139,25 +152,24 @@ def _explain(cls: type, item: Mapping[str, Any], name: str = "") -> str:
 
 def _owner(cls: type, location: Sequence[Any]) -> type | None:
     """The class that a location inside `cls` leads to."""
-    here: Any = cls
-    tagged = False
+    owners, tagged = [cls], False
     for part in location:
+        if isinstance(part, int):  # an entry of a list, whose field has led to the class of all entries
+            continue
         if tagged:
-            here = next((m for m in _members(here) if part in _tags(m)), None)
-            tagged = False
+            owners, tagged = [one for one in owners if part in _tags(one)], False
         else:
-            here = get_type_hints(here).get(part) if isinstance(here, type) else None
+            owners = [inner for one in owners if part in hints_of(one) for inner in classes_of(hints_of(one)[part])]
             tagged = part in UNIONS
-        if here is None:
-            return None
-    return here if isinstance(here, type) and hasattr(here, "__dataclass_fields__") else None
+    owners = [one for one in owners if hints_of(one)]
+    return owners[0] if len(owners) == 1 else None
 
 
-def _members(annotation: Any) -> list[type]:
-    inner = get_args(annotation)
-    return [m for a in inner for m in _members(a)] if inner else [annotation]
+@cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """Field -> its type, with the metadata that `classes_of` reads; looked up once a class."""
+    return get_type_hints(cls, include_extras=True) if hasattr(cls, "__dataclass_fields__") else {}
 
 
-def _tags(member: Any) -> tuple[str, ...]:
-    hints = get_type_hints(member) if isinstance(member, type) else {}
-    return get_args(hints.get("name")) + get_args(hints.get("kind"))
+def _tags(cls: type) -> tuple[str, ...]:
+    return get_args(hints_of(cls).get("name")) + get_args(hints_of(cls).get("kind"))

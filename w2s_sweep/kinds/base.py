@@ -15,6 +15,7 @@ from w2s_sweep.config.plain import plain
 from w2s_sweep.config.schema import schema
 from w2s_sweep.config.source import Source
 from w2s_sweep.kinds.cost import Cost, Memory
+from w2s_sweep.losses import Loss, loss_settings
 
 Json = Any
 """A value that canonical JSON can hold."""
@@ -47,6 +48,8 @@ def as_json(value: Any) -> Json:
     """A setting as plain JSON."""
     if isinstance(value, Hashed):
         return value.hashed()
+    if isinstance(value, Loss):
+        return loss_settings(value)
     if isinstance(value, tuple | list):
         return [as_json(one) for one in cast("tuple[Any, ...] | list[Any]", value)]
     return plain(value) if is_dataclass(value) else value

@@ -1,18 +1,26 @@
 """The kinds that train: probes, fine-tuning, generation, and the adaptation of a language model to a task's texts."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.config.finetune import HeadInit, Precision, Schedule
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hashed, Hints, InputName, OfModel
 from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory, memory_of, sizes_of
-from w2s_sweep.losses import AnyLoss
+from w2s_sweep.losses import Loss, loss_from_plain, loss_settings
 
 BYTES_A_PARAMETER = {"lora": 5, "full": 16}
 """On the device: frozen fp32 weights with small adapters; weights, gradients and the two moments of Adam."""
+
+
+def _planned(value: Any) -> Loss:
+    return value if isinstance(value, Loss) else loss_from_plain(value)
+
+
+PlannedLoss = Annotated[Loss, PlainValidator(_planned), PlainSerializer(loss_settings)]
+"""A loss together with the version that it was planned with, see `losses.loss_settings`."""
 
 
 @schema
@@ -115,7 +123,7 @@ class Trained(Divided):
     on: Split
     portion: tuple[int, int] | None = None
     """(i, n): the i-th, from 0, of n portions of `on`."""
-    loss: AnyLoss
+    loss: PlannedLoss
     seed: int
     """Of initialisation and order."""
 

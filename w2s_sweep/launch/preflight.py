@@ -1,10 +1,8 @@
 """Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra._internal.utils import get_args_parser
@@ -14,9 +12,10 @@ from hydra.core.override_parser.types import Sweep as HydraSweep
 from hydra.errors import HydraException
 
 from w2s_sweep.cells.cell import Cell, Sweep
-from w2s_sweep.cells.parse import misfit
+from w2s_sweep.cells.parse import hints_of, misfit
+from w2s_sweep.config.choice import classes_of
 from w2s_sweep.errors import ConfigError, unknown
-from w2s_sweep.launch.references import SINGLE
+from w2s_sweep.methods.base import Method, NamedField, named_fields
 
 PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""
@@ -147,9 +146,9 @@ def _key_problems(override: Override, key: str) -> list[str]:
     parts = key.split(".")
     for place, part in enumerate(parts):
         owners, where = _owners(parts[:place]), ".".join(parts[:place])
-        if not owners and parts[place - 1] in SINGLE:
-            group = SINGLE[parts[place - 1]]
-            return [f"{key}: {where} is set as a whole, as in {where}={{{group}: NAME, {part}: VALUE}}."]
+        if not owners and (whole := _whole(parts[:place])):
+            entry = f"{{{whole.group}: NAME, {part}: VALUE}}"
+            return [f"{key}: {where} is set as a whole, as in {where}={f'[{entry}]' if whole.many else entry}."]
         if not owners:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})
@@ -163,16 +162,22 @@ def _key_problems(override: Override, key: str) -> list[str]:
     return []
 
 
+def _whole(path: Sequence[str]) -> NamedField | None:
+    """The field of a method that `path` leads to, where it is set as a whole."""
+    found = [_named(cls)[path[-1]] for cls in _owners(path[:-1]) if path[-1] in _named(cls)] if path else []
+    return found[0] if found else None
+
+
 def _value_problems(override: Override) -> list[str]:
     """A single value must fit its field in a class that may be chosen; lists and ranges are not looked at."""
     key, value = override.key_or_group, override.value()
     *path, name = key.split(".")
-    owners = [cls for cls in _owners(path) if name in _hints(cls) and name not in SINGLE and not _classes(cls, name)]
+    owners = [cls for cls in _owners(path) if name in hints_of(cls).keys() - _named(cls) and not _classes(cls, name)]
     said = list(override.sweep_iterator()) if isinstance(value, ChoiceSweep) and value.simple_form else [value]
     found: list[str] = []
     for one in (v.text if isinstance(v, QuotedString) else v for v in said):
         if isinstance(one, bool | int | float | str) and "${" not in str(one) and one != "???":
-            wrong = [misfit(_hints(cls)[name], key, one) for cls in owners]
+            wrong = [misfit(hints_of(cls)[name], key, one) for cls in owners]
             found += wrong[:1] if all(wrong) else []
     return found
 
@@ -189,19 +194,13 @@ def _owners(path: Sequence[str]) -> list[type]:
     return owners
 
 
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
 def _classes(cls: type, name: str) -> list[type]:
     """The configuration classes that the field `name` of `cls` may hold; none for one that is set as a whole."""
-    annotation = _hints(cls).get(name)
-    if get_origin(annotation) is tuple or name in SINGLE:
+    if name in _named(cls):
         return []
-    return [t for t in _leaves(annotation) if isinstance(t, type) and is_dataclass(t)]
+    return [one for one in classes_of(hints_of(cls).get(name)) if is_dataclass(one)]
 
 
-def _leaves(annotation: Any) -> list[Any]:
-    inner = get_args(annotation)
-    return [leaf for part in inner for leaf in _leaves(part)] if inner else [annotation]
+def _named(cls: type) -> Mapping[str, NamedField]:
+    """The fields of a method that are set as a whole: models and datasets, named by their files."""
+    return named_fields(cls) if issubclass(cls, Method) else {}

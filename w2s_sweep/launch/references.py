@@ -13,13 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import MISSING, OmegaConf
 
 from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.methods import METHODS
+from w2s_sweep.methods.base import named_fields
 
 Group = Literal["model", "dataset"]
-
-LISTS: Mapping[str, Group] = {"chain": "model", "others": "model"}
-"""Settings of methods that list files of a group."""
-SINGLE: Mapping[str, Group] = {"mix": "dataset"}
-"""Settings of methods that name one file of a group."""
 
 
 def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,22 +24,21 @@ def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
     method = cell.get("method")
     if not isinstance(method, Mapping):
         return dict(cell)
+    cls = METHODS.get(str(method.get("name")))
     problems: list[str] = []
     whole: dict[str, Any] = {}
-    for name, value in method.items():
-        if value in (None, MISSING):
-            continue
-        if name in LISTS:
-            whole[name] = _list(f"method.{name}", value, LISTS[name], problems)
-        elif name in SINGLE:
-            whole[name] = _whole(f"method.{name}", value, SINGLE[name], problems)
+    for name, field in ({} if cls is None else named_fields(cls)).items():
+        value = method.get(name)
+        if value not in (None, MISSING):
+            read = _list if field.many else _whole
+            whole[name] = read(f"method.{name}", value, field.group, problems)
     if problems:
         raise ConfigError(problems)
     return {**cell, "method": {**method, **whole}}
 
 
 def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:
-    if isinstance(entries, str):
+    if not isinstance(entries, list):
         problems.append(f"{where}: got {entries!r}, needs a list of {group}s, as in {where}=[{entries}].")
         return entries
     return [_whole(where, entry, group, problems) for entry in entries]

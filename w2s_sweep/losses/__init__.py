@@ -1,76 +1,36 @@
-"""The losses of weak-to-strong training; `AnyLoss` is the schema of the config group `loss`."""
+"""The losses of weak-to-strong training; `AnyLoss` is the schema of the config group `loss`.
 
-from typing import Annotated
+Every module of this folder is imported, so a new loss is a file of its own. `shapes` loads torch and holds no loss.
+"""
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from w2s_sweep.losses.adaptive import AdaptiveConfidence
-from w2s_sweep.losses.base import Loss
-from w2s_sweep.losses.confidence import Confidence, ConfidenceReleased, Entropy
-from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.losses.divergence import FDivergence
-from w2s_sweep.losses.evidential import Evidential
-from w2s_sweep.losses.noisy_labels import Bootstrap, GeneralisedCrossEntropy, LabelSmoothing
-from w2s_sweep.losses.product import Product
-from w2s_sweep.losses.reverse import ReverseCrossEntropy, ReverseKL
-from w2s_sweep.losses.window import Window
-from w2s_sweep.losses.wspo import Wspo
+from w2s_sweep.config.choice import ByName
+from w2s_sweep.config.plain import plain
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.losses.base import LOSSES, Loss
+from w2s_sweep.registry import import_modules
 
-AnyLoss = Annotated[
-    CrossEntropy
-    | Confidence
-    | ConfidenceReleased
-    | Entropy
-    | Product
-    | Window
-    | AdaptiveConfidence
-    | ReverseKL
-    | ReverseCrossEntropy
-    | FDivergence
-    | GeneralisedCrossEntropy
-    | LabelSmoothing
-    | Bootstrap
-    | Evidential
-    | Wspo,
-    Field(discriminator="name"),
-]
+__all__ = ["LOSSES", "AnyLoss", "Loss", "loss_from_plain", "loss_settings"]
 
-LOSSES: dict[str, type[Loss]] = {
-    "xent": CrossEntropy,
-    "confidence": Confidence,
-    "confidence_released": ConfidenceReleased,
-    "entropy": Entropy,
-    "product": Product,
-    "window": Window,
-    "adaptive_confidence": AdaptiveConfidence,
-    "reverse_kl": ReverseKL,
-    "reverse_xent": ReverseCrossEntropy,
-    "f_divergence": FDivergence,
-    "gce": GeneralisedCrossEntropy,
-    "label_smoothing": LabelSmoothing,
-    "bootstrap": Bootstrap,
-    "evidential": Evidential,
-    "wspo": Wspo,
-}
-"""Name -> class, for every member of `AnyLoss`."""
+AnyLoss = Annotated[Loss, ByName(LOSSES)]
 
-__all__ = [
-    "LOSSES",
-    "AdaptiveConfidence",
-    "AnyLoss",
-    "Bootstrap",
-    "Confidence",
-    "ConfidenceReleased",
-    "CrossEntropy",
-    "Entropy",
-    "Evidential",
-    "FDivergence",
-    "GeneralisedCrossEntropy",
-    "LabelSmoothing",
-    "Loss",
-    "Product",
-    "ReverseCrossEntropy",
-    "ReverseKL",
-    "Window",
-    "Wspo",
-]
+import_modules(__name__, __path__, but=("shapes",))
+
+
+def loss_settings(loss: Loss) -> dict[str, Any]:
+    """What of a loss determines the result of training with it: its settings, and its version where it has one."""
+    return plain(loss) | ({} if loss.version is None else {"version": loss.version})
+
+
+def loss_from_plain(settings: Mapping[str, Any]) -> Loss:
+    """The loss that `loss_settings` was called with.
+
+    ConfigError where it is not registered, or has another version now: the stage must not hold what that one computes.
+    """
+    planned, name = settings.get("version"), str(settings["name"])
+    if (found := LOSSES[name].version) != planned:
+        text = f"loss {name}: planned with version {planned}, but here it has version {found}. Submit the sweep again."
+        raise ConfigError([text])
+    return ByName(LOSSES).parsed({key: value for key, value in settings.items() if key != "version"})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @schema
-class Conflict(Loss):
+class Conflict(Loss, choice=False):
     """inner + strength * [the student contradicts the truth t] * -log(1 - p_t).
 
     As in the code released with the paper, only predictions that contradict the truth already are rewarded: for two

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
-from w2s_sweep.losses import CrossEntropy
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
 from w2s_sweep.plan.setup import Setup

@@ -20,7 +20,8 @@ from w2s_sweep.kinds.training import (
     ProbeRecipe,
     StoppingRule,
 )
-from w2s_sweep.losses import CrossEntropy, Loss
+from w2s_sweep.losses import Loss
+from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.plan.labels import GROUND_TRUTH, Labels
 
 __all__ = ["GROUND_TRUTH", "Builder", "Mixed", "Roles"]

@@ -11,19 +11,16 @@ from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt, Model, Resources
 from w2s_sweep.launch.slurm.resources import Ask, ask_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
-from w2s_sweep.methods import (
-    ConfidenceFilter,
-    Ensemble,
-    Generative,
-    GroundTruthBudget,
-    Icm,
-    IcmFeatures,
-    KnnRelabel,
-    Naive,
-    OverlapSelection,
-    Prompting,
-    Selective,
-)
+from w2s_sweep.methods.confidence_filter import ConfidenceFilter
+from w2s_sweep.methods.ensemble import Ensemble
+from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
+from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.naive import Naive
+from w2s_sweep.methods.overlap_selection import OverlapSelection
+from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.selective import Selective
 from w2s_sweep.plan.graph import Graph, merge
 from w2s_sweep.plan.packs import make_packs
 

@@ -127,7 +127,7 @@ def test_nothing_starts_before_slurm_knows_what_it_waits_for(sweeps, cluster):
 
 def test_a_chain_inside_one_array_is_told_from_its_end(sweeps, cluster):
     """SLURM refuses a chain of three as circular otherwise, as does the stand-in."""
-    from w2s_sweep.methods import Bootstrapping
+    from w2s_sweep.methods.bootstrapping import Bootstrapping
 
     chain = Bootstrapping(chain=(sweeps.model("s1"),))
     same = {"gpus": 1, "memory_gb": 9, "minutes": 60}
