@@ -1,6 +1,6 @@
 """A cell is one point of the grid, fully resolved and validated; `Sweep` holds what is the same for all its cells."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from w2s_sweep.config.model import Count, Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.losses import AnyLoss
 from w2s_sweep.methods import AnyMethod
+from w2s_sweep.tracking import AnyTracker, NoTracker
 
 
 @schema
@@ -25,17 +26,6 @@ class Cell:
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     metric: str = "accuracy"
     """Metric whose PGR is the value of the cell: the name of one in `w2s_sweep.metrics.METRICS`."""
-
-
-@schema
-class Tracker:
-    """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""
-
-    name: Literal["none", "wandb"] = "none"
-    project: str = "w2s-sweep"
-    entity: str | None = None
-    mode: Literal["auto", "online", "offline"] = "auto"
-    """auto: online when logged in, offline otherwise."""
 
 
 @schema
@@ -58,4 +48,5 @@ class Sweep:
     """Time between two checkpoints of a stage in seconds."""
     keep_weights: bool = False
     """Keep the weights of full fine-tuning (adapters and heads are always kept)."""
-    tracker: Tracker = Tracker()
+    tracker: AnyTracker = NoTracker()
+    """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""

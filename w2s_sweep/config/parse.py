@@ -12,7 +12,7 @@ from w2s_sweep.config.checks import problems_of
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.errors import ConfigError, unknown
 
-UNIONS = ("loss", "method", "finetune", "source")
+UNIONS = ("loss", "method", "finetune", "source", "tracker")
 """Settings that are one of several classes, told apart by `name` or `kind`."""
 
 
