@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
+from w2s_sweep.launch.conclude import conclude
 from w2s_sweep.metrics import Interval
-from w2s_sweep.results import conclude
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import draw_tasks, save_figures
 from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline

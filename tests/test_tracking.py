@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
+import w2s_sweep
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.outcome import outcome_of
+from w2s_sweep.results.records import Results
 from w2s_sweep.results.report import write_results
+from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
-from w2s_sweep.tracking import NullTracker, make_tracker
-from w2s_sweep.tracking.dashboard import workspace
-from w2s_sweep.tracking.mirror import run_config
-from w2s_sweep.tracking.push import push
-from w2s_sweep.tracking.session import Boundary, chosen_mode, logged_in, run_id
+from w2s_sweep.tracking import TRACKERS, NullRun, NullTracker, Outcome, Run, make_tracker
+from w2s_sweep.tracking.naming import run_config
+from w2s_sweep.tracking.wandb.dashboard import workspace
+from w2s_sweep.tracking.wandb.push import Pushed, WandbTracker
+from w2s_sweep.tracking.wandb.session import Boundary, choose_mode, has_account, run_id
 
 OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 """W&B's package for views is written in an older style of pydantic."""
@@ -59,6 +63,12 @@ def records(folder: Path) -> list[dict]:
     raise AssertionError(done.stderr)
 
 
+def push(store: Store, results: Results) -> Pushed:
+    tracker = make_tracker(OFFLINE, results.sweep, store.sweep(results.sweep))
+    assert isinstance(tracker, WandbTracker)
+    return tracker.push(outcome_of(store, results))
+
+
 def runs(sweep: Path) -> list[Path]:
     return sorted(sweep.glob("wandb/offline-run-*"))
 
@@ -88,13 +98,11 @@ def test_push_mirrors_every_finished_stage_once_and_only_once(tmp_path):
     store = build(tmp_path, Shape(losses=LOSSES[:2], missing=("student w14 s410 sciq 1 0",)))
     results = collect(store, NAME)
     write_results(store, results, store.sweep(NAME))
-    first = push(store, results, OFFLINE)
-    assert first is not None
+    first = push(store, results)
     assert (first.sent, first.present, first.complete) == (3, 0, True)
     before = [folder.name for folder in runs(store.sweep(NAME))]
     assert len(before) == 4
-    again = push(store, results, OFFLINE)
-    assert again is not None
+    again = push(store, results)
     assert (again.sent, again.present, again.complete) == (0, 3, True)
     assert [folder.name for folder in runs(store.sweep(NAME))] == before
     student = json.dumps(
@@ -117,7 +125,7 @@ def test_the_view_of_a_sweep_shows_what_the_mirror_sends(tmp_path):
     store = build(tmp_path, Shape())
     results = collect(store, NAME)
     write_results(store, results, store.sweep(NAME))
-    push(store, results, OFFLINE)
+    push(store, results)
     live = make_tracker(OFFLINE, NAME, tmp_path / "live").start(stage(), tmp_path)
     live.log({"loss": 1.0, "lr": 0.1, "validation": 0.5}, 1)
     live.finish({})
@@ -171,16 +179,17 @@ def test_push_writes_an_unfinished_offline_run_anew(tmp_path):
     torn = sweep / "wandb" / f"offline-run-20260101_000000-{run_id('stage', collect(store, NAME).rows[0].weak_key)}"
     torn.mkdir(parents=True)
     (torn / "run.wandb").write_bytes(b"1234567")
-    push(store, collect(store, NAME), OFFLINE)
+    push(store, collect(store, NAME))
     assert not torn.exists()
     assert len(runs(sweep)) == 4
 
 
 def test_none_other_ranks_and_untrained_stages_mirror_nothing(tmp_path, monkeypatch):
-    none = OFFLINE | {"name": "none"}
-    assert isinstance(make_tracker(none, "s", tmp_path), NullTracker)
+    none = make_tracker({"name": "none"}, "s", tmp_path)
+    assert isinstance(none, NullTracker)
     store = build(tmp_path / "store", Shape())
-    assert push(store, collect(store, NAME), none) is None
+    assert none.send(outcome_of(store, collect(store, NAME))) == ()
+    assert not list(store.root.rglob("wandb"))
     make_tracker(OFFLINE, "s", tmp_path).start(stage("features"), tmp_path).finish({})
     monkeypatch.setenv("RANK", "1")
     assert isinstance(make_tracker(OFFLINE, "s", tmp_path), NullTracker)
@@ -197,21 +206,21 @@ def test_making_a_tracker_does_not_import_wandb():
     assert done.stdout.strip() == "[]"
 
 
-def test_auto_is_online_only_when_logged_in(tmp_path, monkeypatch):
-    assert chosen_mode("auto") == "offline"
+def test_auto_is_online_only_when_has_account(tmp_path, monkeypatch):
+    assert choose_mode("auto") == "offline"
     (tmp_path / "netrc").write_text("machine elsewhere.example login user password x\n")
-    assert not logged_in()
+    assert not has_account()
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
     (tmp_path / "netrc").chmod(0o600)
-    assert chosen_mode("auto") == "online"
-    assert chosen_mode("offline") == "offline"
+    assert choose_mode("auto") == "online"
+    assert choose_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert chosen_mode("auto") == "disabled"
+    assert choose_mode("auto") == "disabled"
     monkeypatch.setenv("WANDB_MODE", "")
     (tmp_path / "netrc").write_text("machine machine machine\n")
-    assert chosen_mode("auto") == "offline"
+    assert choose_mode("auto") == "offline"
     monkeypatch.setenv("WANDB_API_KEY", "x")
-    assert chosen_mode("auto") == "online"
+    assert choose_mode("auto") == "online"
 
 
 def test_run_ids_depend_on_the_key_and_the_salt(monkeypatch):
@@ -234,8 +243,7 @@ def test_failures_are_one_warning_and_training_goes_on(tmp_path, caplog):
     assert "training goes on" in caplog.text
     store = build(tmp_path / "store", Shape())
     (store.sweep(NAME) / "wandb").write_text("here too")
-    pushed = push(store, collect(store, NAME), OFFLINE)
-    assert pushed is not None
+    pushed = push(store, collect(store, NAME))
     assert not pushed.complete
 
 
@@ -259,11 +267,11 @@ def test_a_server_that_does_not_answer_leaves_offline_runs(tmp_path, monkeypatch
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     import wandb
 
-    from w2s_sweep.tracking import session
+    from w2s_sweep.tracking.wandb import session
 
     settings = wandb.Settings
     monkeypatch.setattr(wandb, "Settings", lambda **kw: settings(**(kw | {"init_timeout": 2.0, "login_timeout": 1})))
-    assert session.chosen_mode("auto") == "online"
+    assert session.choose_mode("auto") == "online"
     with caplog.at_level(logging.WARNING):
         run = make_tracker(OFFLINE | {"mode": "auto"}, "s", tmp_path).start(stage(), tmp_path)
         run.log({"loss": 1.0}, 1)
@@ -272,3 +280,54 @@ def test_a_server_that_does_not_answer_leaves_offline_runs(tmp_path, monkeypatch
     assert "does not answer" in caplog.text
     assert [f for f in runs(tmp_path) if f.name.endswith(run_id("stage", stage().key))]
     shutil.rmtree(tmp_path / "wandb")
+
+
+class Notes:
+    """A tracker that keeps in memory what it is given."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def start(self, stage: Stage, folder: Path) -> Run:
+        return NullRun()
+
+    def send(self, outcome: Outcome) -> list[str]:
+        self.outcomes.append(outcome)
+        return [f"{len(outcome.stages)} stages noted"]
+
+
+def test_a_tracker_of_ones_own_gets_results_as_plain_data(tmp_path):
+    store = build(tmp_path, Shape(seeds=(0, 1), missing=("ceiling s410 sciq 1",)))
+    results, notes = collect(store, NAME), Notes()
+    write_results(store, results, store.sweep(NAME))
+    assert notes.send(outcome_of(store, results)) == ["5 stages noted"]
+    (outcome,) = notes.outcomes
+    assert {stage.key for stage in outcome.stages} == {key for key in results.record["stages"] if store.done(key)}
+    assert all((stage.folder / "metrics.jsonl").is_file() for stage in outcome.stages)
+    assert (outcome.numbers["cells"], outcome.numbers["cells/done"], outcome.numbers["median/pgr"]) == (
+        2,
+        1,
+        pytest.approx(0.5),
+    )
+    assert outcome.scores[results.rows[0].student_key]["acc/student"] == pytest.approx(0.7)
+    assert [len(row) for row in outcome.table] == [len(outcome.heads)]
+    assert outcome.by_size == {410_000_000: {"pgr/sciq/w14/xent": pytest.approx(0.5)}}
+    assert "pgr" in {path.stem for path in outcome.figures}
+    assert outcome.report == store.sweep(NAME) / "report.html"
+    assert json.loads(json.dumps([outcome.numbers, outcome.table, outcome.scores], allow_nan=False))
+
+
+def test_trackers_are_registered_and_no_other_name_is_taken(tmp_path):
+    assert list(TRACKERS) == ["none", "wandb"]
+    with pytest.raises(ValueError, match="'none', 'wandb'"):
+        make_tracker({"name": "mlflow"}, "s", tmp_path)
+
+
+ROOM = Path(w2s_sweep.__file__).parent
+
+
+@pytest.mark.parametrize(("room", "never"), [("tracking", "results"), ("tracking", "launch"), ("results", "launch"),
+                                             ("metrics", "results"), ("metrics", "tracking")])  # fmt: skip
+def test_imports_point_down(room, never):
+    files = [path for path in (ROOM / room).rglob("*.py") if f"w2s_sweep.{never}" in path.read_text()]
+    assert files == []

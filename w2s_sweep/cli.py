@@ -78,7 +78,7 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
 
 
 def dashboard(console: Console, store: Store, args: argparse.Namespace) -> int:
-    from w2s_sweep.tracking.dashboard import dashboard as view
+    from w2s_sweep.tracking.wandb.dashboard import dashboard as view
 
     url = view(store, args.sweep, project=args.project, entity=args.entity, again=args.new)
     console.print(url, highlight=False, markup=False)

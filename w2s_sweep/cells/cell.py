@@ -1,6 +1,6 @@
 """A cell is one point of the grid, fully resolved and validated; `Sweep` holds what is the same for all its cells."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -8,6 +8,7 @@ from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods import AnyMethod
 from w2s_sweep.plan.setup import Setup
+from w2s_sweep.tracking import AnyTracker, NoTracker
 
 
 @schema
@@ -15,17 +16,6 @@ class Cell(Setup):
     """What is trained and compared; nothing in here is about where or how it runs."""
 
     method: AnyMethod
-
-
-@schema
-class Tracker:
-    """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""
-
-    name: Literal["none", "wandb"] = "none"
-    project: str = "w2s-sweep"
-    entity: str | None = None
-    mode: Literal["auto", "online", "offline"] = "auto"
-    """auto: online when logged in, offline otherwise."""
 
 
 @schema
@@ -48,4 +38,5 @@ class Sweep:
     """Time between two checkpoints of a stage in seconds."""
     keep_weights: bool = False
     """Keep the weights of full fine-tuning (adapters and heads are always kept)."""
-    tracker: Tracker = Tracker()
+    tracker: AnyTracker = NoTracker()
+    """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""

@@ -14,7 +14,7 @@ from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.errors import ConfigError, unknown
 
-UNIONS = ("loss", "method", "finetune", "source")
+UNIONS = ("loss", "method", "finetune", "source", "tracker")
 """Settings that are one of several classes, told apart by `name` or `kind`."""
 
 

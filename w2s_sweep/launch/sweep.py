@@ -214,7 +214,7 @@ def keys_by_role(roles: Roles) -> dict[str, str]:
 
 
 def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:
-    from w2s_sweep.results import conclude  # pyarrow and matplotlib are not wanted before there are results
+    from w2s_sweep.launch.conclude import conclude  # pyarrow and matplotlib are not wanted before there are results
 
     rows = conclude(console, store, name, plain(sweep.tracker))
     return [

@@ -37,7 +37,7 @@ class ReportPaths:
     """File type -> path."""
     figures: Sequence[SavedFigure]
 
-    def shown(self) -> list[tuple[str, Path]]:
+    def list_files(self) -> list[tuple[str, Path]]:
         """What a person may want to open: (what it is, where it is)."""
         figures = [(f"figure {figure.name}", path) for figure in self.figures for path in (figure.png, figure.svg)]
         return [("table", self.tables["csv"]), *figures, ("report", self.html)]

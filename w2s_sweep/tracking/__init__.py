@@ -1,20 +1,42 @@
-"""Curves and results mirrored to a tracking service, behind a small interface with a null twin."""
+"""Curves and results mirrored to a tracking service, behind a small interface with a null twin.
+
+`AnyTracker` is the schema of the config group `tracker`. No tracker loads the package of its service before it is used.
+"""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from w2s_sweep.tracking.base import NullRun, NullTracker, Run, Tracker
+from pydantic import Field
+
+from w2s_sweep.config.plain import from_plain
+from w2s_sweep.tracking.base import TRACKERS, Outcome, Run, Tracker, TrackerSettings, TrainedStage
+from w2s_sweep.tracking.null import NoTracker, NullRun, NullTracker
+from w2s_sweep.tracking.wandb import Wandb
+
+AnyTracker = Annotated[NoTracker | Wandb, Field(discriminator="name")]
 
 
 def make_tracker(settings: Mapping[str, Any], sweep: str, folder: Path) -> Tracker:
-    """The tracker of plain `tracker` settings (`cells.cell.Tracker`); `folder` is the sweep's. Only rank 0 mirrors."""
-    if settings["name"] == "none" or int(os.environ.get("RANK", "0")) != 0:
+    """The tracker of plain `tracker` settings; `folder` is the sweep's. Only rank 0 mirrors."""
+    if int(os.environ.get("RANK", "0")) != 0:
         return NullTracker()
-    from w2s_sweep.tracking.mirror import WandbTracker
+    chosen: TrackerSettings = from_plain(AnyTracker, settings)
+    return chosen.open(sweep, folder)
 
-    return WandbTracker(settings, sweep, folder)
 
-
-__all__ = ["NullRun", "NullTracker", "Run", "Tracker", "make_tracker"]
+__all__ = [
+    "TRACKERS",
+    "AnyTracker",
+    "NoTracker",
+    "NullRun",
+    "NullTracker",
+    "Outcome",
+    "Run",
+    "Tracker",
+    "TrackerSettings",
+    "TrainedStage",
+    "Wandb",
+    "make_tracker",
+]

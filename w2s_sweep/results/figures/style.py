@@ -136,7 +136,7 @@ def save(figure: "Figure", stem: Path) -> tuple[Path, Path]:
     with matplotlib.rc_context(STYLE):
         for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=path.suffix[1:], facecolor="white", **options)
+            figure.savefig(buffer, **{"format": path.suffix[1:], "facecolor": "white", **options})
             write_bytes(path, buffer.getvalue())
     return paths
 

@@ -3,34 +3,36 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.config.plain import from_plain
 from w2s_sweep.errors import StoreError
+from w2s_sweep.metrics import ROLES
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.tracking.push import figure_files
-from w2s_sweep.tracking.session import logged_in
+from w2s_sweep.tracking.wandb import Wandb
+from w2s_sweep.tracking.wandb.session import has_account
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-ROLES = ("weak", "student", "ceiling")
 BESIDE = ("agreement", "agreement/supervisor_wrong", "gain/brier")
 """Metrics of students beside accuracy and PGR that have a panel."""
 
 
 def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | None, again: bool) -> str:
     """The address of the sweep's view, which is made if there is none yet, or `again`. StoreError, and what to do."""
-    tracker = store.read_sweep(sweep)["settings"]["tracker"]
-    where = {"project": project or tracker["project"], "entity": entity or tracker["entity"]}
+    settings = store.read_sweep(sweep)["settings"]["tracker"]
+    tracker = from_plain(Wandb, settings) if settings["name"] == Wandb.name else Wandb()
+    where = {"project": project or tracker.project, "entity": entity or tracker.entity}
     record = store.sweep(sweep) / "wandb" / "dashboard.json"
     known = read_json(record)
     if known is not None and not again and {name: known[name] for name in where} == where:
         return str(known["url"])
-    if not logged_in():
+    if not has_account():
         raise StoreError(
             "dashboard: no W&B account is at hand. Log in with `wandb login`, mirror the sweep (the same command with "
             "tracker=wandb; nothing is trained again), then try once more. The report needs no account."
         )
-    figures = sorted(path.stem for path in figure_files(store, sweep))
+    figures = sorted(path.stem for path in (store.sweep(sweep) / "figures").glob("*.png"))
     view = workspace(sweep, figures, where["project"], where["entity"] or _own_entity())
     try:
         url = str(view.save().url)

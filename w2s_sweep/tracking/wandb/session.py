@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
+from w2s_sweep.tracking.wandb import Wandb
+
 log = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled"]
@@ -49,14 +51,13 @@ class Boundary:
 class Session:
     """W&B for one sweep in one process."""
 
-    settings: Mapping[str, Any]
-    """The sweep's tracker settings as plain data: project, entity, mode."""
+    settings: Wandb
     sweep: str
     folder: Path
     """The sweep's folder; W&B's files go to `wandb/` in it."""
 
     def __post_init__(self) -> None:
-        self.mode: Mode = chosen_mode(self.settings["mode"])
+        self.mode: Mode = choose_mode(self.settings.mode)
         self.boundary = Boundary()
 
     @property
@@ -84,8 +85,8 @@ class Session:
             mode=mode,
             resume="allow" if mode == "online" else None,
             reinit="finish_previous",  # a stage that failed leaves its run open
-            project=self.settings["project"],
-            entity=self.settings["entity"],
+            project=self.settings.project,
+            entity=self.settings.entity,
             group=self.sweep,
             dir=self.folder,
             settings=wandb.Settings(
@@ -124,23 +125,23 @@ def run_id(*names: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def chosen_mode(asked: str) -> Mode:
+def choose_mode(wanted: str) -> Mode:
     """What `auto` means here: WANDB_MODE where it is set, online when logged in, offline otherwise."""
-    if asked != "auto":
-        return "online" if asked == "online" else "offline"
-    said = os.environ.get("WANDB_MODE", "")
-    if said in {"offline", "disabled", "online"}:
-        return said  # type: ignore[return-value]
-    return "offline" if said == "dryrun" or not logged_in() else "online"
+    if wanted != "auto":
+        return "online" if wanted == "online" else "offline"
+    variable = os.environ.get("WANDB_MODE", "")
+    if variable in {"offline", "disabled", "online"}:
+        return variable  # type: ignore[return-value]
+    return "offline" if variable == "dryrun" or not has_account() else "online"
 
 
-def logged_in() -> bool:
+def has_account() -> bool:
     """Whether a W&B key is at hand: in the environment, or an entry of the netrc file for the server's host."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    named = os.environ.get("NETRC")
-    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+    own = os.environ.get("NETRC")
+    for path in [Path(own)] if own else [Path.home() / ".netrc", Path.home() / "_netrc"]:
         try:
             if host in netrc.netrc(path).hosts:
                 return True
