@@ -1,8 +1,11 @@
 """Cells built in code, for tests that plan and do not run."""
 
+from dataclasses import replace
+
 from w2s_sweep.cells.cell import Cell
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.dataset import Dataset
-from w2s_sweep.config.finetune import Full
+from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import HubSource
@@ -47,3 +50,9 @@ def data_settings(**change):
 
 def data_stage(**change):
     return Stage(data_settings(**change), {}, Hints(label="data", dataset=dataset()))
+
+
+def probe_settings(**change):
+    """Settings of a probe that trains on half B with weak labels."""
+    graph = merge([cell(finetune=Probe())], identify)
+    return replace(graph.stages[graph.roles[0].student].settings, **change)

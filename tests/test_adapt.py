@@ -77,7 +77,7 @@ def test_nothing_of_an_unadapted_cell_knows_of_adaptation():
     for method in (Naive(), KnnRelabel(), StrongToStrong()):
         graph = graph_of(cell(method=method, finetune=Probe()))
         assert not [s for s in graph.stages.values() if "adapt" in str(s.preimage)]
-        assert not [s for s in graph.stages.values() if "adapted" in s.run]
+        assert not [s for s in graph.stages.values() if s.hints.adapted]
 
 
 @pytest.mark.parametrize(

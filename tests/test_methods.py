@@ -148,7 +148,7 @@ def test_bootstrapping_hands_the_labels_along_the_chain():
 def test_with_fresh_rows_every_step_has_a_part_of_its_own_and_the_ceiling_that_of_the_student():
     graph = graph_of(Bootstrapping(chain=(model("m0"), model("m1")), rows="fresh"))
     portions = {s.hints.model.name: s.settings.portion for s in graph.stages.values() if s.hints.role == "link"}
-    assert portions == {"m0": [0, 3], "m1": [1, 3]}
+    assert portions == {"m0": (0, 3), "m1": (1, 3)}
     roles = graph.roles[0]
     assert [graph.stages[key].settings.portion for key in roles.keys()] == [None, (2, 3), (2, 3)]  # noqa: SIM118
 

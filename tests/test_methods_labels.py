@@ -1,15 +1,11 @@
 """Labels made of labels: what is kept, revealed, combined and smoothed, whatever the order of the rows."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cells import cell, identify
-from w2s_sweep.cells.merge import merge
-from w2s_sweep.config.finetune import Probe
+from tests.cells import probe_settings
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Reveal
 from w2s_sweep.predictions import Predictions, read_predictions, write_predictions
@@ -24,12 +20,6 @@ from w2s_sweep.training.labels import with_probs
 
 def budget(share, choose="random", seed=0):
     return Reveal(on="half_b", share=share, choose=choose, seed=seed)
-
-
-def lesson(unlabelled):
-    """Settings of a probe that trains on half B."""
-    graph = merge([cell(finetune=Probe())], identify)
-    return replace(graph.stages[graph.roles[0].student].settings, unlabelled=unlabelled)
 
 
 def labels(n=60, seed=0, first="r"):
@@ -84,7 +74,7 @@ def test_a_budget_of_truth_goes_to_its_split_and_is_nested(choose):
     p = labels()
     before: set[int] = set()
     for share in (0.1, 0.3, 0.6, 1.0):
-        mixed, count = reveal(p, "half_b", {"share": share, "choose": choose, "seed": 1})
+        mixed, count = reveal(p, "half_b", budget(share, choose, 1))
         told = set(np.flatnonzero(mixed.probs.max(1) == 1))
         assert len(told) == count == round(share * on_half_b(p).sum())
         assert before <= told <= set(np.flatnonzero(on_half_b(p)))
@@ -96,9 +86,9 @@ def test_a_budget_of_truth_goes_to_its_split_and_is_nested(choose):
 
 def test_budgets_of_other_seeds_go_to_other_rows_and_least_sure_to_the_least_sure():
     p = labels()
-    told = [reveal(p, "half_b", {"share": 0.5, "choose": "random", "seed": s})[0].probs.max(1) == 1 for s in (0, 1)]
+    told = [reveal(p, "half_b", budget(0.5, "random", s))[0].probs.max(1) == 1 for s in (0, 1)]
     assert (told[0] != told[1]).any()
-    least = reveal(p, "half_b", {"share": 0.5, "choose": "least_sure", "seed": 0})[0].probs.max(1) == 1
+    least = reveal(p, "half_b", budget(0.5, "least_sure", 0))[0].probs.max(1) == 1
     sure = p.probs.max(1)
     assert sure[least].max() <= sure[on_half_b(p) & ~least].min()
 
@@ -172,13 +162,13 @@ def test_rows_without_a_label_are_skipped_only_where_that_is_meant():
     splits = np.array(["half_b"] * 3 + ["test"])
     rows = Rows(np.array(list("abcd")), list("abcd"), np.array([0, 1, 0, 1], np.int8), splits)
     some = np.array([[0.5, 0.5], [np.nan, np.nan], [0.1, 0.9], [np.nan, np.nan]], np.float32)
-    assert training_rows(rows, some, lesson("skip"), "s") == [0, 2]
+    assert training_rows(rows, some, probe_settings(unlabelled="skip"), "s") == [0, 2]
     with pytest.raises(DataError, match="1 of 3"):
-        training_rows(rows, some, lesson("refuse"), "s")
+        training_rows(rows, some, probe_settings(), "s")
     with pytest.raises(DataError, match="nothing to learn"):
         training_rows(
             rows,
             np.full((4, 2), np.nan, np.float32),
-            lesson("skip"),
+            probe_settings(unlabelled="skip"),
             "s",
         )

@@ -27,8 +27,8 @@ from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.plan.packs import Pack, affinity
 from w2s_sweep.predictions import read_predictions
+from w2s_sweep.runner import pack as run
 from w2s_sweep.runner.context import RunSettings
-from w2s_sweep.stages import pack as run
 from w2s_sweep.stages.correct import correctness
 from w2s_sweep.stages.route import route
 from w2s_sweep.store import Store

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cells import probe_settings
 from w2s_sweep.config.dataset import SPLITS, Partition
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
@@ -142,13 +143,13 @@ def test_portions_of_a_half_hold_whole_groups_and_share_it_out():
     groups = np.array([f"group {i // 3}" for i in range(90)], dtype=object)
     splits = np.array(["half_b" if i < 60 else "test" for i in range(90)])
     rows = Rows(ids, [""] * 90, np.zeros(90, dtype=np.int8), splits, groups=groups)
-    stage = {"on": "half_b", "split": {"seed": 1}}
-    found = [rows_of_portion(rows, stage | {"portion": [i, 3]}) for i in range(3)]
-    assert sorted(row for part in found for row in part) == rows_of_portion(rows, stage) == list(range(60))
+    lesson = probe_settings(split=replace(SPLIT, seed=1))
+    found = [rows_of_portion(rows, replace(lesson, portion=(i, 3))) for i in range(3)]
+    assert sorted(row for part in found for row in part) == rows_of_portion(rows, lesson) == list(range(60))
     held = [set(groups[part]) for part in found]
     assert sum(map(len, held)) == 20
     assert sorted(map(len, held)) == [6, 7, 7]
-    other = rows_of_portion(rows, stage | {"portion": [0, 3], "split": {"seed": 2}})
+    other = rows_of_portion(rows, replace(lesson, portion=(0, 3), split=replace(SPLIT, seed=2)))
     assert other != found[0]
     with pytest.raises(DataError, match="20 groups of rows leave one without any"):
-        rows_of_portion(rows, stage | {"portion": [20, 21]})
+        rows_of_portion(rows, replace(lesson, portion=(20, 21)))

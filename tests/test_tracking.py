@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 import w2s_sweep
+from tests.cells import cell, dataset, identify, model
 from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.cli import main as w2s
+from w2s_sweep.config.finetune import Full
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.outcome import outcome_of
@@ -42,13 +45,9 @@ def _no_account(monkeypatch, tmp_path):
 
 
 def stage(kind="finetune", seed=0) -> Stage:
-    run = {
-        "label": f"weak m sciq seed {seed}",
-        "role": "weak",
-        "model": {"name": "m", "params": 5},
-        "dataset": {"name": "sciq"},
-    }
-    return Stage(kind, {"seed": seed, "finetune": {"lr": 0.1}}, {}, run)  # type: ignore[arg-type]
+    """A stage of a cell of one seed: the supervisor, or one of another kind."""
+    graph = merge([cell(finetune=Full(lr=0.1), weak=model("m"), dataset=dataset("sciq"), seed=seed)], identify)
+    return next(one for one in graph.stages.values() if one.kind == kind)
 
 
 def records(folder: Path) -> list[dict]:
@@ -83,7 +82,7 @@ def test_live_run_has_every_row_under_the_id_of_its_stage(tmp_path):
     assert folder.name.endswith(run_id("stage", stage().key))
     text = json.dumps(records(folder))
     assert text.count('"type": "history"') == 5
-    for part in ("global_step", "accuracy/test", "versions/torch", "weak m sciq seed 0", "finetune/lr", "model/params"):
+    for part in ("global_step", "accuracy/test", "versions/torch", "weak m sciq xent seed 0", "finetune/lr", "model/params"):
         assert part in text
 
 
@@ -190,7 +189,7 @@ def test_none_other_ranks_and_untrained_stages_mirror_nothing(tmp_path, monkeypa
     store = build(tmp_path / "store", Shape())
     assert none.send(outcome_of(store, collect(store, NAME))) == ()
     assert not list(store.root.rglob("wandb"))
-    make_tracker(OFFLINE, "s", tmp_path).start(stage("features"), tmp_path).finish({})
+    make_tracker(OFFLINE, "s", tmp_path).start(stage("data"), tmp_path).finish({})
     monkeypatch.setenv("RANK", "1")
     assert isinstance(make_tracker(OFFLINE, "s", tmp_path), NullTracker)
     assert not (tmp_path / "wandb").exists()
