@@ -60,14 +60,13 @@ def test_zero_shot_answers_are_asked_for_once_whatever_the_seed_method_and_calib
     methods = [Prompting(shots=0), Elicitation(), IcmFeatures(calibrate="none"), Selective()]
     graph = merge([cell(method=m, seed=s, loss=Confidence()) for m in methods for s in (0, 1, 2)], identify)
     (asked,) = stages(graph, "prompt")
-    assert "split" not in asked.settings
-    assert "seed" not in asked.settings
+    assert {"split", "seed"}.isdisjoint(asked.preimage["settings"])
 
 
 @pytest.mark.parametrize("finetune", [Probe(), Full()], ids=lambda f: f.name)
 def test_prompts_run_where_the_model_is_loaded_anyway(finetune):
     graph = graph_of(Selective(), Prompting(), finetune=finetune)
-    homes = {affinity(s) for s in graph.stages.values() if s.run.get("model", {}).get("name") == "s0"}
+    homes = {affinity(s) for s in graph.stages.values() if s.hints.model and s.hints.model.name == "s0"}
     assert len(homes) == 1
     assert {affinity(s) for s in stages(graph, "prompt")} == homes
 
