@@ -130,9 +130,10 @@ def test_micro_batches_may_be_used_exactly_where_the_loss_says_so(loss: Loss):
     whole = loss(logits, labels, 0.9)
     parts = torch.cat([loss(logits[i : i + 3], labels[i : i + 3], 0.9) for i in range(0, 12, 3)])
     if not loss.uses_batch_statistic:
-        assert torch.equal(whole, parts)
+        # Not bit for bit: what fills no whole vector of the CPU goes through scalar code, which rounds differently.
+        torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
     elif loss != Window():
-        assert not torch.allclose(whole, parts)
+        assert not torch.allclose(whole, parts, rtol=1e-3)
 
 
 @each_loss
