@@ -6,7 +6,9 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,9 +57,13 @@ def batch(size: int, classes: int, seed: int = 0, dtype: torch.dtype = torch.flo
     return logits.to(dtype), labels.to(dtype)
 
 
+@cache
+def shape_checked(kind: type[Loss]) -> Callable[..., Tensor]:
+    return jaxtyped(typechecker=beartype)(kind.__call__)
+
+
 def checked(loss: Loss, logits: Tensor, labels: Tensor, progress: float) -> Tensor:
-    call = jaxtyped(typechecker=beartype)(type(loss).__call__)
-    return call(loss, logits, labels, progress)
+    return shape_checked(type(loss))(loss, logits, labels, progress)
 
 
 @each_loss

@@ -20,7 +20,7 @@ from w2s_sweep.results.report import write_report
 from w2s_sweep.results.scatter import draw_tasks, task_points
 from w2s_sweep.results.scene import MOST_PANELS, scene
 
-GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1, 2))
+GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1))
 
 
 class Outside(HTMLParser):
@@ -79,7 +79,7 @@ def collect_rows(root):
 
 def test_report_holds_command_keys_reasons_and_failures(tmp_path):
     shape = replace(
-        GRID, share=(0.8, 0.7, 0.8), failed=("student w14 s410 sciq 1 0",), missing=("ceiling s1000 sciq 2",)
+        GRID, share=(0.8, 0.7, 0.8), failed=("student w14 s410 sciq 1 0",), missing=("ceiling s1000 sciq 1",)
     )
     build(tmp_path, shape)
     text = write_report(tmp_path, NAME).html.read_text()
@@ -106,7 +106,7 @@ def test_text_from_outside_cannot_become_markup(tmp_path):
         Shape(share=(0.8, 0.7, 0.8), seeds=(0, 1)),
         Shape(missing=("weak w14 sciq 0",)),
         Shape(seeds=(0, 1), metric="auroc"),
-        Shape(datasets=tuple(f"a-task-with-a-rather-long-name-{i}" for i in range(3)), strong=("s410", "s1000")),
+        Shape(datasets=tuple(f"a-task-with-a-rather-long-name-{i}" for i in range(2)), strong=("s410", "s1000")),
     ],
     ids=["one cell", "all undefined", "nothing finished", "auroc", "long names"],
 )
