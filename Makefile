@@ -11,7 +11,12 @@ PROCESSES ?= $(shell nproc 2>/dev/null || echo 1)
 # The CPU build suffices for everything here; TORCH= takes whatever the package index has.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo science test check slow slurm chaos format clean
+# What must hold however wide the vectors of a CPU are: losses, models and features, training, resume.
+NUMERIC = tests/test_resume.py::test_killed_in_training $(addprefix tests/test_,$(addsuffix .py, \
+	generate train losses losses_reference losses_hardening pairs_run pairs stopping passes language prompt coherence \
+	models_classifier models_features models_ladders models_load models_lora models_readout models_gguf))
+
+.PHONY: demo science test capabilities check slow slurm chaos format clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
@@ -27,6 +32,10 @@ science: $(VENV)/run.ok  ## real models: tasks x methods x losses, all losses, e
 
 test: $(VENV)/dev.ok  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+capabilities: $(VENV)/dev.ok  ## NUMERIC as on CPUs without vector instructions and with AVX2 alone; three minutes
+	for capability in default avx2; do ATEN_CPU_CAPABILITY=$$capability \
+		$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(NUMERIC) || exit 1; done
 
 check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -1,13 +1,20 @@
-"""Settings of every test process: one thread, no network, a cache of its own, shapes of metrics checked."""
+"""Settings of every test process: one thread, no network, a cache of its own, the same examples everywhere, shapes checked."""
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# How long an example takes says how busy the machine is; with other examples every time, green would be luck.
+settings.register_profile(
+    "everywhere", derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("everywhere")
 
 
 def pytest_configure() -> None:

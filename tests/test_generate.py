@@ -94,12 +94,15 @@ def test_an_encoder_cannot_generate(tmp_path):
         LanguageModel(load_backbone(tiny_bert(tmp_path)))
 
 
-def step_by_step(folder, prompt, most, end):
+def step_by_step(whole, prompt, most, end):
     """Greedy decoding as it is defined: the whole text goes through the whole model for every token."""
-    whole, new = AutoModelForCausalLM.from_pretrained(folder), []
+    new = []
     while len(new) < most:
         with torch.no_grad():
-            token = int(whole(torch.tensor([[*prompt, *new]])).logits[0, -1].argmax())
+            (first, second), (token, _) = (
+                t.tolist() for t in whole(torch.tensor([[*prompt, *new]])).logits[0, -1].topk(2)
+            )
+        assert first - second > 1e-3, "so near a tie rounding decides, which differs between batch shapes"
         if token == end:
             break
         new.append(token)
@@ -114,7 +117,8 @@ def test_decoding_takes_the_likeliest_token_whatever_else_is_in_the_batch(folder
     assert all(len(new) == 6 for new in free)
     end = free[0][3]
     together = greedy(model, prompts, most=6, end=end, precision="fp32")
-    assert together == [step_by_step(folders[name], ids, 6, end) for ids in prompts]
+    whole = AutoModelForCausalLM.from_pretrained(folders[name])
+    assert together == [step_by_step(whole, ids, 6, end) for ids in prompts]
     assert len(together[0]) < 6
     alone = [greedy(model, [ids], most=6, end=end, precision="fp32")[0] for ids in prompts]
     assert greedy(model, prompts[::-1], most=6, end=end, precision="fp32", token_budget=30)[::-1] == alone == together
@@ -156,22 +160,23 @@ def test_a_training_row_without_a_text_of_its_supervisor_is_an_error(tmp_path):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A sweep on a task that a tiny model can learn: write the word before the last one again."""
+    """A sweep on a task that a tiny model can learn: write the word before the last one again. The ceiling learns it
+    entirely and the supervisor is too narrow to, by far, so that no rounding decides what the tests ask."""
     folder = tmp_path_factory.mktemp("toy")
     draw, texts = random.Random(0), dict[str, str]()
-    while len(texts) < 300:
+    while len(texts) < 600:
         noun = draw.choice(WORDS[10:18])
         texts[" ".join(draw.choices(WORDS[:10], k=draw.randint(2, 4))) + f" {noun} is"] = noun
     with (folder / "rows.jsonl").open("w") as file:
         file.writelines(json.dumps({"ctx": text, "target": noun}) + "\n" for text, noun in texts.items())
-    weak = tiny_llama(folder / "weak", layers=2, hidden=16, seed=1)
+    weak = tiny_llama(folder / "weak", layers=2, hidden=8, seed=1)
     strong = tiny_llama(folder / "strong", layers=2, hidden=32, seed=2)
     store = folder / "store"
     status, out, err = launch(
         f"store={store}", f"weak.path={weak}", "weak.name=w", f"strong.path={strong}", "strong.name=s",
         "finetune.early_stopping=weak", "finetune.evaluations=2",
         "dataset=chess_moves", f"dataset.path={folder / 'rows.jsonl'}", "dataset.n_train=null", "dataset.test=0.25",
-        "dataset.validation=0.1", "dataset.max_tokens=24", "finetune=full", "finetune.lr=0.01", "finetune.epochs=10",
+        "dataset.validation=0.1", "dataset.max_tokens=24", "finetune=full", "finetune.lr=0.01", "finetune.epochs=12",
         "threads=1", "tracker=none",
     )  # fmt: skip
     assert status == 0, err
@@ -199,7 +204,8 @@ def test_a_tiny_model_learns_the_task_and_writes_the_targets(toy):
     summary = read_json(stage_of(toy, "ceiling") / "summary.json")
     assert summary["accuracy/test"] == (ceiling.on("test").probs[:, 1] == 1).mean()
     assert summary["auroc/test"] is None
-    assert (summary["best step"] % 20, summary["evaluated against"]) == (0, "truth")
+    assert summary["best step"] in (42, 84)  # of 84
+    assert summary["evaluated against"] == "truth"
     assert read_json(stage_of(toy, "student") / "summary.json")["evaluated against"] == "labels"
     assert "1 of 1 cells" in toy.out
 

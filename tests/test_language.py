@@ -48,7 +48,7 @@ def test_padding_changes_nothing_and_a_lone_token_has_no_probability(folders):
     with torch.no_grad():
         together = log_probs(backbone, *pad(tokens, backbone.pad_id)).sum(1)
         alone = torch.cat([log_probs(backbone, *pad([ids], 0)).sum(1) for ids in tokens])
-    torch.testing.assert_close(together, alone)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     assert together[1] == 0
     assert together[0] < 0
 

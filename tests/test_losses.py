@@ -6,7 +6,9 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,13 @@ def batch(size: int, classes: int, seed: int = 0, dtype: torch.dtype = torch.flo
     return logits.to(dtype), labels.to(dtype)
 
 
+@cache
+def shape_checked(kind: type[Loss]) -> Callable[..., Tensor]:
+    return jaxtyped(typechecker=beartype)(kind.__call__)
+
+
 def checked(loss: Loss, logits: Tensor, labels: Tensor, progress: float) -> Tensor:
-    call = jaxtyped(typechecker=beartype)(type(loss).__call__)
-    return call(loss, logits, labels, progress)
+    return shape_checked(type(loss))(loss, logits, labels, progress)
 
 
 @each_loss
@@ -134,9 +140,10 @@ def test_micro_batches_may_be_used_exactly_where_the_loss_says_so(loss: Loss):
     whole = loss(logits, labels, 0.9)
     parts = torch.cat([loss(logits[i : i + 3], labels[i : i + 3], 0.9) for i in range(0, 12, 3)])
     if not loss.uses_batch_statistic:
-        assert torch.equal(whole, parts)
+        # Not bit for bit: what fills no whole vector of the CPU goes through scalar code, which rounds differently.
+        torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
     elif loss != Window():
-        assert not torch.allclose(whole, parts)
+        assert not torch.allclose(whole, parts, rtol=1e-3)
 
 
 @each_loss

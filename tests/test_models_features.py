@@ -51,7 +51,7 @@ def test_the_last_block_is_read_before_the_norm_that_follows_it(backbones):
     found = torch.tensor(frozen_features(backbone, tokens, layer=LAYERS, precision="fp32"))
     with torch.no_grad():
         normed = [backbone.module(torch.tensor([ids])).last_hidden_state[0, -1] for ids in tokens]
-        torch.testing.assert_close(backbone.module.norm(found), torch.stack(normed))
+        torch.testing.assert_close(backbone.module.norm(found), torch.stack(normed), rtol=1e-4, atol=1e-5)
 
 
 def test_blocks_above_the_layer_are_not_computed(backbones):

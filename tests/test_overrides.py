@@ -144,6 +144,7 @@ def test_mistakes_in_a_file(tmp_path, text, words):
         assert word in err
 
 
+@pytest.mark.slow
 def test_an_optimiser_cannot_plan_only(tmp_path):
     pytest.importorskip("optuna")
     err = refused(tmp_path, "-m", "hydra/sweeper=optuna", "plan_only=true", "finetune.l2=interval(0.01,1)")
@@ -172,7 +173,7 @@ BAD = st.one_of(
 MALFORMED = st.lists(st.tuples(st.sampled_from(["", "+", "++"]), NAMES, BAD), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
 def test_malformed_command_lines(tmp_path_factory, parts):
     never_starts_work(tmp_path_factory, parts)
@@ -200,7 +201,7 @@ FILES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
 def test_malformed_files(tmp_path_factory, lines):
     malformed_file(tmp_path_factory, lines)

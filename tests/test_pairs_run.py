@@ -178,7 +178,7 @@ def test_what_cannot_be_rewarded_is_refused_before_anything_starts(base, change,
     assert problems_of(allowed) == problems_of(cell(loss=CrossEntropy())) == []
 
 
-@pytest.mark.parametrize("finetune", [Probe(epochs=20), Lora(**LEARNS), Full(**LEARNS)], ids=lambda f: f.name)
+@pytest.mark.parametrize("finetune", [Probe(epochs=100), Lora(**LEARNS), Full(**LEARNS)], ids=lambda f: f.name)
 def test_every_kind_of_fine_tuning_learns_what_is_preferred(tmp_path, base, finetune):
     once = Once(tmp_path, dataclasses.replace(base, finetune=finetune)).ran()
     ceiling = once.predictions("ceiling")

@@ -168,6 +168,7 @@ def check_end(runs: Runs, peace: Undisturbed) -> None:
     assert runs.left_over() == []
 
 
+@pytest.mark.slow
 def test_killed_in_training(undisturbed, tmp_path):
     peace = undisturbed("short")
     runs = peace.again(tmp_path)

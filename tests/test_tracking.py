@@ -82,7 +82,14 @@ def test_live_run_has_every_row_under_the_id_of_its_stage(tmp_path):
     assert folder.name.endswith(run_id("stage", stage().key))
     text = json.dumps(records(folder))
     assert text.count('"type": "history"') == 5
-    for part in ("global_step", "accuracy/test", "versions/torch", "weak m sciq xent seed 0", "finetune/lr", "model/params"):
+    for part in (
+        "global_step",
+        "accuracy/test",
+        "versions/torch",
+        "weak m sciq xent seed 0",
+        "finetune/lr",
+        "model/params",
+    ):
         assert part in text
 
 
