@@ -13,8 +13,8 @@ from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
 
-SEVERAL = range(5)
-"""Seeds: 5 tasks for the supervisors, 10 for students and ceilings."""
+SEVERAL = range(3)
+"""Seeds: 3 tasks for the supervisors, 6 for students and ceilings."""
 
 EVERYTHING = {
     "partition": "gpu",
@@ -77,14 +77,14 @@ def test_a_store_may_be_called_anything(sweeps, tmp_path, sources, cluster):
     assert len(odd.run()) == 3
 
 
-@pytest.mark.parametrize("most", [1, 3, 5])
+@pytest.mark.parametrize("most", [1, 2, 4])
 def test_the_longest_array_that_the_cluster_takes_is_not_exceeded(sweeps, cluster, most):
     cluster.controller.max_array = most
     sweeps.submit(*(sweeps.cell(seed=seed) for seed in SEVERAL))
     scripts = submitted(sweeps.store)
-    assert len(scripts) == -(-5 // most) + -(-10 // most)
-    assert len(cluster.queue) == 15
-    assert len(sweeps.run()) == 15
+    assert len(scripts) == -(-3 // most) + -(-6 // most)
+    assert len(cluster.queue) == 9
+    assert len(sweeps.run()) == 9
 
 
 def test_no_more_tasks_of_an_array_run_at_once_than_was_said(sweeps, cluster):
@@ -116,9 +116,9 @@ def test_only_their_owner_reads_job_files(sweeps):
 
 
 def test_every_job_runs_the_pack_that_was_written_down_for_it(sweeps, cluster):
-    cluster.controller.max_array = 4
+    cluster.controller.max_array = 2
     sweeps.submit(*(sweeps.cell(seed=seed) for seed in SEVERAL))
     tasks = sweeps.submissions()[0]["tasks"]
-    assert len(tasks) == 15
+    assert len(tasks) == 9
     for task in tasks:
         assert [stage.key for stage in sweeps.stages_of(task["job"])] == task["stages"]
