@@ -1,4 +1,4 @@
-"""Settings of every test process: one thread, no network, a cache of its own, the same examples everywhere, shapes checked."""
+"""Settings of every test process: one thread, no network, a cache of its own, the same examples, shapes checked."""
 
 import os
 

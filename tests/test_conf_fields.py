@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from pydantic.fields import FieldInfo
-from w2s_sweep.config.cell import Cell, Sweep, Tracker
 
+from w2s_sweep.cells.cell import Cell, Sweep, Tracker
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model

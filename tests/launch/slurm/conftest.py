@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from w2s_sweep.config.cell import Sweep
 
 from tests.launch.slurm.stand_in import StandIn
 from tests.launch.slurm.sweeps import Sweeps, cell_of, run, write_sources
+from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.store import Store
 

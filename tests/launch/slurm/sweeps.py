@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.config.cell import Cell, Sweep
-
 from tests import cells
 from tests.launch.slurm.stand_in import StandIn
+from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.launch.engine import Engine, Job

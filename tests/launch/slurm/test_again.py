@@ -1,10 +1,10 @@
 """`w2s cancel` takes what nobody else needs, and `w2s retry` submits what is missing."""
 
 import pytest
-from w2s_sweep.launch.again import Cancelled, cancel, retry
 
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.errors import LaunchError
+from w2s_sweep.launch.control import Cancelled, cancel, retry
 
 
 def cells(sweeps, *seeds):

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
-from w2s_sweep.config.cell import Cell
 
 from tests.cells import cell, dataset, identify, model
+from w2s_sweep.cells.cell import Cell
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt, Model, Resources
 from w2s_sweep.launch.slurm.resources import Ask, ask_of
@@ -21,7 +22,7 @@ from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
-from w2s_sweep.plan.graph import Graph, merge
+from w2s_sweep.plan.graph import Graph
 from w2s_sweep.plan.packs import make_packs
 
 SMALL = Settings(gpu_memory_gb=10, gpu_tflops=1, max_minutes=1_000_000)
@@ -35,16 +36,20 @@ def strong(**change) -> Model:
     return dataclasses.replace(model("s0"), params=30_000_000_000, layers=32, hidden=4096, **change)
 
 
-def planned(**change) -> Graph:
+def large(**change) -> Cell:
     """10,000 training rows (halves of 4,500, 1,000 for validation) and 2,000 test rows of 100 tokens each."""
     data = dataclasses.replace(dataset(), n_train=10_000, n_test=2_000, test_split="test")
     fields: dict = {"dataset": data, "strong": strong()} | change
-    return merge([dataclasses.replace(cell(), **fields)], identify)
+    return dataclasses.replace(cell(), **fields)
+
+
+def planned(**change) -> Graph:
+    return merge([large(**change)], identify)
 
 
 def stages(graph: Graph, what: str) -> list[str]:
     """Keys of the stages of a kind or a role."""
-    return [key for key, stage in graph.stages.items() if what in (stage.kind, stage.run.get("role"))]
+    return [key for key, stage in graph.stages.items() if what in (stage.kind, stage.hints.role)]
 
 
 def asked(graph: Graph, keys: Sequence[str], settings: Settings = SMALL) -> Ask:
@@ -139,7 +144,7 @@ def test_a_task_asks_for_the_most_of_its_stages_and_the_time_of_all():
     graph = planned(finetune=Probe())
     together = asked(graph, [*stages(graph, "features")[-1:], *stages(graph, "ceiling")])
     assert together == FEATURES
-    two = merge([dataclasses.replace(c, seed=seed) for c in planned().cells for seed in (0, 1)], identify)
+    two = merge([large(seed=seed) for seed in (0, 1)], identify)
     assert asked(two, stages(two, "ceiling")) == dataclasses.replace(FULL, minutes=2 * 10_350 + 30)
 
 
@@ -195,8 +200,7 @@ def test_a_time_limit_that_was_said_is_taken_as_it_is():
 
 
 def test_labels_are_not_made_with_what_a_model_asks_for_itself():
-    grid: list[Cell] = list(planned(method=KnnRelabel(), strong=strong(resources=Resources(**all_four(9)))).cells)
-    graph = merge([dataclasses.replace(one, finetune=Probe()) for one in grid], identify)
+    graph = planned(method=KnnRelabel(), strong=strong(resources=Resources(**all_four(9))), finetune=Probe())
     assert asked(graph, stages(graph, "relabel")) == NOTHING
     assert asked(graph, stages(graph, "features")[-1:]) == four(9)
 
