@@ -31,7 +31,7 @@ class Auroc(Metric):
     def resample(self, probs: Probs, truth: Truth, drawn: Weights) -> PerResample:
         """NaN where a class is missing from the resample."""
         if no_auroc(probs, truth) is not None:
-            return np.full(drawn.shape[1], np.nan)
+            return np.full(len(drawn.T), np.nan)
         areas = [_binary_resample(margins(probs, c), truth == c, drawn) for c in ranked_classes(probs)]
         return np.mean(areas, axis=0)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+
+from w2s_sweep.arrays import Array
 
 if TYPE_CHECKING:
     from w2s_sweep.metrics.shapes import Signs
@@ -41,7 +43,7 @@ def smallest_p(pairs: int) -> float:
 def _signs(count: int) -> Signs:
     """[patterns, count] of +1 and -1. The first sign of the exact ones is +1: the other half mirrors them."""
     if count <= EXACT:
-        bits = np.arange(2 ** (count - 1))[:, None] >> np.arange(count)[None, :] & 1
+        bits = cast(Array, np.arange(2 ** (count - 1))[:, None] >> np.arange(count)[None, :] & 1)
     else:
         bits = np.random.default_rng(0).integers(0, 2, size=(FLIPS, count), dtype=np.int8)
     return (1 - 2 * bits.astype(np.int8)).astype(np.float32 if count > EXACT else np.float64)

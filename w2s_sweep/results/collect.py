@@ -1,13 +1,13 @@
 """Cells -> rows. Numbers are computed from predictions alone, and every one can be traced to a stage folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-import pyarrow.parquet as pq
-from threadpoolctl import threadpool_limits
+import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.errors import StoreError
 from w2s_sweep.plan.stage import digest
@@ -24,6 +24,14 @@ from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
 NAMED = ("dataset", "weak", "strong", "loss", "method", "finetune")
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def limit_threads(function: F) -> F:
+    """Have BLAS use one thread in a function."""
+    return cast(Any, threadpoolctl).threadpool_limits.wrap(limits=1, user_api="blas")(function)
 
 
 @dataclass
@@ -53,14 +61,14 @@ class Reader:
 
 def _legal(path: Path) -> dict[str, bool]:
     """Example id -> whether what was generated is a possible answer, where that is known."""
-    table = pq.read_table(path) if path.is_file() else None
+    table: Any = cast(Any, pyarrow.parquet).read_table(path) if path.is_file() else None
     if table is None or "legal" not in table.column_names:
         return {}
-    pairs = zip(table["id"].to_pylist(), table["legal"].to_pylist(), strict=True)
+    pairs: Iterable[tuple[str, bool | None]] = zip(table["id"].to_pylist(), table["legal"].to_pylist(), strict=True)
     return {name: legal for name, legal in pairs if legal is not None}
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@limit_threads
 def collect(store: Store, *sweeps: str) -> Results:
     """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
 
@@ -138,7 +146,7 @@ def _absence(
     absent: Mapping[str, str], keys: Mapping[str, str], failures: Mapping[str, str], stages: Mapping[str, Any]
 ) -> dict[str, Any]:
     """State and note of a cell that lacks a role."""
-    notes, failed = [], False
+    notes, failed = list[str](), False
     for role, text in absent.items():
         cause = _cause(keys[role], failures, stages)
         failed |= cause is not None or text != "not finished"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from w2s_sweep.config.plain import flatten
 
@@ -50,7 +50,7 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}".replace("0.", ".", 1) if 0 < abs(value) < 1 else f"{value:g}"
     if isinstance(value, Mapping):
-        return str(value.get("name", sorted_json(value)))  # pyright: ignore[reportUnknownMemberType]
+        return str(cast(Mapping[str, Any], value).get("name", sorted_json(value)))
     if isinstance(value, list):
-        return "+".join(_short(v) for v in value)  # pyright: ignore[reportUnknownVariableType]
+        return "+".join(_short(v) for v in cast(list[Any], value))
     return "none" if value is None else str(value)

@@ -56,7 +56,7 @@ def render(store: Store, results: Results, figures: Sequence[SavedFigure], folde
     """The HTML text, for a page in `folder`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    environment: Any = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
@@ -101,7 +101,7 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
 
 def _origin(found: Mapping[str, Any]) -> dict[str, str]:
     """A sweep's origin as texts."""
-    code = found["code"] or {}
+    code: Mapping[str, Any] = found["code"] or {}
     commit = f", commit {code['commit']}" if code.get("commit") else ""
     changed = " with local changes" if code.get("changed") else ""
     said = f"w2s_sweep {code['version']}{commit}{changed}" if code else "not recorded"

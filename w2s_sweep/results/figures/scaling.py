@@ -1,7 +1,7 @@
 """Accuracy and PGR against the student's size, a column per loss; hue is the supervisor, ink is the ceiling."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.figures.facets import average, facets, facts
@@ -53,7 +53,7 @@ def draw_scaling(results: Results) -> "Figure":
             axis.set_visible(False)
     _name(grid[: len(variants)], columns, groups, metric)
     handles, labels = _legend(grid[0][0])
-    figure.legend(handles, labels, loc="outside lower left", ncols=min(3, len(labels)))
+    cast(Any, figure).legend(handles, labels, loc="outside lower left", ncols=min(3, len(labels)))
     return figure
 
 
@@ -102,7 +102,7 @@ def _name(grid: Sequence[tuple[Any, Any]], columns: int, groups: Sequence[Group]
         for axis in (top, bottom):
             axis.set_xscale("log")
             axis.xaxis.set_major_locator(FixedLocator(_apart(sizes)))
-            axis.xaxis.set_major_formatter(lambda x, _: short(round(x)))
+            axis.xaxis.set_major_formatter(_size_label)
             axis.xaxis.set_minor_locator(NullLocator())
             axis.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
             axis.tick_params(length=0)
@@ -126,6 +126,10 @@ def _apart(sizes: Sequence[int]) -> list[int]:
 def _legend(axis: Any) -> tuple[list[Any], list[str]]:
     found = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     return list(found.values()), list(found)
+
+
+def _size_label(size: float, _: int) -> str:
+    return short(round(size))
 
 
 def short(params: int) -> str:

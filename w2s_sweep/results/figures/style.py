@@ -3,9 +3,10 @@
 import io
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from w2s_sweep.errors import W2SError
 from w2s_sweep.metrics import Interval
@@ -58,16 +59,20 @@ PGR_RANGE = (-1.0, 2.0)
 """Largest range of a PGR axis; points beyond it are drawn as arrows at its ends."""
 
 
+def _style() -> AbstractContextManager[None]:
+    import matplotlib
+
+    return cast(Any, matplotlib).rc_context(STYLE)
+
+
 def use_style(draw: "Callable[[Results], Figure]") -> "Callable[[Results], Figure]":
     """Have a figure drawn in the style, whatever matplotlib is set to; W2SError where no cell is finished."""
 
     @wraps(draw)
     def drawing(results: Results) -> "Figure":
-        import matplotlib
-
         if not any(g.seeds for g in results.groups):
             raise W2SError(f"{results.sweep}: no cell is finished, so there is nothing to draw.")
-        with matplotlib.rc_context(STYLE):
+        with _style():
             return draw(results)
 
     return drawing
@@ -84,9 +89,9 @@ def make_panels(
     width = size[0] * columns + 0.2
     lines = textwrap.wrap(title, int(width * 10.5)), textwrap.wrap(note, int(width * 16))
     head = LINE * (len(lines[0]) + len(lines[1])) + 0.2
-    figure = Figure(figsize=(width, size[1] * rows + head), layout="constrained")
+    figure: Any = Figure(figsize=(width, size[1] * rows + head), layout="constrained")
     height = figure.get_figheight()
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height))  # type: ignore[union-attr]
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height))
     figure.text(0.06 / width, 1 - 0.06 / height, "\n".join(lines[0]), weight="bold", size=10.5, va="top")
     below = 1 - (0.1 + LINE * len(lines[0])) / height
     figure.text(0.06 / width, below, "\n".join(lines[1]), color=QUIET, size=8, va="top", linespacing=1.3)
@@ -130,13 +135,11 @@ def whisker(
 
 def save(figure: "Figure", stem: Path) -> tuple[Path, Path]:
     """Write `stem`.png and `stem`.svg; returns both paths."""
-    import matplotlib
-
     paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    with matplotlib.rc_context(STYLE):
+    with _style():
         for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
             buffer = io.BytesIO()
-            figure.savefig(buffer, **{"format": path.suffix[1:], "facecolor": "white", **options})
+            cast(Any, figure).savefig(buffer, format=path.suffix[1:], facecolor="white", **options)
             write_bytes(path, buffer.getvalue())
     return paths
 

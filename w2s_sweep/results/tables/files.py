@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow  # pyright: ignore[reportMissingTypeStubs]
+from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.results.records import Comparison, Group, Median, Results
 from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.store.files import write_bytes, write_text
 
+pa: Any = pyarrow  # neither has type stubs
+pq: Any = parquet
 Columns = dict[str, list[Any]]
 
 
@@ -35,7 +37,7 @@ def _columns(results: Results) -> Columns:
     return {name: [row.get(name) for row in flat] for name in names}
 
 
-def _array(values: list[Any]) -> pa.Array:
+def _array(values: list[Any]) -> Any:
     """A column without any value is a column of missing numbers, not of Arrow's type `null`."""
     return pa.nulls(len(values), pa.float64()) if all(value is None for value in values) else pa.array(values)
 

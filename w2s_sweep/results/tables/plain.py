@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.join import origins
@@ -30,8 +30,8 @@ def _value(value: Any) -> Any:
     if isinstance(value, Interval):
         return {"value": value.value, "low": value.low, "high": value.high}
     if isinstance(value, dict):
-        return {name: _value(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]
+        return {name: _value(inner) for name, inner in cast(dict[str, Any], value).items()}
+    return list(cast(tuple[Any, ...], value)) if isinstance(value, tuple) else value
 
 
 def _comparison(c: Comparison) -> dict[str, Any]:

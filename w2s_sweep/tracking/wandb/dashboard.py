@@ -21,8 +21,9 @@ BESIDE = ("agreement", "agreement/supervisor_wrong", "gain/brier")
 def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | None, again: bool) -> str:
     """The address of the sweep's view, which is made if there is none yet, or `again`. StoreError, and what to do."""
     settings = store.read_sweep(sweep)["settings"]["tracker"]
-    tracker = from_plain(Wandb, settings) if settings["name"] == Wandb.name else Wandb()
-    where = {"project": project or tracker.project, "entity": entity or tracker.entity}
+    tracker: Wandb = from_plain(Wandb, settings) if settings["name"] == Wandb.name else Wandb()
+    project, entity = project or tracker.project, entity or tracker.entity
+    where = {"project": project, "entity": entity}
     record = store.sweep(sweep) / "wandb" / "dashboard.json"
     known = read_json(record)
     if known is not None and not again and {name: known[name] for name in where} == where:
@@ -33,7 +34,7 @@ def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | No
             "tracker=wandb; nothing is trained again), then try once more. The report needs no account."
         )
     figures = sorted(path.stem for path in (store.sweep(sweep) / "figures").glob("*.png"))
-    view = workspace(sweep, figures, where["project"], where["entity"] or _own_entity())
+    view = workspace(sweep, figures, project, entity or _own_entity())
     try:
         url = str(view.save().url)
     except Exception as error:
@@ -71,7 +72,11 @@ def workspace(sweep: str, figures: Sequence[str], project: str, entity: str) -> 
         ) from None
 
     def bars(title: str, metric: str, by: str) -> Any:
-        spread = {"groupby": panels.Config(by), "groupby_aggfunc": "mean", "groupby_rangefunc": "stderr"}
+        spread: dict[str, Any] = {
+            "groupby": panels.Config(by),
+            "groupby_aggfunc": "mean",
+            "groupby_rangefunc": "stderr",
+        }
         return panels.BarPlot(title=title, metrics=[panels.SummaryMetric(metric)], orientation="h", **spread)
 
     def curve(title: str, metric: str) -> Any:
