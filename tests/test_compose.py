@@ -26,6 +26,13 @@ CELLS = {
     "group": ["loss=confidence"],
     "group and values of it": ["loss.max_weight=0.4", "loss=confidence", "seed=1"],
     "groups": ["loss=confidence", "finetune=lora", "method=naive", "dataset=sst2"],
+    "interpolation": ["name=${dataset.name}", "dataset.name=other", "seed=1"],
+    "interpolation of the environment": [
+        "store=${oc.env:HOME}/runs",
+        "data_root=${oc.env:${name}}",
+        "name=HOME",
+        "seed=1",
+    ],
     "files that build on others": ["model@strong=smollm2_135m_first4", "dataset=sst2", "finetune=lora", "seed=1"],
     "package": ["model@weak=smollm2_135m", "weak.name=other"],
     "experiment": ["experiment=demo"],

@@ -7,6 +7,7 @@ composition, the others to a copy of it, of which only the parts they touch are 
 """
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,9 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
 from w2s_sweep.launch.references import with_named
+
+LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
+"""An interpolation of other settings."""
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -136,7 +140,8 @@ def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
 
 
 def interpolates(config: Container) -> bool:
-    return "${" in OmegaConf.to_yaml(config)
+    """Whether a value depends on others; one that comes out of the environment, as a site's store may, does not."""
+    return LOOKS_AROUND.search(OmegaConf.to_yaml(config)) is not None
 
 
 class Base:
@@ -148,7 +153,7 @@ class Base:
 
     def copied(self, overrides: Sequence[str], keys: Sequence[str]) -> DictConfig:
         """A copy in which `keys` can be set; without interpolations, which look at parents, it shares the rest."""
-        if self.interpolates or any("${" in line for line in overrides):
+        if self.interpolates or any(LOOKS_AROUND.search(line) for line in overrides):
             return copy.deepcopy(self.config)
         touched = {key.partition(".")[0] for key in keys}
         nodes = {name: self.config._get_node(name) for name in self.config if name not in touched}
