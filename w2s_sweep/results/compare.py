@@ -38,7 +38,7 @@ def compare(rows: Iterable[Row], students: Students) -> tuple[Comparison, ...]:
                 found.append(_of_task(pairs, students))
                 joint.setdefault((pair, metric, base, setting), []).append(pairs)
     over = [_over_tasks(tasks, students) for tasks in joint.values() if len(tasks) > 1]
-    return (*_corrected(over), *_corrected(found))
+    return (*_correct(over), *_correct(found))
 
 
 def baseline(settings: Sequence[Setting]) -> Setting:
@@ -97,7 +97,7 @@ def _sign_flip(changes: Sequence[float]) -> PairedTest | None:
     return None if p is None else PairedTest("sign flips", len(changes), p)
 
 
-def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
+def _correct(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
     by_run = _holm(found, lambda c: c.by_run)
     by_example = _holm(found, lambda c: c.by_example)
     return tuple(replace(c, by_run=by_run[i], by_example=by_example[i]) for i, c in enumerate(found))
