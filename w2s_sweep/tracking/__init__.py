@@ -13,7 +13,7 @@ from pydantic import Field
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.tracking.base import TRACKERS, Outcome, Run, Tracker, TrackerSettings, TrainedStage
 from w2s_sweep.tracking.null import NoTracker, NullRun, NullTracker
-from w2s_sweep.tracking.wandb import Wandb
+from w2s_sweep.tracking.wandb.settings import Wandb
 
 AnyTracker = Annotated[NoTracker | Wandb, Field(discriminator="name")]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from w2s_sweep.tracking.wandb import Wandb
+from w2s_sweep.tracking.wandb.settings import Wandb
 
 log = logging.getLogger(__name__)
 
