@@ -8,8 +8,8 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import ROLES
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.tracking.wandb.settings import Wandb
 from w2s_sweep.tracking.wandb.session import has_account
+from w2s_sweep.tracking.wandb.settings import Wandb
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace

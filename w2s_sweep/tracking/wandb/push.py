@@ -16,9 +16,9 @@ from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking.base import Outcome, Run, TrainedStage
 from w2s_sweep.tracking.naming import describe
 from w2s_sweep.tracking.null import NullRun
-from w2s_sweep.tracking.wandb.settings import Wandb
 from w2s_sweep.tracking.wandb.runs import WandbRun, flat_summary, is_mirrored, marker
 from w2s_sweep.tracking.wandb.session import Session, run_id
+from w2s_sweep.tracking.wandb.settings import Wandb
 
 NOT_LOGGED = frozenset({"step", "total"})
 
