@@ -7,10 +7,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.launch.compose import CachingConfigLoader, bases_of, plain_cell
+from w2s_sweep.launch.compose import CachingConfigLoader, bases_of, interpolates, plain_cell
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 
@@ -27,12 +27,7 @@ CELLS = {
     "group and values of it": ["loss.max_weight=0.4", "loss=confidence", "seed=1"],
     "groups": ["loss=confidence", "finetune=lora", "method=naive", "dataset=sst2"],
     "interpolation": ["name=${dataset.name}", "dataset.name=other", "seed=1"],
-    "interpolation of the environment": [
-        "store=${oc.env:HOME}/runs",
-        "data_root=${oc.env:${name}}",
-        "name=HOME",
-        "seed=1",
-    ],
+    "interpolation of the environment": ["store=${oc.env:HOME}/runs", "seed=1"],
     "files that build on others": ["model@strong=smollm2_135m_first4", "dataset=sst2", "finetune=lora", "seed=1"],
     "package": ["model@weak=smollm2_135m", "weak.name=other"],
     "experiment": ["experiment=demo"],
@@ -166,6 +161,14 @@ def test_files_merged_ahead_come_to_what_hydra_makes_of_them(tmp_path, choice):
             expected = composed(stock, master, argv)
             assert isinstance(expected, dict)
             assert composed(CachingConfigLoader(stock), master, argv) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["${name}", "a/${.name}", "${oc.env:${name}}", "${oc.env:HOME}/${name}", "${oc.select:name}"]
+)
+def test_a_value_that_looks_at_others_is_told_from_one_of_the_environment(value):
+    assert interpolates(OmegaConf.create({"name": "x", "inner": {"value": value}}))
+    assert not interpolates(OmegaConf.create({"name": "x", "inner": {"value": "${oc.env:HOME}/runs"}}))
 
 
 def test_launchers_may_be_registered_any_number_of_times():
