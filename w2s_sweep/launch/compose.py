@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from w2s_sweep.launch.named import with_named
+from w2s_sweep.modules import import_all
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -117,6 +118,8 @@ def plain_cell(config: DictConfig) -> dict[str, Any]:
     bare = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]) if "hydra" in config else config
     container = OmegaConf.to_container(bare, resolve=True)
     assert isinstance(container, dict)
+    if isinstance(modules := container.get("modules"), list):  # anything else is told where the cell is parsed
+        import_all([str(one) for one in modules])
     return with_named({str(name): value for name, value in container.items()})
 
 

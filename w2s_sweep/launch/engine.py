@@ -51,6 +51,7 @@ class Job:
             "store": str(self.store.root),
             "sweep": self.name,
             "stages": [stage.to_json() for stage in stages],
+            "modules": list(sweep.modules),
             "settings": settings,
             "tracker": plain(sweep.tracker),
         }

@@ -59,7 +59,7 @@ VERSIONS: Mapping[Kind, int] = {
 """Bumped by hand whenever the code of a kind would give another result for the same settings."""
 
 NEUTRAL: Mapping[Kind, Mapping[str, Json]] = {
-    "data": {"task_version": 1},
+    "data": {"task_version": None},
     "features": {"texts": "one"},
     "probe": {
         "portion": None,
