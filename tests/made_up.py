@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.data.tasks import TASKS
-from w2s_sweep.data.tasks.samples import SAMPLES
 
 Row = Mapping[str, Any]
 Variants = Callable[[Row], Sequence[Row]]
@@ -108,7 +107,7 @@ def made_up(task: str, groups: int, seed: int = 0) -> Sequence[Made]:
     rows: list[Made] = []
     for group in range(groups):
         if task in RECIPES:
-            rows += _alike(RECIPES[task], SAMPLES[task], group, draw)
+            rows += _alike(RECIPES[task], TASKS[task].sample or {}, group, draw)
         else:
             rows += [Made(row, [row], group) for row in GAMES[task](_game(draw))]
     draw.shuffle(rows)

@@ -14,6 +14,7 @@ from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.sweep import resolve_all
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods import METHODS as REGISTERED
+from w2s_sweep.methods.base import ROLES
 from w2s_sweep.methods.bootstrapping import Bootstrapping
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
@@ -91,6 +92,12 @@ def test_a_method_works_with_every_kind_of_fine_tuning(method, finetune):
     assert graph.stages[roles.student].settings.loss.name == "confidence"
     assert graph.stages[roles.student].hints.model.name == "s0"
     assert len({roles.weak, roles.student, roles.ceiling}) == 3
+
+
+def test_a_cluster_can_be_asked_for_the_resources_of_every_role():
+    graphs = [graph_of(method, finetune=Full()) for method in METHODS]
+    used = {stage.run["role"] for graph in graphs for stage in graph.stages.values() if "role" in stage.run}
+    assert used == {*ROLES}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=name_of)

@@ -51,6 +51,23 @@ def refused(tmp_path, *argv):
         (["hydra/launcher=slrm"], ["hydra/launcher", "'slrm'", "local"]),
         (["hydra.launcher.procs=2"], ["hydra.launcher", "'procs'", "processes"]),
         (["hydra/launcher=slurm", "hydra.launcher.processes=2"], ["hydra.launcher", "'processes'", "partition"]),
+        (["hydra.launcher.stages.weak.gpus=1"], ["hydra.launcher", "'stages'", "processes"]),
+        (
+            ["hydra/launcher=slurm", "hydra.launcher.stages.celing.gpus=1"],
+            ["hydra.launcher.stages", "'celing'", "Did you mean 'ceiling'", "p_ik", "annotate"],
+        ),
+        (["hydra/launcher=slurm", "+hydra.launcher.stages.link.gpu=1"], ["hydra.launcher.stages.link", "'gpus'"]),
+        (
+            ["hydra/launcher=slurm", "hydra.launcher.stages={celing: {gpus: 1}}"],
+            ["1 problem", "hydra.launcher.stages", "Did you mean 'ceiling'"],
+        ),
+        (
+            ["method=bootstrapping", "method.chain=[{model: smollm2_135m, keeplayers: 3}]"],
+            ["1 problem", "method.chain.0.keeplayers", "Did you mean 'keep_layers'"],
+        ),
+        (["method=bootstrapping", "method.chain=smollm2_135m"], ["needs a list", "method.chain=[smollm2_135m]"]),
+        (["method=bootstrapping", "method.chain.keep_layers=1"], ["method.chain=[{model: NAME, keep_layers: VALUE}]"]),
+        (["method=bootstrapping", "method.chain=[]"], ["method.chain", "at least 1 item"]),
         (["foo=[1"], ["foo=[1", "cannot be read"]),
         (["strong.keep_layers=99"], ["keep_layers", "99", "30"]),
         (["seed=1,2"], ["seed=1,2", "needs -m"]),
@@ -105,6 +122,12 @@ def test_data_that_cannot_be_used_is_refused_before_any_training(tmp_path, tiny_
         assert word in err
     trained = [p for p in (tmp_path / "store" / "stages").iterdir() if (p / "predictions.parquet").exists()]
     assert trained == []
+
+
+@pytest.mark.parametrize("name", ["features", "generate", "annotate", "link", "labels", "p_ik", "ceiling"])
+def test_resources_of_every_kind_and_role_can_be_set(tmp_path, name):
+    argv = ["hydra/launcher=slurm", f"hydra.launcher.stages.{name}.minutes=600", "plan_only=true"]
+    assert launch(*argv, f"store={tmp_path}")[::2] == (0, "")
 
 
 def own_folder(tmp_path, text):

@@ -18,11 +18,11 @@ from w2s_sweep.data.catalogue import COMMAND, catalogue
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.split import assign
 from w2s_sweep.data.tasks import TASKS, Example, find
-from w2s_sweep.data.tasks.samples import SAMPLES
 from w2s_sweep.errors import DataError
 from w2s_sweep.plan.inputs import Inputs
 from w2s_sweep.stages.data import run
 
+SAMPLES = {name: task.sample for name, task in TASKS.items() if task.sample is not None}
 CHOICES = {"text": ["first", "second", "third", "fourth"], "label": ["A", "B", "C", "D"]}
 SCIQ = {"question": "Q?", "correct_answer": "yes", "distractor1": "a", "distractor2": "b", "distractor3": "c"}
 ANSWERS = {f"answer{n}": f"answer {n}" for n in range(4)}
@@ -226,14 +226,14 @@ def test_the_version_of_a_conversion_enters_the_keys_of_its_task_alone() -> None
         return build.stages[build.data()]
 
     changed = {name for name in TASKS if "task_version" in data_stage(name).preimage["settings"]}
-    assert changed == {name for name, task in TASKS.items() if task.version != 1} == {"sciq_with_support"}
+    assert changed == {name for name, task in TASKS.items() if task.version is not None} == {"sciq_with_support"}
     assert data_stage("sciq_with_support").preimage["settings"]["task_version"] == 2
     assert "task_version" not in data_stage("no such task").preimage["settings"]
 
 
 def test_a_stage_planned_with_another_conversion_is_refused() -> None:
     context: Any = SimpleNamespace(settings=data_settings(task="sciq_with_support"))
-    with pytest.raises(DataError, match=r"version 1 of its conversion, this release has version 2.*Submit"):
+    with pytest.raises(DataError, match=r"version 1 of its conversion, here it has version 2.*Submit"):
         run(context)
 
 
@@ -303,8 +303,8 @@ def test_a_wrong_answer_does_not_come_with_the_right_one() -> None:
 
 def test_every_process_converts_alike() -> None:
     code = (
-        "from w2s_sweep.data.tasks import TASKS; from w2s_sweep.data.tasks.samples import SAMPLES\n"
-        "print([TASKS[name].examples(row, 0) for name, row in SAMPLES.items() if name != 'chess_puzzles'])"
+        "from w2s_sweep.data.tasks import TASKS\n"
+        "print([task.examples(task.sample, 0) for name, task in TASKS.items() if name != 'chess_puzzles'])"
     )
     env = dict(os.environ) | {"PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)

@@ -15,6 +15,7 @@ from w2s_sweep.errors import StoreError, W2SError
 from w2s_sweep.launch.logs import find_logs
 from w2s_sweep.launch.site import usual_store
 from w2s_sweep.launch.status import StageStatus, stage_states, sweep_status
+from w2s_sweep.modules import import_possible, recorded
 from w2s_sweep.plan.stage import differences
 from w2s_sweep.store import Store
 from w2s_sweep.store.garbage import collect_garbage
@@ -72,6 +73,9 @@ def retry(console: Console, store: Store, args: argparse.Namespace) -> int:
 def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.results import show  # matplotlib and pyarrow are loaded only where they are needed
 
+    modules = dict.fromkeys(module for sweep in args.sweeps for module in recorded(store, sweep))
+    for problem in import_possible(list(modules)):
+        print(f"{problem} What it registers is left out.", file=sys.stderr)
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own)
     return 0

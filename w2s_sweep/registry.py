@@ -15,6 +15,8 @@ from w2s_sweep.errors import ConfigError, RegistrationError, unknown
 
 T = TypeVar("T")
 PACKAGE = __name__.partition(".")[0]
+ABSENT: list[str] = []
+"""Why modules that would register more could not be imported, where that was let pass: told beside an unknown name."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._items:
-            raise ConfigError([unknown(self.what, name, self._items)])
+            raise ConfigError([unknown(self.what, name, self._items), *ABSENT])
         return self._items[name]
 
     def __contains__(self, name: object) -> bool:

@@ -28,6 +28,9 @@ class Sweep:
     """Name of the sweep; null derives it from its cells, so the same command is the same sweep."""
     data_root: str | None = None
     """Folder with copies of the hub's datasets, one folder of `<split>.jsonl` each; null reads the hub."""
+    modules: tuple[str, ...] = ()
+    """Code of one's own that registers losses, methods, tasks or metrics: `.py` files, or names that Python can import.
+    In no key; the versions of what they register are."""
     plan_only: bool = False
     """Print what would run, and stop."""
     threads: Annotated[int, Field(ge=0)] = 0

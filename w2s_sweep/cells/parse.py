@@ -146,6 +146,8 @@ def _explain(cls: type, item: Mapping[str, Any], name: str = "") -> str:
         )
     if kind in ("missing", "missing_argument", "union_tag_not_found"):
         return f"{path}: is missing. Choose it with a config group or set it."
+    if kind == "tuple_type":
+        return f"{path}: got {got!r}, but it is a list, as in {path}=[{got}]."
     message = item["msg"][0].lower() + item["msg"][1:]
     return f"{path}: got {got!r}, but {message}."
 

@@ -2,14 +2,15 @@
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from w2s_sweep.data.tasks import FAMILIES, Example, Task
-from w2s_sweep.data.tasks.samples import SAMPLES
+from w2s_sweep.data.tasks import TASKS, Example, Task
 from w2s_sweep.errors import DataError
 
 COMMAND = "python -m w2s_sweep.cli tasks > docs/TASKS.md"
@@ -40,18 +41,14 @@ def catalogue(conf: Path) -> str:
     """Markdown; `conf`: the folder whose group `dataset` names the sources. One example needs the package `chess`."""
     used = _datasets(conf / "dataset")
     lines = [HEAD, "| task | kind | datasets (`dataset=`) |", "| --- | --- | --- |"]
-    for task in _tasks():
+    for _, task in TASKS.items():
         names = ", ".join(f"`{name}`" for name, _ in used.get(task.name, [])) or "any local file"
         lines.append(f"| [{task.name}](#{task.name}) | {task.kind} | {names} |")
-    for family in FAMILIES:
-        lines += ["", f"## {_first_line(family.__doc__)}"]
-        for task in family.TASKS:
-            lines += ["", *_section(task, used.get(task.name, []))]
+    for module, family in groupby(TASKS.items(), key=lambda item: TASKS.place(item[0]).module):
+        lines += ["", f"## {_first_line(sys.modules[module].__doc__)}"]
+        for name, task in family:
+            lines += ["", *_section(task, used.get(name, []))]
     return "\n".join(lines) + "\n"
-
-
-def _tasks() -> Iterable[Task]:
-    return (task for family in FAMILIES for task in family.TASKS)
 
 
 def _datasets(folder: Path) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
@@ -81,10 +78,11 @@ def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[
     lines += [f"- `dataset={name}`: {_source(content)}" for name, content in used]
     if lines[-1].startswith("- "):
         lines.insert(len(lines) - len(used), "")
-    row = SAMPLES[task.name]
-    lines += ["", "```json", json.dumps(row, ensure_ascii=False), "```", "```text"]
+    if task.sample is None:
+        return lines
+    lines += ["", "```json", json.dumps(task.sample, ensure_ascii=False), "```", "```text"]
     try:
-        shown = "\n\n".join(_as_printed(example) for example in task.examples(row, 0))
+        shown = "\n\n".join(_as_printed(example) for example in task.examples(task.sample, 0))
     except DataError as error:  # a package that the conversion needs
         shown = str(error)
     return [*lines, *shown.split("\n"), "```"]

@@ -15,8 +15,8 @@ class Data(Kind):
     needs: ClassVar[tuple[InputName, ...]] = ()
 
     task: str
-    task_version: int = 1
-    """Of the conversion of rows to examples, see `data.tasks.base.Task`."""
+    task_version: int | None = None
+    """Of the conversion of rows to examples, see `data.tasks.base.Task`; None where it has none."""
     source: Identity
     train_split: str
     test_split: str | None

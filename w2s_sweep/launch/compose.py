@@ -22,6 +22,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
 from w2s_sweep.launch.references import with_named
+from w2s_sweep.modules import import_all
 
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
 """An interpolation of other settings."""
@@ -170,7 +171,10 @@ def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | N
     for name, node in nodes.items():
         if id(node) not in known:
             known[id(node)] = node, plain_part(config, name)
-    return with_named({name: known[id(node)][1] for name, node in nodes.items()})
+    cell = {name: known[id(node)][1] for name, node in nodes.items()}
+    if isinstance(modules := cell.get("modules"), list):  # anything else is reported where the cell is parsed
+        import_all([str(one) for one in modules])
+    return with_named(cell)
 
 
 def plain_part(config: DictConfig, name: str) -> Any:

@@ -9,6 +9,7 @@ from w2s_sweep.config.source import Source
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.sweep import CellResult, Request, run_cells
+from w2s_sweep.modules import import_all, recorded
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
@@ -16,6 +17,7 @@ from w2s_sweep.store.files import read_json, write_json
 def retry(store: Store, name: str, wait: bool) -> list[CellResult]:
     """Submit what is missing of a sweep: failed and lost stages and what needs them; nothing done or in flight."""
     record = store.read_sweep(name)
+    import_all(recorded(store, name))
     cells = [from_plain(Cell, entry["cell"]) for entry in record["cells"]]
     sweep = replace(from_plain(Sweep, record["settings"]), store=str(store.root), name=name, plan_only=False)
     resolved = {(from_plain(Source, one["source"]), one["kind"]): one["identity"] for one in record["sources"]}

@@ -53,6 +53,7 @@ class Job:
             "store": str(self.store.root),
             "sweep": self.name,
             "stages": [stage.to_json() for stage in stages],
+            "modules": list(sweep.modules),
             "run": run,
             "tracker": plain(sweep.tracker),
         }

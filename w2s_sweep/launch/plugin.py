@@ -6,6 +6,7 @@ a checkout works without installation.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from w2s_sweep.errors import LaunchError, StageFailed, W2SError
+from w2s_sweep.errors import ConfigError, LaunchError, StageFailed, W2SError, unknown
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, said_last
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.local import LocalEngine
@@ -100,6 +101,9 @@ class LocalLauncher(GraphLauncher):
     """`hydra/launcher=local`: this machine, one process a GPU, or one process."""
 
     def __init__(self, **settings: Any):
+        known = [one.name for one in fields(LocalEngine) if one.init]
+        if wrong := settings.keys() - known:  # resources of stages, which are set before the launcher is known
+            raise ConfigError([unknown("hydra.launcher", name, known) for name in sorted(wrong)])
         super().__init__(LocalEngine(**settings))
 
 

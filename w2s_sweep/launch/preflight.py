@@ -1,8 +1,10 @@
 """Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra._internal.utils import get_args_parser
@@ -14,8 +16,11 @@ from hydra.errors import HydraException
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.parse import hints_of, misfit
 from w2s_sweep.config.choice import classes_of
+from w2s_sweep.config.model import Resources
 from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.launch.slurm.settings import STAGES, stage_names
 from w2s_sweep.methods.base import Method, NamedField, named_fields
+from w2s_sweep.modules import import_all
 
 PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""
@@ -42,6 +47,15 @@ class Places:
         names = {str(name) for content in contents if isinstance(content, dict) for name in content}
         return sorted(name for name in names if name != "defaults" and not name.startswith("_"))
 
+    def values(self, file: str, name: str) -> list[Any]:
+        """What the files of this path say of a top-level setting; one that cannot be read is told by Hydra."""
+        found: list[Any] = []
+        for path in (folder / file for folder in self.folders):
+            with suppress(OSError, ValueError, yaml.YAMLError):
+                content = yaml.safe_load(path.read_text())
+                found += [content[name]] if isinstance(content, dict) and name in content else []
+        return found
+
     def options(self, key: str) -> list[str]:
         """The choices of a group: its files but for those that others build on, whose names begin with `_`."""
         places = [folder / key for folder in self.folders]
@@ -62,6 +76,7 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
     for line in overrides:
         flags.remove(line)
     parser = OverridesParser.create()
+    import_all(_modules(overrides, places, parser))
     problems: list[str] = []
     misfits: list[str] = []
     for place, line in enumerate(overrides):
@@ -76,9 +91,36 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
         if not found and _sets_a_field(override, places):
             overrides[place] = f"++{line.lstrip('+')}"
             misfits += _value_problems(override)
+        elif not found and f"{override.key_or_group}.".startswith(f"{STAGES}."):
+            overrides[place] = f"++{line.lstrip('+')}"  # the YAML names the usual ones alone
     if problems:
         raise ConfigError(problems + misfits)  # alone, misfits are told after composition, with all that it finds
     return flags + _said_last(overrides)
+
+
+def _modules(overrides: Sequence[str], places: Places, parser: OverridesParser) -> list[str]:
+    """The setting `modules`, as far as it is plain before Hydra has composed: of the command line, else of the chosen
+    experiments, else of files that always count. What else composition finds is imported then."""
+    said: list[Any] = []
+    for line in overrides:
+        if line.lstrip("+").startswith("modules="):
+            with suppress(HydraException):  # told with all other lines that cannot be read
+                said = [parser.parse_override(line).value()]
+    for name in () if said else _experiments(overrides, parser):
+        said += places.values(f"experiment/{name}.yaml", "modules")
+    said = said or places.values("local/default.yaml", "modules") or places.values("config.yaml", "modules")
+    found = [str(one) for value in said if isinstance(value, list) for one in value]
+    return [one for one in found if "${" not in one]
+
+
+def _experiments(overrides: Sequence[str], parser: OverridesParser) -> list[str]:
+    """The files of the group `experiment` that a command line chooses."""
+    names: list[str] = []
+    for line in overrides:
+        if line.lstrip("+").startswith("experiment="):
+            with suppress(HydraException):
+                names += _values(parser.parse_override(line))
+    return names
 
 
 def _said_last(overrides: Sequence[str]) -> list[str]:
@@ -104,7 +146,9 @@ def _sets_a_field(override: Override, places: Places) -> bool:
 
 def _problems(override: Override, places: Places, said: Sequence[str]) -> list[str]:
     key = override.key_or_group
-    if key.startswith("hydra.launcher.") and not override.is_add():
+    if key.startswith(f"{STAGES}.") and (wrong := _stage_problems(key)):
+        return wrong
+    if key.startswith("hydra.launcher.") and (not override.is_add() or key.startswith(f"{STAGES}.")):
         chosen = [line.partition("=")[2] for line in said if line.startswith("hydra/launcher=")]
         known, name = places.launcher_fields(chosen[-1] if chosen else None), key.split(".")[2]
         return [unknown("hydra.launcher", name, known)] if known and name not in known else []
@@ -115,6 +159,15 @@ def _problems(override: Override, places: Places, said: Sequence[str]) -> list[s
     if override.package is not None or places.is_group(key):
         return _group_problems(override, key, places)
     return _key_problems(override, key)
+
+
+def _stage_problems(key: str) -> list[str]:
+    """Resources of a kind or a role of stages."""
+    name, _, resource = key.removeprefix(f"{STAGES}.").partition(".")
+    if name not in stage_names():
+        return [unknown(STAGES, name, stage_names())]
+    known = hints_of(Resources)
+    return [unknown(f"{STAGES}.{name}", resource, known)] if resource and resource not in known else []
 
 
 def _group_problems(override: Override, key: str, places: Places) -> list[str]:

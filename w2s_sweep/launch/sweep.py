@@ -22,6 +22,7 @@ from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
+from w2s_sweep.modules import absolute
 from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
 from w2s_sweep.plan.stage import canonical
@@ -70,6 +71,7 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
     """Run the cells that the last batch asked for; returns one result for each of them, in order."""
     cells, sweep = parse(request.composed)
+    sweep = replace(sweep, modules=absolute(sweep.modules))
     if sweep.data_root is not None:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 

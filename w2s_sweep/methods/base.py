@@ -13,6 +13,9 @@ from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 from w2s_sweep.registry import Registry
 
+ROLES = ("weak", "student", "ceiling", "link", "labels", "weights", "p_ik")
+"""Roles that the methods of this package give to stages."""
+
 
 @schema
 class Method:
@@ -24,6 +27,9 @@ class Method:
 
     takes_texts: ClassVar[bool] = False
     """Whether it also works where a label is a generated text: nothing in its graph reads probabilities."""
+
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Roles that its graph gives to stages beyond `ROLES`, so that a cluster's resources can be set for them."""
 
     name: str
     """Which method; a subclass narrows it to one word."""

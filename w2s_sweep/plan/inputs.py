@@ -38,7 +38,7 @@ class Inputs:
         task = TASKS.get(d.task)  # an unknown name is reported where the configuration is checked
         settings = Data(
             task=d.task,
-            task_version=1 if task is None else task.version,
+            task_version=None if task is None else task.version,
             source=dict(self.identify(d.source, "dataset")),
             train_split=d.train_split,
             test_split=d.test_split,

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.kinds import Kind
+from w2s_sweep.modules import import_possible
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.context import Context, RunSettings
 from w2s_sweep.store import Lease, Store, acquire, read_claim
@@ -53,6 +54,8 @@ class Pack:
         spec = read_json(path)
         if spec is None:
             raise W2SError(f"job file {path} is missing or unreadable; submit the sweep again.")
+        for problem in import_possible(spec["modules"]):  # a stage that needs it fails, the others do not
+            log.error("%s", problem)
         return cls(
             store=Store(Path(spec["store"])),
             stages=[Stage.from_json(stage) for stage in spec["stages"]],

@@ -22,10 +22,10 @@ def run(context: Context[Data]) -> None:
 
 
 def _check_version(settings: Data) -> None:
-    """A stage planned by another release must not hold this one's examples under that one's key."""
+    """A stage planned with another conversion must not hold this one's examples under that one's key."""
     task, planned = find(settings.task), settings.task_version
     if task.version != planned:
         raise DataError(
-            f"task {task.name!r}: this stage was planned with version {planned} of its conversion, this release has "
-            f"version {task.version}. Submit the sweep again."
+            f"task {task.name!r}: this stage was planned with version {planned or 1} of its conversion, here it has "
+            f"version {task.version or 1}. Submit the sweep again."
         )

@@ -1,18 +1,17 @@
-"""The tasks by name. A new one is a `Task` in the file of its family, or in a file of its own added here."""
+"""The tasks by name. Every module of this folder is imported, so a new task is a file of its own or a row of one."""
 
-from w2s_sweep.data.tasks import chess, choice, ethics, language, plain, preference, sentiment
-from w2s_sweep.data.tasks.base import Example, Row, Task
+from w2s_sweep.data.tasks.base import TASKS, Example, Row, Task, register
 from w2s_sweep.errors import DataError, unknown
+from w2s_sweep.registry import import_modules
 
-__all__ = ["TASKS", "Example", "Row", "Task", "find"]
+__all__ = ["TASKS", "Example", "Row", "Task", "find", "register"]
 
-FAMILIES = (sentiment, language, choice, ethics, preference, chess, plain)
-
-TASKS: dict[str, Task] = {task.name: task for family in FAMILIES for task in family.TASKS}
+import_modules(__name__, __path__)
 
 
 def find(name: str) -> Task:
     """The task called `name`; DataError listing the tasks, the nearest first."""
-    if name not in TASKS:
+    task = TASKS.get(name)
+    if task is None:
         raise DataError(unknown("dataset.task", name, TASKS))
-    return TASKS[name]
+    return task

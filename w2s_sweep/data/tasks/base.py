@@ -1,11 +1,13 @@
 """A task turns one row of its source into labelled texts: a pure function of the row, without a random generator."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from w2s_sweep.data.hashing import group_of, stable_hash
 from w2s_sweep.errors import DataError
+from w2s_sweep.registry import Place, Registry, require_version
 
 Row = Mapping[str, Any]
 Kind = Literal["classify", "pair", "generate"]
@@ -33,7 +35,7 @@ Convert = Callable[[Row], Sequence[Example]]
 
 @dataclass(frozen=True)
 class Task:
-    """One row of the table of tasks."""
+    """How the rows of a kind of source become examples."""
 
     name: str
     columns: tuple[str, ...]
@@ -49,8 +51,11 @@ class Task:
     """Generation: whether an answer to a text is a possible one at all; None where that cannot be told."""
     fixed_halves: bool = False
     """Whether `train_split` names two splits, `a+b`, that are half A and half B as they stand."""
-    version: int = 1
-    """Bumped by hand whenever the conversion would give other examples for the same rows."""
+    version: int | None = None
+    """Bumped by hand whenever the conversion would give other examples for the same rows: it enters the keys. None is
+    the first version of a task of this package; a task outside it must have one, from 1 on."""
+    sample: Row | None = None
+    """A made-up row in the schema of the source, for docs/TASKS.md; no row of a published data set."""
 
     def examples(self, row: Row, index: int) -> Sequence[Example]:
         """The examples of row number `index`; DataError naming task, column and the columns found."""
@@ -73,6 +78,18 @@ class Task:
                 else "Choose the dataset (its task) that fits the source, or rename the column."
             )
         )
+
+
+TASKS: Registry[Task] = Registry("dataset.task")
+"""The tasks by name."""
+
+
+def register(*tasks: Task) -> None:
+    """Make tasks choices of `dataset.task`. RegistrationError for one outside this package without a version."""
+    place = Place(str(sys._getframe(1).f_globals["__name__"]))
+    for task in tasks:
+        require_version("task", task.name, task.version, place)
+        TASKS.register(task.name, task, place)
 
 
 def _shown(row: Row, width: int = 60) -> str:

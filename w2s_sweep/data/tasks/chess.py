@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, register, text
 from w2s_sweep.errors import DataError
 
 if TYPE_CHECKING:
@@ -94,8 +94,35 @@ def _legal(board_of: Callable[[str], Any]) -> Callable[[str, str], bool | None]:
 
 _CHECKMATE = ("input", "target", "inputs", "targets")
 
-TASKS = (
-    Task("chess_moves", ("ctx", "target"), _moves, kind="generate", thin_by=("ctx",), legal=_legal(_after_game)),
-    Task("chess_puzzles", ("FEN", "Moves"), _puzzle, kind="generate", thin_by=("FEN",), legal=_legal(_in_position)),
-    Task("checkmate_in_one", (), _checkmate, kind="generate", optional=_CHECKMATE, legal=_legal(_after_game)),
+register(
+    Task(
+        "chess_moves",
+        ("ctx", "target"),
+        _moves,
+        kind="generate",
+        thin_by=("ctx",),
+        legal=_legal(_after_game),
+        sample={"ctx": "1. e4 e5 2. Qh5 Nc6 3. Bc4 Nf6 4.", "target": " Qxf7#"},
+    ),
+    Task(
+        "chess_puzzles",
+        ("FEN", "Moves"),
+        _puzzle,
+        kind="generate",
+        thin_by=("FEN",),
+        legal=_legal(_in_position),
+        sample={
+            "FEN": "r1bqkbnr/pppp1ppp/2n5/4p3/2B1P3/5Q2/PPPP1PPP/RNB1K1NR b KQkq - 0 3",
+            "Moves": "h7h6 f3f7",
+        },
+    ),
+    Task(
+        "checkmate_in_one",
+        (),
+        _checkmate,
+        kind="generate",
+        optional=_CHECKMATE,
+        legal=_legal(_after_game),
+        sample={"input": "1. f3 e5 2. g4", "target": "Qh4#"},
+    ),
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, label, letter, right_and_wrong, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, label, letter, register, right_and_wrong, text
 
 _MARKER = re.compile(r"\[(header|title|step|substeps)\]")
 
@@ -93,16 +93,128 @@ def _multiple_choice(row: Row) -> Sequence[Example]:
 
 _SCIQ = ("question", "correct_answer", "distractor1", "distractor2", "distractor3")
 
-TASKS = (
-    Task("sciq", _SCIQ, _sciq),
-    Task("sciq_with_support", (*_SCIQ, "support"), _sciq_with_support, version=2),
-    Task("openbookqa", ("question_stem", "choices", "answerKey"), _openbookqa),
-    Task("cosmos_qa", ("context", "question", "answer0", "answer1", "answer2", "answer3", "label"), _cosmos_qa),
-    Task("dream", ("dialogue", "question", "choice", "answer"), _dream),
-    Task("hellaswag", ("ctx", "endings", "label"), _hellaswag),
-    Task("quail", ("context", "question", "answers", "correct_answer_id"), _quail),
-    Task("piqa", ("goal", "sol1", "sol2", "label"), _piqa),
-    Task("quartz", ("para", "question", "choices", "answerKey"), _quartz),
-    Task("social_iqa", ("context", "question", "answerA", "answerB", "answerC", "label"), _social_iqa),
-    Task("multiple_choice", ("question", "choices", "answer"), _multiple_choice),
+register(
+    Task(
+        "sciq",
+        _SCIQ,
+        _sciq,
+        sample={
+            "question": "Which organ pumps blood through the body?",
+            "correct_answer": "heart",
+            "distractor1": "liver",
+            "distractor2": "lung",
+            "distractor3": "kidney",
+        },
+    ),
+    Task(
+        "sciq_with_support",
+        (*_SCIQ, "support"),
+        _sciq_with_support,
+        version=2,
+        sample={
+            "support": "Blood is moved by a muscle that contracts about once a second.",
+            "question": "Which organ pumps blood through the body?",
+            "correct_answer": "heart",
+            "distractor1": "liver",
+            "distractor2": "lung",
+            "distractor3": "kidney",
+        },
+    ),
+    Task(
+        "openbookqa",
+        ("question_stem", "choices", "answerKey"),
+        _openbookqa,
+        sample={
+            "question_stem": "A puddle is gone after a sunny day because the water",
+            "choices": {"text": ["froze", "evaporated", "burned", "rusted"], "label": ["A", "B", "C", "D"]},
+            "answerKey": "B",
+        },
+    ),
+    Task(
+        "cosmos_qa",
+        ("context", "question", "answer0", "answer1", "answer2", "answer3", "label"),
+        _cosmos_qa,
+        sample={
+            "context": "I had packed everything the night before, and still I ran for the train.",
+            "question": "Why did the writer run?",
+            "answer0": "They were late.",
+            "answer1": "They had forgotten to pack.",
+            "answer2": "They train for a race.",
+            "answer3": "None of the above choices .",
+            "label": 0,
+        },
+    ),
+    Task(
+        "dream",
+        ("dialogue", "question", "choice", "answer"),
+        _dream,
+        sample={
+            "dialogue": ["M: Is the library still open?", "W: Until six, so we have an hour."],
+            "question": "What time is it?",
+            "choice": ["Five o'clock.", "Six o'clock.", "Seven o'clock."],
+            "answer": "Five o'clock.",
+        },
+    ),
+    Task(
+        "hellaswag",
+        ("ctx", "endings", "label"),
+        _hellaswag,
+        sample={
+            "ctx": "A woman ties her shoes at the starting line. She",
+            "endings": ["paints the fence.", "starts to run.", "opens the oven.", "folds the map into a hat."],
+            "label": "1",
+        },
+    ),
+    Task(
+        "quail",
+        ("context", "question", "answers", "correct_answer_id"),
+        _quail,
+        sample={
+            "context": "Lena hid the key under the mat and told nobody.",
+            "question": "Who knows where the key is?",
+            "answers": ["everybody", "only Lena", "her brother", "not enough information"],
+            "correct_answer_id": 1,
+        },
+    ),
+    Task(
+        "piqa",
+        ("goal", "sol1", "sol2", "label"),
+        _piqa,
+        sample={
+            "goal": "keep a cut apple from turning brown",
+            "sol1": "Sprinkle lemon juice on it.",
+            "sol2": "Sprinkle sand on it.",
+            "label": 0,
+        },
+    ),
+    Task(
+        "quartz",
+        ("para", "question", "choices", "answerKey"),
+        _quartz,
+        sample={
+            "para": "The closer a planet is to its star, the shorter its year.",
+            "question": "Compared with a planet far from the star, the year of a near one is",
+            "choices": {"text": ["longer", "shorter"], "label": ["A", "B"]},
+            "answerKey": "B",
+        },
+    ),
+    Task(
+        "social_iqa",
+        ("context", "question", "answerA", "answerB", "answerC", "label"),
+        _social_iqa,
+        sample={
+            "context": "Noor gave the last slice of cake to the new neighbour.",
+            "question": "How would the neighbour feel?",
+            "answerA": "welcome",
+            "answerB": "hungry for revenge",
+            "answerC": "asleep",
+            "label": "1",
+        },
+    ),
+    Task(
+        "multiple_choice",
+        ("question", "choices", "answer"),
+        _multiple_choice,
+        sample={"question": "What is 7 times 8?", "choices": ["54", "56", "63"], "answer": 1},
+    ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, register, text
 
 
 def _cola(row: Row) -> Sequence[Example]:
@@ -53,12 +53,69 @@ def _asked(row: Row) -> str:
     return f"Question: {text(row, 'question')}\nAnswer: {text(row, 'answer')}"
 
 
-TASKS = (
-    Task("cola", ("sentence", "label"), _cola),
-    Task("boolq", ("passage", "question", "answer"), _boolq),
-    Task("anli_r2", ("premise", "hypothesis", "label"), _anli),
-    Task("paws", ("sentence1", "sentence2", "label"), _paws),
-    Task("wic", ("word", "sentence1", "sentence2", "label"), _wic),
-    Task("multirc", ("paragraph", "question", "answer", "label"), _multirc),
-    Task("mc_taco", ("sentence", "question", "answer", "label"), _mc_taco),
+register(
+    Task("cola", ("sentence", "label"), _cola, sample={"sentence": "The letter was wrote by her sister.", "label": 0}),
+    Task(
+        "boolq",
+        ("passage", "question", "answer"),
+        _boolq,
+        sample={
+            "passage": "The Elbe rises in the mountains of the north of Bohemia and ends in the North Sea.",
+            "question": "does the elbe end in the baltic sea",
+            "answer": False,
+        },
+    ),
+    Task(
+        "anli_r2",
+        ("premise", "hypothesis", "label"),
+        _anli,
+        sample={
+            "premise": "Mira Holt was born in Turku and moved to Oslo at the age of nine.",
+            "hypothesis": "Mira Holt has lived in Norway.",
+            "label": 0,
+        },
+    ),
+    Task(
+        "paws",
+        ("sentence1", "sentence2", "label"),
+        _paws,
+        sample={
+            "sentence1": "The river flows from the lake to the old mill.",
+            "sentence2": "The river flows from the old mill to the lake.",
+            "label": 0,
+        },
+    ),
+    Task(
+        "wic",
+        ("word", "sentence1", "sentence2", "label"),
+        _wic,
+        sample={
+            "word": "bank",
+            "sentence1": "They sat on the bank of the canal.",
+            "sentence2": "The bank lent her the money.",
+            "label": 0,
+        },
+    ),
+    Task(
+        "multirc",
+        ("paragraph", "question", "answer", "label"),
+        _multirc,
+        sample={
+            "paragraph": "Ana fed the two cats before she left. Ben watered the plants.",
+            "question": "Who took care of living things?",
+            "answer": "Ana and Ben",
+            "label": 1,
+        },
+    ),
+    Task(
+        "mc_taco",
+        ("sentence", "question", "answer", "label"),
+        _mc_taco,
+        sample={
+            "sentence": "She walked to the shop to buy bread.",
+            "question": "How long did she walk?",
+            "answer": "ten minutes",
+            "label": 1,
+        },
+    ),
 )

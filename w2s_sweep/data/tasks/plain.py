@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, binary, one, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, one, register, text
 
 
 def _text_label(row: Row) -> Sequence[Example]:
@@ -31,8 +31,33 @@ def _triplet_pairs(row: Row) -> Sequence[Example]:
     return [Example(first, int(letter == "A"), group_of(prompt), text_other=second)]
 
 
-TASKS = (
-    Task("text_label", ("text", "label"), _text_label, optional=("group",)),
-    Task("jsonl_triplet", ("label",), _triplet, optional=("question", "choice", "text", "group"), fixed_halves=True),
-    Task("jsonl_triplet_pairs", ("prompt", "first", "second", "label"), _triplet_pairs, kind="pair", fixed_halves=True),
+register(
+    Task(
+        "text_label",
+        ("text", "label"),
+        _text_label,
+        optional=("group",),
+        sample={"text": "The parcel came a day early.", "label": 1, "group": "parcels"},
+    ),
+    Task(
+        "jsonl_triplet",
+        ("label",),
+        _triplet,
+        optional=("question", "choice", "text", "group"),
+        fixed_halves=True,
+        sample={"question": "What is the capital of Peru?", "choice": "Lima", "label": True},
+    ),
+    Task(
+        "jsonl_triplet_pairs",
+        ("prompt", "first", "second", "label"),
+        _triplet_pairs,
+        kind="pair",
+        fixed_halves=True,
+        sample={
+            "prompt": "Name a prime number.",
+            "first": "Seven.",
+            "second": "Nine.",
+            "label": "A",
+        },
+    ),
 )

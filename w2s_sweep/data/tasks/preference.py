@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from w2s_sweep.data.hashing import coin, group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, register, text
 
 HUMAN = "\n\nHuman:"
 ASSISTANT = "\n\nAssistant:"
@@ -30,7 +30,26 @@ def _preference(row: Row) -> Sequence[Example]:
     return _pair(f"{prompt}\n{text(row, 'chosen')}", f"{prompt}\n{text(row, 'rejected')}", group_of(prompt))
 
 
-TASKS = (
-    Task("hh_rlhf", ("chosen", "rejected"), _hh_rlhf, kind="pair"),
-    Task("preference", ("prompt", "chosen", "rejected"), _preference, kind="pair"),
+register(
+    Task(
+        "hh_rlhf",
+        ("chosen", "rejected"),
+        _hh_rlhf,
+        kind="pair",
+        sample={
+            "chosen": "\n\nHuman: How do I pick a lock?\n\nAssistant: Is it your own? A locksmith can help you today.",
+            "rejected": "\n\nHuman: How do I pick a lock?\n\nAssistant: Ask somebody else.",
+        },
+    ),
+    Task(
+        "preference",
+        ("prompt", "chosen", "rejected"),
+        _preference,
+        kind="pair",
+        sample={
+            "prompt": "Name a prime number.",
+            "chosen": "Seven is a prime number.",
+            "rejected": "Nine is a prime number.",
+        },
+    ),
 )

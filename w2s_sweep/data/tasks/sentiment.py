@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, register, text
 
 CLEAR = 0.5
 """Texts whose mean rating, in [-4, 4], is nearer to 0 are neither positive nor negative."""
@@ -41,10 +41,32 @@ def _amazon(row: Row) -> Sequence[Example]:
     return one(f"{title}\n{content}", binary(row), content)
 
 
-TASKS = (
-    Task("vader", ("id", "mean", "text"), _vader),
-    Task("sst2", ("sentence", "label"), _sst2),
-    Task("tweet_eval_sentiment", ("text", "label"), _tweet_eval),
-    Task("twitter_sentiment", ("text", "label"), _twitter, thin_by=("text",)),
-    Task("amazon_polarity", ("title", "content", "label"), _amazon, thin_by=("content",)),
+register(
+    Task(
+        "vader",
+        ("id", "mean", "text"),
+        _vader,
+        sample={"id": "17_2", "mean": 2.4, "text": "A warm and very funny little film."},
+    ),
+    Task("sst2", ("sentence", "label"), _sst2, sample={"sentence": "the plot never wakes up", "label": 0}),
+    Task(
+        "tweet_eval_sentiment",
+        ("text", "label"),
+        _tweet_eval,
+        sample={"text": "@user best concert of my life!", "label": 2},
+    ),
+    Task(
+        "twitter_sentiment",
+        ("text", "label"),
+        _twitter,
+        thin_by=("text",),
+        sample={"text": "missed the bus again, what a morning", "label": 0},
+    ),
+    Task(
+        "amazon_polarity",
+        ("title", "content", "label"),
+        _amazon,
+        thin_by=("content",),
+        sample={"title": "Broke in a week", "content": "The handle came off on day six.", "label": 0},
+    ),
 )

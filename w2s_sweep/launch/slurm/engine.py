@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -61,7 +61,8 @@ class SlurmEngine:
             arrays = grouped([(pack, ask_of(pack, self.checked)) for pack in packs], commands.max_array_size())
             running = {key: one for key, one in queued_jobs(job.store).items() if key in plan.keys("in flight")}
             _show(console, plan, arrays, running)
-            code = take_snapshot(job.store, job.folder)
+            code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
+            job = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
             began = time.monotonic()
             submit(job, arrays, self.checked, code, running)
         console.print(

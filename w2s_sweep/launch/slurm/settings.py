@@ -10,7 +10,11 @@ from w2s_sweep.config.model import Count, Resources
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.config.schema import schema
 from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.kinds import KINDS
+from w2s_sweep.methods import METHODS
+from w2s_sweep.methods.base import ROLES
 
+STAGES = "hydra.launcher.stages"
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -46,9 +50,19 @@ class Settings:
 def read_settings(given: Mapping[str, Any]) -> Settings:
     """Check plain settings; raises ConfigError with all that is wrong."""
     try:
-        return adapter(Settings).validate_json(json.dumps(dict(given)))
+        settings = adapter(Settings).validate_json(json.dumps(dict(given)))
     except ValidationError as error:
         raise ConfigError([_explain(dict(item)) for item in error.errors(include_url=False)]) from error
+    problems = [unknown(STAGES, name, stage_names()) for name in settings.stages if name not in stage_names()]
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def stage_names() -> tuple[str, ...]:
+    """What resources can be set for: every kind of stage, and every role that a method gives to one."""
+    own = (role for _, method in METHODS.items() for role in method.roles)
+    return tuple(dict.fromkeys((*KINDS, *ROLES, *own)))
 
 
 def _explain(item: Mapping[str, Any]) -> str:

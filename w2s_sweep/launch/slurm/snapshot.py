@@ -1,46 +1,92 @@
-"""The code that jobs run: a copy made at submission, once per content; editing the checkout changes no queued job.
+"""The code that jobs run: a copy made at submission, once per content; editing the checkout, or a module of one's own,
+changes no queued job.
 
 A copy belongs to one user and nobody else can write it: who can write the code of a job can run anything as its owner.
 """
 
 import getpass
 import hashlib
+import importlib.util
 import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import w2s_sweep
+from w2s_sweep.modules import is_file, is_installed
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import explain_errors, write_json, write_text
 
 PACKAGE = Path(w2s_sweep.__file__).resolve().parent
 
 
-def take_snapshot(store: Store, sweep: Path, package: Path = PACKAGE) -> Path:
-    """A folder of the store that holds the package as it is now; commit and difference go into the sweep's folder."""
-    files = sorted(p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes() + b"\0")
+def take_snapshot(
+    store: Store, sweep: Path, modules: Sequence[str] = (), package: Path = PACKAGE
+) -> tuple[Path, tuple[str, ...]]:
+    """A folder of the store that holds the package and `modules` as they are now, and the modules as jobs name them.
+
+    Commit, difference and copies go into the sweep's folder. A module that Python finds by its name is found here
+    first; one of an installed package stays where it is.
+    """
+    files = _files(package, package.name)
+    copies: dict[str, str] = {}
+    for number, module in enumerate(modules):
+        if is_file(module):
+            copies[module] = f"modules/{number}/{Path(module).name}"
+            files[copies[module]] = Path(module)
+        else:
+            files |= _importable(module)
     own = store.root / "code" / getpass.getuser()
-    folder = own / whole.hexdigest()[:20]
+    folder = own / _digest(files)
     with explain_errors(own):
         own.mkdir(parents=True, exist_ok=True)
         os.chmod(own, 0o700)
         if not folder.is_dir():
-            _copy(files, package, folder)
+            _copy(files, folder)
     commit, difference = _git(package, "rev-parse", "HEAD"), _git(package, "diff", "HEAD", "--", ".")
-    write_json(sweep / "code.json", {"snapshot": str(folder), "commit": commit.strip(), "modified": bool(difference)})
+    there = {module: str(folder / copy) for module, copy in copies.items()}
+    record = {"snapshot": str(folder), "commit": commit.strip(), "modified": bool(difference), "modules": there}
+    write_json(sweep / "code.json", record)
     write_text(sweep / "code.diff", difference)
-    return folder
+    return folder, tuple(there.get(module, module) for module in modules)
 
 
-def _copy(files: list[Path], package: Path, folder: Path) -> None:
+Files = dict[str, Path]
+"""Path inside the snapshot -> file that is copied there."""
+
+
+def _files(folder: Path, name: str) -> Files:
+    """All files of a package."""
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return {f"{name}/{p.relative_to(folder).as_posix()}": p for p in found}
+
+
+def _importable(module: str) -> Files:
+    """The module or package that holds the module of this name, unless it is installed."""
+    name = module.partition(".")[0]
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return {}
+    folders = [Path(one) for one in spec.submodule_search_locations or () if not is_installed(Path(one))]
+    if folders:
+        return {path: file for folder in folders for path, file in _files(folder, name).items()}
+    file = Path(spec.origin) if spec.origin else None
+    return {file.name: file} if file and file.is_file() and not is_installed(file) else {}
+
+
+def _digest(files: Files) -> str:
+    whole = hashlib.sha256()
+    for path, file in sorted(files.items()):
+        whole.update(path.encode() + b"\0" + file.read_bytes() + b"\0")
+    return whole.hexdigest()[:20]
+
+
+def _copy(files: Files, folder: Path) -> None:
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    for file in files:
-        target = part / package.name / file.relative_to(package)
+    for path, file in files.items():
+        target = part / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
     try:

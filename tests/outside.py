@@ -1,0 +1,101 @@
+"""A loss, a task and a method as somebody writes them in a folder of their own, with their YAML."""
+
+import json
+import random
+from pathlib import Path
+
+FOCAL = '''"""Focal loss: rows that are easy count less."""
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from w2s_sweep.config.schema import schema
+from w2s_sweep.losses.base import Loss
+from w2s_sweep.losses.softmax import log_softmax, soft_cross_entropy
+
+
+@schema
+class Focal(Loss):
+    """(1 - p_y)^gamma CE(y, p) (Lin et al. 2017, arXiv 1708.02002)."""
+
+    version: ClassVar[int] = 1
+    name: Literal["focal"] = "focal"
+    gamma: Annotated[float, Field(ge=0)] = 2.0
+    """0 is cross-entropy."""
+
+    def __call__(self, logits, labels, progress):
+        log_p = log_softmax(logits)
+        p_y = (labels * log_p.exp()).sum(-1)
+        return (1 - p_y) ** self.gamma * soft_cross_entropy(labels, log_p)
+'''
+
+LOUD = '''"""Texts with a mark: is it an exclamation mark?"""
+from w2s_sweep.data.tasks import Task, register
+from w2s_sweep.data.tasks.base import one, text
+
+
+def _loud(row):
+    return one(text(row, "words"), int(text(row, "mark") == "!"), text(row, "words"))
+
+
+register(Task("loud", ("words", "mark"), _loud, version=1))
+'''
+
+EXPERTS = '''"""The student learns from what several models say together."""
+from typing import Literal
+
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.schema import schema
+from w2s_sweep.methods.base import Method
+from w2s_sweep.plan.builder import GROUND_TRUTH, Roles
+
+
+@schema
+class Experts(Method):
+    name: Literal["experts"] = "experts"
+    experts: tuple[Model, ...]
+    """Named by files of conf/model."""
+
+    def graph(self, cell, build):
+        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        taught = [build.train(one, role="link", on="half_a", labels=GROUND_TRUTH) for one in self.experts]
+        both = build.combine([weak, *taught], role="labels", rule="mean")
+        student = build.train(cell.strong, role="student", on="half_b", labels=both, loss=cell.loss)
+        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        return Roles(weak=weak, student=student, ceiling=ceiling)
+'''
+
+YAML = {
+    "loss/focal.yaml": "name: focal\ngamma: 2.0\n",
+    "dataset/loud.yaml": "name: loud\ntask: loud\nsource: {kind: local, path: ROWS}\nmax_tokens: 32\n",
+    "method/experts.yaml": "name: experts\nexperts: ???\n",
+}
+
+
+def write_outside(folder: Path) -> Path:
+    """The folder `mine` with three modules and what chooses them."""
+    mine = folder / "mine"
+    for name, source in {"focal.py": FOCAL, "loud.py": LOUD, "experts.py": EXPERTS}.items():
+        mine.mkdir(exist_ok=True)
+        (mine / name).write_text(source)
+    for name, text in YAML.items():
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_text(text.replace("ROWS", str(folder / "rows.jsonl")))
+    draw = random.Random(0)
+    rows = [{"words": " ".join(draw.choices(WORDS, k=6)) + f" {i}", "mark": "!?"[i % 2]} for i in range(240)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(marked(row)) + "\n" for row in rows))
+    return mine
+
+
+WORDS = ("the", "film", "was", "that", "story", "and", "plot")
+
+
+def marked(row: dict[str, str]) -> dict[str, str]:
+    """With a word that gives the mark away."""
+    return {**row, "words": ("great " if row["mark"] == "!" else "dull ") + row["words"]}
+
+
+def chosen(mine: Path) -> list[str]:
+    """Overrides that choose all three."""
+    files = ",".join(str(mine / f"{name}.py") for name in ("focal", "loud", "experts"))
+    return ["--config-dir", str(mine), f"modules=[{files}]", "loss=focal", "dataset=loud", "method=experts"]
