@@ -125,6 +125,7 @@ class QueuedTask:
 def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
     """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
     whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
+    # --array: squeue shows the pending tasks of an array as one line otherwise.
     text = run(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
     found: dict[str, QueuedTask] = {}
     for line in text.splitlines():
