@@ -1,4 +1,4 @@
-"""predictions.parquet: what a trained stage says about every example. Every metric is a view of it, computed later."""
+"""predictions.parquet: what a trained stage predicts for each example. Every metric is a view of it, computed later."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -16,7 +16,7 @@ from w2s_sweep.methods.selective import Selective
 from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
-"""Methods that ask the strong model for labels."""
+"""Methods that prompt the strong model for labels."""
 
 
 def problems_of(cell: Cell) -> list[str]:
@@ -63,7 +63,7 @@ def problems_of(cell: Cell) -> list[str]:
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
-    """What keeps the strong model from being asked for a label."""
+    """What keeps the strong model from being prompted for a label."""
     method, task = cell.method, TASKS.get(cell.dataset.task)
     if not isinstance(method, PROMPTS):
         return []

@@ -11,7 +11,7 @@ from w2s_sweep.kinds.cost import CHARACTERS_A_TOKEN, Cost, Memory, forward, memo
 from w2s_sweep.kinds.labels import Groups
 
 DEPTH = 0.6
-"""Share of its blocks after which a model's features are read where nothing else is said."""
+"""Share of its blocks after which a model's features are read by default."""
 
 
 @schema
@@ -68,7 +68,7 @@ class Prompt(Asking, Divided):
     seed: int | None = None
     split: Partition | None = None
     splits: tuple[Split, ...] | None = None
-    """With shots: the splits that are asked about; without, all rows are."""
+    """With shots: the splits that are classified; without, all rows are."""
 
     def cost(self, hints: Hints) -> Cost:
         """Demonstrations pass through the model once, since all rows share them."""
@@ -96,8 +96,8 @@ class Annotate(Asking, Divided):
     seed: int
 
     def cost(self, hints: Hints) -> Cost:
-        """A step that changes a label asks every fold again under all others; about twice as many steps do so as there
-        are rows, and half of them are labelled on the way."""
+        """A step that changes a label predicts every fold anew from all others; about twice as many steps do so as
+        there are rows, and half of them are labelled on the way."""
         sizes = sizes_of(hints.dataset)
         rows = min(float(self.rows), sizes.on(self.on))
         folds = min(float(self.folds or rows), rows)

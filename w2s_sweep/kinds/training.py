@@ -139,7 +139,7 @@ class Supervised(Trained):
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "weights", "mixed")
 
     unlabelled: Literal["refuse", "skip"] = "refuse"
-    """What becomes of rows of `on` that the labels say nothing of."""
+    """What becomes of rows of `on` without a label."""
     also_predict: tuple[Split, ...] = ()
     """Splits to predict beyond those that every model predicts."""
     conflict: float = 0.0
@@ -233,7 +233,7 @@ class Adapt(OfModel, Divided):
     adapt: AdaptRecipe
     precision: Precision
     split: Partition | None = None
-    """What deals the test texts out; None where the source has its own."""
+    """How test texts are held out; None where the source has its own."""
 
     def cost(self, hints: Hints) -> Cost:
         sizes, params = sizes_of(hints.dataset), hints.of_model.params

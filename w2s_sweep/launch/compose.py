@@ -1,8 +1,8 @@
 """Composes the cells of a large grid quickly: the defaults list depends on the choice of groups alone.
 
 Hydra composes each cell from scratch. Here each combination of groups is composed once, by Hydra itself, and plain
-value overrides are applied with Hydra's own grammar: those that the command says once, for all cells, to that
-composition, the others to a copy of it, of which only the parts they touch are copied. Whatever is not a plain value
+value overrides are applied with Hydra's own grammar: those that the command has once, for all cells, to that
+composition, the others to a copy of it that shares all parts which they leave alone. Whatever is not a plain value
 (a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
 """
 
@@ -120,7 +120,7 @@ class Files(CachingConfigRepository):
         return self._whole[config_path]
 
     def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
-        """The file with what its bases say; as it is where only Hydra can tell what they come to."""
+        """The file merged with its bases; unchanged where only Hydra can compose them."""
         bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
         parts = [part for part in (*bases, own) if part is not None]
         plain = all(part.header == own.header and not interpolates(part.config) for part in parts)
@@ -130,7 +130,7 @@ class Files(CachingConfigRepository):
 
 
 def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
-    """The files of its own group that a file begins with; none where its defaults list says anything else."""
+    """The files of its own group that a file begins with; none where its defaults list has anything else."""
     names = [d.path or "" for d in defaults if isinstance(d, ConfigDefault) and not (d.package or d.optional)]
     if len(names) < len(defaults) or names[-1:] != ["_self_"] or any("/" in name for name in names):
         return []
@@ -180,7 +180,7 @@ def plain_part(config: DictConfig, name: str) -> Any:
 
 
 def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
-    """The overrides of a job, each setting once: what the command says of a value replaces what an experiment sweeps.
+    """The overrides of a job, each setting once: a value in the command replaces what an experiment sweeps.
 
     Hydra's sweeper takes the two for different settings, since the command's carry `++` (see `preflight`), and would
     multiply them.

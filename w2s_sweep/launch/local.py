@@ -23,7 +23,7 @@ from w2s_sweep.store.files import write_json
 
 TICK_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
-"""How long a worker may take to save its state after it was asked to leave."""
+"""How long a worker may take to save its state after the signal to leave."""
 
 
 def visible_gpus() -> list[str]:
@@ -60,7 +60,7 @@ class Worker:
                 env=env,
                 text=True,
                 # Ctrl-C goes to all processes of the terminal's group and would stop workers in mid-write: in a session
-                # of their own they hear of it from us, save and leave.
+                # of their own they get our signal instead, save and leave.
                 start_new_session=True,
             )
         assert self.process.stdin is not None
@@ -84,7 +84,7 @@ class Worker:
             self._stdin.write(f"{spec}\n")
             self._stdin.flush()
         except BrokenPipeError:
-            return  # it died; the listener says so
+            return  # it died; the listener reports that
 
     def dismiss(self) -> None:
         """Let it end after what it is doing, and wait for that."""

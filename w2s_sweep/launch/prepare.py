@@ -61,7 +61,7 @@ def _model_folder(stage: Stage[Kind], there: Mapping[str, Path]) -> Path:
 
 
 def _try_splits(store: Store, stages: Stages) -> None:
-    """Divide the rows once in each way that is asked for, so that one that cannot be is refused here."""
+    """Split the rows once in each way that stages need, so that an impossible split is refused here."""
     from w2s_sweep.training.examples import append_rows, draw_mixed, load_rows, rows_of_portion
 
     tried: set[str] = set()

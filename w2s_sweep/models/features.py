@@ -59,7 +59,7 @@ def frozen_features(
     return over_rows(list(map(len, token_ids)), backbone.hidden, compute, token_budget, passes or Passes())
 
 
-class _Reached(Exception):  # not an error: ends a forward pass at the block that was asked for
+class _Reached(Exception):  # not an error: ends a forward pass at the block that is read
     def __init__(self, hidden: Tensor):
         self.hidden = hidden
 

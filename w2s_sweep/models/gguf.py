@@ -43,8 +43,8 @@ def _convert(path: Path, folder: Path) -> None:
 
 def _dequantise(model: PreTrainedModel) -> PreTrainedModel:
     """The same weights in a model that does not call itself quantised: such a one refuses to be saved."""
-    # transformers says of every model out of GGUF that it is quantised and not serializable, although its weights are
-    # floats by now, and save_pretrained raises. A second model of the same class has no such mark.
+    # transformers marks every model out of GGUF as quantised and not serializable, although its weights are floats by
+    # now: save_pretrained raises. A second model of the same class has no such mark.
     config = deepcopy(model.config)
     if hasattr(config, "quantization_config"):
         delattr(config, "quantization_config")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 GAP = "\n\n"
-"""Between instruction, demonstrations and the text that is asked about."""
+"""Between instruction, demonstrations and the text in question."""
 
 
 Asked = str | tuple[str, str]

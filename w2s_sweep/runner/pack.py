@@ -31,7 +31,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 @dataclass(frozen=True)
 class Interrupts:
-    """What the process is asked for from outside while it works."""
+    """Requests from outside while the process works."""
 
     stop: Callable[[], bool]
     """Save and leave."""

@@ -176,7 +176,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 def _is_answer(error: Exception) -> bool:
-    """Whether the hub itself said no, as against not being reached."""
+    """Whether the hub itself refused, as against not being reached."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return isinstance(error, ValueError) or (status is not None and status < 500)
 

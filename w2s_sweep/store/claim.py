@@ -23,7 +23,7 @@ BEAT_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 """A claim without a heartbeat for so long is dead. Long enough for the attribute caches of network file systems."""
 SILENT_SECONDS = 3 * BEAT_SECONDS
-"""The same for the claim of an earlier run of the job that asks: that run has ended, unless SLURM lost sight of it."""
+"""The same for the claim of an earlier run of the claimant's job: that run has ended, unless SLURM lost sight of it."""
 
 
 def boot_id() -> str:
@@ -51,7 +51,7 @@ def slurm_job() -> str | None:
 
 
 def owner_record() -> dict[str, Any]:
-    """Who is asking: host, boot, process and SLURM job with its restart count."""
+    """Who claims: host, boot, process and SLURM job with its restart count."""
     return {
         "host": socket.gethostname(),
         "boot": boot_id(),
@@ -150,7 +150,7 @@ class Lease:
                     return
                 # Without times: on NFS the server then sets its own, by which all ages are measured.
                 os.utime(self.path)
-            except OSError:  # a file system that hiccups is not a lost claim; the next beat tells
+            except OSError:  # one failure of the file system is not a lost claim; the next beat tries again
                 continue
 
     def release(self) -> None:
@@ -195,7 +195,7 @@ def _write(mine: Path, record: Mapping[str, Any]) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove what claimants that were killed while they asked for this claim left beside it."""
+    """Remove what claimants that were killed while they tried to get this claim left beside it."""
     for record in path.parent.glob(f".{path.name}.*"):
         _remove_dead(record)
 

@@ -52,7 +52,7 @@ class Store:
         return self.root / "sweeps" / name
 
     def prepare(self) -> None:
-        """Create the top folders, or say why that is impossible."""
+        """Create the top folders; StoreError with the reason where that is impossible."""
         try:
             with explain_errors(self.root):
                 for name in ("stages", "work", "claims", "sweeps"):

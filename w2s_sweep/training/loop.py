@@ -31,7 +31,7 @@ class Learner(Protocol):
         ...
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        """`rows` dealt out to forward passes that fit into memory."""
+        """`rows` split into forward passes that fit into memory."""
         ...
 
     def trainable(self) -> dict[str, Tensor]:

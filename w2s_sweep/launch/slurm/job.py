@@ -20,13 +20,13 @@ LOOK_SECONDS = 1.0
 
 
 class Signals:
-    """What the cluster asked for."""
+    """What the cluster has requested."""
 
     def __init__(self) -> None:
         self.leave = threading.Event()
         self.save = threading.Event()
         self.orphaned = threading.Event()
-        """SLURM's process above this one has died: nobody hears of our end, and SLURM may take us for running."""
+        """SLURM's process above this one has died: nobody learns of our end, and SLURM may take us for running."""
 
     def install(self) -> None:
         """Replaces submitit's own handlers, which know nothing of checkpoints in the store."""

@@ -2,7 +2,7 @@
 
 A controller that crashes comes back with the queue of up to some seconds ago: tasks that were released may wait for
 their release again, without their dependencies; those that were cancelled may be back; and those that are gone were
-never submitted as far as SLURM knows. The records of the store say what was meant. Tasks that are gone are lost, and
+never submitted as far as SLURM knows. The records of the store hold what was meant. Tasks that are gone are lost, and
 submitted again; they need no mending. Where SLURM has lost the end of a task, it takes it for running until its time
 limit, and what depends on it waits as long; it is queued again, finds everything done and ends.
 """
@@ -70,7 +70,7 @@ def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Ma
 
 
 def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]) -> list[str]:
-    """Queue the tasks again that are said to run although all their stages were done long ago."""
+    """Queue the tasks again that SLURM takes for running although all their stages were done long ago."""
     now = file_system_now(store.stages)
     hanging = [
         job

@@ -111,5 +111,5 @@ def forget_ended(store: Store) -> None:
 
 
 def cancelled_mark(store: Store, sweep: str) -> Path:
-    """A file that says that a sweep was cancelled and asks for nothing any more."""
+    """A file that marks a sweep as cancelled: it needs nothing any more."""
     return store.sweep(sweep) / "cancelled.json"
