@@ -16,7 +16,7 @@ class Data(Kind):
 
     task: str
     task_version: int = 1
-    """Of the conversion of rows to examples, see `data.tasks.base.Task`."""
+    """Version of the conversion of rows to examples, see `data.tasks.base.Task`."""
     source: Identity
     train_split: str
     test_split: str | None

@@ -82,7 +82,7 @@ def _try_splits(store: Store, stages: Stages) -> None:
 
 
 def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:
-    """ConfigError for texts, or prompts full of them, that are longer than a model that will read them has room for."""
+    """ConfigError for texts, or prompts of many texts, that are too long for a model that will read them."""
     problems: dict[str, None] = {}
     measured: dict[str, int] = {}  # seeds and losses read the same texts
     for stage in stages:

@@ -3,8 +3,8 @@
 A controller that crashes comes back with the queue of up to some seconds ago: tasks that were released may wait for
 their release again, without their dependencies; those that were cancelled may be back; and those that are gone were
 never submitted as far as SLURM knows. The records of the store hold what was meant. Tasks that are gone are lost, and
-submitted again; they need no mending. Where SLURM has lost the end of a task, it takes it for running until its time
-limit, and what depends on it waits as long; it is queued again, finds everything done and ends.
+submitted again; they need no mending. Where SLURM has lost the end of a task, it takes the task for running until its
+time limit, and what depends on it waits as long. Such a task is queued again, finds everything done and ends.
 """
 
 import getpass
