@@ -1,4 +1,4 @@
-"""The type of every NumPy array whose shape a docstring or a `shapes.py` tells."""
+"""The type of every NumPy array whose shape a docstring or a `shapes.py` gives."""
 
 from typing import Any
 

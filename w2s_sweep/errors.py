@@ -1,4 +1,4 @@
-"""The one exception family of the project: an error says the field, what it got, what is allowed, and what to do."""
+"""The one exception family of the project: an error names the field, what it got, what is allowed, and what to do."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -47,7 +47,7 @@ class LaunchError(W2SError):
 
 
 class Preempted(Exception):
-    """Not an error: raised inside a stage after it was asked to stop and saved what it could."""
+    """Not an error: raised inside a stage that saved what it could on a request to stop."""
 
 
 def nearest_first(name: str, allowed: Iterable[str]) -> list[str]:

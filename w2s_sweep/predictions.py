@@ -1,4 +1,4 @@
-"""predictions.parquet: what a trained stage says about every example. Every metric is a view of it, computed later."""
+"""predictions.parquet: what a trained stage predicts for each example. Every metric is a view of it, computed later."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -111,6 +111,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         pa.array(p.truth.astype(np.int8)),
         _vectors(p.logits),
         _vectors(p.probs),
+        # A label that is absent is null in the file: NaN would count as a value for whoever else reads it.
         _vectors(np.nan_to_num(p.seen, nan=0.0), np.asarray(np.isnan(p.seen).any(axis=1))),
     ]
     pq.write_table(pa.table(columns, schema=_schema(p.logits.shape[1])), path)
@@ -153,6 +154,7 @@ def _from_table(table: pa.Table) -> Predictions:
     def matrix(name: str) -> Array:
         array = column(name)
         size = array.type.list_size
+        # `values` of a pyarrow list array knows nothing of the array's offset, and `flatten` leaves null rows out.
         values = array.values.to_numpy(zero_copy_only=False)[array.offset * size : (array.offset + len(array)) * size]
         return values.reshape(len(array), size)
 

@@ -1,4 +1,4 @@
-"""What the fields of a cell must be to one another; each field alone is checked by its type."""
+"""Which fields of a cell do not go together; each field alone is checked by its type."""
 
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.finetune import Lora, Probe
@@ -16,7 +16,7 @@ from w2s_sweep.methods.selective import Selective
 from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
-"""Methods that ask the strong model for labels."""
+"""Methods that prompt the strong model for labels."""
 
 
 def problems_of(cell: Cell) -> list[str]:
@@ -63,7 +63,7 @@ def problems_of(cell: Cell) -> list[str]:
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
-    """What keeps the strong model from being asked for a label."""
+    """What keeps the strong model from being prompted for a label."""
     method, task = cell.method, TASKS.get(cell.dataset.task)
     if not isinstance(method, PROMPTS):
         return []
@@ -93,7 +93,7 @@ def _prompting_problems(cell: Cell) -> list[str]:
 
 
 def _conflict_problems(cell: Cell) -> list[str]:
-    """What a dataset that is mixed in must be to that of the cell."""
+    """Why a second dataset does not fit the dataset of the cell."""
     method, dataset = cell.method, cell.dataset
     if not isinstance(method, Conflict):
         return []
@@ -123,7 +123,7 @@ def _conflict_problems(cell: Cell) -> list[str]:
 
 
 def _reward_problems(cell: Cell) -> list[str]:
-    """What implicit rewards need: pairs, and no head. What regressing on them needs: that there are any."""
+    """Implicit rewards need pairs, and no head; losses that regress on rewards need implicit rewards."""
     task, finetune, found = cell.dataset.task, cell.finetune, list[str]()
     tuned = None if isinstance(finetune, Probe) else finetune
     implicit = tuned is not None and tuned.reward == "implicit"
@@ -146,7 +146,7 @@ def _reward_problems(cell: Cell) -> list[str]:
 
 
 def _generation_problems(cell: Cell) -> list[str]:
-    """What cannot be where a label is a text to be generated, one out of infinitely many."""
+    """Settings that do not go with labels that are generated texts, of which there are infinitely many."""
     task, found = cell.dataset.task, list[str]()
     if not has_targets(cell.dataset):
         return found
@@ -169,7 +169,7 @@ def _generation_problems(cell: Cell) -> list[str]:
 
 
 def _metric_problems(cell: Cell) -> list[str]:
-    """A metric that there is none of, or that means nothing for the task."""
+    """A metric that does not exist, or that means nothing for the task."""
     metric, task = METRICS.get(cell.metric), TASKS.get(cell.dataset.task)
     if metric is None:
         return [unknown("metric", cell.metric, METRICS)]

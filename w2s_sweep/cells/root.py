@@ -1,7 +1,7 @@
 """Copies of the hub's datasets under one folder, `data_root`: each cell gets the copy and the splits it is read from.
 
 A copy may lack splits of the original. What is used instead is decided here, before anything is planned, stands in the
-cell and hence in its keys, and is said in words.
+cell and hence in its keys, and is printed in words.
 """
 
 from collections.abc import Collection, Sequence

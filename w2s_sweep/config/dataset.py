@@ -39,7 +39,7 @@ class Dataset:
     folder: str | None = None
     """Folder of its copy under `data_root`; null is `name`. Not hashed."""
     stand_in: str | None = None
-    """Split of such a copy that all parts are dealt from where it lacks `train_split`; null is `test_split`."""
+    """Split of such a copy that all rows come from where it lacks `train_split`; null is `test_split`."""
     train_split: str = "train"
     """Source split that the halves and validation are drawn from."""
     test_split: str | None = None
@@ -51,7 +51,7 @@ class Dataset:
     sample_seed: int = 0
     """Seed that draws the examples out of the source, the same for every seed of the sweep."""
     split_seed: int | None = None
-    """null: every seed deals its own halves and test set; an integer: the same deal for all seeds."""
+    """null: every seed draws its own halves and test set; an integer: the same split for all seeds."""
     validation: Fraction = 0.1
     test: Fraction = 0.25
     max_tokens: Annotated[int, Field(ge=8)] = 512

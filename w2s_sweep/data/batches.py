@@ -1,5 +1,5 @@
-"""Which rows go together: what an optimiser step sees follows from (n, batch size, epochs, seed) alone, and how it is
-dealt out to forward passes never changes what it computes."""
+"""Which rows go together: the rows of an optimiser step follow from (n, batch size, epochs, seed) alone, and splitting
+them into forward passes never changes what the step computes."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def optimiser_batches(n: int, batch_size: int, epochs: int, seed: int) -> list[n
 
 
 def micro_batches(lengths: Sequence[int], rows: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Deal `rows` out to forward passes of at most `token_budget` padded tokens (a longer row goes alone).
+    """Split `rows` into forward passes of at most `token_budget` padded tokens (a longer row goes alone).
 
     `lengths[row]`: tokens of a row. Rows of like length go together, the longest first, so that what does not fit into
     memory shows at once. Rows of equal length keep their order.
@@ -49,7 +49,7 @@ def micro_batches(lengths: Sequence[int], rows: Sequence[int], token_budget: int
 def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
     """(input_ids, attention_mask), both int64 [rows, longest row], padded on the right.
 
-    The mask alone says what is padding; `pad_id` may also occur as a real token.
+    Padding is defined by the mask alone; `pad_id` may also occur as a real token.
     """
     width = max(map(len, ids))
     tokens = torch.full((len(ids), width), pad_id, dtype=torch.int64)

@@ -1,6 +1,6 @@
 """The table of a task's examples before any split: balanced, and no group on both sides of training and test.
 
-An example's id is a hash of what it says, so it stays the same whatever else is sampled.
+An example's id is a hash of its content, so it stays the same whatever else is sampled.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ Positions = NDArray[np.int64]
 
 
 class Sampling(Protocol):
-    """What is asked of a source: the settings of a data stage, see `kinds.data.Data`."""
+    """The settings of a data stage, see `kinds.data.Data`."""
 
     @property
     def task(self) -> str: ...

@@ -37,7 +37,7 @@ class Leak:
 
 
 def scan_leaks(examples: pa.Table) -> Leak:
-    """Fit a bag-of-words probe on half of the groups, test it on the others, and look for a telling word."""
+    """Fit a bag-of-words probe on half of the groups, test it on the others, and look for a word that is the label."""
     labels = examples["label"].to_numpy().astype(np.float64)
     words = [tokens(text) for text in examples["text"].to_pylist()]
     token, accuracy = telling_token(words, labels)
@@ -58,7 +58,7 @@ def tokens(text: str) -> list[str]:
 
 
 def telling_token(words: Sequence[Sequence[str]], labels: NDArray[np.float64]) -> tuple[str, float]:
-    """The word whose presence tells the classes apart best, and its balanced accuracy; ("", 0.5) without any word."""
+    """The word whose presence separates the classes best, and its balanced accuracy; ("", 0.5) without any word."""
     counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
     for found, label in zip(words, labels.tolist(), strict=True):
         counts[int(label)].update(set(found))

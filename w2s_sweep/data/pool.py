@@ -16,7 +16,7 @@ from w2s_sweep.data.tasks import Example, Task
 from w2s_sweep.errors import DataError
 
 THINNED = 20
-"""Rows read per example wanted: of a larger source only a share is converted, whole groups by their hash."""
+"""Rows read for each example needed: of a larger source only a share is converted, whole groups by their hash."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""How a seed deals examples out to half A, half B, validation and test: groups are never torn apart.
+"""How a seed splits examples into half A, half B, validation and test: groups are never torn apart.
 
-The deal is a pure function of the seed, the groups' names and their labels: the order of the rows does not matter.
+The split is a pure function of the seed, the groups' names and their labels: the order of the rows does not matter.
 """
 
 from collections.abc import Mapping

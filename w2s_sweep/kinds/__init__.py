@@ -1,4 +1,4 @@
-"""The kinds of stages by name. One class says all that planning knows of a kind, `w2s_sweep.stages` what it does."""
+"""The kinds of stages by name. One class has all that planning knows of a kind, `w2s_sweep.stages` what it does."""
 
 from collections.abc import Iterator, Mapping
 

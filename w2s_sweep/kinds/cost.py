@@ -42,7 +42,7 @@ def memory_of(params: float, bytes_a_parameter: float, more: float = 0.0) -> Mem
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is expected of a dataset."""
+    """Expected sizes of a dataset."""
 
     train: float
     """Examples of halves and validation."""
@@ -50,7 +50,7 @@ class Sizes:
     validation: float
     """Share of `train` that is held out."""
     tokens: float
-    """Of an example, both texts of a pair together."""
+    """Tokens of an example, both texts of a pair together."""
 
     def on(self, split: Split) -> float:
         """Examples of a split."""

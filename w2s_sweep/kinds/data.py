@@ -16,7 +16,7 @@ class Data(Kind):
 
     task: str
     task_version: int | None = None
-    """Of the conversion of rows to examples, see `data.tasks.base.Task`; None where it has none."""
+    """Version of the conversion of rows to examples, see `data.tasks.base.Task`; None where it has none."""
     source: Identity
     train_split: str
     test_split: str | None

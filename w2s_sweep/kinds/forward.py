@@ -11,7 +11,7 @@ from w2s_sweep.kinds.cost import CHARACTERS_A_TOKEN, Cost, Memory, forward, memo
 from w2s_sweep.kinds.labels import Groups
 
 DEPTH = 0.6
-"""Share of its blocks after which a model's features are read where nothing else is said."""
+"""Share of its blocks after which a model's features are read by default."""
 
 
 @schema
@@ -38,7 +38,7 @@ class Features(OfModel):
 
 @schema
 class Asking(OfModel):
-    """Part of the kinds that ask a model for labels in words, see `config.prompt.Prompt`."""
+    """Part of the kinds that prompt a model for labels, see `config.prompt.Prompt`."""
 
     precision: Precision
     instruction: str
@@ -47,7 +47,7 @@ class Asking(OfModel):
     pair: str | None = None
 
     def around(self) -> float:
-        """Tokens of a question and its answer, about."""
+        """About how many tokens a question and its answer have."""
         return (len(self.question) + len(max(self.words, key=len, default=""))) / CHARACTERS_A_TOKEN
 
     def memory(self, hints: Hints) -> Memory:
@@ -57,7 +57,7 @@ class Asking(OfModel):
 
 @schema
 class Prompt(Asking, Divided):
-    """What a model answers about each text."""
+    """The answer of a prompted model for each text."""
 
     kind: ClassVar[str] = "prompt"
     takes: ClassVar[tuple[InputName, ...]] = ("adapted", "labels")
@@ -68,7 +68,7 @@ class Prompt(Asking, Divided):
     seed: int | None = None
     split: Partition | None = None
     splits: tuple[Split, ...] | None = None
-    """With shots: the splits that are asked about; without, all rows are."""
+    """With shots: the splits that are classified; without, all rows are."""
 
     def cost(self, hints: Hints) -> Cost:
         """Demonstrations pass through the model once, since all rows share them."""
@@ -96,8 +96,8 @@ class Annotate(Asking, Divided):
     seed: int
 
     def cost(self, hints: Hints) -> Cost:
-        """A step that changes a label asks every fold again under all others; about twice as many steps do so as there
-        are rows, and half of them are labelled on the way."""
+        """A step that changes a label predicts every fold anew from all others; about twice as many steps do so as
+        there are rows, and half of them are labelled on the way."""
         sizes = sizes_of(hints.dataset)
         rows = min(float(self.rows), sizes.on(self.on))
         folds = min(float(self.folds or rows), rows)
@@ -108,8 +108,8 @@ class Annotate(Asking, Divided):
         return forward(hints.of_model.params, examples, tokens)
 
     def memory(self, hints: Hints) -> Memory:
-        """With the keys and values of a prompt that holds all rows, in 16 bits, as if attention shared none between
-        heads: room for the copy of a model that does."""
+        """With the keys and values of a prompt of all rows, in 16 bits, counted as if no heads shared them: where heads
+        do, that leaves room for the copy of the cache that a forward pass makes."""
         model, dataset = hints.of_model, hints.dataset
         tokens = self.rows * min(dataset.tokens_per_example, float(dataset.max_tokens))
         return memory_of(model.params, 5, more=tokens * _bytes_a_token(model))

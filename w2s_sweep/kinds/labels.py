@@ -14,19 +14,19 @@ Choose = Literal["random", "least_sure"]
 """Which rows a budget of ground truth goes to: drawn, or those whose label is least sure."""
 
 Part = Literal["overlap", "easy", "hard"]
-"""Rows with a sure label that look like unsure ones; sure ones that do not; unsure ones."""
+"""Rows with a sure label that are similar to rows with an unsure one; sure rows that are not; unsure rows."""
 
 Calibration = Literal["none", "median", "contextual"]
-"""How the bias of a prompted model to one of its words is taken out: not; by the median of its answers to texts outside
-the test set, as in a balanced task; by its answers to texts without content (Zhao et al. 2021)."""
+"""How the bias of a prompted model to one of its words is removed: not at all; by the median of its answers to texts
+outside the test set, as in a balanced task; by its answers to texts without content (Zhao et al. 2021)."""
 
 Groups = Literal["free", "halves", "balanced"]
-"""What is known of labels without looking at one: nothing; that half of each group is class 1; that half of all are."""
+"""What is known of the labels in advance: nothing; that half of each group is class 1; that half of all rows are."""
 
 
 @schema
 class Labelling(Kind):
-    """Part of all of them."""
+    """Part of all kinds that make labels out of labels."""
 
     makes_labels: ClassVar[bool] = True
 
@@ -83,9 +83,9 @@ class Reveal(Labelling, Divided):
     choose: Choose
     seed: int
     opposite: bool = False
-    """Not the truth, but what contradicts it."""
+    """Reveal labels that contradict the truth, instead of the truth."""
     split: Partition | None = None
-    """Where the rows are not those of labels."""
+    """How the rows of `data` are split, where no input `labels` has them."""
 
 
 @schema

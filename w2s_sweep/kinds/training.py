@@ -38,7 +38,7 @@ class MixedRows(Hashed):
     rows: float
     """How many, for each row of the stage."""
     split: Partition
-    """Of that dataset: rows of its validation and test are not learnt from."""
+    """How that dataset is split: its validation and test rows are not learnt from."""
 
 
 @schema
@@ -125,7 +125,7 @@ class Trained(Divided):
     """(i, n): the i-th, from 0, of n portions of `on`."""
     loss: PlannedLoss
     seed: int
-    """Of initialisation and order."""
+    """Seed of initialisation and of the order of examples."""
 
     def examples_learnt(self, hints: Hints) -> float:
         """Examples of one epoch."""
@@ -139,7 +139,7 @@ class Supervised(Trained):
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "weights", "mixed")
 
     unlabelled: Literal["refuse", "skip"] = "refuse"
-    """What becomes of rows of `on` that the labels say nothing of."""
+    """What becomes of rows of `on` without a label."""
     also_predict: tuple[Split, ...] = ()
     """Splits to predict beyond those that every model predicts."""
     conflict: float = 0.0
@@ -206,7 +206,7 @@ class Finetune(Supervised, Tuned):
     pooling: Literal["last", "mean"]
     reward: Literal["head", "implicit"] = "head"
     beta: float | None = None
-    """Of an implicit reward."""
+    """Factor of an implicit reward (DPO's beta)."""
 
     def examples_predicted(self, hints: Hints, learnt: float) -> float:
         predicted = super().examples_predicted(hints, learnt)
@@ -233,7 +233,7 @@ class Adapt(OfModel, Divided):
     adapt: AdaptRecipe
     precision: Precision
     split: Partition | None = None
-    """What deals the test texts out; None where the source has its own."""
+    """How test texts are held out; None where the source has its own."""
 
     def cost(self, hints: Hints) -> Cost:
         sizes, params = sizes_of(hints.dataset), hints.of_model.params

@@ -1,8 +1,8 @@
 """Composes the cells of a large grid quickly: the defaults list depends on the choice of groups alone.
 
 Hydra composes each cell from scratch. Here each combination of groups is composed once, by Hydra itself, and plain
-value overrides are applied with Hydra's own grammar: those that the command says once, for all cells, to that
-composition, the others to a copy of it, of which only the parts they touch are copied. Whatever is not a plain value
+value overrides are applied with Hydra's own grammar: those that the command has once, for all cells, to that
+composition, the others to a copy of it that shares all parts which they leave alone. Whatever is not a plain value
 (a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
 """
 
@@ -70,6 +70,8 @@ class CachingConfigLoader(ConfigLoaderImpl):
         varying = [line for line in plain if line not in said_once]
         if self._overlap(fixed, varying):  # then their order counts
             fixed, varying = (), plain
+        # Hydra composes every job from scratch, so large sweeps start slowly (facebookresearch/hydra#1324); much of the
+        # time goes into copies of nodes (facebookresearch/hydra#1543).
         if (chosen, fixed) not in self._bases:
             self._bases[chosen, fixed] = self._base(master, chosen, fixed)
         cell = self._bases[chosen, fixed].copied(varying, [self._parse(line).key_or_group for line in varying])
@@ -123,7 +125,7 @@ class Files(CachingConfigRepository):
         return self._whole[config_path]
 
     def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
-        """The file with what its bases say; as it is where only Hydra can tell what they come to."""
+        """The file merged with its bases; unchanged where only Hydra can compose them."""
         bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
         parts = [part for part in (*bases, own) if part is not None]
         plain = all(part.header == own.header and not interpolates(part.config) for part in parts)
@@ -133,7 +135,7 @@ class Files(CachingConfigRepository):
 
 
 def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
-    """The files of its own group that a file begins with; none where its defaults list says anything else."""
+    """The files of its own group that a file begins with; none where its defaults list has anything else."""
     names = [d.path or "" for d in defaults if isinstance(d, ConfigDefault) and not (d.package or d.optional)]
     if len(names) < len(defaults) or names[-1:] != ["_self_"] or any("/" in name for name in names):
         return []
@@ -156,6 +158,8 @@ class Base:
         """A copy in which `keys` can be set; without interpolations, which look at parents, it shares the rest."""
         if self.interpolates or any(LOOKS_AROUND.search(line) for line in overrides):
             return copy.deepcopy(self.config)
+        # deepcopy takes what its memo holds for copied already, so the cells share these nodes. That is safe: overrides
+        # write below `touched` alone, everything after them only reads, and no value looks at a parent.
         touched = {key.partition(".")[0] for key in keys}
         nodes = {name: self.config._get_node(name) for name in self.config if name not in touched}
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
@@ -170,6 +174,7 @@ def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | N
     nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}
     for name, node in nodes.items():
         if id(node) not in known:
+            # The node is kept beside its value: while it lives, no other node can have its id.
             known[id(node)] = node, plain_part(config, name)
     cell = {name: known[id(node)][1] for name, node in nodes.items()}
     if isinstance(modules := cell.get("modules"), list):  # anything else is reported where the cell is parsed
@@ -184,7 +189,7 @@ def plain_part(config: DictConfig, name: str) -> Any:
 
 
 def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
-    """The overrides of a job, each setting once: what the command says of a value replaces what an experiment sweeps.
+    """The overrides of a job, each setting once: a value in the command replaces what an experiment sweeps.
 
     Hydra's sweeper takes the two for different settings, since the command's carry `++` (see `preflight`), and would
     multiply them.

@@ -23,7 +23,7 @@ from w2s_sweep.store.files import write_json
 
 TICK_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
-"""How long a worker may take to save its state after it was asked to leave."""
+"""How long a worker may take to save its state after the signal to leave."""
 
 
 def visible_gpus() -> list[str]:
@@ -48,6 +48,7 @@ class Worker:
         env = dict(os.environ)
         if gpu is not None:
             env["CUDA_VISIBLE_DEVICES"] = gpu
+        # Workers import the code of this process, also out of a checkout that is not installed.
         source = str(Path(__file__).resolve().parents[2])
         env["PYTHONPATH"] = os.pathsep.join(p for p in (source, env.get("PYTHONPATH")) if p)
         with log.open("a") as err:
@@ -58,7 +59,9 @@ class Worker:
                 stderr=err,
                 env=env,
                 text=True,
-                start_new_session=True,  # Ctrl-C reaches us alone; we ask the workers to save and leave
+                # Ctrl-C goes to all processes of the terminal's group and would stop workers in mid-write: in a session
+                # of their own they get our signal instead, save and leave.
+                start_new_session=True,
             )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -81,7 +84,7 @@ class Worker:
             self._stdin.write(f"{spec}\n")
             self._stdin.flush()
         except BrokenPipeError:
-            return  # it died; the listener says so
+            return  # it died; the listener reports that
 
     def dismiss(self) -> None:
         """Let it end after what it is doing, and wait for that."""
@@ -193,6 +196,7 @@ class _Run:
         pack = worker.pack
         if pack is None:
             return
+        # Between two stages the next one is blamed: a pack that kills its workers must not go round for ever.
         blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
         _record_death(self.job, blamed, status, worker.log)
         self.ended.add(blamed)

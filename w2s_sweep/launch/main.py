@@ -27,6 +27,7 @@ class OneCell:
         self.error: W2SError | KeyboardInterrupt | None = None
 
     def __call__(self, config: DictConfig) -> float | None:
+        # Not `instantiate_launcher`, which needs the context of a multirun; a run without -m gets none from Hydra.
         launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)
         assert isinstance(launcher, GraphLauncher)
         try:
@@ -40,7 +41,8 @@ class OneCell:
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, we print the one line that matters
+    # Without it Hydra prints errors in its own way and exits; with it they are raised here, to be printed as one line.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         register()
         sys.argv[1:] = checked(sys.argv[1:], CONF)

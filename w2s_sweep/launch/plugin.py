@@ -39,6 +39,8 @@ class GraphLauncher(Launcher):
         )
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        # The sweeper composes each job once to validate it, before it calls `launch`, and through this same context:
+        # with the loader replaced here, both share one composition.
         hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
         self.context, self.master = hydra_context, config
         with explain_errors(folder := Path(config.hydra.sweep.dir)):
@@ -47,6 +49,7 @@ class GraphLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.context is not None
         assert self.master is not None
+        # Jobs that come to the same overrides are one cell, but Hydra needs a result for each job, in its order.
         settled = [said_last(one) for one in job_overrides]
         jobs = list(dict.fromkeys(settled))
         composed = compose_cells(self.context.config_loader, self.master, jobs)
@@ -134,6 +137,8 @@ def register() -> None:
     for cls in LAUNCHERS:
         plugins.register(cls)
     if STOCK_CHECK is not None:
+        # Hydra 1.3 refuses launchers outside the package `hydra_plugins` (facebookresearch/hydra#1554 and #3015), even
+        # registered ones. Hydra 1.4 finds plugins by entry points and has no such check (facebookresearch/hydra#3449).
         setattr(Plugins, "is_in_toplevel_plugins_module", staticmethod(_is_plugin))  # noqa: B010
 
 

@@ -61,7 +61,7 @@ def _model_folder(stage: Stage[Kind], there: Mapping[str, Path]) -> Path:
 
 
 def _try_splits(store: Store, stages: Stages) -> None:
-    """Divide the rows once in each way that is asked for, so that one that cannot be is refused here."""
+    """Split the rows once in each way that stages need, so that an impossible split is refused here."""
     from w2s_sweep.training.examples import append_rows, draw_mixed, load_rows, rows_of_portion
 
     tried: set[str] = set()
@@ -82,7 +82,7 @@ def _try_splits(store: Store, stages: Stages) -> None:
 
 
 def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:
-    """ConfigError for texts, or prompts full of them, that are longer than a model that will read them has room for."""
+    """ConfigError for texts, or prompts of many texts, that are too long for a model that will read them."""
     problems: dict[str, None] = {}
     measured: dict[str, int] = {}  # seeds and losses read the same texts
     for stage in stages:

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs here: one line for each finished stage, a live bar on a terminal."""
+"""What is printed while a sweep runs here: one line for each finished stage, a live bar on a terminal."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Prints a plan: cells, stages asked for, unique, finished, in flight, to run; why; and how much work that is."""
+"""Prints a plan: cells, stages before merging, unique, finished, in flight, to run; why; and how much work that is."""
 
 from collections import Counter
 

@@ -37,7 +37,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Queue:
-    """What SLURM says of the jobs that were submitted for stages of a store."""
+    """What SLURM knows of the jobs that were submitted for stages of a store."""
 
     jobs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Stage -> job, as recorded at submission."""
@@ -48,7 +48,7 @@ class Queue:
     tasks: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Stage -> task that SLURM still has."""
     known: bool = True
-    """Whether SLURM could be asked."""
+    """Whether SLURM answered."""
 
 
 def look_at_queue(store: Store, keys: Sequence[str]) -> Queue:

@@ -50,7 +50,7 @@ class Request:
     composed: Sequence[Mapping[str, Any]] = ()
     overrides: Sequence[Sequence[str]] = ()
     earlier: int = field(default=0)
-    """Cells that earlier batches of the same command asked for."""
+    """Cells of earlier batches of the same command."""
     first: int = field(default=0)
     """Cells of the first batch, which name the sweep."""
 
@@ -69,7 +69,7 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 
 
 def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
-    """Run the cells that the last batch asked for; returns one result for each of them, in order."""
+    """Run the cells of the last batch; returns one result for each of them, in order."""
     cells, sweep = parse(request.composed)
     sweep = replace(sweep, modules=absolute(sweep.modules))
     if sweep.data_root is not None:
@@ -126,7 +126,7 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
 
 
 def default_name(cells: Sequence[Cell], roles: Sequence[Roles]) -> str:
-    """The same cells are the same sweep, whoever asks for them."""
+    """The same cells are the same sweep, whoever runs them."""
     keys = sorted({key for one in roles for key in one.keys()})  # noqa: SIM118 - not a dict
     datasets = sorted({cell.dataset.name for cell in cells[: len(roles)]})
     head = datasets[0] if len(datasets) == 1 else f"{len(datasets)}-datasets"
@@ -151,7 +151,7 @@ def plan_of(graph: Graph, store: Store) -> Plan:
 
 
 def _queue(store: Store) -> Mapping[str, str]:
-    """Stage -> job that SLURM has for it; asks SLURM only where something was ever submitted from this store."""
+    """Stage -> job that SLURM has for it; squeue is called only where something was ever submitted from this store."""
     folder = store.root / "queued"
     if not folder.is_dir() or shutil.which("squeue") is None:
         return {}

@@ -1,4 +1,4 @@
-"""A pretrained transformer without its language-model head, and what the rest of the project asks about it."""
+"""A pretrained transformer without its language-model head, and what the rest of the project needs to know of it."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 def _cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Read from the kernel's list of instruction sets: every supported release of torch asks it differently."""
+    """Read from the kernel's list of instruction sets: each supported release of torch has another function for it."""
     try:
         words = set(cpuinfo.read_text().split())
     except OSError:

@@ -49,6 +49,8 @@ def frozen_features(
     depth = feature_layer(backbone, layer)
 
     def compute(rows: list[int]) -> Tensor:
+        # Padding is on the right, so a decoder's first token is real. It is the attention sink, which `pool` leaves out
+        # of means: its norm would outweigh all others (Xiao et al. 2023, arXiv 2309.17453).
         ids, mask = pad([token_ids[row] for row in rows], backbone.pad_id)
         ids, mask = ids.to(backbone.device), mask.to(backbone.device)
         with torch.no_grad(), autocast(backbone.device, precision):
@@ -57,13 +59,15 @@ def frozen_features(
     return over_rows(list(map(len, token_ids)), backbone.hidden, compute, token_budget, passes or Passes())
 
 
-class _Reached(Exception):  # not an error: ends a forward pass at the block that was asked for
+class _Reached(Exception):  # not an error: ends a forward pass at the block that is read
     def __init__(self, hidden: Tensor):
         self.hidden = hidden
 
 
 def hidden_after(backbone: Backbone, depth: int, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """[batch, tokens, hidden]: the residual stream after `depth` blocks; computes no more than these."""
+    # An exception is the one way out of a model's own forward pass: output_hidden_states would compute all blocks, keep
+    # every state, and have the final norm in the last.
     with _stop_after(backbone.blocks, depth):
         try:
             backbone.module(input_ids=input_ids, attention_mask=attention_mask)

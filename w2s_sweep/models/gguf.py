@@ -43,9 +43,12 @@ def _convert(path: Path, folder: Path) -> None:
 
 def _dequantise(model: PreTrainedModel) -> PreTrainedModel:
     """The same weights in a model that does not call itself quantised: such a one refuses to be saved."""
+    # transformers marks every model out of GGUF as quantised and not serializable, although its weights are floats by
+    # now: save_pretrained raises. A second model of the same class has no such mark.
     config = deepcopy(model.config)
     if hasattr(config, "quantization_config"):
         delattr(config, "quantization_config")
+    # On meta, and filled with `assign`: the second model takes over the tensors of the first, and never has its own.
     with torch.device("meta"):
         plain = type(model)(config)
     plain.load_state_dict(model.state_dict(), assign=True)

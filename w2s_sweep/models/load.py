@@ -48,8 +48,10 @@ def load_backbone(
         config = _config(folder)
         text = config.get_text_config()
         is_decoder = _is_decoder(text, folder)
+        # Set before the model is built: blocks that it does not have are never read from disk.
         _keep(text, keep_layers, folder)
         _set_dropout(text, dropout)
+        # Keys and values of earlier tokens serve decoding and prompts alone, which ask for them in their own calls.
         text.use_cache = False
         module = _module(folder, config, dtype)
         tokenizer = _tokenizer(folder)
@@ -107,6 +109,7 @@ def _is_decoder(config: PretrainedConfig, folder: Path) -> bool:
             f"model {folder}: architecture {kind!r} is neither a causal nor a masked language model. "
             "Use a decoder such as llama, gpt2, gpt_neox, qwen3, gemma3, olmo2, or an encoder such as bert, modernbert."
         )
+    # BERT and its like are in both tables, since they can be run as decoders: the masked head decides.
     return not masked
 
 
@@ -144,6 +147,7 @@ def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> nn.Mo
             use_safetensors=True,
             output_loading_info=True,
         )
+    # transformers only warns of weights that a checkpoint lacks, and leaves them at random values.
     missing = sorted(name for name in report["missing_keys"] if not SPARE.search(name))
     if missing:
         raise ModelError(

@@ -32,11 +32,13 @@ def add_lora(
         lora_alpha=alpha,  # pyright: ignore[reportArgumentType] - a ratio, any number will do
         lora_dropout=dropout,
         target_modules=sorted(set(chosen)),
+        # GPT-2's Conv1D stores the transpose of a linear layer's weight.
         fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in chosen),
         bias="none",
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        # Not get_peft_model, which wraps the model and changes the names of its parameters.
         inject_adapter_in_model(config, model.transformer)
 
 

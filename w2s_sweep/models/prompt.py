@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 GAP = "\n\n"
-"""Between instruction, demonstrations and the text that is asked about."""
+"""Between instruction, demonstrations and the text in question."""
 
 
 Asked = str | tuple[str, str]
@@ -66,6 +66,7 @@ class Template:
 
     def encode(self, backbone: Backbone, about: Asked) -> list[int]:
         """Tokens of a text, or a pair, and the question, at least one."""
+        # Part by part: no token of a row depends on what stands before it, so all prompts share the cached prefix.
         if isinstance(about, str):
             return self._cut(backbone, about) + _ids(backbone, self.question)
         assert self.pair is not None, "a template for pairs"

@@ -1,4 +1,4 @@
-"""From hidden states to one vector a row; what is padding is said by the mask alone, never by a token id."""
+"""From hidden states to one vector a row; padding is defined by the mask alone, never by a token id."""
 
 from __future__ import annotations
 

@@ -45,11 +45,11 @@ class Roles:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Rows of a second dataset, with its own truth, that a model learns from beside those it is taught."""
+    """Rows of a second dataset, with its own truth, that a model learns from beside its own."""
 
     dataset: Dataset
     rows: float
-    """How many, for each row that it is taught."""
+    """How many, for each row of its own."""
 
 
 class LearningFields(TypedDict):
@@ -102,7 +102,7 @@ class Builder(Labels):
 
         Ground truth always means plain cross-entropy; `loss` is for training on predictions. `seed` is that of
         initialisation and order, the cell's unless given (how the rows are divided is always the cell's). `partial`:
-        train on those rows of `on` that `labels` says something of, instead of refusing. `portion` (i, n): train on the
+        train on those rows of `on` that `labels` has, instead of refusing. `portion` (i, n): train on the
         i-th (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits
         to predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
         see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
@@ -204,8 +204,8 @@ class Builder(Labels):
     def _stopping_rule(self, labels: str | None) -> StoppingRule | None:
         """What a stage trained on `labels` is evaluated against.
 
-        A draw of the truth has no labels for validation. What learns whether a labeller is right has them from
-        `correct` alone: the truth of the task is not what it predicts.
+        A sample of the truth has no labels for validation. A model that predicts whether a supervisor is right has them
+        from `correct` alone: the truth of the task is not its target.
         """
         finetune = self.cell.finetune
         if finetune.early_stopping == "none":

@@ -64,7 +64,7 @@ class Inputs:
         return self._add(settings, {"data": self.data(of)} | self._adapted_input(model), hints)
 
     def adapt(self, model: Model) -> str:
-        """`model` trained as a language model on the texts outside the test set, as its own `adapt` says."""
+        """`model` trained as a language model on the texts outside the test set, by its own `adapt`."""
         how, dataset = model.adapt, self.cell.dataset
         if how is None:
             raise ValueError(f"{model.name} is not to be adapted")
@@ -82,7 +82,7 @@ class Inputs:
                 targets=model.lora_targets if lora else None,
             ),
             precision=self.cell.finetune.precision,
-            # without a test split of the source it is the seed that says which texts are test texts
+            # without a test split of the source the seed decides which texts are test texts
             split=dataset.split(self.cell.seed) if dataset.test_split is None else None,
         )
         hints = self._hints(replace(model, adapt=None), f"adapted {model.name} {dataset.name}")

@@ -60,10 +60,10 @@ class Labels(Inputs):
         labels: str | None = GROUND_TRUTH,
         splits: Sequence[Split] = SPLITS,
     ) -> str:
-        """What `model` says of each text when it is asked, without training; `harden` keeps its answer alone.
+        """The answers of `model` to a prompt for each text, without training; `harden` makes each answer certain.
 
         `shots` examples of the split `on` are shown with the truth or with the predictions of the stage `labels`;
-        then only rows of `splits` are asked about. Without shots all rows are, once for all seeds.
+        then only rows of `splits` are classified. Without shots all rows are, once for all seeds.
         """
         cell = self.cell
         split = cell.dataset.split(cell.seed)
@@ -114,7 +114,7 @@ class Labels(Inputs):
         return self._add(settings, inputs, self._hints(model, label, role="labels"))
 
     def _wording(self, model: Model) -> WordingFields:
-        """How `model` is asked about a text."""
+        """How `model` is prompted for the label of a text."""
         prompt = self.cell.dataset.prompt
         return {
             "model": self._weights(model),
@@ -205,7 +205,7 @@ class Labels(Inputs):
         return self._labelling(Relabel(on=on, k=k, weight=weight), inputs, model, "labels")
 
     def select(self, labels: str, model: Model, *, on: Split, part: Part) -> str:
-        """The labels on the split `on` of the rows that are easy, hard or both for who labelled them and `model`."""
+        """The labels on the split `on` of the rows that are easy, hard or both for their supervisor and `model`."""
         inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
         return self._labelling(Select(on=on, part=part), inputs, model, "labels")
 

@@ -47,7 +47,7 @@ def model_changes(graph: Graph) -> Mapping[str, int]:
 
 
 def make_packs(graph: Graph, keys: Iterable[str], max_flops: float) -> list[Pack]:
-    """Deal the stages `keys` out to packs, each after the packs it waits for."""
+    """Split the stages `keys` into packs, each after the packs it waits for."""
     wanted = set(keys)
     level = model_changes(graph)
     groups: dict[tuple[int, Hashable], list[Stage[Kind]]] = {}

@@ -1,4 +1,4 @@
-"""What a running stage sees of the world: its inputs (verified), its output folder, checkpoint, progress, stop."""
+"""What a running stage has: its inputs (verified), its output folder, checkpoint, progress, stop."""
 
 import json
 import logging
@@ -83,7 +83,7 @@ class Context(Generic[K]):
         return [self.store.verify(key) for key in self.stage.inputs.values()]
 
     def checkpoint_due(self) -> bool:
-        """Whether the last checkpoint is old enough for another one, or somebody asked for one."""
+        """Whether the last checkpoint is old enough for another one, or one was requested."""
         if time.monotonic() - self._saved < self.run.checkpoint_seconds and not self.save.is_set():
             return False
         self._saved = time.monotonic()
@@ -120,7 +120,7 @@ class Context(Generic[K]):
         self.mirror.log({"validation": score}, step)
 
     def progress(self, step: int, steps: int) -> None:
-        """Say how far the stage is; readers poll the file."""
+        """Write how far the stage is; readers poll the file."""
         now = time.monotonic()
         if now - self._told >= PROGRESS_SECONDS or step == steps:
             self._told = now
@@ -128,7 +128,7 @@ class Context(Generic[K]):
             write_json(self.work / "progress.json", {"step": step, "total": steps, "seconds": seconds})
 
     def progress_or_stop(self, step: int, steps: int) -> None:
-        """For work without checkpoints: say how far it is, or leave at once when asked to."""
+        """For work without checkpoints: write how far it is, or leave at once when requested."""
         self.progress(step, steps)
         if self.stop():
             raise Preempted

@@ -32,7 +32,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 @dataclass(frozen=True)
 class Interrupts:
-    """What the process is asked for from outside while it works."""
+    """Requests from outside while the process works."""
 
     stop: Callable[[], bool]
     """Save and leave."""
@@ -84,7 +84,8 @@ def run_pack(
                 outcomes[stage.key] = outcome
                 ends(stage, outcome)
         if len(left) == len(waiting):
-            time.sleep(POLL_SECONDS)  # other processes own what is left: wait for their results or their deaths
+            # Other processes own what is left: wait for their results, or for their claims to go stale.
+            time.sleep(POLL_SECONDS)
         waiting = left
     return outcomes
 
@@ -113,6 +114,7 @@ def _turn(
     if lease is None:
         return None
     with lease:
+        # Its last owner may have published between our first look and our claim.
         if store.done(stage.key):
             return "done"
         starts(stage)
@@ -171,12 +173,14 @@ def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> 
 
     def stop() -> bool:
         if lease.lost.is_set():
-            raise Preempted  # at once: a checkpoint could replace a later one of the new owner
+            # Raised and not returned: saving first would replace the new owner's checkpoint by an older one.
+            raise Preempted
         return signals.stop()
 
     with pack.store.attempt(stage.key) as out:
         mirror = pack.tracker.start(stage, out)
         stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save, mirror))
+        # Once more before publication: the last work of a stage may have been long, without a call of `stop`.
         if not lease.check():
             raise Preempted
         if (work / "log.txt").is_file():

@@ -23,7 +23,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that is set when this process is asked to save its state and leave."""
+    """An event that a signal to save the state and leave sets."""
     asked = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -35,7 +35,7 @@ def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> P
     """The local file or folder that `identity` names, downloaded into the cache if it is not there yet.
 
     Several processes may fetch the same source at once. Raises SourceError, also when the content of a local source is
-    no longer what `identity` says.
+    no longer what `identity` names.
     """
     match source:
         case HubSource():

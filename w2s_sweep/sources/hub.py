@@ -31,6 +31,7 @@ def identify(source: HubSource, repo_type: RepoType) -> dict[str, Any]:
     remembered, so that a machine without the network can plan what was planned before.
     """
     commit = source.revision
+    # A full commit needs no network.
     if not _COMMIT.fullmatch(commit):
         commit = _resolve(source.repository, source.revision, source.subset, repo_type)
     identity = {"kind": "hub", "repository": source.repository, "commit": commit}
@@ -69,6 +70,7 @@ def data_files(names: Iterable[str], subset: str | None) -> list[str]:
 
 @cache
 def _resolve(repository: str, revision: str, subset: str | None, repo_type: RepoType) -> str:
+    # Cached for the life of the process: `main` must not move between two cells of one sweep.
     about = ("commit", repo_type, repository, revision, subset)
     if _no_network():
         return _recall(repository, revision, repo_type, recall(*about))
@@ -147,6 +149,7 @@ def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
 
 
 def _existing_data(source: HubSource, commit: str) -> list[str]:
+    # Listed first: snapshot_download gives an empty folder, and no error, where no name fits its patterns.
     files = data_files(_listing(source.repository, commit, "dataset")[1], source.subset)
     if not files:
         raise SourceError(
@@ -168,11 +171,12 @@ def _failures() -> tuple[type[Exception], ...]:
     """What huggingface_hub raises: besides its own, the errors of the HTTP client that its release is built on."""
     from huggingface_hub.errors import HfHubHTTPError
 
+    # huggingface_hub left requests for httpx with its release 1.0; the bases of its own error name the client's.
     return (OSError, ValueError, *HfHubHTTPError.__bases__)
 
 
 def _is_answer(error: Exception) -> bool:
-    """Whether the hub itself said no, as against not being reached."""
+    """Whether the hub itself refused, as against not being reached."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return isinstance(error, ValueError) or (status is not None and status < 500)
 

@@ -1,4 +1,5 @@
-"""What the files of a model say of it before it is loaded: names and shapes out of their heads, and its tokenizer."""
+"""What is known of a model before it is loaded: names and shapes of its weights out of the heads of its files, and its
+tokenizer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ POSITIONS = ("wpe", "position_embeddings", "embed_positions")
 @cache
 def shapes(folder: Path) -> Mapping[str, tuple[int, ...]]:
     """Dotted name of each module with a weight -> its shape; empty without safetensors files (GGUF names weights
-    otherwise), or where they cannot be read, which loading them tells better."""
+    otherwise), or where they cannot be read, which loading them reports better."""
     found: dict[str, tuple[int, ...]] = {}
     try:
         for path in folder.glob("*.safetensors"):
@@ -93,7 +94,7 @@ def _lengths(folder: Path, texts: Sequence[str]) -> list[int]:
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception:  # the library raises nothing narrower; loading the model tells it better
+    except Exception:  # the library raises nothing narrower; loading the model reports it better
         return []
     tokenizer.no_truncation()
     tokenizer.no_padding()

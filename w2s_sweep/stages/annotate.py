@@ -3,7 +3,7 @@ arXiv 2506.10139, algorithm 1): the search of `coherence` with the other rows an
 
 As in the released code a few rows begin with random labels, as many of each class, and mutual predictability is the
 mean log-odds of the labels. What differs: consistency is never violated, so it has no weight of its own; the best
-labelling met is kept; rows that were not searched over are answered under the labels that were found.
+labelling met is kept; rows outside the search are predicted with the labels found in the prompt.
 """
 
 import logging

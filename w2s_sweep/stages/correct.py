@@ -1,5 +1,5 @@
-"""Correct stage: for each row of one split, and of validation, whether a labeller is right, as the label of a two-class
-task: what a judge of the labeller trains on, and is stopped early by."""
+"""Correct stage: for each row of one split, and of validation, whether a supervisor is right, as the label of a
+two-class task. A model that predicts where the supervisor is right trains on it, and is stopped early by it."""
 
 import numpy as np
 

@@ -87,7 +87,7 @@ def early_stopping(
 def text_predictions(
     rows: Rows, asked: Sequence[int], written: Sequence[str], answers: Mapping[int, str]
 ) -> Predictions:
-    """Class 1 is "the text is the target", the truth of every row; `seen` says so of the answer that was trained on."""
+    """Class 1 is "the text is the target", the truth of every row; `seen` is the same of the answer it trained on."""
     targets, index = targets_of(rows), list(asked)
     right = np.array([same(text, targets[row]) for row, text in zip(index, written, strict=True)])
     seen = np.full((len(index), 2), np.nan, dtype=np.float32)
@@ -99,7 +99,7 @@ def text_predictions(
 
 
 def legality(task: str, texts: Sequence[str], written: Sequence[str]) -> list[bool | None]:
-    """Whether each answer is a possible one; None where that cannot be told."""
+    """Whether each answer is a legal one; None where that is not known."""
     legal = find(task).legal
     return [None if legal is None else legal(text, answer) for text, answer in zip(texts, written, strict=True)]
 

@@ -56,12 +56,12 @@ def demonstrations(rows: Rows, labels: Array, on: str, shots: int, seed: int) ->
 
 
 def template_of(settings: Asking) -> Template:
-    """The words of a stage that asks."""
+    """The words around the texts of a stage that prompts."""
     return Template(settings.instruction, settings.question, settings.words, settings.max_tokens, settings.pair)
 
 
 def _choose_shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[int], list[tuple[Asked, int]]]:
-    """What all rows ask about, the positions asked about, and the demonstrations."""
+    """The texts or pairs of all rows, the positions of those to classify, and the demonstrations."""
     settings, data = context.settings, context.input("data")
     if settings.on is None or settings.split is None or settings.seed is None:
         texts = load_asked(data)

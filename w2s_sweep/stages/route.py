@@ -1,4 +1,4 @@
-"""Route stage: each row of one split has one of two labels, as a judge of the first labeller says."""
+"""Route stage: each row of one split has one of two labels, chosen by a model of where the first labels are right."""
 
 import numpy as np
 

@@ -19,10 +19,10 @@ from w2s_sweep.training.labels import publish, read_members, with_probs
 
 
 def boosting(wrong: Array, classes: int) -> tuple[Array, Array]:
-    """(say of each member, weights of the examples after the last) from bool [members, examples] in order of training.
+    """(vote of each member, weights of the examples after the last) from bool [members, examples] in order of training.
 
-    say = log((1 - error) / error) + log(classes - 1) for the weighted error, which counts as half an example at least;
-    a member no better than chance has no say and leaves the weights as they are. Weights have mean 1.
+    vote = log((1 - error) / error) + log(classes - 1) for the weighted error, which counts as half an example at least;
+    a member no better than chance has no vote and leaves the weights as they are. Weights have mean 1.
     """
     n = wrong.shape[1]
     weights, says = np.ones(n), np.zeros(len(wrong))
@@ -35,7 +35,7 @@ def boosting(wrong: Array, classes: int) -> tuple[Array, Array]:
 
 
 def boost(members: Sequence[Predictions], on: str) -> tuple[Array, Predictions, Array]:
-    """(say of each member, the members' common rows of `on`, weights of those rows)."""
+    """(vote of each member, the members' common rows of `on`, weights of those rows)."""
     parts = [member.on(on) for member in members]
     if not len(parts[0]) or any(not np.array_equal(parts[0].ids, part.ids) for part in parts[1:]):
         raise DataError(f"boosting: its members must predict the same rows of {on}, and there must be some.")
@@ -45,7 +45,7 @@ def boost(members: Sequence[Predictions], on: str) -> tuple[Array, Predictions, 
 
 
 def weighted_mean(members: Sequence[Predictions], says: Array) -> Predictions:
-    """The mean of the members' probabilities, weighted with their says; the plain mean where nobody has one."""
+    """The mean of the members' probabilities, weighted by their votes; the plain mean where none has one."""
     share = says / says.sum() if says.sum() > 0 else np.full(len(says), 1 / len(says))
     return with_probs(members[0], np.tensordot(share, np.stack([m.probs.astype(np.float64) for m in members]), axes=1))
 

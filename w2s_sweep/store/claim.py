@@ -23,7 +23,7 @@ BEAT_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 """A claim without a heartbeat for so long is dead. Long enough for the attribute caches of network file systems."""
 SILENT_SECONDS = 3 * BEAT_SECONDS
-"""The same for the claim of an earlier run of the job that asks: that run has ended, unless SLURM lost sight of it."""
+"""The same for the claim of an earlier run of the claimant's job: that run has ended, unless SLURM lost sight of it."""
 
 
 def boot_id() -> str:
@@ -37,6 +37,7 @@ def boot_id() -> str:
 def process_started(pid: int) -> str | None:
     """Start time of a live process in clock ticks; None if it is gone or a zombie."""
     try:
+        # The second field is the program's name in brackets, which may hold blanks and brackets of its own.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
@@ -50,7 +51,7 @@ def slurm_job() -> str | None:
 
 
 def owner_record() -> dict[str, Any]:
-    """Who is asking: host, boot, process and SLURM job with its restart count."""
+    """Who claims: host, boot, process and SLURM job with its restart count."""
     return {
         "host": socket.gethostname(),
         "boot": boot_id(),
@@ -78,6 +79,7 @@ class Claim:
     def alive(self) -> bool:
         """Whether the owner still runs: by its process where that can be seen, by its heartbeat elsewhere."""
         if self.seen:
+            # The id may be another process's by now; its start time tells the two apart.
             return process_started(int(self.record["pid"])) == self.record.get("started")
         return self.age < LEASE_SECONDS
 
@@ -100,6 +102,7 @@ class Claim:
 
 def file_system_now(folder: Path) -> float:
     """The file system's idea of now, in seconds since the epoch."""
+    # The server stamps a new file with its own time; the clock of this node may be minutes off.
     with tempfile.TemporaryFile(dir=folder) as probe:
         return os.fstat(probe.fileno()).st_mtime
 
@@ -145,8 +148,9 @@ class Lease:
             try:
                 if not self.check():
                     return
+                # Without times: on NFS the server then sets its own, by which all ages are measured.
                 os.utime(self.path)
-            except OSError:  # a file system that hiccups is not a lost claim; the next beat tells
+            except OSError:  # one failure of the file system is not a lost claim; the next beat tries again
                 continue
 
     def release(self) -> None:
@@ -191,7 +195,7 @@ def _write(mine: Path, record: Mapping[str, Any]) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove what claimants that were killed while they asked for this claim left beside it."""
+    """Remove what claimants that were killed while they tried to get this claim left beside it."""
     for record in path.parent.glob(f".{path.name}.*"):
         _remove_dead(record)
 
@@ -199,6 +203,7 @@ def _clear(path: Path) -> None:
 def _link(mine: Path, path: Path) -> bool:
     """Put our record in place if nothing is there: a hard link is atomic on network file systems too."""
     try:
+        # Not O_EXCL: the file would be there before its content, and an empty claim does not say whose it is.
         os.link(mine, path)
     except FileExistsError:
         return False
@@ -213,6 +218,7 @@ def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -
         _remove_dead(guard)
         return False
     try:
+        # Read again under the guard: another taker may have been here since the record was found dead.
         claim = read_claim(store, key)
         if claim is None:
             return _link(mine, path)
@@ -222,6 +228,7 @@ def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -
         os.utime(path)
         return True
     finally:
+        # Only now: while the guard is there nobody else replaces the record.
         guard.unlink(missing_ok=True)
 
 

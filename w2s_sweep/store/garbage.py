@@ -22,7 +22,7 @@ class Garbage:
 
 
 def collect_garbage(store: Store, *, days: float, unreferenced: bool, delete: bool) -> list[Garbage]:
-    """Find what can go, and delete it if asked to."""
+    """Find what can go; `delete` removes it."""
     found = [Garbage(path, why, size_of([path]) / 1e6) for path, why in _candidates(store, days, unreferenced)]
     if delete:
         for item in found:

@@ -52,7 +52,7 @@ class Store:
         return self.root / "sweeps" / name
 
     def prepare(self) -> None:
-        """Create the top folders, or say why that is impossible."""
+        """Create the top folders; StoreError with the reason where that is impossible."""
         try:
             with explain_errors(self.root):
                 for name in ("stages", "work", "claims", "sweeps"):
@@ -87,6 +87,7 @@ class Store:
             return False
         folder = self.path(key)
         try:
+            # Sizes, not digests: every plan looks at every stage. Bytes are read where a stage is used (`verify`).
             return all((folder / name).stat().st_size == entry["size"] for name, entry in files.items())
         except OSError:
             return False
@@ -159,6 +160,7 @@ class Store:
     @contextmanager
     def attempt(self, key: str) -> Generator[Path]:
         """A fresh folder to write a stage's files in; on a clean exit it is published, else it is removed."""
+        # Two runs of one stage never write to one folder. It is in the store, since a rename works in one file system.
         folder = self.work(key) / f"attempt-{secrets.token_hex(6)}"
         with explain_errors(folder):
             folder.mkdir(parents=True)
@@ -177,10 +179,12 @@ class Store:
         for name in files:
             os.chmod(folder / name, mode)
             sync(folder / name)
+        # After the files are on disk: a manifest that survives a power failure names nothing that did not.
         write_json(folder / MANIFEST, {"key": key, "files": files})
         sync(folder)
         self.stages.mkdir(parents=True, exist_ok=True)
         try:
+            # Onto a folder that is not empty this fails: of two runs the first wins, and its result is as good.
             os.rename(folder, self.path(key))
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:

@@ -66,14 +66,14 @@ class RidgeJudge:
 
 
 Answer = Callable[[Sequence[tuple[int, int]], Sequence[int]], Array]
-"""Rows with their class to show, rows to ask about -> log-odds of class 1 of these."""
+"""(rows to show with their class, rows to classify) -> log-odds of class 1 of the latter."""
 
 
 class ContextJudge:
-    """A language model that is shown other rows with their labels, and asked for the label of one.
+    """A language model that predicts the label of a row with other rows and their labels in its prompt.
 
-    Rows are dealt to `folds`, and a fold is asked about under the labels of all other folds, which are read once for
-    all of its rows; None is the paper's leave-one-out, in which each row is a fold of its own.
+    Rows are split into `folds`; a fold is predicted from the labels of all other folds, which are read once for all of
+    its rows. None is the paper's leave-one-out, in which each row is a fold of its own.
     """
 
     def __init__(self, answer: Answer, folds: int | None):
@@ -93,7 +93,7 @@ class ContextJudge:
         odds = odds.copy()
         for number in np.unique(fold[after != 0]):
             asked = (fold == number) & (after != 0)
-            if not (changed & (fold != number)).any():  # the labels it is asked under are the same
+            if not (changed & (fold != number)).any():  # its prompt holds the same labels
                 asked &= before == 0
             if asked.any():
                 odds[asked] = self.answer(_show(after, (fold != number) & (after != 0)), np.flatnonzero(asked).tolist())
@@ -162,9 +162,9 @@ def search(
 
     A step draws a row and gives it the label that the others predict. In a group (at most half of it of one class), or
     among all labelled rows where the whole is `balanced`, a second label turns over with it: the one that fits worst.
-    Balanced log-odds count from their median, so that a judge who likes one class has no say in it. The step stands if
-    it raises alpha * value, or else with probability exp(change / temperature). Rows may begin without a label (0). A
-    search that goes on from a `State` ends as one that was never stopped.
+    Balanced log-odds count from their median, so that a bias for one class does not count. The step stands if it raises
+    alpha * value, or else with probability exp(change / temperature). Rows may begin without a label (0). A search that
+    goes on from a `State` ends as one that was never stopped.
     """
     home = {row: group for group in groups for row in group}
 

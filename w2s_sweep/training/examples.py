@@ -1,4 +1,4 @@
-"""The rows a stage works on: examples, their split, the labels it trains on, and what it says of each in the end."""
+"""The rows a stage works on: examples, their split, the labels it trains on, and its predictions in the end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Rows:
 
     @property
     def asked(self) -> Sequence[str | tuple[str, str]]:
-        """What a prompted model is asked about, row by row: texts, or both texts of pairs."""
+        """What the question in a prompt is about, row by row: a text, or both texts of a pair."""
         return self.texts if self.others is None else list(zip(self.texts, self.others, strict=True))
 
     @property
@@ -129,7 +129,7 @@ def load_texts(data: Path) -> list[str]:
 
 
 def load_asked(data: Path) -> Sequence[str | tuple[str, str]]:
-    """What a prompted model is asked about, in the order of the file: texts, or both texts of pairs."""
+    """What the question in a prompt is about, in the order of the file: a text, or both texts of a pair."""
     texts, rows = load_texts(data), _table(data).num_rows
     return texts if len(texts) == rows else list(zip(texts[:rows], texts[rows:], strict=True))
 
@@ -150,9 +150,9 @@ def _table(data: Path):
 
 
 def soft_labels(rows: Rows, supervision: Path | None, reads: Literal["probs", "logits"] = "probs") -> np.ndarray:
-    """float32 [rows, classes]: the truth one-hot, or what another stage predicted (NaN where it said nothing).
+    """float32 [rows, classes]: the truth one-hot, or what another stage predicted (NaN where it has no prediction).
 
-    `reads`: its probabilities, or for a loss that wants them its logits.
+    `reads`: its probabilities, or for a loss that reads those its logits.
     """
     if supervision is None:
         return np.eye(rows.classes, dtype=np.float32)[rows.truth]

@@ -16,7 +16,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class TransformerLearner(Generic[M]):
-    """A module on its device, whose rows of known lengths are dealt out by a budget of padded tokens."""
+    """A module on its device, whose rows of known lengths are split into micro-batches by a budget of padded tokens."""
 
     def __init__(self, model: M, lengths: Sequence[int], precision: Precision, token_budget: int):
         self.device = pick_device()

@@ -31,7 +31,7 @@ class Learner(Protocol):
         ...
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        """`rows` dealt out to forward passes that fit into memory."""
+        """`rows` split into forward passes that fit into memory."""
         ...
 
     def trainable(self) -> dict[str, Tensor]:
@@ -121,11 +121,13 @@ def train(
         if hooks.stop():
             _save(hooks, step, params, optimiser, best)
             raise Preempted
+        # By step: a resumed run draws the dropout masks that it would have drawn, with no generator state to save.
         torch.manual_seed(_mix_seed(recipe.seed, step))
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
         chosen = [rows[i] for i in batches[step]]
         value = backward(learner, chosen, labels, loss, step / len(batches), weights)
+        # Before the step: parameters that such a loss would spoil never reach a checkpoint.
         if not math.isfinite(value):
             raise W2SError(
                 f"finetune.lr: the loss became {value} at step {step + 1} of {len(batches)} with {recipe.lr:g}. "
@@ -168,7 +170,10 @@ def backward(
         total = 0.0
         for part in parts:
             values = loss(learner.logits(part), labels[part], progress)
+            # The sum over the part by the rows of the whole batch: parts differ in size, and a mean of their means
+            # would weigh rows of small parts more (the defect of huggingface/transformers#34191).
             share = _weigh(values, part, weights).sum() / len(rows)
+            # At once: this frees the graph of the part, so that memory holds one part at a time.
             share.backward()
             total += float(share.detach())
     penalty = learner.penalty()
@@ -191,7 +196,10 @@ def _backward_whole_batch(
     weights: Tensor | None,
 ) -> float:
     """For losses with a statistic of the batch: the gradient by logits first, over all of it, then by weights."""
-    with torch.random.fork_rng(), torch.no_grad():  # the second pass draws the same dropout masks
+    # A statistic of the batch needs all logits together, whose graphs would not fit into memory together. By the chain
+    # rule the second pass needs no more than the slope of the loss at each logit (Gao et al. 2021, arXiv 2101.06983).
+    # fork_rng puts the generator back, so that the second pass draws the same dropout masks.
+    with torch.random.fork_rng(), torch.no_grad():
         logits = torch.cat([learner.logits(part) for part in parts])
     logits.requires_grad_()
     rows = [row for part in parts for row in part]
@@ -221,6 +229,7 @@ def _mix_seed(seed: int, step: int) -> int:
 def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimiser: torch.optim.Optimizer, best: Best) -> None:
     if hooks.checkpoint is None:
         return
+    # safetensors, by name: torch.save writes a pickle, and an optimizer's own state names parameters by their place.
     tensors = {f"param.{name}": p.detach().contiguous() for name, p in params.items()}
     for name, param in params.items():
         for slot, value in optimiser.state[param].items():
@@ -242,6 +251,7 @@ def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.opti
             slots = ("step", "exp_avg", "exp_avg_sq")
             if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
+                # torch keeps Adam's step count on the CPU, wherever the parameter is.
                 optimiser.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
         about = file.metadata()
         best.step, best.score = int(about.get("best step", 0)), float(about.get("best score", "-inf"))

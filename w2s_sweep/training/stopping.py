@@ -23,6 +23,7 @@ class EarlyStopping:
 
     def due(self, step: int, steps: int) -> bool:
         """Whether an evaluation follows step number `step`, counted from 1."""
+        # In whole numbers: evenly spaced whatever the ratio, and the last step is always one of them.
         return step * self.evaluations // steps > (step - 1) * self.evaluations // steps
 
 
@@ -38,6 +39,7 @@ class Best:
         """Keep a copy of `params` if they score better than all before."""
         if score > self.score:
             self.step, self.score = step, score
+            # A clone: the optimiser goes on to write into the parameters themselves.
             self.params = {name: param.detach().clone() for name, param in params.items()}
 
     def put_into(self, params: Mapping[str, Tensor]) -> None:

@@ -21,6 +21,8 @@ from w2s_sweep.plan.packs import Pack
 
 def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
     """One array for each set of resources, cut at `most` tasks."""
+    # submitit sends any number of tasks as one array; sbatch refuses more than MaxArraySize of them
+    # (facebookincubator/submitit#1624).
     by_ask: dict[Ask, list[Pack]] = {}
     for pack, ask in packs:
         by_ask.setdefault(ask, []).append(pack)
@@ -33,9 +35,11 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
         specs = list(pool.map(job.write_spec, packs))
     folder = job.folder / "jobs" / "submitit"
     folder.mkdir(mode=0o700, exist_ok=True)
+    # Tasks unpickle what submitit writes here: whoever could write to it could run code as their owner.
     os.chmod(folder, 0o700)
     executor = submitit.SlurmExecutor(folder=folder, python=settings.python)
-    executor._throttling = 0.0  # its pause between submissions, for people who submit in a loop
+    # submitit pauses 0.2 s between submissions, for people who submit job by job in a loop; these are few arrays.
+    executor._throttling = 0.0
     executor.update_parameters(
         job_name=name,
         time=ask.minutes,
@@ -47,7 +51,10 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
         teardown=_teardown(settings, code, folder),
         stderr_to_stdout=True,
         additional_parameters={
+            # Not --hold: of held jobs sbatch does not check whether any node could ever run them, and a wrong request
+            # would be found after the release, by nobody.
             "begin": f"now+{commands.LATER_DAYS}days",
+            # Else a task whose input failed would stay in the queue for ever (DependencyNeverSatisfied).
             "kill-on-invalid-dep": "yes",
             "requeue": True,
             "chdir": str(code),

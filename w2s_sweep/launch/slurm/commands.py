@@ -12,11 +12,11 @@ from w2s_sweep.errors import LaunchError
 
 TIMEOUT_SECONDS = 120
 INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
-"""What a surrounding job or a user's shell says that would change what these commands do or print."""
+"""Variables of a surrounding job or a user's shell that would change what these commands do or print."""
 KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
 """How to reach the cluster."""
 LATER_DAYS = 7
-"""When tasks would begin if nobody released them; unlike of tasks on hold, sbatch checks what they ask for."""
+"""When tasks would begin if nobody released them; unlike those on hold, sbatch checks what such tasks request."""
 LONGEST_LINE = 3000
 """Characters of one line that scontrol reads from its standard input."""
 
@@ -102,7 +102,7 @@ class QueuedTask:
 
     @property
     def unreleased(self) -> bool:
-        """It waits for a release, at a time that nobody wants to wait for."""
+        """It waits for a release: the time at which it would begin is days ahead."""
         try:
             begins = datetime.fromisoformat(self.starts)
         except ValueError:
@@ -113,7 +113,7 @@ class QueuedTask:
 
     @property
     def launch_failed(self) -> bool:
-        """SLURM could not start it and holds it until somebody says `scontrol release`."""
+        """SLURM could not start it and holds it until `scontrol release`."""
         return self.state == "PENDING" and "held" in self.reason and "launch" in self.reason
 
     @property
@@ -125,6 +125,7 @@ class QueuedTask:
 def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
     """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
     whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
+    # --array: squeue shows the pending tasks of an array as one line otherwise.
     text = run(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
     found: dict[str, QueuedTask] = {}
     for line in text.splitlines():
@@ -144,7 +145,7 @@ def endings(jobs: Mapping[str, str]) -> dict[str, str]:
         listed = ",".join(chunk)
         try:
             text = run(["sacct", "--noheader", "--allocations", "--parsable2", f"--format={columns}", "-j", listed])
-        except LaunchError:  # "Slurm accounting storage is disabled": the store and the queue tell enough
+        except LaunchError:  # "Slurm accounting storage is disabled": the store and the queue suffice
             return {}
         for row in (line.split("|") for line in text.splitlines()):
             if len(row) == 4 and row[0] in jobs and row[1].startswith(jobs[row[0]]):
@@ -164,7 +165,7 @@ def max_array_size() -> int:
 def set_dependencies(wanted: Mapping[str, str]) -> None:
     """Give pending tasks their dependencies; tasks must stand after those they wait for.
 
-    The last is told first. In the other order SLURM 22.05 refuses a chain of three tasks of one array as circular: it
+    The last is set first. In the other order SLURM 22.05 refuses a chain of three tasks of one array as circular: it
     takes a task that has no record of its own yet for the whole array.
     """
     _update([f"jobid={job} dependency={text}" for job, text in reversed(list(wanted.items()))])

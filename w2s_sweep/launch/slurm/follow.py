@@ -54,7 +54,7 @@ def _alive(job: Job) -> set[str]:
 
 
 def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
-    """Stages that no job and no process will finish; none while SLURM does not say."""
+    """Stages that no job and no process will finish; none while SLURM does not answer."""
     try:
         alive = _alive(job)  # before the second look at the store: a job ends after its results are there
     except LaunchError as error:

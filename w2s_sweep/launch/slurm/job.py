@@ -20,18 +20,19 @@ LOOK_SECONDS = 1.0
 
 
 class Signals:
-    """What the cluster asked for."""
+    """What the cluster has requested."""
 
     def __init__(self) -> None:
         self.leave = threading.Event()
         self.save = threading.Event()
         self.orphaned = threading.Event()
-        """SLURM's process above this one has died: nobody hears of our end, and SLURM may take us for running."""
+        """SLURM's process above this one has died: nobody learns of our end, and SLURM may take us for running."""
 
     def install(self) -> None:
         """Replaces submitit's own handlers, which know nothing of checkpoints in the store."""
         signal.signal(signal.SIGUSR2, self._on_leave)
         signal.signal(signal.SIGTERM, self._on_save)
+        # SLURM sends CONT with TERM, to wake suspended jobs; submitit has a handler for it, which goes with the others.
         signal.signal(signal.SIGCONT, lambda number, frame: None)
         threading.Thread(target=self._watch, args=(os.getppid(),), name="parent", daemon=True).start()
 
@@ -42,6 +43,7 @@ class Signals:
         self.save.set()
 
     def _watch(self, parent: int) -> None:
+        # A parent that is killed sends no signal; the kernel gives its child another parent.
         while os.getppid() == parent:
             self.orphaned.wait(LOOK_SECONDS)
         self.orphaned.set()
@@ -55,6 +57,7 @@ def run_job(spec: str, beside: int = 0) -> None:
     signals.install()
     others = [_start_beside(spec) for _ in range(beside)]
     status = worker.run_files([spec], signals.leave, signals.save)
+    # The largest status decides: 75 (run me again) must not be hidden by a stage that failed in another process.
     status = max([status, *(_wait(other, signals) for other in others)])
     if signals.orphaned.is_set():
         requeue_orphan()
@@ -87,6 +90,7 @@ def requeue_orphan() -> None:
         return
     shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=False).stdout
     restarts = re.search(r"\bRestarts=(\d+)", shown)
+    # With more restarts SLURM has queued the task again by itself, and a requeue would end that new run of it.
     same_run = restarts is not None and restarts[1] == os.environ.get("SLURM_RESTART_COUNT", "0")
     if same_run and re.search(r"\bJobState=RUNNING\b", shown):
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)

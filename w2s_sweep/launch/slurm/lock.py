@@ -18,6 +18,7 @@ SETTLING_SECONDS = 60.0
 @contextmanager
 def submission_lock(store: Store) -> Iterator[None]:
     """Hold the store's submission lock; LaunchError when somebody else has it for too long."""
+    # A claim and not flock, which NFS and Lustre, by their mount options, keep to one machine or do not have.
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (lock := acquire(store, NAME)) is None:
         if time.monotonic() > deadline:
@@ -29,6 +30,7 @@ def submission_lock(store: Store) -> Iterator[None]:
 
 def settle(store: Store) -> None:
     """Wait while jobs are being ended: only then is it known whether they are gone or queued again."""
+    # A task that is requeued is COMPLETING for a moment too. Planned as lost then, its stages would be queued twice.
     deadline = time.monotonic() + SETTLING_SECONDS
     while any(task.leaving for task in tasks_of(records(store)).values()) and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -2,9 +2,9 @@
 
 A controller that crashes comes back with the queue of up to some seconds ago: tasks that were released may wait for
 their release again, without their dependencies; those that were cancelled may be back; and those that are gone were
-never submitted as far as SLURM knows. The records of the store say what was meant. Tasks that are gone are lost, and
-submitted again; they need no mending. Where SLURM has lost the end of a task, it takes it for running until its time
-limit, and what depends on it waits as long; it is queued again, finds everything done and ends.
+never submitted as far as SLURM knows. The records of the store hold what was meant. Tasks that are gone are lost, and
+submitted again; they need no mending. Where SLURM has lost the end of a task, it takes the task for running until its
+time limit, and what depends on it waits as long. Such a task is queued again, finds everything done and ends.
 """
 
 import getpass
@@ -33,12 +33,14 @@ def mend(store: Store) -> list[str]:
     everybodys = submissions(store)
     known = {path: record for path, record in everybodys.items() if record["user"] == getpass.getuser()}
     alive = commands.queue({str(record["user"]) for record in everybodys.values()}) if known else {}
+    # Tasks of other users count as well: ours may depend on them.
     names = {f"w2s-{record['token']}-" for record in everybodys.values()}
     ours = {job: task for job, task in alive.items() if task.name.startswith(tuple(names))}
     said: list[str] = []
     for path, record in known.items():
         jobs = {job: task for job, task in ours.items() if task.name.startswith(f"w2s-{record['token']}-")}
         if record["state"] in ("submitting", "cancelled"):
+            # Also where the record says cancelled: a controller that crashed may have brought the tasks back since.
             commands.cancel(list(jobs))
             if record["state"] != "cancelled":
                 write_json(path, record | {"state": "cancelled"})
@@ -57,6 +59,7 @@ def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Ma
     forgotten = [job for job in wanted if job in jobs and jobs[job].unreleased]
     held = [job for job in wanted if job in jobs and jobs[job].launch_failed]
     if forgotten:
+        # Dependencies before the release, as at submission: a task without them could start at once, inputs or not.
         left = {job: _still_there(wanted[job], alive) for job in forgotten}
         commands.set_dependencies({job: text for job, text in left.items() if text})
         commands.release(forgotten)
@@ -67,7 +70,7 @@ def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Ma
 
 
 def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]) -> list[str]:
-    """Queue the tasks again that are said to run although all their stages were done long ago."""
+    """Queue the tasks again that SLURM takes for running although all their stages were done long ago."""
     now = file_system_now(store.stages)
     hanging = [
         job
@@ -77,6 +80,7 @@ def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]
         and _is_over(store, task["stages"], now)
     ]
     if hanging:
+        # Not scancel: what depends on the task with afterok would be cancelled with it. Run again, it ends well.
         commands.requeue(hanging)
     return [f"{len(hanging)} jobs that did not end after their stages were queued again"] if hanging else []
 

@@ -67,6 +67,8 @@ def tasks_of(known: Mapping[str, Record]) -> dict[str, QueuedTask]:
     """Stage -> the task SLURM has for it now, of the stages in `known`; one look at the queue."""
     if not known:
         return {}
+    # The id alone proves nothing: ids begin again after MaxJobId, and a controller that has lost its latest state gives
+    # them out a second time. The name carries the token of the submission.
     alive = commands.queue({record.user for record in known.values()})
     return {
         key: task
@@ -97,6 +99,7 @@ def forget_ended(store: Store) -> None:
 
     To be called by whoever holds the submission lock. The sweep's folder keeps its own copy of the record.
     """
+    # A young record stays, whatever the queue says: only it explains tasks that a crashed controller brings back.
     old = file_system_now(folder_of(store)) - RETURN_SECONDS if folder_of(store).is_dir() else 0.0
     known = {path: record for path, record in submissions(store).items() if _written(path) < old}
     if not known:
@@ -108,5 +111,5 @@ def forget_ended(store: Store) -> None:
 
 
 def cancelled_mark(store: Store, sweep: str) -> Path:
-    """A file that says that a sweep was cancelled and asks for nothing any more."""
+    """A file that marks a sweep as cancelled: it needs nothing any more."""
     return store.sweep(sweep) / "cancelled.json"

@@ -1,4 +1,4 @@
-"""What a pack asks the cluster for: derived from its stages, unless the model's or the launcher's settings say it.
+"""The resources of a pack: derived from its stages, unless the model's or the launcher's settings have them.
 
 The nearest word counts: the launcher's for a role, for a kind, for everything, the model's own, then what is derived.
 """
@@ -23,7 +23,7 @@ Resource = Literal["gpus", "cpus", "memory_gb", "minutes"]
 
 @dataclass(frozen=True)
 class Ask:
-    """Resources of one task; arrays hold tasks with equal asks."""
+    """Resources of one task; the tasks of an array have equal ones."""
 
     gpus: int
     cpus: int
@@ -35,7 +35,7 @@ class Ask:
 
 
 def ask_of(pack: Pack, settings: Settings) -> Ask:
-    """The resources of a pack: the most that any of its stages asks for, and the time of all of them."""
+    """The resources of a pack: the most that any of its stages needs, and the time of all of them."""
     return Ask(
         gpus=max(_amount(stage, "gpus", settings) for stage in pack.stages),
         cpus=max(_amount(stage, "cpus", settings) for stage in pack.stages),
@@ -58,7 +58,7 @@ def _minutes(pack: Pack, settings: Settings) -> int:
 
 
 def _said(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:
-    """What somebody set, the nearest word first."""
+    """What somebody set, the most specific setting first."""
     return next((value for source in _sources(stage, settings) if (value := source.get(name)) is not None), None)
 
 

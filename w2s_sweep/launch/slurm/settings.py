@@ -20,7 +20,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 @schema
 class Settings:
-    """What is asked of the cluster; the file of the settings says units and meanings."""
+    """What tasks request of the cluster; units and meanings are in the file of the settings."""
 
     partition: str | None = None
     account: str | None = None
@@ -36,7 +36,7 @@ class Settings:
     memory_gb: Count | None = None
     minutes: Count | None = None
     stages: dict[str, Resources] = Field(default_factory=dict[str, Resources])
-    """Kind or role of a stage -> what it asks for instead."""
+    """Kind or role of a stage -> what it requests instead."""
     gpu_memory_gb: Positive = 80.0
     gpu_tflops: Positive = 100.0
     min_minutes: Count = 30

@@ -43,17 +43,20 @@ def submit(job: Job, arrays: Sequence[Array], settings: Settings, code: Path, ru
         "submitted": file_system_now(path.parent),
         "state": "submitting",
     }
+    # Before the first sbatch: of a submitter that dies after it, only this token explains the tasks in the queue.
     write_json(path, record)
     with _all_or_nothing(path, record):
         ids: dict[str, str] = {}
         for number, (ask, packs) in enumerate(arrays):
             found = submit_array(job, packs, ask, settings, code, f"w2s-{token}-{number}")
             ids |= {pack.name: one for pack, one in zip(packs, found, strict=True)}
+        # Dependencies come when every task has an id, and before the release: no task can start without its own.
         packs = [pack for _, chunk in arrays for pack in chunk]
         wanted = _dependencies(job, packs, ids, running)
         commands.set_dependencies(wanted)
         record |= {"tasks": [_task(pack, ids[pack.name], wanted) for pack in packs], "arrays": len(arrays)}
         write_json(path, record | {"state": "held"})
+    # By array, not by task: one change for the controller where there may be a thousand tasks.
     commands.release(sorted({one.partition("_")[0] for one in ids.values()}))
     write_json(path, record | {"state": "submitted"})
     write_json(job.folder / "jobs" / f"submission-{token}.json", record | {"state": "submitted"})
