@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from pydantic.fields import FieldInfo
 
-from w2s_sweep.cells.cell import Cell, Sweep, Tracker
+from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model
@@ -22,8 +22,9 @@ from w2s_sweep.launch.plugin import register
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.slurm.engine import SlurmEngine
 from w2s_sweep.launch.slurm.settings import Settings
-from w2s_sweep.losses import AnyLoss
-from w2s_sweep.methods import AnyMethod
+from w2s_sweep.losses import LOSSES
+from w2s_sweep.methods import METHODS
+from w2s_sweep.tracking import TRACKERS
 
 
 def members(union: Any) -> dict[str, type]:
@@ -35,9 +36,14 @@ def members(union: Any) -> dict[str, type]:
     return found
 
 
-UNIONS = {"loss": members(AnyLoss), "method": members(AnyMethod), "finetune": members(Finetune)}
+UNIONS = {
+    "loss": dict(LOSSES.items()),
+    "method": dict(METHODS.items()),
+    "finetune": members(Finetune),
+    "tracker": dict(TRACKERS.items()),
+}
 SOURCES = members(Source)
-SINGLE = {"dataset": Dataset, "model": Model, "tracker": Tracker}
+SINGLE: dict[str, type] = {"dataset": Dataset, "model": Model}
 FILES = [(group, path.stem) for group in (*UNIONS, *SINGLE) for path in sorted((CONF / group).glob("[a-z]*.yaml"))]
 DATASETS_ONLY = {(HubSource, "subset", "model.source")}
 """What the source of a model does not have."""
@@ -47,7 +53,6 @@ OWN: dict[str, type] = {
     "model/_wheel/source": WheelSource,
     "dataset/_base": Dataset,
     "dataset/_hub/source": HubSource,
-    "tracker/none": Tracker,
 } | {f"{group}/{name}": cls for group, classes in UNIONS.items() for name, cls in classes.items()}
 """The file, or the part of one, that holds the defaults of a class."""
 

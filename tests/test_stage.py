@@ -15,6 +15,7 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.config.schema import schema
+from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Hashed, Hints, Kind
 from w2s_sweep.kinds.data import Data
@@ -189,3 +190,14 @@ def test_digest_length():
 
 def test_parts_of_keys_are_kinds_or_hashed():
     assert issubclass(Kind, Hashed)
+
+
+def test_a_stage_whose_loss_is_gone_is_read_and_fails_alone():
+    """Its key stays, other stages of the same job do not need the code that is missing."""
+    spec = STAGES["probe"].to_json()
+    gone = {**spec["settings"], "loss": {"name": "gone", "strength": 1, "version": 3}}
+    preimage = STAGES["probe"].preimage | {"settings": gone}
+    stage = Stage.from_json(spec | {"settings": gone, "key": digest(preimage)})
+    assert stage.settings.hashed() == gone
+    with pytest.raises(ConfigError, match="gone"):
+        stage.settings.loss(None, None, 0.0)

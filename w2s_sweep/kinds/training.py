@@ -7,16 +7,22 @@ from pydantic import Field, PlainSerializer, PlainValidator
 from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.config.finetune import HeadInit, Precision, Schedule
 from w2s_sweep.config.schema import schema
+from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.base import Divided, Hashed, Hints, InputName, OfModel
 from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory, memory_of, sizes_of
-from w2s_sweep.losses import Loss, loss_from_plain, loss_settings
+from w2s_sweep.losses import AbsentLoss, Loss, loss_from_plain, loss_settings
 
 BYTES_A_PARAMETER = {"lora": 5, "full": 16}
 """On the device: frozen fp32 weights with small adapters; weights, gradients and the two moments of Adam."""
 
 
 def _planned(value: Any) -> Loss:
-    return value if isinstance(value, Loss) else loss_from_plain(value)
+    if isinstance(value, Loss):
+        return value
+    try:
+        return loss_from_plain(value)
+    except ConfigError as error:  # code of one's own that is gone: other stages of the same job do not need it
+        return AbsentLoss(name=str(value["name"]), planned=value, reason=str(error))
 
 
 PlannedLoss = Annotated[Loss, PlainValidator(_planned), PlainSerializer(loss_settings)]

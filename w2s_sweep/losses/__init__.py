@@ -8,19 +8,35 @@ from typing import Annotated, Any
 
 from w2s_sweep.config.choice import ByName
 from w2s_sweep.config.plain import plain
+from w2s_sweep.config.schema import schema
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.losses.base import LOSSES, Loss
 from w2s_sweep.registry import import_modules
 
-__all__ = ["LOSSES", "AnyLoss", "Loss", "loss_from_plain", "loss_settings"]
+__all__ = ["LOSSES", "AbsentLoss", "AnyLoss", "Loss", "loss_from_plain", "loss_settings"]
 
 AnyLoss = Annotated[Loss, ByName(LOSSES)]
 
 import_modules(__name__, __path__, but=("shapes",))
 
 
+@schema
+class AbsentLoss(Loss, choice=False):
+    """Stands for a loss that a stage was planned with and that is not here now, so that this stage alone fails."""
+
+    planned: dict[str, Any]
+    """What `loss_settings` said of it."""
+    reason: str
+    """Why it is not here."""
+
+    def __call__(self, logits: Any, labels: Any, progress: float) -> Any:
+        raise ConfigError([self.reason])
+
+
 def loss_settings(loss: Loss) -> dict[str, Any]:
     """What of a loss determines the result of training with it: its settings, and its version where it has one."""
+    if isinstance(loss, AbsentLoss):
+        return loss.planned
     return plain(loss) | ({} if loss.version is None else {"version": loss.version})
 
 

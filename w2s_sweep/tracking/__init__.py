@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
-
+from w2s_sweep.config.choice import ByName
 from w2s_sweep.config.plain import from_plain
+from w2s_sweep.registry import import_modules
 from w2s_sweep.tracking.base import TRACKERS, Outcome, Run, Tracker, TrackerSettings, TrainedStage
 from w2s_sweep.tracking.null import NoTracker, NullRun, NullTracker
-from w2s_sweep.tracking.wandb.settings import Wandb
 
-AnyTracker = Annotated[NoTracker | Wandb, Field(discriminator="name")]
+AnyTracker = Annotated[TrackerSettings, ByName(TRACKERS)]
+
+import_modules(__name__, __path__)
 
 
 def make_tracker(settings: Mapping[str, Any], sweep: str, folder: Path) -> Tracker:
@@ -37,6 +38,5 @@ __all__ = [
     "Tracker",
     "TrackerSettings",
     "TrainedStage",
-    "Wandb",
     "make_tracker",
 ]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from w2s_sweep.errors import DataError
+from w2s_sweep.errors import ConfigError, DataError
 from w2s_sweep.kinds.base import Json, Kind
 from w2s_sweep.kinds.training import Finetune, MixedRows, Optimization, Probe, StoppingRule, Supervised
-from w2s_sweep.losses import Loss
+from w2s_sweep.losses import AbsentLoss, Loss
 from w2s_sweep.losses.conflict import Conflict
 from w2s_sweep.metrics import accuracy
 from w2s_sweep.predictions import write_predictions
@@ -49,6 +49,8 @@ def read_supervision(context: Context[Supervised]) -> Supervision:
     """Read the data, the labels and their weights."""
     stage, settings = context.stage, context.settings
     rows, loss = load_rows(context.input("data"), settings.split), settings.loss
+    if isinstance(loss, AbsentLoss):
+        raise ConfigError([loss.reason])
     labels = soft_labels(rows, context.optional("labels"), loss.reads)
     chosen = training_rows(rows, labels, settings, stage.label)
     weights = weights_of(rows, context.input("weights")) if "weights" in stage.inputs else None
