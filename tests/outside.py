@@ -2,7 +2,16 @@
 
 import json
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from w2s_sweep.data.tasks import TASKS
+from w2s_sweep.losses import LOSSES
+from w2s_sweep.methods import METHODS
+from w2s_sweep.modules import is_file
+from w2s_sweep.registry import ABSENT, Registry
 
 FOCAL = '''"""Focal loss: rows that are easy count less."""
 from typing import Annotated, ClassVar, Literal
@@ -99,3 +108,18 @@ def chosen(mine: Path) -> list[str]:
     """Overrides that choose all three."""
     files = ",".join(str(mine / f"{name}.py") for name in ("focal", "loud", "experts"))
     return ["--config-dir", str(mine), f"modules=[{files}]", "loss=focal", "dataset=loud", "method=experts"]
+
+
+@contextmanager
+def forgotten() -> Iterator[None]:
+    """What is registered meanwhile is not there afterwards: other tests look at all losses, methods and tasks."""
+    registries: tuple[Registry, ...] = (LOSSES, METHODS, TASKS)
+    before = [(one, dict(one._items), dict(one._places)) for one in registries]
+    try:
+        yield
+    finally:
+        for one, items, places in before:
+            one._items, one._places = items, places
+        for name in [name for name in sys.modules if is_file(name)]:
+            del sys.modules[name]
+        ABSENT.clear()

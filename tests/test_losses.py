@@ -170,7 +170,7 @@ def test_labels_are_never_changed(loss: Loss):
 def test_every_module_of_the_folder_is_found_by_itself():
     """A new loss is a file: nothing lists it."""
     classes = [cls for _, cls in LOSSES.items()]
-    assert len(classes) == 15
+    assert len(classes) >= 15
     assert all(cls().name == name for name, cls in LOSSES.items())  # pyright: ignore[reportCallIssue]
     assert Conflict not in classes, "it needs the truth of every row: no choice"
 

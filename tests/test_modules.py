@@ -3,37 +3,28 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cells import cell, identify
 from tests.command import launch, sweep_record, trained
-from tests.outside import FOCAL, LOUD, chosen, write_outside
+from tests.outside import FOCAL, LOUD, chosen, forgotten, write_outside
 from w2s_sweep.cli import main as w2s
-from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.losses import LOSSES, loss_from_plain, loss_settings
 from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.methods import METHODS
-from w2s_sweep.modules import import_all, import_possible, is_file
+from w2s_sweep.modules import import_all, import_possible
 from w2s_sweep.plan.graph import merge
-from w2s_sweep.registry import ABSENT, Registry
 
 FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none"]
-REGISTRIES: tuple[Registry, ...] = (LOSSES, METHODS, TASKS)
 
 
 @pytest.fixture(autouse=True)
 def _forget():
-    """What a test registers is not there in the next."""
-    before = [(one, dict(one._items), dict(one._places)) for one in REGISTRIES]
-    yield
-    for one, items, places in before:
-        one._items, one._places = items, places
-    for name in [name for name in sys.modules if is_file(name)]:
-        del sys.modules[name]
-    ABSENT.clear()
+    with forgotten():
+        yield
 
 
 def expert(tiny_models: list[str]) -> str:
@@ -116,10 +107,8 @@ def test_a_version_enters_the_keys_of_what_is_trained_with_a_loss_alone(tmp_path
 def test_a_task_of_version_one_is_another_than_one_of_this_package(tmp_path):
     (tmp_path / "loud.py").write_text(LOUD)
     import_all([str(tmp_path / "loud.py")])
-    graph = planned(CrossEntropy(), dataset=cell().dataset)
+    graph = planned(CrossEntropy())
     assert "task_version" not in next(s for s in graph.stages.values() if s.kind == "data").preimage["settings"]
-    from dataclasses import replace
-
     graph = planned(CrossEntropy(), dataset=replace(cell().dataset, task="loud"))
     assert next(s for s in graph.stages.values() if s.kind == "data").preimage["settings"]["task_version"] == 1
 
