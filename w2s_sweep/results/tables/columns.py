@@ -79,7 +79,10 @@ def comparison_columns() -> list[Column]:
     hints, docs = get_type_hints(PairedTest), field_docs(PairedTest)
     for test in ("by_run", "by_example"):
         head = own[test].partition(":")[0]
-        found += [Column(f"{test}_{name}", TYPES[hint], f"{head}: {docs[name]}") for name, hint in hints.items()]
+        found += [
+            Column(f"{test}_{name}", TYPES[hint], f"{head}: {docs[name][0].lower()}{docs[name][1:]}")
+            for name, hint in hints.items()
+        ]
     return [*found, Column("students", TYPES[tuple[str, ...]], own["students"])]
 
 
