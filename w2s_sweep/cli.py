@@ -10,7 +10,6 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from w2s_sweep import __version__
 from w2s_sweep.errors import StoreError, W2SError
 from w2s_sweep.launch.logs import find_logs
 from w2s_sweep.launch.site import usual_store
@@ -19,6 +18,7 @@ from w2s_sweep.modules import import_possible, recorded
 from w2s_sweep.plan.stage import differences
 from w2s_sweep.store import Store
 from w2s_sweep.store.garbage import collect_garbage
+from w2s_sweep.version import __version__
 
 Command = Callable[[Console, Store, argparse.Namespace], int]
 
@@ -120,6 +120,14 @@ def tasks(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def columns(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """docs/COLUMNS.md, as plain text for a redirection."""
+    from w2s_sweep.results.tables.page import page
+
+    sys.stdout.write(page())
+    return 0
+
+
 def verify(console: Console, store: Store, args: argparse.Namespace) -> int:
     """Check every file of every finished stage; damaged stages are set aside so that the next run makes them again."""
     keys = store.keys()
@@ -190,6 +198,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--width", type=int, default=300, help="characters shown of a text; 0 is all (default: 300)")
     add("tasks", tasks, "Print the list of all tasks with an example of each, as Markdown.")
+    add("columns", columns, "Print what every column of every table is, as Markdown.")
     sub = add("verify", verify, "Check the digest of every file of every finished stage; set damaged stages aside.")
     sub.add_argument("--keep", action="store_true", help="only report, leave damaged stages where they are")
     sub = add("gc", gc, "List (or delete) what no run needs: dead attempts, damaged and unreferenced stages.")
@@ -213,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True)
     try:
         store = Store(Path(args.store or usual_store()).expanduser().absolute())
-        if args.command not in ("data", "tasks") and not store.stages.is_dir():
+        if args.command not in ("data", "tasks", "columns") and not store.stages.is_dir():
             raise StoreError(
                 f"--store: {store.root} is not a store. Name the folder that sweeps were run with (store=...)."
             )

@@ -18,6 +18,13 @@ class ConfigError(W2SError):
         super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
 
 
+class CompositionError(W2SError):
+    """Files or overrides that Hydra cannot compose into cells."""
+
+    def __init__(self, said: str):
+        super().__init__(f"configuration: {said}")
+
+
 class RegistrationError(W2SError):
     """A class or an object that cannot be registered under its name: another one has it, or something is missing."""
 

@@ -15,8 +15,9 @@ from w2s_sweep.errors import StoreError
 
 FILE = "predictions.parquet"
 TEXTS = "generated.parquet"
-"""id, text, legal: what a generation stage wrote after each text that it has predictions for, and whether it is a
-possible answer at all (null where the task cannot tell)."""
+"""What a generation stage wrote after each text that it has predictions for."""
+TEXTS_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("legal", pa.bool_())])
+"""legal: whether the text is a possible answer at all; null where the task cannot tell."""
 REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."
 
 
@@ -87,7 +88,8 @@ def _value_problems(p: Predictions) -> list[str]:
     return found
 
 
-def _schema(classes: int) -> pa.Schema:
+def schema(classes: int) -> pa.Schema:
+    """The columns of predictions of so many classes."""
     vector = pa.list_(pa.float32(), classes)
     columns = [("id", pa.string()), ("split", pa.string()), ("truth", pa.int8())]
     return pa.schema([*columns, ("logits", vector), ("probs", vector), ("seen", vector)])
@@ -114,17 +116,23 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         # A label that is absent is null in the file: NaN would count as a value for whoever else reads it.
         _vectors(np.nan_to_num(p.seen, nan=0.0), np.asarray(np.isnan(p.seen).any(axis=1))),
     ]
-    pq.write_table(pa.table(columns, schema=_schema(p.logits.shape[1])), path)
+    pq.write_table(pa.table(columns, schema=schema(p.logits.shape[1])), path)
 
 
-def read_predictions(path: Path, split: str | None = None) -> Predictions:
-    """The rows of `path`, or of one split of it. Raises StoreError naming the path where the file is damaged."""
+def read_table(path: Path) -> pa.Table:
+    """The file as it is, with the columns of `schema`. Raises StoreError naming the path where it is damaged."""
     try:
         with pq.ParquetFile(path) as file:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"predictions {path} cannot be read: {error}. {REMEDY}") from error
     _check_schema(path, table.schema)
+    return table
+
+
+def read_predictions(path: Path, split: str | None = None) -> Predictions:
+    """The rows of `path`, or of one split of it. Raises StoreError naming the path where the file is damaged."""
+    table = read_table(path)
     if split is not None:
         table = table.filter(pc.field("split") == split)
     predictions = _from_table(table.combine_chunks())
@@ -137,7 +145,7 @@ def read_predictions(path: Path, split: str | None = None) -> Predictions:
 def _check_schema(path: Path, found: pa.Schema) -> None:
     kind: Any = found.field("logits").type if "logits" in found.names else None
     classes = kind.list_size if isinstance(kind, pa.FixedSizeListType) else 2
-    expected = _schema(classes)
+    expected = schema(classes)
     wrong = [f.name for f in expected if f.name not in found.names or found.field(f.name).type != f.type]
     if wrong:
         raise StoreError(

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep import __version__
+from w2s_sweep.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,6 +1,7 @@
 """Go on with, or stop, a sweep that was submitted earlier, from what the store knows of it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from w2s_sweep.cells.cell import Cell, Sweep
@@ -14,7 +15,7 @@ from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
 
-def retry(store: Store, name: str, wait: bool) -> list[CellResult]:
+def retry(store: Store, name: str, wait: bool) -> Sequence[CellResult]:
     """Submit what is missing of a sweep: failed and lost stages and what needs them; nothing done or in flight."""
     record = store.read_sweep(name)
     import_all(recorded(store, name))
@@ -22,7 +23,7 @@ def retry(store: Store, name: str, wait: bool) -> list[CellResult]:
     sweep = replace(from_plain(Sweep, record["settings"]), store=str(store.root), name=name, plan_only=False)
     resolved = {(from_plain(Source, one["source"]), one["kind"]): one["identity"] for one in record["sources"]}
     request = Request(record["command"], overrides=[entry["overrides"] for entry in record["cells"]])
-    return run_cells(cells, sweep, resolved, request, _engine(store, name, wait))
+    return run_cells(cells, sweep, resolved, request, _engine(store, name, wait)).cells
 
 
 def _engine(store: Store, name: str, wait: bool) -> Engine:

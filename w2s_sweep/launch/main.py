@@ -4,73 +4,76 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import hydra
 import yaml
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.errors import W2SError
-from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.plugin import GraphLauncher, raise_failures, register
+from w2s_sweep.errors import CompositionError, W2SError
+from w2s_sweep.launch.plugin import Task, register
 from w2s_sweep.launch.preflight import checked
 from w2s_sweep.launch.site import CONF
-
-
-class OneCell:
-    """Hydra's task function without `-m`: the same path as a grid of one. Errors are kept for `main` to print."""
-
-    def __init__(self) -> None:
-        self.error: W2SError | KeyboardInterrupt | None = None
-
-    def __call__(self, config: DictConfig) -> float | None:
-        # Not `instantiate_launcher`, which needs the context of a multirun; a run without -m gets none from Hydra.
-        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)
-        assert isinstance(launcher, GraphLauncher)
-        try:
-            results = launcher.run([plain_cell(config)], [list(HydraConfig.get().overrides.task)])
-            raise_failures(results)
-        except (W2SError, KeyboardInterrupt) as error:
-            self.error = error
-            return None
-        return results[0].value
+from w2s_sweep.launch.sweep import Ran
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    # Without it Hydra prints errors in its own way and exits; with it they are raised here, to be printed as one line.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        register()
-        sys.argv[1:] = checked(sys.argv[1:], CONF)
-        task = OneCell()
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
-        if task.error is not None:
-            raise task.error
+        launch(sys.argv[0], sys.argv[1:])
     except W2SError as error:
         print(error, file=sys.stderr)
-        return 1
-    except (HydraException, OmegaConfBaseException) as error:
-        said = re.sub(r"\n\t_\w+", "", str(error.__cause__ or error))  # files that others build on are no choices
-        if "requires --multirun" in said or "Ambiguous value for argument" in said:
-            said = f"several values of one setting are a grid, which needs -m: python launch.py -m ... ({said})"
-        print(f"configuration: {said}", file=sys.stderr)
-        return 1
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        print(f"configuration: a file is not YAML: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        if not _while_composing(error):
-            raise
-        print(f"configuration: a file has a form that Hydra cannot compose: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def launch(program: str, words: Sequence[str]) -> Ran | None:
+    """Run what `python PROGRAM WORDS` says in this process; None where that is no sweep, but `--help` and its like.
+
+    Raises W2SError: CompositionError where Hydra cannot compose the cells, StageFailed where a cell failed.
+    """
+    task = Task()
+    try:
+        register()
+        with _command_line(program, checked(words, CONF)):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        said = re.sub(r"\n\t_\w+", "", str(error.__cause__ or error))  # files that others build on are no choices
+        if "requires --multirun" in said or "Ambiguous value for argument" in said:
+            said = f"several values of one setting are a grid, which needs -m: python launch.py -m ... ({said})"
+        raise CompositionError(said) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CompositionError(f"a file is not YAML: {error}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        if not _while_composing(error):
+            raise
+        raise CompositionError(f"a file has a form that Hydra cannot compose: {error}") from error
+    if task.error is not None:
+        raise task.error
+    return task.ran
+
+
+@contextmanager
+def _command_line(program: str, words: Sequence[str]) -> Generator[None]:
+    """Have Hydra read these words, and raise errors instead of printing them; leaves nothing of it behind."""
+    argv, full, outer = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), GlobalHydra.instance().hydra
+    # Without it Hydra prints errors in its own way and exits; with it they are raised here, to be printed as one line.
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [program, *words], "1"
+    GlobalHydra.instance().clear()  # a notebook may be using Hydra for something else
+    try:
+        yield
+    finally:
+        sys.argv, GlobalHydra.instance().hydra = argv, outer
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
 
 
 def _while_composing(error: Exception) -> bool:

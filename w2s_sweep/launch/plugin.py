@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -17,10 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from w2s_sweep.errors import ConfigError, LaunchError, StageFailed, W2SError, unknown
-from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, said_last
+from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.local import LocalEngine
-from w2s_sweep.launch.sweep import CellResult, Request, run_sweep
+from w2s_sweep.launch.sweep import CellResult, Ran, Request, run_sweep
 from w2s_sweep.store.files import explain_errors
 
 BASIC = "BasicSweeper"
@@ -34,6 +35,7 @@ class GraphLauncher(Launcher):
         self.engine = engine
         self.context: HydraContext | None = None
         self.master: DictConfig | None = None
+        self.task: TaskFunction | None = None
         self.request = Request(
             command=["python", Path(sys.argv[0]).name, *(a.removeprefix("++") for a in sys.argv[1:])]
         )
@@ -42,7 +44,7 @@ class GraphLauncher(Launcher):
         # The sweeper composes each job once to validate it, before it calls `launch`, and through this same context:
         # with the loader replaced here, both share one composition.
         hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
-        self.context, self.master = hydra_context, config
+        self.context, self.master, self.task = hydra_context, config, task_function
         with explain_errors(folder := Path(config.hydra.sweep.dir)):
             folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
 
@@ -56,7 +58,10 @@ class GraphLauncher(Launcher):
         sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
         if sweeper != BASIC:
             self.refuse_without_values(sweeper, composed)
-        found = dict(zip(jobs, self.run(composed, jobs), strict=True))
+        ran = self.run(composed, jobs)
+        if isinstance(self.task, Task):
+            self.task.ran = ran
+        found = dict(zip(jobs, ran.cells, strict=True))
         results = [found[one] for one in settled]
         if sweeper == BASIC:
             raise_failures(results)
@@ -71,7 +76,7 @@ class GraphLauncher(Launcher):
                 "Leave plan_only out, or plan a grid with hydra/sweeper=basic."
             )
 
-    def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[CellResult]:
+    def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> Ran:
         """Run composed cells."""
         plain = [[line.removeprefix("++") for line in one] for one in overrides]
         self.request = self.request.extend(composed, plain)
@@ -98,6 +103,30 @@ def _job_return(value: float | W2SError, overrides: Sequence[str]) -> JobReturn:
     done = JobReturn(overrides=list(overrides), cfg=OmegaConf.create({}), status=status)
     done.return_value = value
     return done
+
+
+class Task:
+    """Hydra's task function. With `-m` it is only told what ran; without, it is the same path as a grid of one.
+
+    Errors are kept, for Hydra would print them.
+    """
+
+    def __init__(self) -> None:
+        self.ran: Ran | None = None
+        """None where the command line asked for something else, such as `--help`."""
+        self.error: W2SError | KeyboardInterrupt | None = None
+
+    def __call__(self, config: DictConfig) -> float | None:
+        # Not `instantiate_launcher`, which needs the context of a multirun; a run without -m gets none from Hydra.
+        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)
+        assert isinstance(launcher, GraphLauncher)
+        try:
+            self.ran = launcher.run([plain_cell(config)], [list(HydraConfig.get().overrides.task)])
+            raise_failures(self.ran.cells)
+        except (W2SError, KeyboardInterrupt) as error:
+            self.error = error
+            return None
+        return self.ran.cells[0].value
 
 
 class LocalLauncher(GraphLauncher):

@@ -43,6 +43,17 @@ class CellResult:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """What a command ran, or only planned or submitted."""
+
+    store: Store
+    name: str
+    """Of the sweep."""
+    cells: Sequence[CellResult]
+    """A result for each cell that was asked for, in order."""
+
+
+@dataclass(frozen=True)
 class Request:
     """The composed cells of a command, those of its earlier batches first."""
 
@@ -68,7 +79,7 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 """What each source was when the sweep was submitted."""
 
 
-def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
+def run_sweep(request: Request, engine: Engine) -> Ran:
     """Run the cells of the last batch; returns one result for each of them, in order."""
     cells, sweep = parse(request.composed)
     sweep = replace(sweep, modules=absolute(sweep.modules))
@@ -77,13 +88,11 @@ def run_sweep(request: Request, engine: Engine) -> list[CellResult]:
 
         cells, notes = from_root(cells, sweep.data_root)
         Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
-    results = run_cells(cells, sweep, resolve_all(cells), request, engine)
-    return results[request.earlier :]
+    ran = run_cells(cells, sweep, resolve_all(cells), request, engine)
+    return replace(ran, cells=ran.cells[request.earlier :])
 
 
-def run_cells(
-    cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: Request, engine: Engine
-) -> list[CellResult]:
+def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: Request, engine: Engine) -> Ran:
     """Plan, prepare, run and collect validated cells; NaN for all of them where nothing was waited for."""
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
@@ -91,15 +100,16 @@ def run_cells(
     plan = plan_of(graph, store)
     console = Console(soft_wrap=True)
     show_plan(console, plan, name, store)
+    unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:
-        return [CellResult(math.nan)] * len(cells)
+        return unknown
     store.prepare()
     record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
     prepare(console, store, plan)
     job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
     if not engine.run(job):
-        return [CellResult(math.nan)] * len(cells)
-    return _results(console, store, name, sweep)
+        return unknown
+    return Ran(store, name, _results(console, store, name, sweep))
 
 
 def resolve_all(cells: Sequence[Cell]) -> Resolved:

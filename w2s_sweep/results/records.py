@@ -17,10 +17,15 @@ class Setting:
     """What is compared: cells of one setting differ in the task and the seed only."""
 
     weak_model: str
+    """Label of the supervisor's model. A label is a name, and what tells settings of one name apart."""
     strong_model: str
+    """Label of the model of student and ceiling."""
     loss: str
+    """Label of the student's loss."""
     method: str
+    """Label of the method."""
     finetune: str
+    """Label of how models are trained."""
     metric: str
     """Metric of `weak`, `student`, `ceiling` and `pgr`."""
 
@@ -42,23 +47,37 @@ class Row(Setting):
     group: str
     """The same for cells that differ in the seed only."""
     dataset: str
+    """Label of the task."""
     seed: int
+    """Seed of the deal of the rows, of initialisation and of the order of training."""
     weak_params: int
+    """Parameters of the supervisor's model."""
     strong_params: int
+    """Parameters of the model of student and ceiling."""
     overrides: tuple[str, ...]
+    """What the command line said of this cell."""
     weak_key: str
+    """Key of the stage, and name of its folder in the store, whose predictions are scored as `weak`."""
     student_key: str
+    """The same of `student`."""
     ceiling_key: str
+    """The same of `ceiling`."""
     state: State = "done"
+    """done; failed (a stage that it needs ended with an error); missing (not finished)."""
     note: str = ""
     """Which role failed or is missing, and why."""
     n_test: int | None = None
+    """Test examples."""
     classes: int | None = None
+    """Classes of the task."""
     weak: Interval = NONE
-    """95 % bootstrap interval over test examples, as for `student`, `ceiling` and `pgr`."""
+    """Metric of the supervisor; 95 % bootstrap interval over test examples, as for `student`, `ceiling` and `pgr`."""
     student: Interval = NONE
+    """Metric of the student, trained on weak labels."""
     ceiling: Interval = NONE
+    """Metric of the strong model trained on the truth."""
     pgr: Interval = NONE
+    """Performance gap recovered: (student - weak) / (ceiling - weak)."""
     pgr_undefined: str = ""
     """Why PGR is not a number; empty where it is one."""
     undefined_resamples: int | None = None
@@ -66,33 +85,19 @@ class Row(Setting):
     details: dict[str, Interval] = field(default_factory=dict[str, Interval])
     """Further metrics by name, such as `auroc/student` or `agreement`, with intervals over test examples too."""
 
-    def flat(self) -> dict[str, Any]:
-        """Column name -> value, for files."""
-        columns: dict[str, Any] = {}
-        for name in dict.fromkeys(("cell", "group", "dataset", *self.__dataclass_fields__)):
-            value = getattr(self, name)
-            if isinstance(value, Interval):
-                columns |= _flat(name, value)
-            elif name == "details":
-                for key, interval in self.details.items():
-                    columns |= _flat(key.replace("/", "_"), interval)
-            else:
-                columns[name] = " ".join(value) if name == "overrides" else value
-        return columns
-
-
-def _flat(name: str, interval: Interval) -> dict[str, float | None]:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Group(Setting):
     """Cells that differ in the seed only."""
 
     group: str
+    """The same as that of its cells."""
     dataset: str
+    """Label of the task."""
     weak_params: int
+    """Parameters of the supervisor's model."""
     strong_params: int
+    """Parameters of the model of student and ceiling."""
     seeds: tuple[int, ...]
     """Seeds of the finished cells."""
     cells: int
@@ -100,13 +105,17 @@ class Group(Setting):
     undefined: int
     """Finished cells whose PGR is undefined; they are in no mean of PGR."""
     n_test: int | None
+    """Test examples of a cell."""
     chance: float
     """The metric of guessing."""
     weak: Interval
-    """Mean over seeds; 95 % interval over seeds, or over test examples where there is one seed."""
+    """Metric of the supervisor: mean over seeds; 95 % interval over seeds, or over test examples where there is one."""
     student: Interval
+    """The same of the student, trained on weak labels."""
     ceiling: Interval
+    """The same of the strong model trained on the truth."""
     pgr: Interval
+    """Mean PGR of the seeds where it is defined; interval as for `weak`."""
     pgr_points: tuple[float, ...]
     """PGR of each seed where it is defined."""
     details: dict[str, Interval]
@@ -150,6 +159,7 @@ class Comparison:
     second: Row
     """A cell of the setting that is compared with it."""
     tasks: int
+    """Tasks that it is over."""
     pairs: int
     """Pairs of cells: seeds, or tasks x seeds."""
     better: int
@@ -171,6 +181,7 @@ class Comparison:
 
     @property
     def dataset(self) -> str:
+        """Label of the task, or `all 3 tasks`."""
         return f"all {self.tasks} tasks" if self.tasks > 1 else self.second.dataset
 
     @property

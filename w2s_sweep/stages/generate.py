@@ -19,7 +19,7 @@ from w2s_sweep.kinds.training import Generate, LoraRecipe
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import trainable_state
-from w2s_sweep.predictions import FILE, TEXTS, Predictions, write_predictions
+from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.answers import Prompts, answers_of, read_prompts, same, targets_of
@@ -116,8 +116,8 @@ def publish_texts(
     predictions = text_predictions(rows, list(written), texts, answers)
     write_predictions(context.out / FILE, predictions)
     legal = legality(context.stage.hints.dataset.task, [rows.texts[row] for row in written], texts)
-    columns = {"id": predictions.ids.tolist(), "text": texts, "legal": pa.array(legal, pa.bool_())}
-    pq.write_table(pa.table(columns), context.out / TEXTS)
+    columns = {"id": predictions.ids.tolist(), "text": texts, "legal": legal}
+    pq.write_table(pa.table(columns, schema=TEXTS_SCHEMA), context.out / TEXTS)
     context.finish({"examples": len(answers)} | dict(summary) | scores(predictions))
 
 

@@ -1,4 +1,5 @@
-"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; the tables as Markdown."""
+"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; groups and comparisons as
+Parquet; the tables as Markdown."""
 
 import csv
 import io
@@ -6,45 +7,43 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.results.records import Comparison, Group, Median, Results
 from w2s_sweep.results.tables import lines
+from w2s_sweep.results.tables.arrow import cell_table, comparison_table, group_table
 from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.store.files import write_bytes, write_text
 
-pa: Any = pyarrow  # neither has type stubs
-pq: Any = parquet
-Columns = dict[str, list[Any]]
+pq: Any = parquet  # has no type stubs
 
 
 def export(results: Results, folder: Path) -> dict[str, Path]:
-    """Write the tables into `folder`; returns file type -> path."""
-    paths = {kind: folder / f"table.{kind}" for kind in ("parquet", *TEXTS)}
-    buffer = io.BytesIO()
-    columns = _columns(results)
-    pq.write_table(pa.table({name: _array(values) for name, values in columns.items()}), buffer)
-    write_bytes(paths["parquet"], buffer.getvalue())
+    """Write the tables into `folder`; returns file type, or the table that is Parquet alone -> path."""
+    paths = {"parquet": folder / "table.parquet"} | {name: folder / f"{name}.parquet" for name in PARQUET}
+    write_parquet(cell_table(results), paths["parquet"])
+    for name, table in PARQUET.items():
+        write_parquet(table(results), paths[name])
     for kind, text in TEXTS.items():
+        paths[kind] = folder / f"table.{kind}"
         write_text(paths[kind], text(results))
     return paths
 
 
-def _columns(results: Results) -> Columns:
-    flat = [row.flat() for row in results.rows]
-    names = dict.fromkeys(name for row in flat for name in row)
-    return {name: [row.get(name) for row in flat] for name in names}
+PARQUET: dict[str, Callable[[Results], Any]] = {"groups": group_table, "comparisons": comparison_table}
+"""Tables beside that of the cells."""
 
 
-def _array(values: list[Any]) -> Any:
-    """A column without any value is a column of missing numbers, not of Arrow's type `null`."""
-    return pa.nulls(len(values), pa.float64()) if all(value is None for value in values) else pa.array(values)
+def write_parquet(table: Any, path: Path) -> None:
+    """Write a table, whole or not at all."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def as_csv(results: Results) -> str:
     """A row per cell, a column per number."""
-    out, columns = io.StringIO(), _columns(results)
+    out, columns = io.StringIO(), cell_table(results).to_pydict()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))

@@ -7,13 +7,14 @@ from typing import Any, cast
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results
+from w2s_sweep.results.tables.columns import flatten
 
 
 def as_json(results: Results) -> str:
     """One JSON object; the names are those of the table's columns."""
     content = {
         "sweeps": origins(results.record),
-        "cells": [row.flat() for row in results.rows],
+        "cells": [flatten(row) for row in results.rows],
         "groups": [_plain(g) for g in results.groups],
         "medians": [_plain(m) for m in results.medians],
         "comparisons": [_comparison(c) for c in results.comparisons],

@@ -1,0 +1,44 @@
+"""The results as Arrow tables: a row per cell, per group of cells that differ in the seed only, per comparison."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow  # pyright: ignore[reportMissingTypeStubs]
+
+from w2s_sweep.results.records import Group, Results, Row
+from w2s_sweep.results.tables.columns import (
+    Column,
+    Item,
+    cell_columns,
+    comparison_columns,
+    flatten,
+    group_columns,
+)
+
+pa: Any = pyarrow  # has no type stubs
+
+
+def cell_table(results: Results) -> Any:
+    """A row per cell, in their order in the sweep."""
+    return _table(results.rows, cell_columns(_details(results.rows)))
+
+
+def group_table(results: Results) -> Any:
+    """A row per group."""
+    return _table(results.groups, group_columns(_details(results.groups)))
+
+
+def comparison_table(results: Results) -> Any:
+    """A row per comparison: those over all tasks and those of single tasks."""
+    return _table(results.comparisons, comparison_columns())
+
+
+def _details(items: Sequence[Row] | Sequence[Group]) -> list[str]:
+    """The further metrics of which any item knows something."""
+    return list(dict.fromkeys(name for item in items for name in item.details))
+
+
+def _table(items: Sequence[Item], columns: Sequence[Column]) -> Any:
+    rows = [flatten(item) for item in items]
+    schema = pa.schema([(name, column.type) for column in columns for name in column.names])
+    return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
