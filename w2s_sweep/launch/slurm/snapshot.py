@@ -11,11 +11,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import w2s_sweep
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import explain_errors, write_json, write_text
 
-PACKAGE = Path(w2s_sweep.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def take_snapshot(store: Store, sweep: Path, package: Path = PACKAGE) -> Path:
