@@ -14,12 +14,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import w2s_sweep
 from w2s_sweep.modules import is_file, is_installed
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import explain_errors, write_json, write_text
 
-PACKAGE = Path(w2s_sweep.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def take_snapshot(
