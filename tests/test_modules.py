@@ -11,12 +11,13 @@ import pytest
 from tests.cells import cell, identify
 from tests.command import launch, sweep_record, trained
 from tests.outside import FOCAL, LOUD, chosen, forgotten, write_outside
+from w2s_sweep.cells.merge import merge
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.losses import LOSSES, loss_from_plain, loss_settings
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.modules import import_all, import_possible
-from w2s_sweep.plan.graph import merge
+from w2s_sweep.plan.stage import digest
 
 FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none"]
 
@@ -99,8 +100,8 @@ def test_a_version_enters_the_keys_of_what_is_trained_with_a_loss_alone(tmp_path
     with pytest.raises(ConfigError, match="planned with version 1, but here it has version 2"):
         loss_from_plain(same)
     student = graph.stages[graph.roles[0].student]
-    other = type(student)(student.kind, {**student.settings, "loss": same}, student.inputs)
-    assert other.key != student.key
+    other = student.preimage | {"settings": {**student.preimage["settings"], "loss": same}}
+    assert digest(other) != student.key
     assert "version" not in loss_settings(CrossEntropy())
 
 
