@@ -12,9 +12,9 @@ PROCESSES ?= $(shell nproc 2>/dev/null || echo 1)
 TORCH ?= torch==2.13.0
 
 # What must hold however wide the vectors of a CPU are: losses, models and features, training, resume.
-NUMERIC = tests/test_resume.py::test_killed_in_training $(addprefix tests/test_,$(addsuffix .py, \
-	generate train losses losses_reference losses_hardening pairs_run pairs stopping passes language prompt coherence \
-	models_classifier models_features models_ladders models_load models_lora models_readout models_gguf))
+NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses tests/training \
+	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \
+	$(addprefix tests/models/test_,$(addsuffix .py, classifier features gguf ladders language load lora prompt readout))
 
 .PHONY: demo science test capabilities check slow slurm chaos format clean
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cells import cell, identify
 from tests.command import launch, sweep_record, trained
 from tests.outside import FOCAL, LOUD, chosen, forgotten, write_outside
+from tests.setups import cell, identify
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.errors import ConfigError

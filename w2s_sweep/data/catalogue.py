@@ -21,8 +21,8 @@ Written by `{COMMAND}`; a test holds that it is up to date. The rows are made up
 the schema of the source. `w2s data DATASET` shows real ones as a model sees them: label counts, groups, lengths
 (`--tokens`: in tokens of the strong model, and the share that is cut), a leak scan.
 
-What holds for all of them, in `tests/test_tasks_built.py` with made-up rows of every task and in
-`tests/test_examples.py` (`W2S_TEST_DATA=FOLDER`) with real rows of most:
+What holds for all of them, in `tests/data/test_tasks_built.py` with made-up rows of every task and in
+`tests/data/test_examples.py` (`W2S_TEST_DATA=FOLDER`) with real rows of most:
 
 - a row's texts do not depend on its label; the order of pairs is dealt by a hash;
 - the test set has both classes equally often, and no class exceeds 55 % of the training rows;

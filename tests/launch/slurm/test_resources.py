@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.cells import cell, dataset, identify, model
+from tests.setups import cell, dataset, identify, model
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
