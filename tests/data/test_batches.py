@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2s_sweep.data.batches import epoch_order, micro_batches, optimiser_batches, pad
+from w2s_sweep.data.batches import epoch_order, micro_batches, optimizer_batches, pad
 
 lengths_lists = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
@@ -29,7 +29,7 @@ def test_the_order_of_a_released_seed_never_changes():
 
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(1, 3), st.integers(0, 99))
 def test_each_epoch_visits_every_row_once_in_batches_of_like_size(n, batch_size, epochs, seed):
-    batches = optimiser_batches(n, batch_size, epochs, seed)
+    batches = optimizer_batches(n, batch_size, epochs, seed)
     assert len(batches) == epochs * -(-n // batch_size)
     sizes = [len(batch) for batch in batches]
     assert max(sizes) <= batch_size
@@ -39,7 +39,7 @@ def test_each_epoch_visits_every_row_once_in_batches_of_like_size(n, batch_size,
 
 
 def test_no_rows_are_no_batches():
-    assert optimiser_batches(0, 32, 2, 0) == []
+    assert optimizer_batches(0, 32, 2, 0) == []
     assert micro_batches([], [], 100) == []
 
 

@@ -168,7 +168,7 @@ def test_mistakes_in_a_file(tmp_path, text, words):
 
 
 @pytest.mark.slow
-def test_an_optimiser_cannot_plan_only(tmp_path):
+def test_an_optimizer_cannot_plan_only(tmp_path):
     pytest.importorskip("optuna")
     err = refused(tmp_path, "-m", "hydra/sweeper=optuna", "plan_only=true", "finetune.l2=interval(0.01,1)")
     assert "plan_only" in err

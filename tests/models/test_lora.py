@@ -26,13 +26,13 @@ def adapted(folder, targets, seed=0, rank=4):
 
 
 def step(model, seed=0):
-    """A few optimiser steps on random labels."""
+    """A few optimizer steps on random labels."""
     tokens = pad(model.backbone.tokens(sentences(8), 16), model.backbone.pad_id)
-    optimiser = torch.optim.SGD(trainable(model).values(), lr=0.5)
+    optimizer = torch.optim.SGD(trainable(model).values(), lr=0.5)
     for _ in range(3):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(*tokens), torch.tensor([0, 1] * 4)).backward()
-        optimiser.step()
+        optimizer.step()
     return tokens
 
 

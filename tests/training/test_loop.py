@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from w2s_sweep.config.schema import schema
-from w2s_sweep.data.batches import optimiser_batches, pad
+from w2s_sweep.data.batches import optimizer_batches, pad
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.losses import Loss
 from w2s_sweep.losses.confidence import ConfidenceReleased
@@ -94,9 +94,9 @@ def plain_loop(folder, target_of=naive_target):
     torch.nn.init.zeros_(head.bias)
     tokens, labels = random_tokens(len(backbone.embedding)), soft()
     params = [*transformer.parameters(), *head.parameters()]
-    optimiser = torch.optim.Adam(params, lr=1e-3)
-    batches = optimiser_batches(ROWS, 32, 2, 5)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=len(batches))
+    optimizer = torch.optim.Adam(params, lr=1e-3)
+    batches = optimizer_batches(ROWS, 32, 2, 5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(batches))
     values = []
     for step, batch in enumerate(batches):
         ids, mask = pad([tokens[i] for i in batch], pad_id)
@@ -105,9 +105,9 @@ def plain_loop(folder, target_of=naive_target):
         logits = head(last)
         target = target_of(logits.detach().softmax(1), labels[torch.from_numpy(batch)], step / len(batches))
         loss = torch.nn.functional.cross_entropy(logits, target)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         values.append(loss.item())
     return values

@@ -15,11 +15,11 @@ Penalty = Annotated[float, Field(ge=0)]
 
 
 @schema
-class Optimiser:
+class Optimizer:
     """What full fine-tuning, LoRA and probes share."""
 
     batch_size: Count = 32
-    """Examples of one optimiser step."""
+    """Examples of one optimizer step."""
     epochs: Count = 2
     lr: Rate | None = None
     """Peak learning rate; null takes the model's own for this kind of fine-tuning."""
@@ -32,7 +32,7 @@ class Optimiser:
     grad_clip: Annotated[float, Field(gt=0)] | None = None
     """Largest gradient norm; null does not clip."""
     precision: Precision = "bf16"
-    """bf16: autocast where the device supports it, fp32 elsewhere; weights and optimiser state stay fp32."""
+    """bf16: autocast where the device supports it, fp32 elsewhere; weights and optimizer state stay fp32."""
     early_stopping: Literal["none", "weak", "oracle"] = "none"
     """Which parameters a stage ends with: the last ones, or those of the evaluation with the best accuracy on the
     validation split (the earliest of equally good ones). weak: against the hardened labels that the stage is trained
@@ -43,7 +43,7 @@ class Optimiser:
 
 
 @schema
-class Tuned(Optimiser):
+class Tuned(Optimizer):
     """What the two kinds that train inside the transformer share."""
 
     head_init: HeadInit = "zero"
@@ -76,7 +76,7 @@ class Lora(Tuned):
 
 
 @schema
-class Probe(Optimiser):
+class Probe(Optimizer):
     """A linear probe on frozen, standardised features that are computed once per model and dataset."""
 
     name: Literal["probe"] = "probe"

@@ -34,7 +34,7 @@ class Adapt:
     lr: Rate | None = None
     """Peak learning rate, which falls along a cosine; null takes the model's own for all weights or for LoRA."""
     batch_size: Count = 32
-    """Texts of one optimiser step."""
+    """Texts of one optimizer step."""
     rank: Count | None = None
     """Rank of LoRA adapters that train alone; null trains all weights."""
     alpha: Annotated[float, Field(gt=0)] = 16.0

@@ -1,4 +1,4 @@
-"""Which rows go together: the rows of an optimiser step follow from (n, batch size, epochs, seed) alone, and splitting
+"""Which rows go together: the rows of an optimizer step follow from (n, batch size, epochs, seed) alone, and splitting
 them into forward passes never changes what the step computes."""
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
     return np.argsort(draws, kind="stable")
 
 
-def optimiser_batches(n: int, batch_size: int, epochs: int, seed: int) -> list[np.ndarray]:
-    """Row numbers of every optimiser step; each epoch visits each of the `n` rows once.
+def optimizer_batches(n: int, batch_size: int, epochs: int, seed: int) -> list[np.ndarray]:
+    """Row numbers of every optimizer step; each epoch visits each of the `n` rows once.
 
     An epoch is cut into ceil(n / batch_size) batches whose sizes differ by one at most, so that there is no tail batch
     of a row or two with the weight, and the batch statistics, of a whole one.

@@ -49,7 +49,7 @@ class MixedRows(Hashed):
 
 @schema
 class Optimization(Hashed):
-    """Part of all recipes; see `config.finetune.Optimiser` for meaning and units."""
+    """Part of all recipes; see `config.finetune.Optimizer` for meaning and units."""
 
     batch_size: int
     epochs: int

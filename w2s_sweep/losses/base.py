@@ -23,14 +23,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @schema
 class Loss:
-    """Base of the losses. Calling one gives the loss of each example of a whole optimiser batch.
+    """Base of the losses. Calling one gives the loss of each example of a whole optimizer batch.
 
     A subclass with a `name` is a choice of the config group `loss`, wherever it is defined.
     """
 
     uses_batch_statistic: ClassVar[bool] = False
     """Whether an example's loss depends on the other examples (a threshold, a quantile): then the training loop calls
-    the loss on the whole optimiser batch, never on a micro-batch. It must not depend on their order."""
+    the loss on the whole optimizer batch, never on a micro-batch. It must not depend on their order."""
 
     reads: ClassVar[Literal["probs", "logits"]] = "probs"
     """What the labels are of the supervisor's predictions: its probabilities, or its logits as they are."""
@@ -58,7 +58,7 @@ class Loss:
         """Loss of each example.
 
         `logits`: the student's, finite; half precision is promoted to float32. `labels`: soft labels, rows sum to 1;
-        zeros are allowed (or what else the loss `reads`). `progress`: optimiser step / number of steps, in [0, 1).
+        zeros are allowed (or what else the loss `reads`). `progress`: optimizer step / number of steps, in [0, 1).
         """
         raise TypeError(f"{type(self).__name__} defines no formula")
 

@@ -43,7 +43,7 @@ def add_lora(
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Name -> parameter of what an optimiser updates."""
+    """Name -> parameter of what an optimizer updates."""
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 

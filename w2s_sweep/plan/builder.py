@@ -243,7 +243,7 @@ def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:
     return ProbeRecipe(name="probe", **_optimization(finetune, finetune.lr), l2=finetune.l2)
 
 
-def _optimization(finetune: config.Optimiser, lr: float) -> OptimizationFields:
+def _optimization(finetune: config.Optimizer, lr: float) -> OptimizationFields:
     return {
         "batch_size": finetune.batch_size,
         "epochs": finetune.epochs,

@@ -102,7 +102,7 @@ class Context(Generic[K]):
         log.info("checkpoint after step %d", step)
 
     def report(self, step: int, steps: int, loss: float, lr: float) -> None:
-        """Called after each optimiser step."""
+        """Called after each optimizer step."""
         if step == 1 or step % max(1, steps // LOGGED_ROWS) == 0 or step == steps:
             row = {"step": step, "total": steps, "loss": loss, "lr": lr}
             self._rows.append(json.dumps(row))

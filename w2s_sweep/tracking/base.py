@@ -18,7 +18,7 @@ class Run(Protocol):
     """The mirror of one stage while it runs."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Called for every row of metrics.jsonl; `step` counts finished optimiser steps."""
+        """Called for every row of metrics.jsonl; `step` counts finished optimizer steps."""
         ...
 
     def finish(self, summary: Mapping[str, Any]) -> None:

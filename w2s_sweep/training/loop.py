@@ -1,4 +1,4 @@
-"""The one training loop: what a step computes depends on the optimiser batch alone, never on its micro-batches.
+"""The one training loop: what a step computes depends on the optimizer batch alone, never on its micro-batches.
 
 Everything random is derived from (seed, step), so a run that continues from a checkpoint repeats the uninterrupted one
 bit for bit on the same device and thread count.
@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from w2s_sweep.data.batches import optimiser_batches
+from w2s_sweep.data.batches import optimizer_batches
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.losses import Loss
 from w2s_sweep.store.files import write_bytes
@@ -35,7 +35,7 @@ class Learner(Protocol):
         ...
 
     def trainable(self) -> dict[str, Tensor]:
-        """Name -> parameter of what the optimiser updates."""
+        """Name -> parameter of what the optimizer updates."""
         ...
 
     def penalty(self) -> Tensor | None:
@@ -49,7 +49,7 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a learner is trained; see `config.finetune.Optimiser` for the meaning and units of the fields."""
+    """How a learner is trained; see `config.finetune.Optimizer` for the meaning and units of the fields."""
 
     batch_size: int
     epochs: int
@@ -62,7 +62,7 @@ class Recipe:
     grad_clip: float | None = None
 
     def lr_at(self, step: int, steps: int) -> float:
-        """Learning rate of optimiser step `step`, counted from 0."""
+        """Learning rate of optimizer step `step`, counted from 0."""
         warmup = round(self.lr_warmup * steps)
         if step < warmup:
             return self.lr * (step + 1) / warmup
@@ -110,20 +110,20 @@ def train(
     """
     hooks = hooks or Hooks()
     params = learner.trainable()
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         params.values(), lr=recipe.lr, betas=recipe.betas, eps=1e-8, weight_decay=recipe.weight_decay
     )
-    batches = optimiser_batches(len(rows), recipe.batch_size, recipe.epochs, recipe.seed)
+    batches = optimizer_batches(len(rows), recipe.batch_size, recipe.epochs, recipe.seed)
     best = Best()
-    start = _restore(hooks.checkpoint, params, optimiser, best)
+    start = _restore(hooks.checkpoint, params, optimizer, best)
     hooks.resumed(start)
     for step in range(start, len(batches)):
         if hooks.stop():
-            _save(hooks, step, params, optimiser, best)
+            _save(hooks, step, params, optimizer, best)
             raise Preempted
         # By step: a resumed run draws the dropout masks that it would have drawn, with no generator state to save.
         torch.manual_seed(_mix_seed(recipe.seed, step))
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
         chosen = [rows[i] for i in batches[step]]
         value = backward(learner, chosen, labels, loss, step / len(batches), weights)
@@ -135,15 +135,15 @@ def train(
             )
         if recipe.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(params.values(), recipe.grad_clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         hooks.report(step + 1, len(batches), value, recipe.lr_at(step, len(batches)))
         if stopping is not None and stopping.due(step + 1, len(batches)):
             score = stopping.score()
             best.offer(step + 1, score, params)
             hooks.evaluated(step + 1, len(batches), score)
         if hooks.due():
-            _save(hooks, step + 1, params, optimiser, best)
+            _save(hooks, step + 1, params, optimizer, best)
     if stopping is None or not best.params:
         return len(batches)
     best.put_into(params)
@@ -226,13 +226,13 @@ def _mix_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimiser: torch.optim.Optimizer, best: Best) -> None:
+def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> None:
     if hooks.checkpoint is None:
         return
     # safetensors, by name: torch.save writes a pickle, and an optimizer's own state names parameters by their place.
     tensors = {f"param.{name}": p.detach().contiguous() for name, p in params.items()}
     for name, param in params.items():
-        for slot, value in optimiser.state[param].items():
+        for slot, value in optimizer.state[param].items():
             tensors[f"adam.{slot}.{name}"] = torch.as_tensor(value).contiguous()
     tensors |= {f"best.{name}": value.contiguous() for name, value in best.params.items()}
     metadata = {"step": str(step), "best step": str(best.step), "best score": repr(best.score)}
@@ -240,7 +240,7 @@ def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimiser: torch.o
     hooks.saved(step)
 
 
-def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.optim.Optimizer, best: Best) -> int:
+def _restore(path: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> int:
     """Load parameters, Adam's state and the best parameters so far into what is there; returns the steps done."""
     if path is None or not path.is_file():
         return 0
@@ -252,7 +252,7 @@ def _restore(path: Path | None, params: dict[str, Tensor], optimiser: torch.opti
             if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
                 # torch keeps Adam's step count on the CPU, wherever the parameter is.
-                optimiser.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
+                optimizer.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
         about = file.metadata()
         best.step, best.score = int(about.get("best step", 0)), float(about.get("best score", "-inf"))
         if best.step:

@@ -39,7 +39,7 @@ class Best:
         """Keep a copy of `params` if they score better than all before."""
         if score > self.score:
             self.step, self.score = step, score
-            # A clone: the optimiser goes on to write into the parameters themselves.
+            # A clone: the optimizer goes on to write into the parameters themselves.
             self.params = {name: param.detach().clone() for name, param in params.items()}
 
     def put_into(self, params: Mapping[str, Tensor]) -> None:

@@ -80,7 +80,7 @@ def workspace(sweep: str, figures: Sequence[str], project: str, entity: str) -> 
         return panels.BarPlot(title=title, metrics=[panels.SummaryMetric(metric)], orientation="h", **spread)
 
     def curve(title: str, metric: str) -> Any:
-        return panels.LinePlot(title=title, x="global_step", y=[metric], title_x="optimiser step")
+        return panels.LinePlot(title=title, x="global_step", y=[metric], title_x="optimizer step")
 
     pgr = [
         panels.LinePlot(title="PGR by the student's parameters", x="strong_params", metric_regex="^pgr/", log_x=True),
