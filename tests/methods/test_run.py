@@ -19,6 +19,7 @@ METHODS = (
 )
 """Every method that needs no parameter and asks no model."""
 FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none"]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,6 @@ def test_labels_are_published_like_predictions_with_a_summary(several, kind):
     assert len(predictions) == json.loads((folder / "summary.json").read_text())["examples"]
 
 
-@pytest.mark.slow
 def test_a_chain_by_file_name_with_changes_runs_and_runs_once(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))

@@ -35,7 +35,7 @@ def stopped_and_resumed(store, stage, calls, caplog):
     ],
 )
 def test_a_stage_of_passes_goes_on_where_it_was_stopped(tmp_path, tiny_models, tiny_task, caplog, kind, file, words):
-    cell, _ = composed_cell([*tiny_models, *tiny_task, *words])
+    cell, _ = composed_cell([*tiny_models, *tiny_task, "dataset.n_train=60", *words])
     stages = merge([cell], sources.identify).stages.values()
     data = next(s for s in stages if s.kind == "data")
     stage = next(s for s in stages if s.kind == kind and s.inputs["data"] == data.key and "labels" not in s.inputs)

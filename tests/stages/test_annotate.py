@@ -57,11 +57,17 @@ def test_half_b_validation_and_test_are_labelled_and_the_prompt_holds_what_was_f
     assert 4 <= shown.count("Sentiment: good") + shown.count("Sentiment: bad") <= 8
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny_models, tiny_task):
+    """The store of a search that nothing stopped."""
+    store, _, stage = prepared(tmp_path_factory.mktemp("whole"), tiny_models, tiny_task)
+    assert ran(store, [stage])[stage.key] == "done"
+    return store
+
+
 @pytest.mark.parametrize("calls", [3, 20, 45])
-def test_a_search_in_context_goes_on_where_it_was_stopped(tmp_path, tiny_models, tiny_task, caplog, calls):
-    whole, _, stage = prepared(tmp_path / "whole", tiny_models, tiny_task)
-    stopped, _, _ = prepared(tmp_path / "stopped", tiny_models, tiny_task)
-    assert ran(whole, [stage])[stage.key] == "done"
+def test_a_search_in_context_goes_on_where_it_was_stopped(tmp_path, whole, tiny_models, tiny_task, caplog, calls):
+    stopped, _, stage = prepared(tmp_path, tiny_models, tiny_task)
     asked = itertools.count()
     assert ran(stopped, [stage], lambda: next(asked) >= calls)[stage.key] == "preempted"
     with caplog.at_level(logging.INFO):

@@ -1,6 +1,7 @@
 """Internal coherence: labels that predict each other are found, whatever noise the search starts from."""
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -156,12 +157,20 @@ def test_the_rows_of_a_fold_are_asked_together_and_not_again_for_a_change_among_
 
 
 @pytest.mark.parametrize("stop", [0, 1, 17, 150])
-@pytest.mark.parametrize("groups", [(), [list(range(i, i + 4)) for i in range(0, 24, 4)]], ids=["free", "groups"])
-def test_a_search_that_was_stopped_ends_like_one_that_was_not(stop, groups):
-    states = []
-    judge, start = ContextJudge(Neighbours(PLACES), None), begin(24, 8, groups, 1)
-    whole = search(judge, start, seed=1, groups=groups, on_step=states.append, **GROWN)
+@pytest.mark.parametrize("size", [None, 4], ids=["free", "groups"])
+def test_a_search_that_was_stopped_ends_like_one_that_was_not(stop, size):
+    groups, states, whole = searched(size)
+    judge = ContextJudge(Neighbours(PLACES), None)
     assert np.array_equal(search(judge, states[stop], seed=1, groups=groups, **GROWN), whole)
+
+
+@cache
+def searched(size):
+    """(groups of so many rows, state after each step, result) of a search that nothing stopped."""
+    groups = [] if size is None else [list(range(i, i + size)) for i in range(0, 24, size)]
+    judge, start, states = ContextJudge(Neighbours(PLACES), None), begin(24, 8, groups, 1), []
+    whole = search(judge, start, seed=1, groups=groups, on_step=states.append, **GROWN)
+    return groups, states, whole
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
