@@ -12,7 +12,6 @@ from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.metrics import FURTHER, METRICS, Metric, OfRole, weights
-from w2s_sweep.registry import RegistrationError, Registry
 
 each_metric = pytest.mark.parametrize("metric", [metric for _, metric in METRICS.items()], ids=list(METRICS))
 
@@ -94,15 +93,9 @@ def test_further_metrics_of_a_role_are_told_by_name_and_every_column_has_one_met
             assert list(metric.columns) == [f"{name}/{role}" for role in ("weak", "student", "ceiling")]
 
 
-def test_a_name_is_given_once_and_an_unknown_one_is_told_with_the_nearest():
-    table: Registry[object] = Registry("metric")
-    table.register("mine", METRICS["accuracy"])
-    table.register("mine", METRICS["accuracy"])  # as when its module is loaded again
-    with pytest.raises(RegistrationError) as two:
-        table.register("mine", METRICS["auroc"])
-    assert all(part in str(two.value) for part in ("'mine'", "metrics.accuracy", "metrics.auroc", "another name"))
-    with pytest.raises(ConfigError, match="Did you mean 'mine'"):
-        table["min"]
+def test_an_unknown_metric_is_told_with_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
+        METRICS["acuracy"]
 
 
 OWN = """

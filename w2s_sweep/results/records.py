@@ -229,7 +229,7 @@ class Results:
         return sum(row.state == state for row in self.rows)
 
     @cached_property
-    def _varied(self) -> frozenset[str]:
+    def _varying(self) -> frozenset[str]:
         names = ("dataset", "pair", "loss", "method", "finetune")
         return frozenset(name for name in names if len({getattr(row, name) for row in self.rows}) > 1)
 
@@ -239,20 +239,20 @@ class Results:
 
     def _variant_names(self) -> list[str]:
         told = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
-        return ["loss", *(name for name in ("method", "finetune") if name in self._varied | told)]
+        return ["loss", *(name for name in ("method", "finetune") if name in self._varying | told)]
 
     def columns(self) -> list[str]:
         """Titles of the columns that tell rows apart."""
         titles = {"dataset": "dataset", "pair": "weak → strong"}
-        return [title for name, title in titles.items() if name in self._varied] + [" · ".join(self._variant_names())]
+        return [title for name, title in titles.items() if name in self._varying] + [" · ".join(self._variant_names())]
 
     def texts(self, item: "Row | Group | Median | Comparison") -> list[str]:
         """What a row shows in `columns`."""
-        names = [name for name in ("dataset", "pair") if name in self._varied]
+        names = [name for name in ("dataset", "pair") if name in self._varying]
         return [*(str(getattr(item, name)) for name in names), self.variant(item)]
 
     @cached_property
     def constants(self) -> str:
         """What all rows have in common and `columns` therefore leaves out."""
-        names = [name for name in ("dataset", "pair") if name not in self._varied and self.rows]
+        names = [name for name in ("dataset", "pair") if name not in self._varying and self.rows]
         return " · ".join([*(str(getattr(self.rows[0], name)) for name in names), f"metric {self.rows[0].metric}"])
