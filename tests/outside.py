@@ -114,12 +114,12 @@ def chosen(mine: Path) -> list[str]:
 def forgotten() -> Iterator[None]:
     """What is registered meanwhile is not there afterwards: other tests look at all losses, methods and tasks."""
     registries: tuple[Registry, ...] = (LOSSES, METHODS, TASKS)
-    before = [(one, dict(one._items), dict(one._places)) for one in registries]
+    before = [(one, dict(one._items), dict(one._places), one.values()) for one in registries]
     try:
         yield
     finally:
-        for one, items, places in before:
-            one._items, one._places = items, places
+        for one, items, places, values in before:
+            one._items, one._places, one._values = items, places, values
         for name in [name for name in sys.modules if is_file(name)]:
             del sys.modules[name]
         ABSENT.clear()

@@ -89,7 +89,8 @@ def build(root: Path, shape: Shape) -> Store:
                         roles = _stages(store, shape, stages, (dataset, weak, strong, number, seed))
                         cells.append(_cell(shape, roles, loss, dataset, weak, strong, seed))
     record = {"name": NAME, "created": "2026-01-01 12:00:00", "command": ["launch.py", "-m", "seed=0,1"]}
-    record["settings"] = {"tracker": {"name": "wandb", "project": "p", "entity": None, "mode": "auto"}}
+    tracker = {"name": "wandb", "project": "p", "entity": None, "mode": "auto"}
+    record["settings"] = {"tracker": tracker, "modules": []}
     write_json(store.sweep(NAME) / "sweep.json", record | {"cells": cells, "stages": stages})
     return store
 

@@ -50,6 +50,7 @@ class Registry(Generic[T]):
         self.what = what
         self._items: dict[str, T] = {}
         self._places: dict[str, Place] = {}
+        self._values: tuple[T, ...] = ()
 
     def register(self, name: str, item: T, place: Place | None = None) -> T:
         """Add `item`, and return it. `place`: where it is defined, if not told by itself or the calling module.
@@ -63,6 +64,7 @@ class Registry(Generic[T]):
                 f"{self.what} {name!r}: {here} and {there} both have this name. Rename one of them."
             )
         self._items[name], self._places[name] = item, here
+        self._values = tuple(self._items.values())
         return item
 
     def place(self, name: str) -> Place:
@@ -71,6 +73,9 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T | None:
         return self._items.get(name)
+
+    def values(self) -> tuple[T, ...]:
+        return self._values
 
     def items(self) -> ItemsView[str, T]:
         return self._items.items()

@@ -1,7 +1,7 @@
 """A field that is one of the classes of a registry, told apart by `name`; what registers later is a choice as well."""
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, GetCoreSchemaHandler, TypeAdapter
@@ -22,20 +22,21 @@ class ByName:
     def __init__(self, registry: Registry[Any]):
         self.registry = registry
 
-    @property
-    def classes(self) -> tuple[type, ...]:
-        return tuple(cls for _, cls in self.registry.items())
-
     def parsed(self, value: Any) -> Any:
         """An instance of one of the classes, also of its settings as plain JSON; raises pydantic's ValidationError."""
-        if type(value) in self.classes:
+        if type(value) in self.registry.values():
             return value
-        return _union(self.classes).validate_json(json.dumps(value))
+        return _parsed(self.registry.values(), json.dumps(value))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self.parsed, serialization=core_schema.plain_serializer_function_ser_schema(plain)
         )
+
+
+@lru_cache(10_000)  # cells of a grid repeat few of them, and instances are frozen
+def _parsed(classes: tuple[type, ...], text: str) -> Any:
+    return _union(classes).validate_json(text)
 
 
 @cache
@@ -60,7 +61,7 @@ def classes_of(annotation: Any) -> list[type]:
     """The classes that a value of this type, or its parts, may be instances of."""
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, ByName):
-            return list(extra.classes)
+            return list(extra.registry.values())
     if get_origin(annotation) is Annotated:
         return classes_of(annotation.__origin__)
     if inner := get_args(annotation):
