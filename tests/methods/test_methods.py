@@ -96,7 +96,7 @@ def test_a_method_works_with_every_kind_of_fine_tuning(method, finetune):
 
 def test_a_cluster_can_be_asked_for_the_resources_of_every_role():
     graphs = [graph_of(method, finetune=Full()) for method in METHODS]
-    used = {stage.run["role"] for graph in graphs for stage in graph.stages.values() if "role" in stage.run}
+    used = {stage.hints.role for graph in graphs for stage in graph.stages.values() if stage.hints.role}
     assert used == {*ROLES}
 
 

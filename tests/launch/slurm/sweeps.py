@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests import cells
+from tests import setups
 from tests.launch.slurm.stand_in import StandIn
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.config.model import Model
@@ -36,16 +36,16 @@ def write_sources(folder: Path) -> Path:
 
 def model_of(sources: Path, name: str) -> Model:
     source = LocalSource(path=str(sources / name))
-    return dataclasses.replace(cells.model(name), source=source, params=PARAMS[name])
+    return dataclasses.replace(setups.model(name), source=source, params=PARAMS[name])
 
 
 def cell_of(sources: Path, weak: str = "w0", strong: str = "s0", seed: int = 0, **change: Any) -> Cell:
     """A cell that is planned as one of real models and data is."""
     models = {"weak": model_of(sources, weak), "strong": model_of(sources, strong)}
     source = LocalSource(path=str(sources / "rows.jsonl"))
-    dataset = dataclasses.replace(cells.dataset(), source=source, n_train=40)
+    dataset = dataclasses.replace(setups.dataset(), source=source, n_train=40)
     fields: dict[str, Any] = {"dataset": dataset, "seed": seed} | models | change
-    return dataclasses.replace(cells.cell(), **fields)
+    return dataclasses.replace(setups.cell(), **fields)
 
 
 def run(wanted: Sequence[Cell], sweep: Sweep, engine: Engine) -> None:
