@@ -40,7 +40,7 @@ class SequenceLearner(TransformerLearner[LanguageModel]):
 
 
 @schema
-class NegativeLogLikelihood(Loss):
+class NegativeLogLikelihood(Loss, choice=False):
     """-w log p: cross-entropy against the one text that is right; `labels` [rows, 1] are the weights w of the rows."""
 
     name: Literal["likelihood"] = "likelihood"
