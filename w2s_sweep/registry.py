@@ -5,8 +5,8 @@ takes the same name is refused, so that no result depends on the order of import
 """
 
 import importlib
+import inspect
 import pkgutil
-import sys
 from collections.abc import Collection, ItemsView, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -42,6 +42,14 @@ def place_of(item: object) -> Place | None:
     return None if name is None else Place(str(getattr(item, "__module__", "")), str(name))
 
 
+def _caller() -> str:
+    """Name of the module that called the function which calls this one."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = None if frame is None else frame.f_back
+    return "" if frame is None else str(frame.f_globals["__name__"])
+
+
 class Registry(Generic[T]):
     """Name -> what is registered under it, in the order of registration."""
 
@@ -57,7 +65,7 @@ class Registry(Generic[T]):
 
         Raises RegistrationError, naming both places, where another class or another module has the name.
         """
-        here = place or place_of(item) or Place(str(sys._getframe(1).f_globals["__name__"]))
+        here = place or place_of(item) or Place(_caller())
         there = self._places.get(name, here)
         if here != there:
             raise RegistrationError(

@@ -49,16 +49,15 @@ class Method:
 
     def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
         """The method with its datasets read from these copies, where there is one."""
-        found: dict[str, Any] = {name: getattr(self, name) for name in named_fields(type(self))}
-        changed = {
-            name: tuple(copies.get(one, one) for one in value) if isinstance(value, tuple) else copies.get(value, value)
-            for name, value in found.items()
-        }
+        changed: dict[str, Any] = {}
+        for name, field in named_fields(type(self)).items():
+            value = getattr(self, name)
+            changed[name] = tuple(copies.get(one, one) for one in value) if field.many else copies.get(value, value)
         return replace(self, **changed)
 
     def _named(self) -> list[Any]:
-        values = [getattr(self, name) for name in named_fields(type(self))]
-        return [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+        values = [(getattr(self, name), field.many) for name, field in named_fields(type(self)).items()]
+        return [one for value, many in values for one in (value if many else (value,))]
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         """Add the stages of `cell` to `build` and say which plays which role."""

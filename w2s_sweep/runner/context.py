@@ -52,7 +52,7 @@ class Context(Generic[K]):
     save: threading.Event
     mirror: Mirror
     started: float = field(default_factory=time.monotonic)
-    _rows: list[str] = field(default_factory=list)
+    _rows: list[str] = field(default_factory=list[str])
     _saved: float = field(default_factory=time.monotonic)
     _told: float = 0.0
 

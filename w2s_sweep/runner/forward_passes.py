@@ -3,7 +3,7 @@
 import logging
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file, save  # pyright: ignore[reportUnknownVariableType]
 
 from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds import Kind
