@@ -8,7 +8,7 @@ from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
-from w2s_sweep.models.lora import add_lora, load_trainable_state, trainable, trainable_state
+from w2s_sweep.models.lora import add_lora, trainable, trainable_state
 
 TARGETS = {"llama": ("q_proj", "v_proj"), "gpt2": ("c_attn",), "neox": ("query_key_value",), "bert": ("query", "value")}
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
@@ -66,11 +66,19 @@ def test_adapters_follow_from_the_seed_alone(folders):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def restore(model, state):
+    parameters = trainable(model)
+    assert parameters.keys() == state.keys()
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(state[name])
+
+
 def test_what_is_saved_restores_the_model(folders):
     model = adapted(folders["gpt2"], TARGETS["gpt2"])
     tokens = step(model)
     fresh = adapted(folders["gpt2"], TARGETS["gpt2"], seed=5)
-    load_trainable_state(fresh, trainable_state(model))
+    restore(fresh, trainable_state(model))
     with torch.no_grad():
         assert torch.equal(fresh(*tokens), model(*tokens))
 
@@ -79,15 +87,9 @@ def test_all_weights_are_saved_when_all_train(folders):
     model = Classifier(load_backbone(folders["bert"]))
     tokens = step(model)
     fresh = Classifier(load_backbone(folders["bert"]))
-    load_trainable_state(fresh, trainable_state(model))
+    restore(fresh, trainable_state(model))
     with torch.no_grad():
         assert torch.equal(fresh(*tokens), model(*tokens))
-
-
-def test_weights_of_another_rank_are_refused(folders):
-    state = trainable_state(adapted(folders["llama"], TARGETS["llama"], rank=2))
-    with pytest.raises(ModelError, match=r"4 of .* differ in name or shape|8 of .* differ in name or shape"):
-        load_trainable_state(adapted(folders["llama"], TARGETS["llama"], rank=4), state)
 
 
 def test_a_target_that_names_no_linear_module_lists_what_there_is(folders):

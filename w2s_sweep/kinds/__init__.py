@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from w2s_sweep.kinds import data, forward, labels, training
 from w2s_sweep.kinds.base import Kind
+from w2s_sweep.registry import import_modules
 
 __all__ = ["KINDS", "TRAINED", "Kind"]
 
@@ -15,7 +15,7 @@ def _kinds(part: type[Kind]) -> Iterator[type[Kind]]:
             yield cls
 
 
-MODULES = (data, forward, training, labels)
+import_modules(__name__, __path__)
 KINDS: Mapping[str, type[Kind]] = {cls.kind: cls for cls in _kinds(Kind)}
 """Name -> class."""
 TRAINED = frozenset(name for name, cls in KINDS.items() if cls.trains)

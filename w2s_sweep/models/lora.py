@@ -52,24 +52,6 @@ def trainable_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach().cpu().contiguous() for name, parameter in trainable(module).items()}
 
 
-def load_trainable_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put a saved `trainable_state` back into the same model; ModelError if names or shapes differ."""
-    parameters = trainable(module)
-    differing = [
-        name
-        for name in sorted({*parameters, *state})
-        if name not in state or name not in parameters or state[name].shape != parameters[name].shape
-    ]
-    if differing:
-        raise ModelError(
-            f"saved weights: {len(differing)} of {len(parameters)} trainable tensors differ in name or shape, such as "
-            f"{differing[0]}. They were saved from another model, rank or set of targets."
-        )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(state[name])
-
-
 def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
     return {name: inner for name, inner in module.named_modules() if isinstance(inner, nn.Linear | Conv1D)}
 
