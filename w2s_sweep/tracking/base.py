@@ -5,8 +5,9 @@ metrics.jsonl in a stage's folder is the source of every curve; a tracker is a m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds import Kind
@@ -77,12 +78,17 @@ class Tracker(Protocol):
 class TrackerSettings:
     """Base of the settings of trackers, which make them: the config group `tracker`."""
 
+    tracker: ClassVar[str] = ""
+    """`module:Class` of the tracker, which is made of the settings, the sweep and its folder. By name, since it is
+    loaded only where something is mirrored."""
+
     name: str
     """Which tracker; a subclass narrows it to one word."""
 
     def open(self, sweep: str, folder: Path) -> Tracker:
         """The tracker of a sweep; `folder` is the sweep's."""
-        raise TypeError(f"{type(self).__name__} opens no tracker")
+        module, _, name = self.tracker.partition(":")
+        return getattr(import_module(module), name)(self, sweep, folder)
 
 
 TRACKERS: Registry[type[TrackerSettings]] = Registry("tracker")

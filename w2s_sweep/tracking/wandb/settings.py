@@ -1,16 +1,16 @@
 """The settings of `tracker=wandb`."""
 
-from importlib import import_module
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
-from w2s_sweep.tracking.base import TRACKERS, Tracker, TrackerSettings
+from w2s_sweep.tracking.base import TRACKERS, TrackerSettings
 
 
 @schema
 class Wandb(TrackerSettings):
     """Where W&B's runs go, and whether they go there at once."""
+
+    tracker: ClassVar[str] = "w2s_sweep.tracking.wandb.push:WandbTracker"
 
     name: Literal["wandb"] = "wandb"
     project: str = "w2s-sweep"
@@ -18,10 +18,6 @@ class Wandb(TrackerSettings):
     """User or team; None is your default entity."""
     mode: Literal["auto", "online", "offline"] = "auto"
     """auto: online when logged in, offline otherwise."""
-
-    def open(self, sweep: str, folder: Path) -> Tracker:
-        # by name: what mirrors reads these settings, and is wanted only where something is mirrored
-        return import_module("w2s_sweep.tracking.wandb.push").WandbTracker(self, sweep, folder)
 
 
 TRACKERS.register("wandb", Wandb)
