@@ -16,7 +16,7 @@ NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses test
 	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \
 	$(addprefix tests/models/test_,$(addsuffix .py, classifier features gguf ladders language load lora prompt readout))
 
-.PHONY: demo science test capabilities check slow slurm chaos format clean
+.PHONY: demo science test capabilities check slow slow-all chaos format clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
@@ -43,7 +43,10 @@ check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
-	$(BIN)/python -m pytest -q -m slow --durations=15
+	$(BIN)/python -m pytest -q -m "slow and not extensive" --durations=15
+
+slow-all: $(VENV)/dev.ok  ## every slow test: before a release, and before a change that touches them is called done
+	$(BIN)/python -m pytest -q -m slow --durations=30
 
 chaos: $(VENV)/dev.ok  ## FAULTS faults injected into a sweep on a real SLURM
 	$(BIN)/python -m benchmarks.chaos --faults $(FAULTS)
