@@ -182,7 +182,7 @@ def test_killed_in_training(undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["full", "lora"])
+@pytest.mark.parametrize("kind", [pytest.param("full", marks=pytest.mark.extensive), "lora"])
 def test_killed_all_the_time(undisturbed, tmp_path, kind):
     peace = undisturbed(kind)
     kills = resumes = 0
