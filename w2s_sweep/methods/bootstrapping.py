@@ -32,9 +32,6 @@ class Bootstrapping(Method):
     """same: every step learns from all of half B, as in the paper's NLP tasks. fresh: half B is dealt out to the steps
     in portions of equal size, as for chess, where every step took new puzzles (appendix A)."""
 
-    def models(self) -> tuple[Model, ...]:
-        return self.chain
-
     def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         loss = cell.loss if self.link_loss == "cell" else CrossEntropy()

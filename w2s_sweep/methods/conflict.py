@@ -1,9 +1,8 @@
 """A second objective beside the weak labels (Yang et al. 2024, "Super(ficial)-alignment", arXiv 2406.11431): does the
 student give up what it knows, and where its supervisor would not notice?"""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal
 
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Share
@@ -32,12 +31,6 @@ class Conflict(Method):
     paper. opposite: share of the rows of half B. 0 is no conflict."""
     mix: Dataset | None = None
     """implicit: the other dataset, by the name of a file in conf/dataset, or {dataset: NAME, n_train: 500}."""
-
-    def datasets(self) -> tuple[Dataset, ...]:
-        return () if self.mix is None else (self.mix,)
-
-    def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
-        return self if self.mix is None else replace(self, mix=copies.get(self.mix, self.mix))
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)

@@ -27,9 +27,6 @@ class WeakEnsemble(Method):
     rule: Literal["mean", "vote", "learned"] = "mean"
     """How their labels become one; learned spends the truth of the validation split."""
 
-    def models(self) -> tuple[Model, ...]:
-        return self.others
-
     def graph(self, cell: Setup, build: Builder) -> Roles:
         members = [
             build.train(model, role="weak", on="half_a", labels=GROUND_TRUTH) for model in (cell.weak, *self.others)
