@@ -53,6 +53,15 @@ class LaunchError(W2SError):
     """A cluster that refuses, or cannot be reached."""
 
 
+class DeviceLost(Exception):
+    """Not an error of a stage: the GPU context of this process can compute nothing any more, the process must end."""
+
+    def __init__(self, failed: Sequence[str]):
+        self.failed = tuple(failed)
+        """Keys of the stages that have failed so far."""
+        super().__init__("the GPU context of this process is broken; another process does what is left")
+
+
 class Preempted(Exception):
     """Not an error: raised inside a stage that saved what it could on a request to stop."""
 

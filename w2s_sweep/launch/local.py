@@ -19,6 +19,7 @@ from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.progress import Progress, make_progress
 from w2s_sweep.plan.packs import Pack, make_packs
+from w2s_sweep.runner.worker import LOST
 from w2s_sweep.store.files import write_json
 
 TICK_SECONDS = 0.5
@@ -40,14 +41,14 @@ def visible_gpus() -> list[str]:
 class Worker:
     """A process that runs one pack after another."""
 
-    def __init__(self, name: str, gpu: str | None, log: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
-        self.name, self.log = name, log
+    def __init__(self, gpu: str | None, log: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
+        self.gpu, self.log = gpu, log
         self.pack: Pack | None = None
         self.running: str | None = None
         """Key of the stage that it works on."""
         env = dict(os.environ)
         if gpu is not None:
-            env["CUDA_VISIBLE_DEVICES"] = gpu
+            env |= {"CUDA_VISIBLE_DEVICES": gpu, "W2S_GPUS": "1"}  # models/device.py
         # Workers import the code of this process, also out of a checkout that is not installed.
         source = str(Path(__file__).resolve().parents[2])
         env["PYTHONPATH"] = os.pathsep.join(p for p in (source, env.get("PYTHONPATH")) if p)
@@ -133,13 +134,14 @@ class _Run:
         self.ended: set[str] = set(job.plan.keys("done", "not needed"))
         """Stages about which nothing more will happen, well or not."""
         self.workers: list[Worker] = []
+        self.free = self.engine.places()
+        """GPUs without a worker, one entry for each that could be there."""
         self.born = 0
 
     def loop(self) -> None:
-        places = self.engine.places()
         try:
             while self.waiting or any(worker.pack for worker in self.workers):
-                self._assign(places)
+                self._assign()
                 self._listen()
         except KeyboardInterrupt:
             self._interrupt()
@@ -150,13 +152,13 @@ class _Run:
             for worker in self.workers:
                 worker.dismiss()
 
-    def _assign(self, places: Sequence[str | None]) -> None:
+    def _assign(self) -> None:
         for pack in list(self.waiting):
             if not pack.waits_for <= self.ended:
                 continue
             worker = next((w for w in self.workers if w.pack is None), None)
-            if worker is None and len(self.workers) < len(places):
-                worker = self._hire(places[len(self.workers)])
+            if worker is None and self.free:
+                worker = self._hire(self.free.pop(0))
             if worker is None:
                 return
             self.waiting.remove(pack)
@@ -164,7 +166,7 @@ class _Run:
 
     def _hire(self, gpu: str | None) -> Worker:
         log = self.job.folder / "jobs" / f"worker-{self.born}.log"
-        worker = Worker(f"worker {self.born}", gpu, log, self.engine._events)
+        worker = Worker(gpu, log, self.engine._events)
         self.born += 1
         self.workers.append(worker)
         return worker
@@ -193,14 +195,16 @@ class _Run:
         """A worker died: the stage it was working on has failed, the rest of its pack goes to another worker."""
         self.workers.remove(worker)
         worker.dismiss()
+        self.free.append(worker.gpu)
         pack = worker.pack
         if pack is None:
             return
-        # Between two stages the next one is blamed: a pack that kills its workers must not go round for ever.
-        blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
-        _record_death(self.job, blamed, status, worker.log)
-        self.ended.add(blamed)
-        self.progress.end(blamed, "failed")
+        if status != LOST:  # there the stage that broke the GPU context has told so itself
+            # Between two stages the next one is blamed: a pack that kills its workers must not go round for ever.
+            blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
+            _record_death(self.job, blamed, status, worker.log)
+            self.ended.add(blamed)
+            self.progress.end(blamed, "failed")
         rest = tuple(stage for stage in pack.stages if stage.key not in self.ended)
         if rest:
             again = Pack(f"{pack.name}-{self.born}", rest, pack.waits_for)

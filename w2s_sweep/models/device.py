@@ -1,22 +1,52 @@
 """Where a stage computes, and in which precision: bf16 only where the hardware has it, fp32 everywhere else."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
 from w2s_sweep.config.finetune import Precision
+from w2s_sweep.errors import W2SError
+
+GPUS = "W2S_GPUS"
+"""Environment variable by which a launcher tells a process how many GPUs it was given."""
 
 CPU_BF16 = ("avx512_bf16", "amx_bf16")
 
 
 def pick_device() -> torch.device:
-    """The first visible GPU, else the CPU. What is visible is the launcher's choice."""
+    """The first visible GPU, else the CPU. What is visible is the launcher's choice.
+
+    W2SError where the launcher gave this process a GPU and torch cannot use it: hours on the CPU of such a node would
+    be found by nobody.
+    """
     if torch.cuda.is_available():
         return torch.device("cuda", 0)
+    if given := os.environ.get(GPUS, "0").strip("0"):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        raise W2SError(
+            f"device: this process was given {given} GPU (CUDA_VISIBLE_DEVICES={visible}), but torch "
+            f"{torch.__version__}, {built}, can use none. Install a build of torch that fits the driver (nvidia-smi "
+            "shows its version), or compute on the CPU: CUDA_VISIBLE_DEVICES= before the command, or "
+            "hydra.launcher.gpus=0 on a cluster."
+        )
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def is_lost() -> bool:
+    """Whether the GPU context of this process is broken, as after a failed assertion on the device or an ECC error:
+    every later call fails, whatever it computes."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def has_bf16(device: torch.device) -> bool:

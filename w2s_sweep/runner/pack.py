@@ -5,16 +5,17 @@ import os
 import platform
 import shutil
 import socket
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.errors import DeviceLost, Preempted, W2SError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.modules import import_possible
 from w2s_sweep.plan.stage import Stage
@@ -70,10 +71,14 @@ def run_pack(
     save: threading.Event | None = None,
     starts: Callable[[Stage[Kind]], None] = lambda stage: None,
     ends: Callable[[Stage[Kind], Outcome], None] = lambda stage, outcome: None,
+    failed: Collection[str] = (),
 ) -> dict[str, Outcome]:
-    """Run every stage that is not finished; returns what became of each."""
-    outcomes: dict[str, Outcome] = {}
-    waiting = list(pack.stages)
+    """Run every stage that is not finished and not in `failed`; returns what became of each.
+
+    Raises DeviceLost after a failure that no later stage of this process could survive.
+    """
+    outcomes: dict[str, Outcome] = dict.fromkeys(failed, "failed")
+    waiting = [stage for stage in pack.stages if stage.key not in outcomes]
     while waiting:
         left: list[Stage[Kind]] = []
         for stage in waiting:
@@ -83,11 +88,22 @@ def run_pack(
             else:
                 outcomes[stage.key] = outcome
                 ends(stage, outcome)
+            if outcome == "failed" and _device_is_lost():
+                raise DeviceLost([key for key, one in outcomes.items() if one == "failed"])
         if len(left) == len(waiting):
             # Other processes own what is left: wait for their results, or for their claims to go stale.
             time.sleep(POLL_SECONDS)
         waiting = left
     return outcomes
+
+
+def _device_is_lost() -> bool:
+    """As `models.device.is_lost`, without loading torch where nothing has."""
+    if "torch" not in sys.modules:
+        return False
+    from w2s_sweep.models.device import is_lost
+
+    return is_lost()
 
 
 def _turn(

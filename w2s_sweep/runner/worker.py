@@ -10,15 +10,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import FrameType
 
-from w2s_sweep.errors import W2SError
+from w2s_sweep.errors import DeviceLost, W2SError
 from w2s_sweep.runner.pack import LOG_FORMAT, Pack, run_pack
 
 EXIT = {"done": 0, "failed": 1, "blocked": 3, "preempted": 75}
 """Exit status by the worst outcome of a pack; 75 is EX_TEMPFAIL: run me again."""
+LOST = 76
+"""Exit status of a process whose GPU context broke: what is left needs another process."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
@@ -53,10 +55,16 @@ def emit(**event: object) -> None:
     print(json.dumps(event), flush=True)
 
 
-def run_files(paths: Iterable[str], stopped: threading.Event, save: threading.Event | None = None) -> int:
+def run_files(
+    paths: Iterable[str],
+    stopped: threading.Event,
+    save: threading.Event | None = None,
+    failed: Collection[str] = (),
+) -> int:
     """Run the packs of the job files; returns the exit status of the last one.
 
-    `stopped`: save and leave. `save`: save now and go on; cleared when that was done.
+    `stopped`: save and leave. `save`: save now and go on; cleared when that was done. `failed`: keys of stages that are
+    not tried again. Raises DeviceLost.
     """
     status = 0
     for path in paths:
@@ -69,6 +77,7 @@ def run_files(paths: Iterable[str], stopped: threading.Event, save: threading.Ev
             save=save or threading.Event(),
             starts=lambda stage: emit(start=stage.key),
             ends=lambda stage, outcome: emit(end=stage.key, outcome=outcome),
+            failed=failed,
         )
         emit(pack=path, outcomes=outcomes)
         status = max((EXIT[outcome] for outcome in outcomes.values()), default=0)
@@ -83,6 +92,9 @@ def main() -> int:
     named = sys.argv[1:]
     try:
         return run_files(named or (line.strip() for line in sys.stdin), stopped)
+    except DeviceLost as lost:
+        logging.error("%s", lost)
+        return LOST
     except W2SError as error:
         logging.error("%s", error)
         return 1

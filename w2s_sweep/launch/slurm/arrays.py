@@ -47,7 +47,7 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
         mem=f"{ask.memory_gb}GB",
         array_parallelism=settings.max_parallel,
         signal_delay_s=settings.signal_seconds,
-        setup=[*settings.setup, f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"],
+        setup=[*settings.setup, *_environment(code, ask)],
         teardown=_teardown(settings, code, folder),
         stderr_to_stdout=True,
         additional_parameters={
@@ -67,6 +67,12 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
     except (FailedJobError, FailedSubmissionError) as error:
         raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {str(error).strip()[-800:]}") from error
     return [task.job_id for task in tasks]
+
+
+def _environment(code: Path, ask: Ask) -> list[str]:
+    # Of the number of GPUs: models/device.py refuses to compute on a CPU where a task was given one.
+    given = [f"export W2S_GPUS={ask.gpus}"] if ask.gpus else []
+    return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given]
 
 
 def _teardown(settings: Settings, code: Path, folder: Path) -> list[str]:

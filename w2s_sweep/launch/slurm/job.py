@@ -5,14 +5,18 @@ USR2 (time limit or preemption with notice): save and leave with status 75, and 
 store's claims decide who runs a stage, so a task that runs twice, even at once, is harmless.
 """
 
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
+from w2s_sweep.errors import DeviceLost
 from w2s_sweep.runner import worker
 from w2s_sweep.store.claim import slurm_job
 
@@ -50,13 +54,21 @@ class Signals:
         self.leave.set()
 
 
-def run_job(spec: str, beside: int = 0) -> None:
-    """Run the pack in `spec`, with `beside` more processes on the same pack; SystemExit on anything but success."""
+def run_job(spec: str, beside: int = 0, failed: Sequence[str] = ()) -> None:
+    """Run the pack in `spec`, with `beside` more processes on the same pack; SystemExit on anything but success.
+
+    `failed`: keys of stages that are not tried again.
+    """
     worker.configure_process()
     signals = Signals()
     signals.install()
     others = [_start_beside(spec) for _ in range(beside)]
-    status = worker.run_files([spec], signals.leave, signals.save)
+    try:
+        status = worker.run_files([spec], signals.leave, signals.save, failed)
+    except DeviceLost as lost:
+        for other in others:
+            _wait(other, signals)
+        _succeed(spec, lost)
     # The largest status decides: 75 (run me again) must not be hidden by a stage that failed in another process.
     status = max([status, *(_wait(other, signals) for other in others)])
     if signals.orphaned.is_set():
@@ -72,11 +84,21 @@ def _start_beside(spec: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "w2s_sweep.runner.worker", spec])
 
 
+def _succeed(spec: str, lost: DeviceLost) -> NoReturn:
+    """Go on with what is left of the pack, as another program in the same process: SLURM and submitit see no change."""
+    logging.error("%s", lost)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "w2s_sweep.launch.slurm.job", spec, *lost.failed])
+
+
 def _wait(process: "subprocess.Popen[bytes]", signals: Signals) -> int:
-    """Exit status as a shell has it: 137 after SIGKILL."""
+    """Exit status as a shell has it: 137 after SIGKILL; 1 where only the GPU context broke, others do its stages."""
     while True:
         try:
             status = process.wait(timeout=LOOK_SECONDS)
+            if status == worker.LOST:
+                return 1
             return status if status >= 0 else 128 - status
         except subprocess.TimeoutExpired:
             if signals.leave.is_set():
@@ -95,3 +117,7 @@ def requeue_orphan() -> None:
     if same_run and re.search(r"\bJobState=RUNNING\b", shown):
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
         print(f"SLURM lost sight of this process; scontrol requeue {job}: {done.stderr.strip() or 'done'}", flush=True)
+
+
+if __name__ == "__main__":
+    run_job(sys.argv[1], failed=sys.argv[2:])

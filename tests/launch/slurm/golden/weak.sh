@@ -19,6 +19,7 @@
 
 # setup
 export PYTHONPATH=STORE/code/USER/DIGEST${PYTHONPATH:+:$PYTHONPATH}
+export W2S_GPUS=1
 
 # command
 export SUBMITIT_EXECUTOR=slurm
