@@ -19,6 +19,7 @@ from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Hashed, Hints, Kind
 from w2s_sweep.kinds.data import Data
+from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
@@ -84,7 +85,7 @@ def test_golden_keys(kind):
 def test_a_kind_says_what_it_costs_and_holds_in_memory_and_has_a_function(kind):
     stage = STAGES[kind.kind]
     assert stage.cost.flops >= 0
-    assert (stage.settings.memory(stage.hints).device > 0) == (stage.cost.flops > 0)
+    assert (memory_of(stage).fixed > 0) == (stage.cost.flops > 0)
     assert callable(kind.load())
     assert kind.version >= 1
 

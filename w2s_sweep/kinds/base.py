@@ -14,7 +14,10 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.schema import schema
 from w2s_sweep.config.source import Source
-from w2s_sweep.kinds.cost import Cost, Memory
+from w2s_sweep.data.shape import has_pairs
+from w2s_sweep.kinds.cost import Cost
+from w2s_sweep.kinds.memory import Memory
+from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.losses import Loss, loss_settings
 
 Json = Any
@@ -112,8 +115,8 @@ class Kind(Hashed):
         """How much work it is, good to a factor of two."""
         raise TypeError(f"{type(self).__name__} does not say what it costs")
 
-    def memory(self, hints: Hints) -> Memory:
-        """What it holds in memory at once; no device memory means that it runs on the CPU."""
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        """What it holds in memory at once; no device memory means that it runs on the CPU. `shape`: of its model."""
         raise TypeError(f"{type(self).__name__} does not say what memory it needs")
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
@@ -159,6 +162,10 @@ class OfModel(Kind):
     """Which weights: what the model's source resolved to, and `keep_layers`."""
     max_tokens: int
     """Texts are cut to so many tokens."""
+
+    def longest(self, hints: Hints) -> int:
+        """Tokens that go through the model together at least: those of a row."""
+        return self.max_tokens * (2 if has_pairs(hints.dataset) else 1)
 
     @property
     def keep_layers(self) -> int | None:

@@ -1,4 +1,4 @@
-"""How much work and memory a stage is, estimated before anything was read."""
+"""How much work a stage is, estimated before anything was read."""
 
 from dataclasses import dataclass
 
@@ -21,23 +21,6 @@ class Cost:
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.examples + other.examples, self.tokens + other.tokens, self.flops + other.flops)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that a stage holds at once, without the constant part that every process needs."""
-
-    device: float = 0.0
-    """On accelerators; 0 means that it runs on the CPU."""
-    host: float = 0.0
-
-
-ON_CPU = Memory()
-
-
-def memory_of(params: float, bytes_a_parameter: float, more: float = 0.0) -> Memory:
-    """Of a model with so many bytes a parameter on the device; on the host it is held twice in fp32 while it loads."""
-    return Memory(device=params * bytes_a_parameter + more, host=params * 4 * 2)
 
 
 @dataclass(frozen=True)

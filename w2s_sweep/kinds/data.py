@@ -4,7 +4,9 @@ from typing import ClassVar
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Hints, Identity, InputName, Kind, Opened
-from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory
+from w2s_sweep.kinds.cost import Cost
+from w2s_sweep.kinds.memory import ON_CPU, Memory
+from w2s_sweep.kinds.shape import Shape
 
 
 @schema
@@ -27,7 +29,7 @@ class Data(Kind):
     def cost(self, hints: Hints) -> Cost:
         return Cost()
 
-    def memory(self, hints: Hints) -> Memory:
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
         return ON_CPU
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:

@@ -1,14 +1,16 @@
 """The kinds that only run a model forward: frozen features, answers to prompts, labels in context."""
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from w2s_sweep.config.dataset import SPLITS, Partition, Split
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hints, InputName, OfModel
-from w2s_sweep.kinds.cost import CHARACTERS_A_TOKEN, Cost, Memory, forward, memory_of, sizes_of
+from w2s_sweep.kinds.cost import CHARACTERS_A_TOKEN, Cost, forward, sizes_of
 from w2s_sweep.kinds.labels import Groups
+from w2s_sweep.kinds.memory import Memory, running
+from w2s_sweep.kinds.shape import Shape
 
 DEPTH = 0.6
 """Share of its blocks after which a model's features are read by default."""
@@ -32,8 +34,8 @@ class Features(OfModel):
         depth = DEPTH if layer is None else min(1.0, layer / (model.keep_layers or model.layers))
         return forward(model.params * depth, examples, examples * sizes.tokens)
 
-    def memory(self, hints: Hints) -> Memory:
-        return memory_of(hints.of_model.params, 4)
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        return running(shape, self.precision, self.longest(hints))
 
 
 @schema
@@ -50,9 +52,9 @@ class Asking(OfModel):
         """About how many tokens a question and its answer have."""
         return (len(self.question) + len(max(self.words, key=len, default=""))) / CHARACTERS_A_TOKEN
 
-    def memory(self, hints: Hints) -> Memory:
-        """Weights in fp32; the keys and values of prompts are small."""
-        return memory_of(hints.of_model.params, 5)
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        """With the keys and values of a prompt of every row."""
+        return running(shape, self.precision, self.longest(hints), kept=shape.keys_and_values)
 
 
 @schema
@@ -107,13 +109,8 @@ class Annotate(Asking, Divided):
         tokens = words * (changes * rows / 2 * folds + examples)
         return forward(hints.of_model.params, examples, tokens)
 
-    def memory(self, hints: Hints) -> Memory:
-        """With the keys and values of a prompt of all rows, in 16 bits, counted as if no heads shared them: where heads
-        do, that leaves room for the copy of the cache that a forward pass makes."""
-        model, dataset = hints.of_model, hints.dataset
-        tokens = self.rows * min(dataset.tokens_per_example, float(dataset.max_tokens))
-        return memory_of(model.params, 5, more=tokens * _bytes_a_token(model))
-
-
-def _bytes_a_token(model: Model) -> float:
-    return 2 * 2 * model.layers * model.hidden
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        """With the keys and values of a prompt of all rows, and the copy of them that a forward pass makes."""
+        tokens = self.rows * min(hints.dataset.tokens_per_example, float(hints.dataset.max_tokens))
+        need = super().memory(hints, shape)
+        return replace(need, fixed=need.fixed + 2 * tokens * shape.keys_and_values)

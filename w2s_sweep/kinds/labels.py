@@ -5,7 +5,9 @@ from typing import ClassVar, Literal
 from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hints, InputName, Kind
-from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory
+from w2s_sweep.kinds.cost import Cost
+from w2s_sweep.kinds.memory import ON_CPU, Memory
+from w2s_sweep.kinds.shape import Shape
 
 Rule = Literal["mean", "vote", "learned", "boosted"]
 """How the predictions of several stages become one, see `stages.combine`."""
@@ -33,7 +35,7 @@ class Labelling(Kind):
     def cost(self, hints: Hints) -> Cost:
         return Cost()
 
-    def memory(self, hints: Hints) -> Memory:
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
         return ON_CPU
 
 

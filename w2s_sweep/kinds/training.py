@@ -9,11 +9,10 @@ from w2s_sweep.config.finetune import HeadInit, Precision, Schedule
 from w2s_sweep.config.schema import schema
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.base import Divided, Hashed, Hints, InputName, OfModel
-from w2s_sweep.kinds.cost import ON_CPU, Cost, Memory, memory_of, sizes_of
+from w2s_sweep.kinds.cost import Cost, sizes_of
+from w2s_sweep.kinds.memory import ON_CPU, Memory, training
+from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.losses import AbsentLoss, Loss, loss_from_plain, loss_settings
-
-BYTES_A_PARAMETER = {"lora": 5, "full": 16}
-"""On the device: frozen fp32 weights with small adapters; weights, gradients and the two moments of Adam."""
 
 
 def _planned(value: Any) -> Loss:
@@ -170,7 +169,7 @@ class Probe(Supervised):
     def cost(self, hints: Hints) -> Cost:
         return Cost()  # seconds, whatever the model: features are the work
 
-    def memory(self, hints: Hints) -> Memory:
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
         return ON_CPU
 
 
@@ -194,8 +193,11 @@ class Tuned(Trained, OfModel):
         sizes, rule = sizes_of(hints.dataset), self.early_stopping
         return sizes.examples_predicted() + (0 if rule is None else sizes.on("validation") * rule.evaluations)
 
-    def memory(self, hints: Hints) -> Memory:
-        return memory_of(hints.of_model.params, BYTES_A_PARAMETER[self.finetune.name])
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        finetune = self.finetune
+        adapters = (finetune.rank, finetune.targets) if isinstance(finetune, LoraRecipe) else None
+        stopping = self.early_stopping is not None
+        return training(shape, finetune.precision, self.longest(hints), adapters=adapters, stopping=stopping)
 
     def lora_targets(self) -> tuple[str, ...]:
         return self.finetune.targets if isinstance(self.finetune, LoraRecipe) else ()
@@ -246,8 +248,10 @@ class Adapt(OfModel, Divided):
         examples = sizes.train * self.adapt.epochs
         return Cost(examples, examples * sizes.tokens, 6 * params * examples * sizes.tokens)
 
-    def memory(self, hints: Hints) -> Memory:
-        return memory_of(hints.of_model.params, BYTES_A_PARAMETER["full" if self.adapt.rank is None else "lora"])
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        said = self.adapt.adapters
+        adapters = None if said is None else (said[0], said[2])
+        return training(shape, self.precision, self.longest(hints), adapters=adapters, stopping=False)
 
     def lora_targets(self) -> tuple[str, ...]:
         return self.adapt.targets or ()

@@ -62,6 +62,10 @@ class Job:
 class Engine(Protocol):
     """Runs the stages of a plan that are to run or in flight."""
 
+    def device(self, stage: Stage[Kind]) -> float | None:
+        """Bytes of the GPU that it would run a stage on; None where that is the CPU."""
+        ...
+
     def run(self, job: Job) -> bool:
         """Run the job; True when it has ended (well or not), False when it goes on without this process."""
         ...

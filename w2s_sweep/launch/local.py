@@ -12,13 +12,16 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from w2s_sweep.errors import W2SError
+from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.progress import Progress, make_progress
 from w2s_sweep.plan.packs import Pack, make_packs
+from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.worker import LOST
 from w2s_sweep.store.files import write_json
 
@@ -36,6 +39,18 @@ def visible_gpus() -> list[str]:
         return []
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
     return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+@cache
+def gpu_bytes() -> float | None:
+    """Memory of the smallest GPU that this process may use, in bytes; None where there is none, or it does not say."""
+    names = visible_gpus()
+    if not names or shutil.which("nvidia-smi") is None:
+        return None
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", f"--id={','.join(names)}"]
+    listed = subprocess.run(query, capture_output=True, text=True, check=False)
+    sizes = [float(line) for line in listed.stdout.split() if line.replace(".", "").isdigit()]
+    return min(sizes) * 2**20 if sizes else None
 
 
 class Worker:
@@ -116,6 +131,10 @@ class LocalEngine:
             with make_progress(job.store, [job.plan.graph.stages[key] for key in keys]) as progress:
                 _Run(self, job, packs, progress).loop()
         return True
+
+    def device(self, stage: Stage[Kind]) -> float | None:
+        gpus, there = len(visible_gpus()), gpu_bytes()
+        return there / -(-(self.processes or gpus) // gpus) if there and gpus else None
 
     def places(self) -> list[str | None]:
         """The GPU of each worker."""

@@ -1,11 +1,13 @@
 """Prints a plan: cells, stages before merging, unique, finished, in flight, to run; why; and how much work that is."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from w2s_sweep.kinds.cost import Cost
+from w2s_sweep.launch.needs import Need, table_of
 from w2s_sweep.plan.graph import ABSENT, Plan
 from w2s_sweep.store import Store
 
@@ -13,7 +15,8 @@ MANY = 40
 """More stages than this are counted by kind and role, not listed."""
 
 
-def show_plan(console: Console, plan: Plan, name: str, store: Store) -> None:
+def show_plan(console: Console, plan: Plan, name: str, store: Store, found: Sequence[Need]) -> None:
+    """`found`: what the stages that are to run on a GPU need."""
     graph = plan.graph
     counts = Counter(plan.states.values())
     todo = [graph.stages[key] for key in plan.keys("to run")]
@@ -31,6 +34,8 @@ def show_plan(console: Console, plan: Plan, name: str, store: Store) -> None:
             highlight=False,
         )
         console.print(_list_stages(plan) if len(todo) <= MANY else _count_stages(plan))
+    if found:
+        console.print(table_of(found))
 
 
 def _list_stages(plan: Plan) -> Table:

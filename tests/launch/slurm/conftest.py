@@ -9,7 +9,9 @@ import pytest
 from tests.launch.slurm.stand_in import StandIn
 from tests.launch.slurm.sweeps import Sweeps, cell_of, run, write_sources
 from w2s_sweep.cells.cell import Sweep
+from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 
 
@@ -22,6 +24,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
 
 class _NoEngine:
     """Leaves a sweep where it is prepared."""
+
+    def device(self, stage: Stage[Kind]) -> None:
+        return None
 
     def run(self, job: Job) -> bool:
         return False

@@ -20,8 +20,8 @@ from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
-PARAMS = {"w0": 100_000_000, "w1": 200_000_000, "s0": 20_000_000_000, "s1": 30_000_000_000}
-"""Supervisors fit one GPU however they are trained; students take four and six for all their weights."""
+PARAMS = {"w0": 100_000_000, "w1": 200_000_000, "s0": 2_000_000_000, "s1": 3_000_000_000}
+"""All fit a GPU however they are trained; what they take of the host differs."""
 
 
 def write_sources(folder: Path) -> Path:
@@ -58,6 +58,9 @@ class _WithoutResults:
     """Made-up stages have no predictions to compute results from."""
 
     engine: Engine
+
+    def device(self, stage: Stage[Any]) -> float | None:
+        return self.engine.device(stage)
 
     def run(self, job: Job) -> bool:
         self.engine.run(job)

@@ -96,7 +96,7 @@ def test_no_more_tasks_of_an_array_run_at_once_than_was_said(sweeps, cluster):
 
 def test_a_task_is_submitted_with_the_path_of_its_job_file_alone(sweeps):
     """What stands in a pickle is read as words here, not loaded."""
-    sweeps.submit(sweeps.cell(), stages_per_gpu=3)
+    sweeps.submit(sweeps.cell(), stages_per_gpu=3, gpu_memory_gb=200)
     folder = sweeps.store.sweep("sweep") / "jobs" / "submitit"
     (job,) = [job for job in sweeps.jobs().values() if "_" not in job]
     found = pickletools.genops((folder / f"{job}_submitted.pkl").read_bytes())

@@ -141,7 +141,7 @@ def test_a_chain_inside_one_array_is_told_from_its_end(sweeps, cluster):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"stages": {"student": {"memory_gb": 9000}}}, "sbatch refused 2 tasks with 4 GPUs, 4 CPUs, 9000 GB"),
+        ({"stages": {"student": {"memory_gb": 9000}}}, "sbatch refused 2 tasks with 1 GPUs, 4 CPUs, 9000 GB"),
         ({"stages": {"ceiling": {"gpus": 9}}}, "sbatch refused 2 tasks with 9 GPUs"),
     ],
 )

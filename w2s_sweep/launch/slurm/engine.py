@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
+from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped
@@ -15,12 +16,13 @@ from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
-from w2s_sweep.launch.slurm.resources import ask_of
+from w2s_sweep.launch.slurm.resources import ask_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.launch.slurm.submit import Array, submit
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import make_packs
+from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import write_json
 
 
@@ -37,6 +39,9 @@ class SlurmEngine:
     def __post_init__(self) -> None:
         self.settings = {name: _plain(value) for name, value in self.settings.items()}
         self.checked = read_settings(self.settings)
+
+    def device(self, stage: Stage[Kind]) -> float | None:
+        return device_of(stage, self.checked)
 
     def run(self, job: Job) -> bool:
         write_json(job.folder / "launcher.json", {"settings": self.settings, "pack_flops": self.pack_flops})

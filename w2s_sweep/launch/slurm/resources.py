@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
+from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import Stage
@@ -49,6 +50,11 @@ def _amount(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
     return _derived(stage, name, settings) if said is None else said
 
 
+def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
+    """Bytes of a GPU for each of the stages that share it; None for a stage that was set to run on the CPU."""
+    return settings.gpu_memory_gb * 1e9 / settings.stages_per_gpu if _said(stage, "gpus", settings) != 0 else None
+
+
 def _minutes(pack: Pack, settings: Settings) -> int:
     said = [minutes for stage in pack.stages if (minutes := _said(stage, "minutes", settings)) is not None]
     if said:
@@ -72,15 +78,12 @@ def _sources(stage: Stage[Kind], settings: Settings) -> Iterator[Mapping[str, An
 
 
 def _derived(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
-    """What nobody set, from what the kind of stage holds in memory."""
-    memory = stage.settings.memory(stage.hints)
-    if not memory.device:
-        return {"gpus": 0, "cpus": 2, "memory_gb": HEADROOM_GB}[name]
-    return {
-        "gpus": max(1, math.ceil(memory.device / 1e9 / settings.gpu_memory_gb)),
-        "cpus": 4,
-        "memory_gb": math.ceil(memory.host / 1e9) + HEADROOM_GB,
-    }[name]
+    """What nobody set, from what the kind of stage holds in memory. Stages that run beside each other in a task add up
+    on its CPUs and in its memory, and share its one GPU."""
+    memory, beside = memory_of(stage), settings.stages_per_gpu
+    if not memory.fixed:
+        return {"gpus": 0, "cpus": 2 * beside, "memory_gb": HEADROOM_GB * beside}[name]
+    return {"gpus": 1, "cpus": 4 * beside, "memory_gb": beside * (math.ceil(memory.host / 1e9) + HEADROOM_GB)}[name]
 
 
 def _rounded(minutes: int) -> int:

@@ -5,10 +5,10 @@
 #SBATCH --begin=now+7days
 #SBATCH --chdir=STORE/code/USER/DIGEST
 #SBATCH --cpus-per-task=4
-#SBATCH --gpus-per-node=4
+#SBATCH --gpus-per-node=1
 #SBATCH --job-name=w2s-TOKEN-1
 #SBATCH --kill-on-invalid-dep=yes
-#SBATCH --mem=164GB
+#SBATCH --mem=20GB
 #SBATCH --nodes=1
 #SBATCH --open-mode=append
 #SBATCH --output=STORE/sweeps/sweep/jobs/submitit/%A_%a_0_log.out
@@ -19,7 +19,7 @@
 
 # setup
 export PYTHONPATH=STORE/code/USER/DIGEST${PYTHONPATH:+:$PYTHONPATH}
-export W2S_GPUS=4
+export W2S_GPUS=1
 
 # command
 export SUBMITIT_EXECUTOR=slurm

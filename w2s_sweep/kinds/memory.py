@@ -1,0 +1,154 @@
+"""What a stage holds in memory: bytes of weights, gradients, moments of Adam and activations, from the widths of its
+transformer; and what of it fits a device.
+
+The numbers of activations are what autograd keeps of one block of a family, in bytes for each unit of width and token;
+they were counted with hooks on saved tensors (transformers 5, sdpa), `tests/kinds/test_memory.py` counts them again.
+Not in them: temporaries inside of a kernel, and what an allocator loses to fragments; `HEADROOM` is for these.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from w2s_sweep.config.finetune import Precision
+from w2s_sweep.kinds.shape import Shape
+
+Way = Literal["full", "lora", "forward"]
+"""What becomes of the weights: all train, adapters on frozen ones do, none does."""
+
+HEADROOM = 0.92
+"""Share of a device's memory that is planned with."""
+CONTEXT = 1.0e9
+"""Bytes that CUDA, its libraries and their workspaces take on a device."""
+MOST_TOKENS = 8192
+"""Tokens of a forward pass beyond which a GPU becomes no faster."""
+ENOUGH_TOKENS = 2048
+"""Tokens of a forward pass that keep a GPU busy: rather so few than computing activations twice."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a stage holds at once, in bytes, without the constant part that every process needs."""
+
+    fixed: float = 0.0
+    """On the device, however many tokens a forward pass has; 0 means that the stage runs on the CPU."""
+    token: float = 0.0
+    """For each token of a forward pass."""
+    token_checkpointed: float | None = None
+    """The same where blocks compute their activations again in the backward pass; None where nothing is kept anyway."""
+    least: int = 1
+    """Tokens of the longest row, which goes through the model whole."""
+    host: float = 0.0
+
+    def device(self, tokens: float, checkpointing: bool = False) -> float:
+        """Bytes on the device, what CUDA takes included; 0 on the CPU."""
+        if not self.fixed:
+            return 0.0
+        each = self.token_checkpointed if checkpointing and self.token_checkpointed is not None else self.token
+        return CONTEXT + self.fixed + each * tokens
+
+
+ON_CPU = Memory()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a stage is run so that it fits a device."""
+
+    checkpointing: bool
+    """Whether activations of blocks are computed again in the backward pass."""
+    tokens: int
+    """Tokens of a forward pass."""
+    device: float
+    """Bytes that it then holds on the device."""
+
+
+def fit(need: Memory, device: float, most: int = MOST_TOKENS) -> Fit | None:
+    """The fastest way to run in `device` bytes, with at most `most` tokens a forward pass; None where there is none."""
+    room = device * HEADROOM - CONTEXT - need.fixed
+    wanted = max(need.least, min(most, ENOUGH_TOKENS))
+    for checkpointing, each, enough in ((False, need.token, wanted), (True, need.token_checkpointed, need.least)):
+        if each is None:
+            continue
+        tokens = int(min(max(most, need.least), room / each))
+        if tokens >= enough:
+            return Fit(checkpointing, tokens, need.device(tokens, checkpointing))
+    return None
+
+
+Widths = tuple[float, float, float, float]
+"""Bytes for each unit of `hidden`, `queries`, `keys` and `inner`."""
+
+AUTOCAST: Mapping[str, Widths] = {
+    "llama": (26, 4, 4, 8),
+    "qwen3": (26, 10, 10, 8),
+    "olmo2": (26, 12, 12, 8),
+    "gemma3_text": (42, 12, 12, 8),
+    "gpt2": (20, 0, 0, 10),
+    "gpt_neox": (22, 0, 0, 4),
+    "bert": (24, 0, 0, 4),
+}
+"""Weights in 32 bits that train, products in 16."""
+HALF: Mapping[str, Widths] = {
+    "llama": (12, 4, 4, 6),
+    "qwen3": (13, 8, 8, 6),
+    "olmo2": (12, 8, 8, 6),
+    "gemma3_text": (20, 8, 8, 6),
+    "gpt2": (14, 0, 0, 8),
+    "gpt_neox": (16, 0, 0, 2),
+    "bert": (16, 0, 0, 2),
+}
+"""Frozen weights in 16 bits below adapters."""
+SINGLE: Mapping[str, Widths] = {
+    "llama": (24, 8, 8, 16),
+    "qwen3": (24, 16, 16, 16),
+    "olmo2": (24, 16, 16, 16),
+    "gemma3_text": (40, 16, 16, 16),
+    "gpt2": (32, 0, 0, 20),
+    "gpt_neox": (40, 0, 0, 8),
+    "bert": (32, 0, 0, 8),
+}
+"""Everything in 32 bits."""
+HEAD = 4
+"""Bytes of each head: the logarithm of its normaliser."""
+COLUMNS = {"qwen2": "llama", "mistral": "llama", "phi3": "llama", "gemma3": "gemma3_text", "roberta": "bert"}
+
+
+def of_block(shape: Shape, way: Way, precision: Precision) -> float:
+    """Bytes that autograd keeps of one block for each token."""
+    table = SINGLE if precision == "fp32" else HALF if way == "lora" else AUTOCAST
+    name = COLUMNS.get(shape.family, shape.family)
+    widths = table.get(name, table["llama" if shape.gated else "gpt2"])
+    a, b, c, d = widths
+    return a * shape.hidden + b * shape.queries + c * shape.keys + d * shape.inner + HEAD * shape.heads
+
+
+def training(
+    shape: Shape, precision: Precision, least: int, *, adapters: tuple[int, Sequence[str]] | None, stopping: bool
+) -> Memory:
+    """Of training inside a transformer. `adapters`: rank and targets of LoRA, None trains every weight; `stopping`
+    keeps the best parameters beside those that train."""
+    way: Way = "full" if adapters is None else "lora"
+    half = precision == "bf16"
+    trained = shape.params if adapters is None else adapters[0] * shape.adapted(adapters[1]) * shape.layers
+    frozen = 0.0 if adapters is None else shape.params * (2 if half else 4)
+    # weights, gradients and two moments in 32 bits, the best weights so far, and the copies in 16 bits that autocast
+    # keeps of weights that train
+    copies = 2 * (shape.matrices * shape.layers if adapters is None else trained) if half else 0
+    fixed = frozen + trained * (16 + 4 * stopping) + copies
+    state = shape.hidden * (2 if half and adapters else 4)
+    block = of_block(shape, way, precision)
+    return Memory(
+        fixed=fixed,
+        token=shape.layers * block + state,
+        token_checkpointed=shape.layers * state + block + state,
+        least=least,
+        host=shape.params * 4 * 2,
+    )
+
+
+def running(shape: Shape, precision: Precision, least: int, kept: float = 0.0) -> Memory:
+    """Of running a model without training it; `kept` bytes of a token stay, such as its keys and values."""
+    block = of_block(shape, "forward", precision)  # autograd keeps nothing: about what one block works with
+    fixed = shape.params * (2 if precision == "bf16" else 4)
+    return Memory(fixed=fixed, token=block + kept, least=least, host=shape.params * 4 * 2)

@@ -1,0 +1,136 @@
+"""What the stages of a plan need of a device: printed with the plan, and refused where no device could hold it."""
+
+import json
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich.table import Table
+
+from w2s_sweep.config.model import Model
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.base import OfModel
+from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, fit
+from w2s_sweep.kinds.shape import Shape, guess_shape, read_shape
+from w2s_sweep.kinds.training import Adapt, FullRecipe, Tuned
+from w2s_sweep.plan.stage import Stage, canonical
+from w2s_sweep.sources import find
+from w2s_sweep.sources.weights import read_config
+
+Device = Callable[[Stage[Kind]], float | None]
+"""Bytes of the device that a stage is to run on; None where it is the CPU."""
+GB = 1e9
+
+
+def memory_of(stage: Stage[Kind]) -> Memory:
+    """What a stage holds, from its model's config.json where that is on this machine, else from its published size."""
+    settings = stage.settings
+    if not isinstance(settings, OfModel):
+        return ON_CPU
+    return settings.memory(stage.hints, _shape(stage.hints.of_model, canonical(settings.weights)))
+
+
+@lru_cache(maxsize=256)
+def _shape(model: Model, weights: str) -> Shape:
+    folder = find(model.source, json.loads(weights), "model")
+    config = {} if folder is None else read_config(folder)
+    return read_shape(config, model) if config else guess_shape(model)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What stages alike need."""
+
+    model: str
+    way: str
+    """How the model is used: full, lora, features, ..."""
+    weights: str
+    """Precision of the weights, and of what trains."""
+    memory: Memory
+    device: float
+    """Bytes of the device."""
+
+    @property
+    def fit(self) -> Fit | None:
+        return fit(self.memory, self.device)
+
+
+def needs(stages: Iterable[Stage[Kind]], device: Device) -> list[Need]:
+    """Of the stages that run on a device, each kind of need once."""
+    alike = {_alike(stage): stage for stage in stages if isinstance(stage.settings, OfModel)}
+    found: dict[Need, None] = {}
+    for stage in alike.values():
+        there, memory = device(stage), memory_of(stage)
+        if there and memory.fixed:
+            found[Need(stage.hints.of_model.name, *_describe(stage.settings), memory, there)] = None
+    return list(found)
+
+
+def _alike(stage: Stage[Kind]) -> Hashable:
+    """Equal for stages whose needs are equal: in a large sweep most differ in seed, labels and loss alone."""
+    settings, hints = stage.settings, stage.hints
+    recipe = getattr(settings, "finetune", None), getattr(settings, "adapt", None), getattr(settings, "rows", None)
+    stopping = getattr(settings, "early_stopping", None) is None
+    precision = getattr(settings, "precision", None)
+    return (
+        stage.kind,
+        hints.role,
+        hints.model,
+        hints.dataset.name,
+        getattr(settings, "max_tokens", 0),
+        recipe,
+        (
+            stopping,
+            precision,
+        ),
+    )
+
+
+def _describe(settings: Kind) -> tuple[str, str]:
+    """The way a model is used, and the precision of its weights."""
+    half = getattr(settings, "precision", None) or getattr(getattr(settings, "finetune", None), "precision", "fp32")
+    frozen = "bf16" if half == "bf16" else "fp32"
+    if isinstance(settings, Adapt):
+        return ("adapt", "fp32") if settings.adapt.rank is None else ("adapt with adapters", frozen)
+    if isinstance(settings, Tuned):
+        full = isinstance(settings.finetune, FullRecipe)
+        return (settings.finetune.name, "fp32" if full else frozen)
+    return settings.kind, frozen
+
+
+def refuse_too_large(found: Iterable[Need]) -> None:
+    """ConfigError with every need that no device holds, and what would help."""
+    problems = [_explain(need) for need in found if need.fit is None]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _explain(need: Need) -> str:
+    memory = need.memory
+    least = memory.device(memory.least, memory.token_checkpointed is not None)
+    help_ = ["a GPU with more memory (hydra.launcher.gpu_memory_gb says how much it has)", "a smaller model"]
+    if need.way == "full":
+        help_.insert(0, "finetune=lora")
+    if memory.device(1, True) < 0.9 * need.device:
+        help_.insert(0, "a lower dataset.max_tokens")
+    return (
+        f"{need.model}, {need.way}: needs about {least / GB:.0f} GB for one row of {memory.least} tokens, the GPU has "
+        f"{need.device / GB:.0f} GB. A stage computes on one GPU. Use {', or '.join(help_)}; or run it elsewhere with "
+        "hydra.launcher.stages."
+    )
+
+
+def table_of(found: Iterable[Need]) -> Table:
+    """One line for each need: how the stages will run."""
+    names = ("model", "way", "weights", "tokens a pass", "checkpointing", "GPU memory")
+    table = Table(*names, box=None, pad_edge=False)
+    for need in found:
+        how = need.fit
+        if how is None:
+            table.add_row(need.model, need.way, need.weights, "-", "-", f"over {need.device / GB:.0f} GB")
+            continue
+        memory = f"{how.device / GB:.1f} of {need.device / GB:.0f} GB"
+        checkpointing = "on" if how.checkpointing else "off"
+        table.add_row(need.model, need.way, need.weights, f"{how.tokens:,}", checkpointing, memory)
+    return table
