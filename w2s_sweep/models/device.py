@@ -7,6 +7,10 @@ import torch
 
 from w2s_sweep.config.finetune import Precision
 
+TOKENS = {"cpu": 2048}
+"""Tokens of a forward pass by kind of device: on a CPU what its caches like (docs/PERFORMANCE.md)."""
+MOST_TOKENS = 8192
+"""The same for other devices, whose kernels are the faster the more there are, up to about here."""
 CPU_BF16 = ("avx512_bf16", "amx_bf16")
 
 
@@ -17,6 +21,11 @@ def pick_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def token_budget(device: torch.device, wanted: int | None) -> int:
+    """Tokens of a forward pass on `device`; `wanted` where it is set."""
+    return wanted or TOKENS.get(device.type, MOST_TOKENS)
 
 
 def has_bf16(device: torch.device) -> bool:
