@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
@@ -77,11 +77,17 @@ class Backbone:
     @property
     def embedding(self) -> Tensor:
         """[vocabulary, hidden]: the embedding matrix."""
-        return self.module.get_input_embeddings().weight  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        table: Any = self.module.get_input_embeddings()
+        return table.weight
 
     @property
     def device(self) -> torch.device:
         return self.embedding.device
+
+    def to(self, device: torch.device) -> Backbone:
+        """The same backbone, moved in place."""
+        nn.Module.to(self.module, device)
+        return self
 
     @property
     def pad_id(self) -> int:
