@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2s_sweep.data.batches import epoch_order, micro_batches, optimizer_batches, pad
+from w2s_sweep.data.batches import epoch_order, micro_batches, optimizer_batches, pack, packed_batches, pad
 
 lengths_lists = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
@@ -52,6 +52,17 @@ def test_micro_batches_deal_out_each_row_once_within_the_budget(lengths, budget,
         assert len(group) == 1 or len(group) * max(lengths[row] for row in group) <= budget
 
 
+@given(lengths_lists, st.integers(1, 200), st.data())
+def test_packed_batches_have_no_more_real_tokens_than_the_budget(lengths, budget, data):
+    rows = data.draw(st.lists(st.sampled_from(range(len(lengths))), unique=True))
+    groups = packed_batches(lengths, rows, budget)
+    assert [row for group in groups for row in group] == sorted(rows, key=lambda row: -lengths[row])
+    sizes = [sum(lengths[row] for row in group) for group in groups]
+    for group, size, after in zip(groups, sizes, [*groups, None][1:], strict=True):
+        assert len(group) == 1 or size <= budget
+        assert after is None or size + lengths[after[0]] > budget
+
+
 @given(lengths_lists)
 def test_rows_come_longest_first_and_equals_keep_their_order(lengths):
     flat = [row for group in micro_batches(lengths, range(len(lengths)), 100) for row in group]
@@ -69,3 +80,12 @@ def test_padding_loses_no_token(pad_id):
     rows = [[1, 2, 3], [4], [3, 3]]
     tokens, mask = pad(rows, pad_id)
     assert [t[m == 1].tolist() for t, m in zip(tokens, mask, strict=True)] == rows
+
+
+def test_packed_texts_stand_one_after_the_other_and_count_from_zero():
+    tokens, mask, texts = pack([[5, 0, 7], [9], [3, 3]])
+    assert tokens.tolist() == [[5, 0, 7, 9, 3, 3]]
+    assert mask.tolist() == [[1] * 6]
+    assert texts.lengths == (3, 1, 2)
+    assert texts.bounds.tolist() == [0, 3, 4, 6]
+    assert texts.positions.tolist() == [[0, 1, 2, 0, 0, 1]]

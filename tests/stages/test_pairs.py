@@ -47,7 +47,7 @@ def learner(folder, reward, change=lambda tokens: tokens, token_budget=10**6):
     backbone = load_backbone(folder)
     model = LanguageScore(backbone, beta=0.1) if reward == "implicit" else Classifier(backbone, classes=1)
     tokens = change(texts(len(backbone.embedding)))
-    one = PairLearner(model, tokens, backbone.pad_id, "fp32", token_budget)
+    one = PairLearner(model, tokens, "fp32", token_budget)
     if reward == "implicit":
         one.reference = torch.from_numpy(predict(one, range(ROWS)))
     return one
@@ -152,10 +152,12 @@ def test_losses_do_not_depend_on_the_micro_batch(folder, reward, loss, sizes):
 
 def test_the_token_budget_counts_both_texts(folder):
     one, seen = learner(folder, "head", token_budget=100), []
-    one.model.register_forward_pre_hook(lambda model, args: seen.append(args[0].shape))
+    one.model.register_forward_pre_hook(
+        lambda model, args, kwargs: seen.append((args[0].numel(), len(kwargs["texts"].lengths))), with_kwargs=True
+    )
     predict(one, range(ROWS))
-    assert max(rows * width for rows, width in seen) <= 100
-    assert sum(rows for rows, _ in seen) == 2 * ROWS
+    assert max(tokens for tokens, _ in seen) <= 100
+    assert sum(texts for _, texts in seen) == 2 * ROWS
     assert max(rows for rows, _ in seen) > 2
 
 

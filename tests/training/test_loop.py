@@ -55,7 +55,7 @@ def folder(tiny_llama_folder):
 def learner(folder, token_budget=10**6):
     backbone = load_backbone(folder)
     model = Classifier(backbone, classes=CLASSES, pooling="last").train()
-    return TextLearner(model, random_tokens(len(backbone.embedding)), backbone.pad_id, "fp32", token_budget)
+    return TextLearner(model, random_tokens(len(backbone.embedding)), "fp32", token_budget)
 
 
 RECIPE = Recipe(batch_size=32, epochs=2, lr=1e-3, seed=5)

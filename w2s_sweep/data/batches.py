@@ -1,11 +1,16 @@
 """Which rows go together: the rows of an optimizer step follow from (n, batch size, epochs, seed) alone, and splitting
 them into forward passes never changes what the step computes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Lengths = Sequence[int] | Mapping[int, int]
+"""Row -> its number of tokens."""
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -29,7 +34,7 @@ def optimizer_batches(n: int, batch_size: int, epochs: int, seed: int) -> list[n
     return [batch for epoch in range(epochs) for batch in np.array_split(epoch_order(n, seed, epoch), cuts)]
 
 
-def micro_batches(lengths: Sequence[int], rows: Sequence[int], token_budget: int) -> list[list[int]]:
+def micro_batches(lengths: Lengths, rows: Sequence[int], token_budget: int) -> list[list[int]]:
     """Split `rows` into forward passes of at most `token_budget` padded tokens (a longer row goes alone).
 
     `lengths[row]`: tokens of a row. Rows of like length go together, the longest first, so that what does not fit into
@@ -44,6 +49,51 @@ def micro_batches(lengths: Sequence[int], rows: Sequence[int], token_budget: int
             groups.append([row])
             width = lengths[row]
     return groups
+
+
+def packed_batches(lengths: Lengths, rows: Sequence[int], token_budget: int) -> list[list[int]]:
+    """As `micro_batches`, for passes without padding: at most `token_budget` tokens, all of them real."""
+    groups: list[list[int]] = []
+    room = 0
+    for row in sorted(rows, key=lambda row: -lengths[row]):
+        if groups and lengths[row] <= room:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+            room = token_budget
+        room -= lengths[row]
+    return groups
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Where the texts of one packed row begin and end."""
+
+    lengths: tuple[int, ...]
+    """Tokens of each text, 1 or more."""
+    bounds: Tensor
+    """int32 [texts + 1]: the first token of each text, and the end of the last."""
+    positions: Tensor
+    """int64 [1, tokens]: the place of each token in its own text, from 0."""
+
+    def to(self, device: torch.device) -> "Texts":
+        return Texts(self.lengths, move(self.bounds, device), move(self.positions, device))
+
+
+def pack(ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Texts]:
+    """(input_ids, attention_mask, texts): all texts one after the other, int64 [1, tokens], with a mask of ones."""
+    lengths = tuple(map(len, ids))
+    tokens = torch.tensor([list(chain.from_iterable(ids))], dtype=torch.int64)
+    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+    positions = torch.cat([torch.arange(length) for length in lengths])[None]
+    return tokens, torch.ones_like(tokens), Texts(lengths, bounds, positions)
+
+
+def move(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`; to a GPU without waiting for it, which only page-locked memory allows."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:

@@ -5,25 +5,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from w2s_sweep.data.batches import Texts
 from w2s_sweep.data.tokens import tokenise
 from w2s_sweep.errors import ModelError, too_long
+from w2s_sweep.models.collator import Collator
+from w2s_sweep.models.packed import packed_states
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
 """Names, or ends of names, under which checkpoints store an unembedding matrix of its own."""
+
+
+def pad_id(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> int:
+    """Id that fills padded positions: the tokenizer's own where the embedding has it."""
+    pad = tokenizer.pad_token_id
+    return pad if isinstance(pad, int) and pad < vocabulary else 0
+
+
+def position_table(module: nn.Module) -> nn.Embedding | None:
+    """The learned table of absolute positions of a transformer; None where it has relative ones."""
+    for name, inner in module.named_modules():
+        if isinstance(inner, nn.Embedding) and (name.endswith("wpe") or "position" in name.rsplit(".", 1)[-1]):
+            return inner
+    return None
+
+
+def first_position(module: nn.Module) -> int:
+    """Number of a text's first position: RoBERTa begins after the one of padding. OPT too, yet adds that itself."""
+    table = position_table(module)
+    return 0 if table is None or table.padding_idx is None or hasattr(table, "offset") else table.padding_idx + 1
+
+
+def cache_name(module: nn.Module) -> str:
+    """What a transformer calls its cache: `past_key_values` was renamed to `cache` within transformers 5."""
+    return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
 
 
 @dataclass(frozen=True)
 class Backbone:
     """What `load_backbone` returns."""
 
-    module: nn.Module
+    module: PreTrainedModel
     """Maps (input_ids, attention_mask) to an output with `last_hidden_state` [batch, tokens, hidden]."""
     tokenizer: PreTrainedTokenizerBase
     layers: int
@@ -36,32 +69,53 @@ class Backbone:
     """Whether the unembedding is the embedding."""
     folder: Path
     """Where config, tokenizer and safetensors were read."""
+    packs: bool = False
+    """Whether the model reads packed batches: measured when it was loaded, see `models.packed`."""
     head: Tensor | None = None
     """[vocabulary, hidden]: an unembedding that was trained after it was stored; None is the stored one."""
 
     @property
     def embedding(self) -> Tensor:
         """[vocabulary, hidden]: the embedding matrix."""
-        return self.module.get_input_embeddings().weight  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        table: Any = self.module.get_input_embeddings()
+        return table.weight
 
     @property
     def device(self) -> torch.device:
         return self.embedding.device
 
+    def to(self, device: torch.device) -> Backbone:
+        """The same backbone, moved in place."""
+        nn.Module.to(self.module, device)
+        return self
+
     @property
     def pad_id(self) -> int:
         """Id that fills padded positions; the mask makes its value irrelevant."""
-        pad = self.tokenizer.pad_token_id
-        return pad if isinstance(pad, int) and pad < len(self.embedding) else 0
+        return pad_id(self.tokenizer, len(self.embedding))
 
     @cached_property
     def positions(self) -> int | None:
         """Largest number of tokens a learned table of absolute positions has room for; None with relative positions."""
-        for name, module in self.module.named_modules():
-            if isinstance(module, nn.Embedding) and (name.endswith("wpe") or "position" in name.rsplit(".", 1)[-1]):
-                unused = 0 if module.padding_idx is None else module.padding_idx + 1
-                return module.num_embeddings - getattr(module, "offset", unused)
-        return None
+        table = position_table(self.module)
+        return None if table is None else table.num_embeddings - getattr(table, "offset", self.first_position)
+
+    @cached_property
+    def first_position(self) -> int:
+        """See the function of this name."""
+        return first_position(self.module)
+
+    def collator(self) -> Collator:
+        """What makes batches for this model where it is now."""
+        return Collator(self.pad_id, self.device, packs=self.packs)
+
+    def states(
+        self, input_ids: Tensor, attention_mask: Tensor, texts: Texts | None = None
+    ) -> Float[Tensor, "batch tokens width"]:
+        """The last hidden states of a padded batch (`data.batches.pad`), or with `texts` of a packed one."""
+        if texts is None:
+            return self.module(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return packed_states(self.module, input_ids, attention_mask, texts, self.first_position)
 
     @cached_property
     def blocks(self) -> nn.ModuleList:
@@ -91,10 +145,11 @@ class Backbone:
             raise ModelError(too_long(longest, max_tokens, self.positions, f"the model in {self.folder}"))
 
     def unembedding(self, ids: Sequence[int]) -> Tensor:
-        """float32 [ids, hidden]: rows of the language-model head, which is read from disk where it is not tied."""
+        """float32 [ids, hidden] on the model's device: rows of the language-model head, which is read from disk where
+        it is not tied."""
         matrix = self.embedding if self.tied else self.head
         rows = self._read_rows(ids) if matrix is None else matrix[list(ids)]
-        return self._wide_as_hidden(rows.detach().float())
+        return self._wide_as_hidden(rows.detach()).float().to(self.device)
 
     def stored_unembedding(self) -> Tensor:
         """float32 [vocabulary, hidden]: a language-model head of its own, on the model's device."""

@@ -14,6 +14,8 @@ from w2s_sweep.models.readout import Pooling, pool
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from w2s_sweep.data.batches import Texts
+
 
 class Classifier(nn.Module):
     """`backbone.module` with a head [hidden -> classes]; `classes=1` scores each text of a pair, without a bias.
@@ -47,11 +49,15 @@ class Classifier(nn.Module):
                 self.head.weight.copy_(rows if classes > 1 else rows[1:] - rows[:1])
 
     def forward(
-        self, input_ids: Int[Tensor, "batch tokens"], attention_mask: Int[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch classes"]:
-        """float32 logits; the head stays in float32 under autocast."""
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        pooled = pool(hidden, attention_mask, self.pooling, self.backbone.is_decoder)
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        attention_mask: Int[Tensor, "batch tokens"],
+        *,
+        texts: Texts | None = None,
+    ) -> Float[Tensor, "texts classes"]:
+        """float32 logits; the head stays in float32 under autocast. `texts`: of a packed batch."""
+        hidden = self.backbone.states(input_ids, attention_mask, texts)
+        pooled = pool(hidden, attention_mask, self.pooling, self.backbone.is_decoder, texts)
         with torch.autocast(pooled.device.type, enabled=False):
             return self.head(pooled)
 

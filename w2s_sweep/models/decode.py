@@ -1,14 +1,14 @@
 """Greedy decoding: what follows a prompt depends on it alone, since only prompts of one length share a batch."""
 
 from collections.abc import Callable, Sequence
-from inspect import signature
 from itertools import groupby
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from w2s_sweep.config.finetune import Precision
+from w2s_sweep.models.backbone import cache_name
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
 
@@ -46,18 +46,13 @@ def greedy(
 def _continue(model: LanguageModel, ids: Tensor, most: int, end: int) -> Tensor:
     """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone."""
     cache = DynamicCache(config=model.transformer.config)  # pyright: ignore[reportArgumentType]
-    kept = {_cache_name(model.transformer): cache, "use_cache": True}
+    kept = {cache_name(model.transformer): cache, "use_cache": True}
     new = [_likeliest(model, model.transformer(input_ids=ids, **kept).last_hidden_state)]
     ended = new[0] == end
     while len(new) < most and not ended.all():
         new.append(_likeliest(model, model.transformer(input_ids=new[-1][:, None], **kept).last_hidden_state))
         ended |= new[-1] == end
     return torch.stack(new, 1)
-
-
-def _cache_name(module: nn.Module) -> str:
-    """What transformers calls the argument: `past_key_values` was renamed to `cache` within its fifth version."""
-    return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
 
 
 def _likeliest(model: LanguageModel, hidden: Tensor) -> Tensor:

@@ -8,10 +8,13 @@ import torch
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.errors import W2SError
+from w2s_sweep.kinds.memory import MOST_TOKENS
 
 GPUS = "W2S_GPUS"
 """Environment variable by which a launcher tells a process how many GPUs it was given."""
 
+TOKENS = {"cpu": 2048}
+"""Tokens of a forward pass by kind of device: on a CPU what its caches like (docs/PERFORMANCE.md)."""
 CPU_BF16 = ("avx512_bf16", "amx_bf16")
 
 
@@ -47,6 +50,11 @@ def is_lost() -> bool:
     except RuntimeError:
         return True
     return False
+
+
+def token_budget(device: torch.device, wanted: int | None) -> int:
+    """Tokens of a forward pass on `device`; `wanted` where it is set."""
+    return wanted or TOKENS.get(device.type, MOST_TOKENS)
 
 
 def has_bf16(device: torch.device) -> bool:

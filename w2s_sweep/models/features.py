@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.collator import Batch, Collator
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.readout import Pooling, pool
@@ -40,23 +40,26 @@ def frozen_features(
     precision: Precision = "bf16",
     token_budget: int = 8192,
     passes: Passes | None = None,
+    collator: Collator | None = None,
 ) -> np.ndarray:
     """float32 [texts, hidden]: the pooled hidden state after block `layer`, before any norm that follows the blocks.
 
-    Runs where the model is; blocks above `layer` are not computed. `token_budget`: padded tokens of a forward pass; it
-    changes results by rounding only. `passes` keeps what is done.
+    Runs where the model is; blocks above `layer` are not computed. `token_budget`: tokens of a forward pass; it changes
+    results by rounding only. `passes` keeps what is done, `collator` counts it.
     """
     depth = feature_layer(backbone, layer)
+    collator = collator or backbone.collator()
 
     def compute(rows: list[int]) -> Tensor:
         # Padding is on the right, so a decoder's first token is real. It is the attention sink, which `pool` leaves out
         # of means: its norm would outweigh all others (Xiao et al. 2023, arXiv 2309.17453).
-        ids, mask = pad([token_ids[row] for row in rows], backbone.pad_id)
-        ids, mask = ids.to(backbone.device), mask.to(backbone.device)
+        batch = collator.batch([token_ids[row] for row in rows])
         with torch.no_grad(), autocast(backbone.device, precision):
-            return pool(hidden_after(backbone, depth, ids, mask), mask, pooling, backbone.is_decoder)
+            hidden = hidden_after(backbone, depth, batch)
+            return pool(hidden, batch.mask, pooling, backbone.is_decoder, batch.texts)
 
-    return over_rows(list(map(len, token_ids)), backbone.hidden, compute, token_budget, passes or Passes())
+    batches = collator.split([(len(ids),) for ids in token_ids], range(len(token_ids)), token_budget)
+    return over_rows(batches, backbone.hidden, compute, passes or Passes())
 
 
 class _Reached(Exception):  # not an error: ends a forward pass at the block that is read
@@ -64,13 +67,13 @@ class _Reached(Exception):  # not an error: ends a forward pass at the block tha
         self.hidden = hidden
 
 
-def hidden_after(backbone: Backbone, depth: int, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """[batch, tokens, hidden]: the residual stream after `depth` blocks; computes no more than these."""
+def hidden_after(backbone: Backbone, depth: int, batch: Batch) -> Tensor:
+    """[rows, tokens, hidden]: the residual stream after `depth` blocks; computes no more than these."""
     # An exception is the one way out of a model's own forward pass: output_hidden_states would compute all blocks, keep
     # every state, and have the final norm in the last.
     with _stop_after(backbone.blocks, depth):
         try:
-            backbone.module(input_ids=input_ids, attention_mask=attention_mask)
+            backbone.states(batch.ids, batch.mask, batch.texts)
         except _Reached as reached:
             return reached.hidden
     raise ModelError(f"model {backbone.folder}: its forward pass never reached block {depth} of {backbone.layers}.")

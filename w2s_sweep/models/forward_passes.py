@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from w2s_sweep.data.batches import micro_batches
-
 
 class Passes:
     """What is known of the rows so far. This one begins with nothing and keeps nothing beyond its life."""
@@ -20,19 +18,18 @@ class Passes:
 
 
 def over_rows(
-    lengths: Sequence[int],
+    batches: Sequence[list[int]],
     width: int,
     compute: Callable[[list[int]], Tensor],
-    token_budget: int,
     passes: Passes,
 ) -> np.ndarray:
-    """float32 [rows, width]: `compute` [batch, width] of each row, at most `token_budget` padded tokens at a time.
+    """float32 [rows, width]: `compute` [batch, width] of the rows of each batch; together they have every row once.
 
-    What `passes` already has of a whole batch is not computed again. Batches follow from `lengths` and `token_budget`
-    alone, so a stop changes no bit.
+    What `passes` already has of a whole batch is not computed again, and a batch is computed whole, so a stop changes
+    no bit.
     """
-    passes.begin(len(lengths), width)
-    for rows in micro_batches(lengths, range(len(lengths)), token_budget):
+    passes.begin(sum(map(len, batches)), width)
+    for rows in batches:
         if not passes.done[rows].all():
             passes.values[rows] = compute(rows).float().cpu().numpy()
             passes.done[rows] = True

@@ -15,6 +15,8 @@ from w2s_sweep.models.backbone import Backbone
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from w2s_sweep.data.batches import Texts
+
 LOGITS = 2**25
 """Logits that are held at a time: 128 MiB of float32, a few hundred positions of a common vocabulary."""
 SCALED = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -67,14 +69,20 @@ class LanguageModel(nn.Module):
         input_ids: Int[Tensor, "batch tokens"],
         attention_mask: Int[Tensor, "batch tokens"],
         wanted: Int[Tensor, "batch tokens"] | None = None,
-    ) -> Float[Tensor, " batch"]:
-        """float32 [batch]: the log-probability of the tokens marked in `wanted` together, each given all before it.
+        *,
+        texts: Texts | None = None,
+    ) -> Float[Tensor, " texts"]:
+        """float32 [texts]: the log-probability of the tokens marked in `wanted` together, each given all before it.
 
-        None marks all tokens; the first one of a text follows on nothing and never counts.
+        None marks all tokens; the first one of a text follows on nothing and never counts. `texts`: of a packed batch.
         """
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.backbone.states(input_ids, attention_mask, texts)
         marked = attention_mask if wanted is None else wanted
-        return token_log_probs(hidden, self.unembedding, input_ids, marked).sum(1)
+        if texts is None:
+            return token_log_probs(hidden, self.unembedding, input_ids, marked).sum(1)
+        found = token_log_probs(hidden, self.unembedding, input_ids, marked * (texts.positions > 0))
+        # The log-probability of token t is at t - 1; nothing is said of the very first one.
+        return torch.stack([part.sum() for part in nn.functional.pad(found[0], (1, 0)).split(texts.lengths)])
 
 
 def token_log_probs(

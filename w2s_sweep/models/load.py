@@ -10,15 +10,22 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from w2s_sweep.errors import ModelError, unknown
-from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.backbone import Backbone, first_position, pad_id
 from w2s_sweep.models.gguf import convert
+from w2s_sweep.models.packed import enable_packing
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -55,6 +62,9 @@ def load_backbone(
         text.use_cache = False
         module = _module(folder, config, dtype)
         tokenizer = _tokenizer(folder)
+        embedding: Any = module.get_input_embeddings()
+        pad = pad_id(tokenizer, embedding.num_embeddings)
+        packs = enable_packing(module, first_position(module), pad, BROKEN)
     return Backbone(
         module=module,
         tokenizer=tokenizer,
@@ -63,6 +73,7 @@ def load_backbone(
         is_decoder=is_decoder,
         tied=bool(getattr(config, "tie_word_embeddings", True)),
         folder=folder,
+        packs=packs,
     )
 
 
@@ -131,7 +142,7 @@ def _set_dropout(config: PretrainedConfig, probability: float) -> None:
             setattr(config, name, probability)
 
 
-def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> nn.Module:
+def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"model {folder}: it holds no .safetensors file. Weights in .bin files are pickles, which can run code, "

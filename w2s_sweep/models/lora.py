@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.errors import ModelError, unknown
@@ -15,7 +16,7 @@ from w2s_sweep.errors import ModelError, unknown
 class Tuneable(Protocol):
     """A model with something that reads a transformer's states."""
 
-    transformer: nn.Module
+    transformer: PreTrainedModel
 
 
 def add_lora(

@@ -1,14 +1,14 @@
 """What a causal language model answers without training: the next-token scores of one word a class after each prompt.
 
-All prompts begin with the same tokens (instruction and demonstrations), whose keys and values are computed once. Every
-text, of a demonstration or of a row, is cut to the same number of tokens and keeps its end, as in training; nothing
-else is ever cut or dropped: a prompt that does not fit the model is an error.
+All prompts begin with the same tokens (instruction and demonstrations), whose keys and values are computed once where
+that saves more than padding costs; else whole prompts are read, packed. Every text, of a demonstration or of a row, is
+cut to the same number of tokens and keeps its end, as in training; nothing else is ever cut or dropped: a prompt that
+does not fit the model is an error.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,15 @@ import torch
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.data.batches import pad
+from w2s_sweep.data.batches import micro_batches
 from w2s_sweep.data.tokens import require_fit
 from w2s_sweep.errors import ModelError
-from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.backbone import Backbone, cache_name
+from w2s_sweep.models.collator import Batch, Collator
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.language import require_plain_head
-from w2s_sweep.models.readout import last_token
+from w2s_sweep.models.readout import last_token, pool
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -120,55 +121,67 @@ def answer_logits(
     *,
     precision: Precision = "bf16",
     token_budget: int = 8192,
-    cached: bool = True,
+    cached: bool | None = None,
     passes: Passes | None = None,
+    collator: Collator | None = None,
 ) -> np.ndarray:
     """float32 [rows, classes]: unembedding rows `words` times the last hidden state of `prefix` + each row.
 
     Differences between classes are those of the model's next-token log-probabilities (biases of a head, which few
-    models have, are not applied). `cached` computes the prefix once; results differ by rounding only. `token_budget`
-    bounds the padded tokens whose keys and values a forward pass holds, prefix included. `passes` keeps what is done.
+    models have, are not applied). `cached` computes the prefix once, None where that takes fewer tokens than packed
+    prompts do; results differ by rounding only. `token_budget` bounds the tokens whose keys and values a forward pass
+    holds, prefix included. `passes` keeps what is done, `collator` counts it.
     """
-    device = backbone.device
+    device, lengths = backbone.device, [len(prefix) + len(row) for row in rows]
+    collator = collator or backbone.collator()
+    batches = micro_batches(lengths, range(len(rows)), token_budget)
+    if cached is None:
+        cached = not collator.packs or _cached_tokens(lengths, len(prefix), batches) < sum(lengths)
     with torch.no_grad(), autocast(device, precision):
         cache = _prefix_cache(backbone, prefix) if cached and prefix else None
-    full = rows if cache is not None else [[*prefix, *row] for row in rows]
+    if cache is None:
+        batches = collator.split([(length,) for length in lengths], range(len(rows)), token_budget)
 
-    def compute(batch: list[int]) -> Tensor:
-        ids, mask = pad([full[row] for row in batch], backbone.pad_id)
+    def compute(chosen: list[int]) -> Tensor:
         with torch.no_grad(), autocast(device, precision):
-            return _forward(backbone, ids.to(device), mask.to(device), cache).float() @ words.T
+            if cache is None:
+                states = _last_states(backbone, collator.batch([[*prefix, *rows[row]] for row in chosen]))
+            else:
+                states = _states_after(backbone, collator.batch([rows[row] for row in chosen], padded=True), cache)
+            return states.float() @ words.T
 
-    lengths = [len(prefix) + len(row) for row in rows]
-    return over_rows(lengths, len(words), compute, token_budget, passes or Passes())
+    return over_rows(batches, len(words), compute, passes or Passes())
+
+
+def _cached_tokens(lengths: Sequence[int], prefix: int, batches: Sequence[Sequence[int]]) -> int:
+    """Tokens that are computed with a prefix whose states are kept: it once, and padded rows."""
+    return prefix + sum(len(rows) * (max(lengths[row] for row in rows) - prefix) for rows in batches)
 
 
 def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
     """Keys and values of the prefix, batch 1; None for architectures with another kind of memory."""
     ids = torch.tensor([list(prefix)], device=backbone.device)
     said = backbone.module(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
-    cache = getattr(said, _cache_name(backbone), None)
+    cache = getattr(said, cache_name(backbone.module), None)
     layers = getattr(cache, "layers", ())
     return cache if layers and all(getattr(layer, "keys", None) is not None for layer in layers) else None
 
 
-def _cache_name(backbone: Backbone) -> str:
-    """What forward passes call their cache: later releases of transformers 5 rename `past_key_values`."""
-    return "cache" if "cache" in inspect.signature(backbone.module.forward).parameters else "past_key_values"
+def _last_states(backbone: Backbone, batch: Batch) -> Tensor:
+    """[rows, hidden]: the state of each text's last token."""
+    hidden = backbone.states(batch.ids, batch.mask, batch.texts)
+    return pool(hidden, batch.mask, "last", backbone.is_decoder, batch.texts)
 
 
-def _forward(backbone: Backbone, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
-    """[batch, hidden]: the state of each row's last real token; `cache` is copied, since a pass appends to it."""
-    if cache is None:
-        hidden = backbone.module(input_ids=ids, attention_mask=mask).last_hidden_state
-        return last_token(hidden, mask)
+def _states_after(backbone: Backbone, batch: Batch, cache: Any) -> Tensor:
+    """[rows, hidden]: the same after what is in `cache`, which is copied, since a pass appends to it."""
     own = copy.deepcopy(cache)
-    own.batch_repeat_interleave(len(ids))
-    before = mask.new_ones(len(ids), cache.get_seq_length())
+    own.batch_repeat_interleave(len(batch.ids))
+    before = batch.mask.new_ones(len(batch.ids), cache.get_seq_length())
     said = backbone.module(
-        input_ids=ids,
-        attention_mask=torch.cat([before, mask], dim=1),
+        input_ids=batch.ids,
+        attention_mask=torch.cat([before, batch.mask], dim=1),
         use_cache=True,
-        **{_cache_name(backbone): own},
+        **{cache_name(backbone.module): own},
     )
-    return last_token(said.last_hidden_state, mask)
+    return last_token(said.last_hidden_state, batch.mask)

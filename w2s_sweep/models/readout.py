@@ -1,4 +1,4 @@
-"""From hidden states to one vector a row; padding is defined by the mask alone, never by a token id."""
+"""From hidden states to one vector a text; padding is defined by the mask alone, never by a token id."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
+
+    from w2s_sweep.data.batches import Texts
 
 Pooling = Literal["last", "mean"]
 
@@ -37,9 +39,24 @@ def mean_tokens(
 
 
 def pool(
-    hidden: Float[Tensor, "batch tokens width"], mask: Int[Tensor, "batch tokens"], pooling: Pooling, is_decoder: bool
-) -> Float[Tensor, "batch width"]:
-    """float32 [batch, width]: `last_token`, or `mean_tokens` without the sink of a decoder."""
+    hidden: Float[Tensor, "batch tokens width"],
+    mask: Int[Tensor, "batch tokens"],
+    pooling: Pooling,
+    is_decoder: bool,
+    texts: Texts | None = None,
+) -> Float[Tensor, "texts width"]:
+    """float32 [texts, width]: `last_token`, or `mean_tokens` without the sink of a decoder; `texts` of a packed row."""
+    if texts is not None:
+        return _pool_packed(hidden[0], texts, pooling, is_decoder)
     if pooling == "mean":
         return mean_tokens(hidden, mask, skip_first=is_decoder)
     return last_token(hidden, mask).float()
+
+
+def _pool_packed(
+    hidden: Float[Tensor, "tokens width"], texts: Texts, pooling: Pooling, is_decoder: bool
+) -> Float[Tensor, "texts width"]:
+    if pooling == "last":
+        return hidden[texts.bounds[1:] - 1].float()
+    parts = hidden.float().split(texts.lengths)
+    return torch.stack([part[int(is_decoder and len(part) > 1) :].mean(0) for part in parts])

@@ -13,6 +13,8 @@ from w2s_sweep.models.language import LanguageModel
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from w2s_sweep.data.batches import Texts
+
 
 class LanguageScore(LanguageModel):
     """beta log pi(text) in nats, summed over all its tokens but the first, which follows on nothing.
@@ -30,6 +32,8 @@ class LanguageScore(LanguageModel):
         input_ids: Int[Tensor, "batch tokens"],
         attention_mask: Int[Tensor, "batch tokens"],
         wanted: Int[Tensor, "batch tokens"] | None = None,
-    ) -> Float[Tensor, "batch 1"]:
+        *,
+        texts: Texts | None = None,
+    ) -> Float[Tensor, "texts 1"]:
         """float32; 0 for a text of one token."""
-        return self.beta * super().forward(input_ids, attention_mask, wanted)[:, None]
+        return self.beta * super().forward(input_ids, attention_mask, wanted, texts=texts)[:, None]

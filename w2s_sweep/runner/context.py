@@ -35,7 +35,8 @@ class RunSettings:
     """How stages run on this machine; nothing of it may change a result."""
 
     threads: int = 0
-    micro_batch_tokens: int = 8192
+    micro_batch_tokens: int | None = None
+    """Tokens of a forward pass; None is the device's own number."""
     checkpoint_seconds: float = 60.0
     keep_weights: bool = False
 

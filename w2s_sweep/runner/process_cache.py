@@ -30,9 +30,7 @@ def own_backbone(context: Context[OfModel], dropout: float = 0.0) -> Backbone:
 
 @lru_cache(maxsize=1)
 def _frozen(folder: Path, keep_layers: int | None, changed: Path | None) -> Backbone:
-    backbone = _load(folder, keep_layers, changed, 0.0)
-    backbone.module.to(pick_device())
-    return backbone
+    return _load(folder, keep_layers, changed, 0.0).to(pick_device())
 
 
 def _load(folder: Path, keep_layers: int | None, changed: Path | None, dropout: float) -> Backbone:

@@ -31,7 +31,7 @@ def build(context: Context[Adapt], texts: Sequence[str]) -> SequenceLearner:
 
 def count_predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:
     """Tokens of `rows` that have one before them."""
-    return sum(learner.lengths[row] - 1 for row in rows)
+    return learner.tokens_of(rows) - len(rows)
 
 
 def nats(context: Context[Adapt], learner: SequenceLearner, rows: Sequence[int]) -> float | None:
@@ -43,7 +43,7 @@ def run(context: Context[Adapt]) -> None:
     settings, how = context.settings, context.settings.adapt
     inside, outside = load_corpus(context.input("data"), settings.split)
     learner = build(context, inside + outside)
-    told = [row for row, length in enumerate(learner.lengths) if length > 1]
+    told = [row for row, (length,) in enumerate(learner.lengths) if length > 1]
     rows, test = [row for row in told if row < len(inside)], [row for row in told if row >= len(inside)]
     before = nats(context, learner, test)
     weights = torch.full((len(inside), 1), len(rows) / max(1, count_predicted(learner, rows)), device=learner.device)
@@ -53,4 +53,5 @@ def run(context: Context[Adapt]) -> None:
     save_adapted(learner.model, context.out, scale)
     after = nats(context, learner, test)
     summary = {"nats_per_token/test_before": before, "nats_per_token/test_after": after}
-    context.finish({"examples": len(rows), "tokens": count_predicted(learner, rows)} | summary)
+    counts = {"examples": len(rows), "tokens": count_predicted(learner, rows)}
+    context.finish(counts | summary | learner.collator.summary())

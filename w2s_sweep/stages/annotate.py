@@ -18,6 +18,7 @@ from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError, Preempted
 from w2s_sweep.kinds.forward import Annotate
 from w2s_sweep.models.classifier import label_word_rows
+from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.forward_passes import Passes
 from w2s_sweep.models.prompt import answer_logits, require_prompt
 from w2s_sweep.predictions import Predictions
@@ -75,6 +76,7 @@ class ContextModel:
         words = settings.words
         self.context = context
         self.backbone = process_cache.frozen_backbone(context)
+        self.collator = self.backbone.collator()
         template = template_of(settings)
         self.opening = template.opening(self.backbone)
         self.questions = [template.encode(self.backbone, about) for about in rows.asked]
@@ -101,8 +103,9 @@ class ContextModel:
             [self.questions[row] for row in asked],
             self.words,
             precision=self.context.settings.precision,
-            token_budget=self.context.run.micro_batch_tokens,
+            token_budget=token_budget(self.backbone.device, self.context.run.micro_batch_tokens),
             passes=passes,
+            collator=self.collator,
         )
         return (logits[:, 1] - logits[:, 0]).astype(np.float64)
 
@@ -195,7 +198,8 @@ def run(context: Context[Annotate]) -> None:
             "right": float(right.mean()),
             "share of class 1": float(np.mean([label for _, label in shown])),
             "agreement": None if kept.state is None else kept.state.best,
-        },
+        }
+        | model.collator.summary(),
     )
 
 

@@ -3,6 +3,7 @@
 from safetensors.numpy import save_file
 
 from w2s_sweep.kinds.forward import Features
+from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.context import Context
@@ -15,17 +16,20 @@ def run(context: Context[Features]) -> None:
     examples, texts = len(load_ids(context.input("data"))), load_texts(context.input("data"))
     backbone = process_cache.frozen_backbone(context)
     tokens = process_cache.token_ids(context, backbone, texts)
+    collator = backbone.collator()
     features = frozen_features(
         backbone,
         tokens,
         layer=settings.feature_layer,
         pooling=settings.pooling,
         precision=settings.precision,
-        token_budget=context.run.micro_batch_tokens,
+        token_budget=token_budget(backbone.device, context.run.micro_batch_tokens),
         passes=KeptPasses(context),
+        collator=collator,
     )
     parts = {"features": features[:examples]}
     if len(texts) > examples:
         parts["features_other"] = features[examples:]
     save_file(parts, context.out / "features.safetensors")
-    context.finish({"examples": examples, "tokens": sum(map(len, tokens)), "width": int(features.shape[1])})
+    counts = {"examples": examples, "tokens": sum(map(len, tokens)), "width": int(features.shape[1])}
+    context.finish(counts | collator.summary())

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from safetensors.torch import load_file, save, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.data.batches import pad
 from w2s_sweep.kinds.training import Finetune, LoraRecipe
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast
@@ -21,14 +20,16 @@ from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.loop import predict
 from w2s_sweep.training.supervision import fit, publish_trained, read_supervision, rows_to_predict
 
+Model = Classifier | LanguageScore
 
-class TextLearner(TransformerLearner[nn.Module]):
+
+class TextLearner(TransformerLearner[Model]):
     """Rows of tokenised texts in, logits out."""
 
-    def __init__(self, model: nn.Module, tokens: list[list[int]], pad_id: int, precision: Precision, token_budget: int):
-        self.tokens, self.pad_id = tokens, pad_id
-        lengths = [len(texts) * max(map(len, texts)) for texts in map(self.read, range(len(tokens)))]
-        super().__init__(model, lengths, precision, token_budget)
+    def __init__(self, model: Model, tokens: list[list[int]], precision: Precision, budget: int | None):
+        self.tokens = tokens
+        lengths = [tuple(map(len, self.read(row))) for row in range(len(tokens))]
+        super().__init__(model, lengths, precision, budget)
 
     def read(self, row: int) -> tuple[list[int], ...]:
         """Tokens of the texts of a row."""
@@ -39,9 +40,9 @@ class TextLearner(TransformerLearner[nn.Module]):
 
     def scores(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """float32 [texts, outputs of the model]."""
-        ids, mask = pad(texts, self.pad_id)
+        batch = self.collator.batch(texts)
         with autocast(self.device, self.precision):
-            return self.model(ids.to(self.device), mask.to(self.device)).float()
+            return self.model(batch.ids, batch.mask, texts=batch.texts).float()
 
 
 class PairLearner(TextLearner):
@@ -52,10 +53,10 @@ class PairLearner(TextLearner):
     logits and changes no bit of them. `tokens`: all first texts, then all second ones.
     """
 
-    def __init__(self, model: nn.Module, tokens: list[list[int]], pad_id: int, precision: Precision, token_budget: int):
+    def __init__(self, model: Model, tokens: list[list[int]], precision: Precision, budget: int | None):
         rows = len(tokens) // 2
         self.others = tokens[rows:]
-        super().__init__(model, tokens[:rows], pad_id, precision, token_budget)
+        super().__init__(model, tokens[:rows], precision, budget)
         self.reference = torch.zeros(rows, 2, device=self.device)
         """What rewards are counted from, in the order of the logits."""
 
@@ -64,7 +65,7 @@ class PairLearner(TextLearner):
 
     def logits(self, rows: Sequence[int]) -> Tensor:
         texts = [texts for row in rows for texts in self.read(row)]
-        order = sorted(range(len(texts)), key=texts.__getitem__)
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
         place = torch.empty(len(texts), dtype=torch.int64)
         place[order] = torch.arange(len(texts))
         rewards = self.scores([texts[i] for i in order])[place.to(self.device)]
@@ -99,7 +100,7 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
     add_adapters(context, model)
     tokens = process_cache.token_ids(context, backbone, texts)
     learner = PairLearner if pairs else TextLearner
-    return learner(model, tokens, backbone.pad_id, finetune.precision, context.run.micro_batch_tokens)
+    return learner(model, tokens, finetune.precision, context.run.micro_batch_tokens)
 
 
 def run(context: Context[Finetune]) -> None:
@@ -118,5 +119,5 @@ def run(context: Context[Finetune]) -> None:
         head = {name: value for name, value in weights.items() if name.startswith("head.")}
         if head:  # an implicit reward has none
             save_file(head, context.out / "head.safetensors")
-    tokens = sum(len(ids) for row in supervision.chosen for ids in learner.read(row))
-    publish_trained(context, learner, supervision, {"tokens": tokens} | summary)
+    tokens = {"tokens": learner.tokens_of(supervision.chosen)}
+    publish_trained(context, learner, supervision, tokens | summary | learner.collator.summary())

@@ -17,6 +17,7 @@ from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.training import Generate, LoraRecipe
 from w2s_sweep.models.decode import greedy, text_after
+from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
@@ -59,7 +60,7 @@ def write_answers(
         most=prompts.most,
         end=prompts.end,
         precision=context.settings.finetune.precision,
-        token_budget=context.run.micro_batch_tokens,
+        token_budget=token_budget(model.backbone.device, context.run.micro_batch_tokens),
         on_progress=on_progress,
     )
     return [text_after(model.backbone.tokenizer, ids, new) for ids, new in zip(asked, found, strict=True)]
@@ -150,5 +151,5 @@ def run(context: Context[Generate]) -> None:
     written = write_answers(context, model, prompts, told, context.progress_or_stop)
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
-    tokens = sum(learner.lengths[row] for row in chosen)
-    publish_texts(context, rows, dict(zip(told, written, strict=True)), answers, {"tokens": tokens} | best)
+    summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()
+    publish_texts(context, rows, dict(zip(told, written, strict=True)), answers, summary)

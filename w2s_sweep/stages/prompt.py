@@ -13,6 +13,7 @@ from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.forward import Asking, Prompt
 from w2s_sweep.models.classifier import label_word_rows
+from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.prompt import Asked, Template, answer_logits, require_prompt
 from w2s_sweep.predictions import Array
 from w2s_sweep.runner import process_cache
@@ -85,17 +86,20 @@ def run(context: Context[Prompt]) -> None:
     words = label_word_rows(
         backbone, template.words, len(template.words), field="dataset.prompt.words or label_words", remedy=""
     )
+    collator = backbone.collator()
     logits = answer_logits(
         backbone,
         prefix,
         prompts,
         words,
         precision=settings.precision,
-        token_budget=context.run.micro_batch_tokens,
+        token_budget=token_budget(backbone.device, context.run.micro_batch_tokens),
         passes=KeptPasses(context),
+        collator=collator,
     )
     blank, logits = logits[: len(CONTENT_FREE)], logits[len(CONTENT_FREE) :]
     save_file({"rows": np.array(asked, dtype=np.int64), "logits": logits, "blank": blank}, context.out / ANSWERS)
     first = prefix + prompts[len(CONTENT_FREE)]
     write_text(context.out / "prompt.txt", str(backbone.tokenizer.decode(first)))
-    context.finish({"examples": len(asked), "prefix_tokens": len(prefix), "tokens": sum(map(len, prompts))})
+    counts = {"examples": len(asked), "prefix_tokens": len(prefix), "tokens": sum(map(len, prompts))}
+    context.finish(counts | collator.summary())

@@ -3,30 +3,39 @@
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.data.batches import micro_batches
 from w2s_sweep.kinds.training import LoraRecipe, Tuned
-from w2s_sweep.models.device import pick_device
+from w2s_sweep.models.classifier import Classifier
+from w2s_sweep.models.device import pick_device, token_budget
+from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import Tuneable, add_lora, trainable
 from w2s_sweep.runner.context import Context
 
-M = TypeVar("M", bound=nn.Module)
+M = TypeVar("M", bound=Classifier | LanguageModel)
 
 
 class TransformerLearner(Generic[M]):
-    """A module on its device, whose rows of known lengths are split into micro-batches by a budget of padded tokens."""
+    """A model on its device, whose rows are split into micro-batches by a budget of tokens.
 
-    def __init__(self, model: M, lengths: Sequence[int], precision: Precision, token_budget: int):
+    `lengths`: tokens of each text of every row. `token_budget`: None is the device's own, see `models.device`.
+    """
+
+    def __init__(self, model: M, lengths: Sequence[Sequence[int]], precision: Precision, budget: int | None):
         self.device = pick_device()
-        self.model = model.to(self.device)
-        self.lengths = list(lengths)
+        self.model: M = model.to(self.device)
+        self.lengths = lengths
         self.precision: Precision = precision
-        self.token_budget = token_budget
+        self.token_budget = token_budget(self.device, budget)
+        self.collator = model.backbone.collator()
+
+    def tokens_of(self, rows: Sequence[int]) -> int:
+        """Tokens of all texts of `rows`."""
+        return sum(sum(self.lengths[row]) for row in rows)
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        return micro_batches(self.lengths, rows, self.token_budget)
+        return self.collator.split(self.lengths, rows, self.token_budget)
 
     def trainable(self) -> dict[str, Tensor]:
         return dict(trainable(self.model))

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.schema import schema
-from w2s_sweep.data.batches import pad
 from w2s_sweep.losses import Loss
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
@@ -24,19 +22,17 @@ class SequenceLearner(TransformerLearner[LanguageModel]):
         tokens: Sequence[Sequence[int]],
         starts: Sequence[int],
         precision: Precision,
-        token_budget: int,
+        budget: int | None,
     ):
-        super().__init__(model, [len(ids) for ids in tokens], precision, token_budget)
-        self.pad_id = model.backbone.pad_id
-        self.tokens, self.starts = tokens, torch.tensor(list(starts), dtype=torch.int64)
+        super().__init__(model, [(len(ids),) for ids in tokens], precision, budget)
+        self.tokens, self.starts = tokens, starts
 
     def logits(self, rows: Sequence[int]) -> Tensor:
         """float32 [rows, 1]: log p(tokens from the start on | tokens before it)."""
-        ids, mask = pad([self.tokens[row] for row in rows], self.pad_id)
-        wanted = mask * (torch.arange(mask.shape[1]) >= self.starts[list(rows), None])
-        ids, mask, wanted = (part.to(self.device) for part in (ids, mask, wanted))
+        batch = self.collator.batch([self.tokens[row] for row in rows])
+        wanted = self.collator.from_starts([self.starts[row] for row in rows], batch)
         with autocast(self.device, self.precision):
-            return self.model(ids, mask, wanted)[:, None]
+            return self.model(batch.ids, batch.mask, wanted, texts=batch.texts)[:, None]
 
 
 @schema
