@@ -1,9 +1,9 @@
 """Composes the cells of a large grid quickly: the defaults list depends on the choice of groups alone.
 
-Hydra composes each cell from scratch, and the command line itself twice. Here each combination of groups is composed once, by Hydra itself, and plain
-value overrides are applied with Hydra's own grammar: those that the command has once, for all cells, to that
-composition, the others to a copy of it that shares all parts which they leave alone. Whatever is not a plain value
-(a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
+Hydra composes each cell from scratch, and the command line itself twice. Here each combination of groups is composed
+once, by Hydra itself, and plain value overrides are applied with Hydra's own grammar: those that the command has once,
+for all cells, to that composition, the others to a copy of it that shares all parts which they leave alone. Whatever is
+not a plain value (a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
 """
 
 import copy
@@ -21,6 +21,7 @@ from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 from w2s_sweep.launch.files import LOOKS_AROUND, Files, interpolates
 from w2s_sweep.launch.references import with_named
 from w2s_sweep.modules import import_all
+
 
 class CachingConfigLoader(ConfigLoaderImpl):
     """Hydra's loader, with one cache of config files for all cells and one composition per combination of groups."""
