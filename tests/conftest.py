@@ -1,5 +1,6 @@
 """Settings of every test process: one thread, no network, a cache of its own, the same examples, shapes checked."""
 
+import gc
 import os
 
 import pytest
@@ -12,15 +13,40 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # How long an example takes says how busy the machine is; with other examples every time, green would be luck.
 settings.register_profile(
-    "everywhere", derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    "everywhere", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("everywhere")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # the process that hands out the tests runs none
     from tests import shape_check  # loads numpy, which reads the environment above
 
     shape_check.install()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # the million objects of the libraries, which each full collection would visit again
+
+
+@pytest.fixture(scope="module")
+def composing():
+    """Lets `hydra.compose` compose the files of conf/, each read once, as a sweep does."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from w2s_sweep.launch.compose import CachingConfigLoader
+    from w2s_sweep.launch.plugin import register
+    from w2s_sweep.launch.site import CONF
+
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        hydra.config_loader = CachingConfigLoader(hydra.config_loader)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,6 +33,7 @@ def expert(tiny_models: list[str]) -> str:
     return f"method.experts=[{{model: smollm2_135m, name: expert, path: {path}, feature_layer: null}}]"
 
 
+@pytest.mark.slow
 def test_they_run_from_the_command_line_and_are_reported(tmp_path, tiny_models, capsys):
     mine, store = write_outside(tmp_path), tmp_path / "store"
     argv = [*chosen(mine), f"store={store}", "name=own", *tiny_models, *FAST, "loss.gamma=1.5", expert(tiny_models)]

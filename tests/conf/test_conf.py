@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.main import CONF
-from w2s_sweep.launch.plugin import register
 from w2s_sweep.losses import LOSSES
 
 GROUPS = ("dataset", "model", "loss", "method", "finetune", "tracker", "experiment")
@@ -31,12 +29,7 @@ NEEDS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _hydra():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composing")
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)

@@ -6,8 +6,7 @@ from functools import cache
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from pydantic.fields import FieldInfo
 
@@ -18,7 +17,6 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import HubSource, Source, WheelSource
 from w2s_sweep.launch.local import LocalEngine
-from w2s_sweep.launch.plugin import register
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.slurm.engine import SlurmEngine
 from w2s_sweep.launch.slurm.settings import Settings
@@ -57,12 +55,7 @@ OWN: dict[str, type] = {
 """The file, or the part of one, that holds the defaults of a class."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _hydra():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composing")
 
 
 def plain_of(config: DictConfig) -> dict[str, Any]:
@@ -70,9 +63,16 @@ def plain_of(config: DictConfig) -> dict[str, Any]:
 
 
 @cache
+def contents() -> dict[str, Any]:
+    """Group -> file -> what it says, with what it builds on; composed at once, since each composition takes time."""
+    files = {*(f"{group}/{name}" for group, name in FILES), *("/".join(place.split("/")[:2]) for place in OWN)}
+    chosen = [f"+{group}@{group}.{name}={name}" for group, name in (file.split("/") for file in sorted(files))]
+    return plain_of(compose(overrides=chosen))
+
+
 def content(group: str, name: str) -> dict[str, Any]:
     """A file of a group, with what it builds on."""
-    return plain_of(compose(overrides=[f"+{group}@file={name}"]).file)
+    return contents()[group][name]
 
 
 def absent(cls: type, said: Mapping[str, Any], where: str) -> list[str]:

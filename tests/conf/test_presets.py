@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.setups import identify
@@ -19,7 +18,6 @@ from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.main import CONF
-from w2s_sweep.launch.plugin import register
 
 SIZES = {
     "debug": (1, 6),
@@ -49,12 +47,7 @@ SOURCE = re.compile(
 """Where numbers come from: the log of this project with its date, a part of a paper, or what others ran."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _hydra():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composing")
 
 
 def swept(path: Path) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.launch.compose import CachingConfigLoader, bases_of, interpolates, plain_cell
+from w2s_sweep.launch.compose import CachingConfigLoader, plain_cell
+from w2s_sweep.launch.files import bases_of, interpolates
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 

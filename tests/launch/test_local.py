@@ -126,6 +126,7 @@ def test_lora_targets_that_a_model_has_not_are_refused_before_anything_is_traine
     assert trained(store) == {}
 
 
+@pytest.mark.slow
 def test_a_failing_stage_fails_its_own_cells_alone(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
     words = "+strong.label_words=[' bad',' good'],[' nope',' nope']"

@@ -3,9 +3,10 @@
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
@@ -17,16 +18,19 @@ NAMES = [path.stem for path in FILES]
 LADDERS = ("gpt2", "pythia", "qwen2_5", "qwen3", "llama3_", "gemma3", "olmo2", "smollm2")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _hydra():
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composing")
+
+
+@cache
+def both_places() -> dict[str, Any]:
+    """Place -> name -> settings; composed at once, since each composition takes time."""
+    config = compose(overrides=[f"+model@{place}.{name}={name}" for place in ("weak", "strong") for name in NAMES])
+    return {place: OmegaConf.to_container(config[place], resolve=True) for place in ("weak", "strong")}
 
 
 @cache
 def composed(name: str, place: str) -> Model:
-    config = compose(overrides=[f"+model@{place}={name}"])
-    return TypeAdapter(Model).validate_json(json.dumps(OmegaConf.to_container(config[place], resolve=True)))
+    return TypeAdapter(Model).validate_json(json.dumps(both_places()[place][name]))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,31 +1,26 @@
 """Composes the cells of a large grid quickly: the defaults list depends on the choice of groups alone.
 
-Hydra composes each cell from scratch. Here each combination of groups is composed once, by Hydra itself, and plain
-value overrides are applied with Hydra's own grammar: those that the command has once, for all cells, to that
-composition, the others to a copy of it that shares all parts which they leave alone. Whatever is not a plain value
-(a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
+Hydra composes each cell from scratch, and the command line itself twice. Here each combination of groups is composed
+once, by Hydra itself, and plain value overrides are applied with Hydra's own grammar: those that the command has once,
+for all cells, to that composition, the others to a copy of it that shares all parts which they leave alone. Whatever is
+not a plain value (a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
 """
 
 import copy
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
 from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
+from w2s_sweep.launch.files import LOOKS_AROUND, Files, interpolates
 from w2s_sweep.launch.references import with_named
 from w2s_sweep.modules import import_all
-
-LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
-"""An interpolation of other settings."""
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -35,11 +30,39 @@ class CachingConfigLoader(ConfigLoaderImpl):
         assert isinstance(stock, ConfigLoaderImpl)
         vars(self).update(vars(stock))
         self._files: Files | None = None
+        self._looked_at: tuple[str | None, list[str], DictConfig] | None = None
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
         self._cells: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._plain: dict[str, bool] = {}
         self._parser = OverridesParser.create(config_loader=self)
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """The composed command line.
+
+        Hydra composes all of it to learn `hydra.mode` (with `validate_sweep_overrides=False`), and then once more to
+        run it: the second time it gets the same again, unless a group is still missing, which only running refuses.
+        """
+        looked_at, self._looked_at = self._looked_at, None
+        if validate_sweep_overrides and looked_at is not None and looked_at[0] == config_name:
+            more = overrides[len(looked_at[1]) :]
+            if overrides == [*looked_at[1], *more] and all(line.startswith("hydra.mode=") for line in more):
+                parsed = [self._parse(line) for line in overrides]
+                self.validate_sweep_overrides_legal(overrides=parsed, run_mode=run_mode, from_shell=from_shell)
+                self._apply_overrides_to_config(parsed[len(looked_at[1]) :], looked_at[2])
+                looked_at[2].hydra.overrides.hydra.extend(more)
+                return looked_at[2]
+        composed = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+        if not validate_sweep_overrides and "???" not in composed.hydra.runtime.choices.values():
+            self._looked_at = config_name, list(overrides), composed
+        return composed
 
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
@@ -106,45 +129,6 @@ class CachingConfigLoader(ConfigLoaderImpl):
             and not key.startswith("hydra")
             and not self.repository.group_exists(key)
         )
-
-
-class Files(CachingConfigRepository):
-    """The files of all groups, each merged once with those of its group that it builds on (`defaults: [_hub, _self_]`).
-
-    Hydra would merge them anew for every combination of groups.
-    """
-
-    def __init__(self, stock: CachingConfigRepository):
-        vars(self).update(vars(stock))
-        self._whole: dict[str, ConfigResult | None] = {}
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        if config_path not in self._whole:
-            own = super().load_config(config_path)
-            self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
-        return self._whole[config_path]
-
-    def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
-        """The file merged with its bases; unchanged where only Hydra can compose them."""
-        bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
-        parts = [part for part in (*bases, own) if part is not None]
-        plain = all(part.header == own.header and not interpolates(part.config) for part in parts)
-        if len(parts) == 1 or not plain or any(base is None or base.defaults_list for base in bases):
-            return own
-        return replace(own, config=OmegaConf.merge(*(part.config for part in parts)), defaults_list=[])
-
-
-def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
-    """The files of its own group that a file begins with; none where its defaults list has anything else."""
-    names = [d.path or "" for d in defaults if isinstance(d, ConfigDefault) and not (d.package or d.optional)]
-    if len(names) < len(defaults) or names[-1:] != ["_self_"] or any("/" in name for name in names):
-        return []
-    return names[:-1]
-
-
-def interpolates(config: Container) -> bool:
-    """Whether a value depends on others; one that comes out of the environment, as a site's store may, does not."""
-    return LOOKS_AROUND.search(OmegaConf.to_yaml(config)) is not None
 
 
 class Base:

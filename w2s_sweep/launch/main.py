@@ -9,11 +9,15 @@ from contextlib import contextmanager
 
 import hydra
 import yaml
+from hydra._internal import hydra as hydras_own
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.errors import CompositionError, W2SError
+from w2s_sweep.launch.compose import CachingConfigLoader
 from w2s_sweep.launch.plugin import Task, register
 from w2s_sweep.launch.preflight import checked
 from w2s_sweep.launch.site import CONF
@@ -66,14 +70,21 @@ def _command_line(program: str, words: Sequence[str]) -> Generator[None]:
     # Without it Hydra prints errors in its own way and exits; with it they are raised here, to be printed as one line.
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = [program, *words], "1"
     GlobalHydra.instance().clear()  # a notebook may be using Hydra for something else
+    # Hydra has no place to name a loader of one's own, see `CachingConfigLoader.load_configuration` for what it saves.
+    setattr(hydras_own, "ConfigLoaderImpl", _loader)  # noqa: B010
     try:
         yield
     finally:
+        setattr(hydras_own, "ConfigLoaderImpl", ConfigLoaderImpl)  # noqa: B010
         sys.argv, GlobalHydra.instance().hydra = argv, outer
         if full is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _loader(config_search_path: ConfigSearchPath) -> CachingConfigLoader:
+    return CachingConfigLoader(ConfigLoaderImpl(config_search_path=config_search_path))
 
 
 def _while_composing(error: Exception) -> bool:

@@ -43,7 +43,8 @@ class GraphLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         # The sweeper composes each job once to validate it, before it calls `launch`, and through this same context:
         # with the loader replaced here, both share one composition.
-        hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
+        if not isinstance(hydra_context.config_loader, CachingConfigLoader):
+            hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
         self.context, self.master, self.task = hydra_context, config, task_function
         with explain_errors(folder := Path(config.hydra.sweep.dir)):
             folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there

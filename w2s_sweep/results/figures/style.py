@@ -137,6 +137,8 @@ def save(figure: "Figure", stem: Path) -> tuple[Path, Path]:
     """Write `stem`.png and `stem`.svg; returns both paths."""
     paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
     with _style():
+        cast(Any, figure).draw_without_rendering()
+        cast(Any, figure).set_layout_engine("none")  # it would place everything anew, twice for each format
         for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
             buffer = io.BytesIO()
             cast(Any, figure).savefig(buffer, format=path.suffix[1:], facecolor="white", **options)

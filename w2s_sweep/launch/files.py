@@ -1,0 +1,74 @@
+"""The files that Hydra composes, each read once a process and merged once with those that it builds on."""
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.default_element import ConfigDefault, InputDefault
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import Container, OmegaConf
+
+LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
+"""An interpolation of other settings."""
+
+READ: dict[bytes, ConfigResult] = {}
+"""Content of a file -> what it comes to: the sweeps of one process, such as a notebook, share nearly all files."""
+
+
+class Folder(FileConfigSource):
+    """A folder of files. YAML is slow to parse, so what has been parsed once is copied."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        content = (Path(self.path) / self._normalize_file_name(config_path)).read_bytes()
+        if content not in READ:
+            READ[content] = super().load_config(config_path)
+        known = READ[content]
+        # Hydra takes the defaults list out of what it gets.
+        return replace(known, config=copy.deepcopy(known.config), path=f"file://{self.path}", provider=self.provider)
+
+
+class Files(CachingConfigRepository):
+    """The files of all groups, each merged once with those of its group that it builds on (`defaults: [_hub, _self_]`).
+
+    Hydra would merge them anew for every combination of groups.
+    """
+
+    def __init__(self, stock: CachingConfigRepository):
+        vars(self).update(vars(stock))
+        assert isinstance(self.delegate, ConfigRepository)
+        self.delegate.sources = [
+            Folder(one.provider, one.path) if one.scheme() == "file" else one for one in self.delegate.sources
+        ]
+        self._whole: dict[str, ConfigResult | None] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self._whole:
+            own = super().load_config(config_path)
+            self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
+        return self._whole[config_path]
+
+    def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
+        """The file merged with its bases; unchanged where only Hydra can compose them."""
+        bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
+        parts = [part for part in (*bases, own) if part is not None]
+        plain = all(part.header == own.header and not interpolates(part.config) for part in parts)
+        if len(parts) == 1 or not plain or any(base is None or base.defaults_list for base in bases):
+            return own
+        return replace(own, config=OmegaConf.merge(*(part.config for part in parts)), defaults_list=[])
+
+
+def bases_of(defaults: Sequence[InputDefault]) -> list[str]:
+    """The files of its own group that a file begins with; none where its defaults list has anything else."""
+    names = [d.path or "" for d in defaults if isinstance(d, ConfigDefault) and not (d.package or d.optional)]
+    if len(names) < len(defaults) or names[-1:] != ["_self_"] or any("/" in name for name in names):
+        return []
+    return names[:-1]
+
+
+def interpolates(config: Container) -> bool:
+    """Whether a value depends on others; one that comes out of the environment, as a site's store may, does not."""
+    return LOOKS_AROUND.search(repr(config)) is not None
