@@ -10,6 +10,8 @@ from w2s_sweep.config.schema import schema
 Precision = Literal["bf16", "fp32"]
 Schedule = Literal["cosine", "linear", "constant"]
 HeadInit = Literal["zero", "label_words"]
+MOST_TOKENS = 8192
+"""Tokens of a forward pass beyond which a GPU becomes no faster."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=0)]
 

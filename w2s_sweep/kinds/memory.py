@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from w2s_sweep.config.finetune import Precision
+from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.kinds.shape import Shape
 
 Way = Literal["full", "lora", "forward"]
@@ -20,8 +20,6 @@ HEADROOM = 0.92
 """Share of a device's memory that is planned with."""
 CONTEXT = 1.0e9
 """Bytes that CUDA, its libraries and their workspaces take on a device."""
-MOST_TOKENS = 8192
-"""Tokens of a forward pass beyond which a GPU becomes no faster."""
 ENOUGH_TOKENS = 2048
 """Tokens of a forward pass that keep a GPU busy: rather so few than computing activations twice."""
 
@@ -74,6 +72,20 @@ def fit(need: Memory, device: float, most: int = MOST_TOKENS) -> Fit | None:
         if tokens >= enough:
             return Fit(checkpointing, tokens, need.device(tokens, checkpointing))
     return None
+
+
+def explain_too_large(what: str, need: Memory, device: float) -> str:
+    """What is wrong where `fit` finds nothing, and what helps."""
+    least = need.device(need.least, need.token_checkpointed is not None)
+    help_ = ["a smaller model", "a GPU with more memory (SLURM: hydra.launcher.gpu_memory_gb and a constraint)"]
+    if need.token_checkpointed is not None:
+        help_.insert(0, "finetune=lora where all weights train")
+    if CONTEXT + need.fixed < HEADROOM * device:
+        help_.insert(0, "a lower dataset.max_tokens")
+    return (
+        f"{what}: needs about {least / 1e9:.0f} GB for one row of {need.least} tokens, and its share of the GPU is "
+        f"{device / 1e9:.0f} GB. A stage computes on one GPU. Use {', or '.join(help_)}."
+    )
 
 
 Widths = tuple[float, float, float, float]

@@ -11,7 +11,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import OfModel
-from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, fit
+from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, explain_too_large, fit
 from w2s_sweep.kinds.shape import Shape, guess_shape, read_shape
 from w2s_sweep.kinds.training import Adapt, FullRecipe, Tuned
 from w2s_sweep.plan.stage import Stage, canonical
@@ -101,24 +101,11 @@ def _describe(settings: Kind) -> tuple[str, str]:
 
 def refuse_too_large(found: Iterable[Need]) -> None:
     """ConfigError with every need that no device holds, and what would help."""
-    problems = [_explain(need) for need in found if need.fit is None]
+    problems = [
+        explain_too_large(f"{need.model}, {need.way}", need.memory, need.device) for need in found if need.fit is None
+    ]
     if problems:
         raise ConfigError(problems)
-
-
-def _explain(need: Need) -> str:
-    memory = need.memory
-    least = memory.device(memory.least, memory.token_checkpointed is not None)
-    help_ = ["a GPU with more memory (hydra.launcher.gpu_memory_gb says how much it has)", "a smaller model"]
-    if need.way == "full":
-        help_.insert(0, "finetune=lora")
-    if memory.device(1, True) < 0.9 * need.device:
-        help_.insert(0, "a lower dataset.max_tokens")
-    return (
-        f"{need.model}, {need.way}: needs about {least / GB:.0f} GB for one row of {memory.least} tokens, the GPU has "
-        f"{need.device / GB:.0f} GB. A stage computes on one GPU. Use {', or '.join(help_)}; or run it elsewhere with "
-        "hydra.launcher.stages."
-    )
 
 
 def table_of(found: Iterable[Need]) -> Table:

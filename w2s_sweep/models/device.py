@@ -1,18 +1,20 @@
 """Where a stage computes, and in which precision: bf16 only where the hardware has it, fp32 everywhere else."""
 
 import os
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
-from w2s_sweep.config.finetune import Precision
+from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.errors import W2SError
-from w2s_sweep.kinds.memory import MOST_TOKENS
 
 GPUS = "W2S_GPUS"
 """Environment variable by which a launcher tells a process how many GPUs it was given."""
 
+SHARED = "W2S_STAGES_PER_GPU"
+"""Environment variable by which a launcher tells how many processes share a GPU."""
 TOKENS = {"cpu": 2048}
 """Tokens of a forward pass by kind of device: on a CPU what its caches like (docs/PERFORMANCE.md)."""
 CPU_BF16 = ("avx512_bf16", "amx_bf16")
@@ -38,6 +40,38 @@ def pick_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def memory_bytes(device: torch.device) -> float | None:
+    """Bytes of a GPU's memory for each of the processes that share it; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.get_device_properties(device).total_memory / int(os.environ.get(SHARED, "1"))
+
+
+def frozen_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """Of weights that do not train: half of their memory where products round them to 16 bits anyway."""
+    half = precision == "bf16" and device.type == "cuda" and has_bf16(device)
+    return torch.bfloat16 if half else torch.float32
+
+
+def describe(device: torch.device) -> dict[str, str | float]:
+    """What a result was computed with."""
+    found: dict[str, str | float] = {"device": device.type, "device name": _name(device), "torch": torch.__version__}
+    if device.type == "cuda":
+        found["peak memory GB"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 3)
+    return found
+
+
+def _name(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def is_lost() -> bool:

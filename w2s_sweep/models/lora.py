@@ -41,6 +41,8 @@ def add_lora(
         torch.manual_seed(seed)
         # Not get_peft_model, which wraps the model and changes the names of its parameters.
         inject_adapter_in_model(config, model.transformer)
+    for parameter in trainable(model.transformer).values():  # peft makes them as the frozen weights are
+        parameter.data = parameter.data.float()
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

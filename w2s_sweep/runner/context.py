@@ -53,6 +53,10 @@ class Context(Generic[K]):
     save: threading.Event
     mirror: Mirror
     started: float = field(default_factory=time.monotonic)
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    """How the stage was run, for its summary."""
+    describe: Callable[[], Mapping[str, Any]] = dict[str, Any]
+    """What is known at its end alone, such as the most memory that it held."""
     _rows: list[str] = field(default_factory=list[str])
     _saved: float = field(default_factory=time.monotonic)
     _told: float = 0.0
@@ -138,7 +142,12 @@ class Context(Generic[K]):
         """Write the curves and the summary into the result."""
         if self._rows:
             write_text(self.out / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
-        record = dict(summary) | {"seconds": round(time.monotonic() - self.started, 3), "label": self.stage.label}
+        record = (
+            dict(summary)
+            | self.facts
+            | dict(self.describe())
+            | {"seconds": round(time.monotonic() - self.started, 3), "label": self.stage.label}
+        )
         write_json(self.out / "summary.json", record)
         write_json(self.out / "preimage.json", self.stage.preimage)
         self.mirror.finish(record)

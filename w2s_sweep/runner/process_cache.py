@@ -3,10 +3,13 @@
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
+from w2s_sweep.config.finetune import Precision
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.models.adapted import load_adapted
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.models.device import pick_device
+from w2s_sweep.models.device import frozen_dtype, pick_device
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.runner.context import Context
@@ -18,24 +21,32 @@ def model_folder(context: Context[OfModel]) -> Path:
     return fetch(context.stage.hints.of_model.source, context.settings.weights, "model")
 
 
-def frozen_backbone(context: Context[OfModel]) -> Backbone:
-    """The model of a stage, shared: the caller must not change its weights."""
-    return _frozen(model_folder(context), context.settings.keep_layers, context.optional("adapted"))
+def frozen_backbone(context: Context[OfModel], precision: Precision) -> Backbone:
+    """The model of a stage on its device, shared: the caller must not change its weights."""
+    dtype = frozen_dtype(pick_device(), precision)
+    return _frozen(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dtype)
 
 
-def own_backbone(context: Context[OfModel], dropout: float = 0.0) -> Backbone:
-    """The model of a stage, on the CPU, to be trained."""
-    return _load(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dropout)
+def own_backbone(context: Context[OfModel], precision: Precision, *, frozen: bool, dropout: float = 0.0) -> Backbone:
+    """The model of a stage, on the CPU, to be trained; `frozen`: below adapters, which train alone."""
+    if pick_device().type != "cpu":
+        _frozen.cache_clear()  # or it would stay on the device beside the one that trains
+    dtype = frozen_dtype(pick_device(), precision) if frozen else torch.float32
+    return _load(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dtype, dropout)
 
 
 @lru_cache(maxsize=1)
-def _frozen(folder: Path, keep_layers: int | None, changed: Path | None) -> Backbone:
-    return _load(folder, keep_layers, changed, 0.0).to(pick_device())
+def _frozen(folder: Path, keep_layers: int | None, changed: Path | None, dtype: torch.dtype) -> Backbone:
+    return _load(folder, keep_layers, changed, dtype, 0.0).to(pick_device())
 
 
-def _load(folder: Path, keep_layers: int | None, changed: Path | None, dropout: float) -> Backbone:
-    backbone = load_backbone(folder, keep_layers=keep_layers, dropout=dropout)
-    return backbone if changed is None else load_adapted(backbone, changed)
+def _load(folder: Path, keep_layers: int | None, changed: Path | None, dtype: torch.dtype, dropout: float) -> Backbone:
+    if changed is None:
+        return load_backbone(folder, keep_layers=keep_layers, dtype=dtype, dropout=dropout)
+    # What adaptation added is rounded once, after the sum.
+    backbone = load_adapted(load_backbone(folder, keep_layers=keep_layers, dropout=dropout), changed)
+    backbone.module.to(dtype)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return backbone
 
 
 def token_ids(context: Context[OfModel], backbone: Backbone, texts: list[str], room: int = 0) -> list[list[int]]:

@@ -10,6 +10,7 @@ from w2s_sweep.models.adapted import save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import add_lora
 from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import load_corpus
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
@@ -20,13 +21,13 @@ from w2s_sweep.training.supervision import hooks_of
 def build(context: Context[Adapt], texts: Sequence[str]) -> SequenceLearner:
     """The language model before the first step."""
     settings, how = context.settings, context.settings.adapt
-    backbone = process_cache.own_backbone(context)
+    backbone = process_cache.own_backbone(context, settings.precision, frozen=how.adapters is not None)
     model = LanguageModel(backbone, frozen=how.adapters is not None)
     if how.adapters is not None:
         rank, alpha, targets = how.adapters
         add_lora(model, rank=rank, alpha=alpha, targets=targets, seed=how.seed)
     tokens = backbone.tokens(texts, settings.max_tokens)
-    return SequenceLearner(model, tokens, [1] * len(tokens), settings.precision, context.run.micro_batch_tokens)
+    return SequenceLearner(model, tokens, [1] * len(tokens), settings.precision, fit_device(context, backbone))
 
 
 def count_predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:

@@ -18,11 +18,11 @@ from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError, Preempted
 from w2s_sweep.kinds.forward import Annotate
 from w2s_sweep.models.classifier import label_word_rows
-from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.forward_passes import Passes
 from w2s_sweep.models.prompt import answer_logits, require_prompt
 from w2s_sweep.predictions import Predictions
 from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
 from w2s_sweep.stages.prompt import template_of
@@ -75,8 +75,9 @@ class ContextModel:
         settings = context.settings
         words = settings.words
         self.context = context
-        self.backbone = process_cache.frozen_backbone(context)
+        self.backbone = process_cache.frozen_backbone(context, settings.precision)
         self.collator = self.backbone.collator()
+        self.token_budget = fit_device(context, self.backbone)
         template = template_of(settings)
         self.opening = template.opening(self.backbone)
         self.questions = [template.encode(self.backbone, about) for about in rows.asked]
@@ -103,7 +104,7 @@ class ContextModel:
             [self.questions[row] for row in asked],
             self.words,
             precision=self.context.settings.precision,
-            token_budget=token_budget(self.backbone.device, self.context.run.micro_batch_tokens),
+            token_budget=self.token_budget,
             passes=passes,
             collator=self.collator,
         )

@@ -3,9 +3,9 @@
 from safetensors.numpy import save_file
 
 from w2s_sweep.kinds.forward import Features
-from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
 from w2s_sweep.training.examples import load_ids, load_texts
@@ -14,7 +14,7 @@ from w2s_sweep.training.examples import load_ids, load_texts
 def run(context: Context[Features]) -> None:
     settings = context.settings
     examples, texts = len(load_ids(context.input("data"))), load_texts(context.input("data"))
-    backbone = process_cache.frozen_backbone(context)
+    backbone = process_cache.frozen_backbone(context, settings.precision)
     tokens = process_cache.token_ids(context, backbone, texts)
     collator = backbone.collator()
     features = frozen_features(
@@ -23,7 +23,7 @@ def run(context: Context[Features]) -> None:
         layer=settings.feature_layer,
         pooling=settings.pooling,
         precision=settings.precision,
-        token_budget=token_budget(backbone.device, context.run.micro_batch_tokens),
+        token_budget=fit_device(context, backbone),
         passes=KeptPasses(context),
         collator=collator,
     )

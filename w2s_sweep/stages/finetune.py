@@ -14,6 +14,7 @@ from w2s_sweep.models.device import autocast
 from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.training.learners import TransformerLearner, add_adapters
@@ -87,9 +88,10 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
     """The model as the settings describe it, before the first step. `texts`: of pairs, as in `Rows.every_text`."""
     settings, finetune = context.settings, context.settings.finetune
     torch.manual_seed(settings.seed)
-    backbone = process_cache.own_backbone(context, finetune.dropout)
+    frozen = isinstance(finetune, LoraRecipe)
+    backbone = process_cache.own_backbone(context, finetune.precision, frozen=frozen, dropout=finetune.dropout)
     if settings.beta is not None:
-        model = LanguageScore(backbone, beta=settings.beta, frozen=isinstance(finetune, LoraRecipe))
+        model = LanguageScore(backbone, beta=settings.beta, frozen=frozen)
     else:
         model = Classifier(
             backbone,
@@ -100,7 +102,7 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
     add_adapters(context, model)
     tokens = process_cache.token_ids(context, backbone, texts)
     learner = PairLearner if pairs else TextLearner
-    return learner(model, tokens, finetune.precision, context.run.micro_batch_tokens)
+    return learner(model, tokens, finetune.precision, fit_device(context, backbone))
 
 
 def run(context: Context[Finetune]) -> None:

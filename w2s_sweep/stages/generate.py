@@ -17,11 +17,11 @@ from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.training import Generate, LoraRecipe
 from w2s_sweep.models.decode import greedy, text_after
-from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import trainable_state
 from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.answers import Prompts, answers_of, read_prompts, same, targets_of
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, rows_of_portion, scores
@@ -37,9 +37,9 @@ def build(context: Context[Generate]) -> LanguageModel:
     """The model as the settings describe it, before the first step."""
     settings, finetune = context.settings, context.settings.finetune
     torch.manual_seed(settings.seed)
-    model = LanguageModel(
-        process_cache.own_backbone(context, finetune.dropout), frozen=isinstance(finetune, LoraRecipe)
-    )
+    frozen = isinstance(finetune, LoraRecipe)
+    backbone = process_cache.own_backbone(context, finetune.precision, frozen=frozen, dropout=finetune.dropout)
+    model = LanguageModel(backbone, frozen=frozen)
     add_adapters(context, model)
     model.train()
     return model
@@ -47,20 +47,20 @@ def build(context: Context[Generate]) -> LanguageModel:
 
 def write_answers(
     context: Context[Generate],
-    model: LanguageModel,
+    learner: SequenceLearner,
     prompts: Prompts,
     rows: Sequence[int],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
     """What the model, which ends up not training, writes after each of `rows`."""
-    asked = [prompts.rows[row] for row in rows]
+    model, asked = learner.model, [prompts.rows[row] for row in rows]
     found = greedy(
         model.eval(),
         asked,
         most=prompts.most,
         end=prompts.end,
         precision=context.settings.finetune.precision,
-        token_budget=token_budget(model.backbone.device, context.run.micro_batch_tokens),
+        token_budget=learner.token_budget,
         on_progress=on_progress,
     )
     return [text_after(model.backbone.tokenizer, ids, new) for ids, new in zip(asked, found, strict=True)]
@@ -78,7 +78,7 @@ def early_stopping(
     answers = answers_of(rows, judge, held_out, f"{context.stage.label}, early stopping on the validation split")
 
     def score() -> float:
-        written = write_answers(context, learner.model, prompts, held_out)
+        written = write_answers(context, learner, prompts, held_out)
         learner.mode(training=True)
         return float(np.mean([same(text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
 
@@ -135,7 +135,7 @@ def run(context: Context[Generate]) -> None:
         prompts.sequences(),
         [len(prompt) for prompt in prompts.rows],
         finetune.precision,
-        context.run.micro_batch_tokens,
+        fit_device(context, model.backbone),
     )
     step = train(
         learner,
@@ -148,7 +148,7 @@ def run(context: Context[Generate]) -> None:
     )
     if isinstance(finetune, LoraRecipe) or context.run.keep_weights:
         save_file(trainable_state(model), context.out / "weights.safetensors")
-    written = write_answers(context, model, prompts, told, context.progress_or_stop)
+    written = write_answers(context, learner, prompts, told, context.progress_or_stop)
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()

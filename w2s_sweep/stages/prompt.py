@@ -13,10 +13,10 @@ from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.forward import Asking, Prompt
 from w2s_sweep.models.classifier import label_word_rows
-from w2s_sweep.models.device import token_budget
 from w2s_sweep.models.prompt import Asked, Template, answer_logits, require_prompt
 from w2s_sweep.predictions import Array
 from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
 from w2s_sweep.store.files import write_text
@@ -77,7 +77,7 @@ def _choose_shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[i
 def run(context: Context[Prompt]) -> None:
     settings = context.settings
     texts, asked, shown = _choose_shown(context)
-    backbone = process_cache.frozen_backbone(context)
+    backbone = process_cache.frozen_backbone(context, settings.precision)
     template = template_of(settings)
     prefix = template.prefix(backbone, shown)
     free: list[Asked] = [(text, text) if template.pair else text for text in CONTENT_FREE]
@@ -93,7 +93,7 @@ def run(context: Context[Prompt]) -> None:
         prompts,
         words,
         precision=settings.precision,
-        token_budget=token_budget(backbone.device, context.run.micro_batch_tokens),
+        token_budget=fit_device(context, backbone),
         passes=KeptPasses(context),
         collator=collator,
     )

@@ -47,7 +47,7 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
         mem=f"{ask.memory_gb}GB",
         array_parallelism=settings.max_parallel,
         signal_delay_s=settings.signal_seconds,
-        setup=[*settings.setup, *_environment(code, ask)],
+        setup=[*settings.setup, *_environment(code, ask, settings.stages_per_gpu)],
         teardown=_teardown(settings, code, folder),
         stderr_to_stdout=True,
         additional_parameters={
@@ -69,9 +69,9 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
     return [task.job_id for task in tasks]
 
 
-def _environment(code: Path, ask: Ask) -> list[str]:
-    # Of the number of GPUs: models/device.py refuses to compute on a CPU where a task was given one.
-    given = [f"export W2S_GPUS={ask.gpus}"] if ask.gpus else []
+def _environment(code: Path, ask: Ask, beside: int) -> list[str]:
+    # Read by models/device.py, which refuses to compute on a CPU where a task was given a GPU.
+    given = [f"export W2S_GPUS={ask.gpus} W2S_STAGES_PER_GPU={beside}"] if ask.gpus else []
     return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given]
 
 

@@ -18,7 +18,7 @@
 
 # setup
 export PYTHONPATH=STORE/code/USER/DIGEST${PYTHONPATH:+:$PYTHONPATH}
-export W2S_GPUS=1
+export W2S_GPUS=1 W2S_STAGES_PER_GPU=1
 
 # command
 export SUBMITIT_EXECUTOR=slurm

@@ -1,0 +1,47 @@
+"""How a stage is run so that it fits its device: tokens of a forward pass, activation checkpointing. No result depends
+on it beyond rounding."""
+
+import logging
+from functools import partial
+
+from w2s_sweep.config.finetune import MOST_TOKENS
+from w2s_sweep.errors import W2SError
+from w2s_sweep.kinds.base import OfModel
+from w2s_sweep.kinds.memory import explain_too_large, fit
+from w2s_sweep.kinds.shape import read_shape
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.checkpointing import checkpoint_blocks
+from w2s_sweep.models.device import describe, memory_bytes, pick_device, token_budget
+from w2s_sweep.runner.context import Context
+from w2s_sweep.sources.weights import read_config
+
+log = logging.getLogger(__name__)
+
+
+def fit_device(context: Context[OfModel], backbone: Backbone) -> int:
+    """Tokens of a forward pass; blocks of `backbone` are checkpointed from now on where memory asks for it.
+
+    On a CPU, whose memory was asked for at submission, the tokens are what its caches like. W2SError for a stage that
+    fits the device in no way.
+    """
+    wanted, device = context.run.micro_batch_tokens, pick_device()
+    context.describe = partial(describe, device)
+    there = memory_bytes(device)
+    if there is None:
+        return token_budget(device, wanted)
+    hints = context.stage.hints
+    need = context.settings.memory(hints, read_shape(read_config(backbone.folder), hints.of_model))
+    how = fit(need, there, wanted or MOST_TOKENS)
+    if how is None:
+        raise W2SError(explain_too_large(context.stage.label, need, there))
+    if how.checkpointing:
+        checkpoint_blocks(backbone.blocks)
+    context.facts |= {"checkpointing": how.checkpointing, "tokens a pass": how.tokens, "planned GB": how.device / 1e9}
+    log.info(
+        "%d tokens a forward pass, checkpointing %s: about %.1f of %.1f GB",
+        how.tokens,
+        "on" if how.checkpointing else "off",
+        how.device / 1e9,
+        there / 1e9,
+    )
+    return how.tokens
