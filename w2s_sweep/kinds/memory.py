@@ -37,6 +37,7 @@ class Memory:
     least: int = 1
     """Tokens of the longest row, which goes through the model whole."""
     host: float = 0.0
+    """On the host, where weights are there twice for a moment while they are loaded."""
 
     def device(self, tokens: float, checkpointing: bool = False) -> float:
         """Bytes on the device, what CUDA takes included; 0 on the CPU."""
@@ -155,7 +156,7 @@ def training(
         token=shape.layers * block + state,
         token_checkpointed=shape.layers * state + block + state,
         least=least,
-        host=shape.params * 4 * 2,
+        host=shape.params * 2 * (2 if half and adapters else 4),
     )
 
 
@@ -163,4 +164,4 @@ def running(shape: Shape, precision: Precision, least: int, kept: float = 0.0) -
     """Of running a model without training it; `kept` bytes of a token stay, such as its keys and values."""
     block = of_block(shape, "forward", precision)  # autograd keeps nothing: about what one block works with
     fixed = shape.params * (2 if precision == "bf16" else 4)
-    return Memory(fixed=fixed, token=block + kept, least=least, host=shape.params * 4 * 2)
+    return Memory(fixed=fixed, token=block + kept, least=least, host=2 * fixed)

@@ -64,24 +64,25 @@ def asked_by(what: str, settings: Settings = SMALL, **change) -> Ask:
     return asked(graph, stages(graph, what)[-1:], settings)
 
 
-# One GPU. Memory: two copies in 32 bits, and 4 GB. Minutes: 3 * FLOPs / 1e12 / 60 + 30.
-FEATURES = Ask(1, 4, 244, 2190)  # 2 * 30e9 * .6 * 12,000 * 100 FLOPs
-TUNED = Ask(1, 4, 244, 10_380)  # 30e9 * 100 * (6 * 2 * 4,500 + 2 * 7,500)
-PROMPT = Ask(1, 4, 244, 960)  # 2 * 30e9 * (3,000 + 8) * (100 + 3)
+# One GPU. Memory: two copies in 32 bits, or in 16 of frozen weights, and 4 GB. Minutes: 3 * FLOPs / 1e12 / 60 + 30.
+FEATURES = Ask(1, 4, 124, 2190)  # 2 * 30e9 * .6 * 12,000 * 100 FLOPs
+FULL = Ask(1, 4, 244, 10_380)  # 30e9 * 100 * (6 * 2 * 4,500 + 2 * 7,500)
+LORA = dataclasses.replace(FULL, memory_gb=124)
+PROMPT = Ask(1, 4, 124, 960)  # 2 * 30e9 * (3,000 + 8) * (100 + 3)
 ADAPT = Ask(1, 4, 244, 9_030)  # 6 * 30e9 * 10,000 * 100
-IN_CONTEXT = Ask(1, 4, 244, 1_000_000)
+IN_CONTEXT = Ask(1, 4, 124, 1_000_000)
 
 
 @pytest.mark.parametrize(
     ("what", "change", "ask"),
     [
         ("features", {"finetune": Probe()}, FEATURES),
-        ("ceiling", {"finetune": Full()}, TUNED),
-        ("student", {"finetune": Full()}, TUNED),
-        ("ceiling", {"finetune": Lora()}, TUNED),
+        ("ceiling", {"finetune": Full()}, FULL),
+        ("student", {"finetune": Full()}, FULL),
+        ("ceiling", {"finetune": Lora()}, LORA),
         ("prompt", {"method": Prompting()}, PROMPT),
         ("adapt", {"method": Generative()}, ADAPT),
-        ("adapt", {"method": Generative(adapt=Adapt(rank=8))}, ADAPT),
+        ("adapt", {"method": Generative(adapt=Adapt(rank=8))}, dataclasses.replace(ADAPT, memory_gb=124)),
         ("annotate", {"method": Icm()}, IN_CONTEXT),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -90,10 +91,10 @@ def test_what_uses_a_model_asks_for_its_size_and_its_work(what, change, ask):
     assert asked_by(what, **change) == ask
 
 
-@pytest.mark.parametrize("finetune", [Full(), Lora()])
-def test_generation_asks_for_what_its_fine_tuning_needs(finetune):
+@pytest.mark.parametrize(("finetune", "ask"), [(Full(), FULL), (Lora(), LORA)])
+def test_generation_asks_for_what_its_fine_tuning_needs(finetune, ask):
     data = dataclasses.replace(dataset(), task="chess_puzzles", n_train=10_000, n_test=2_000, test_split="test")
-    assert asked_by("generate", dataset=data, finetune=finetune) == TUNED
+    assert asked_by("generate", dataset=data, finetune=finetune) == ask
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_the_defaults_are_80_gb_100_tflops_and_a_day():
 
 def test_stages_beside_each_other_add_up_and_share_a_gpu():
     three = dataclasses.replace(SMALL, stages_per_gpu=3)
-    assert asked_by("ceiling", three) == dataclasses.replace(TUNED, cpus=12, memory_gb=3 * 244)
+    assert asked_by("ceiling", three) == dataclasses.replace(FULL, cpus=12, memory_gb=3 * 244)
     assert asked_by("probe", three, finetune=Probe()) == dataclasses.replace(NOTHING, cpus=6, memory_gb=12)
     (stage,) = [planned().stages[key] for key in stages(planned(), "ceiling")]
     assert device_of(stage, three) == pytest.approx(10e9 / 3)
@@ -148,7 +149,7 @@ def test_a_task_asks_for_the_most_of_its_stages_and_the_time_of_all():
     together = asked(graph, [*stages(graph, "features")[-1:], *stages(graph, "ceiling")])
     assert together == FEATURES
     two = merge([large(seed=seed) for seed in (0, 1)], identify)
-    assert asked(two, stages(two, "ceiling")) == dataclasses.replace(TUNED, minutes=2 * 10_350 + 30)
+    assert asked(two, stages(two, "ceiling")) == dataclasses.replace(FULL, minutes=2 * 10_350 + 30)
 
 
 def all_four(value: int) -> dict[str, int]:
@@ -187,10 +188,10 @@ def test_zero_gpus_is_a_word_too():
 def test_what_is_left_open_is_derived(name):
     """Each of the four by itself: the file of the settings leaves all of them null."""
     open_but_one = dataclasses.replace(SMALL, stages={"ceiling": Resources(**{name: 9}), "finetune": Resources()})
-    assert asked_by("ceiling", open_but_one) == dataclasses.replace(TUNED, **{name: 9})
-    assert asked_by("student", open_but_one) == TUNED
+    assert asked_by("ceiling", open_but_one) == dataclasses.replace(FULL, **{name: 9})
+    assert asked_by("student", open_but_one) == FULL
     assert asked_by("ceiling", SMALL, strong=strong(resources=Resources(**{name: 9}))) == dataclasses.replace(
-        TUNED, **{name: 9}
+        FULL, **{name: 9}
     )
 
 

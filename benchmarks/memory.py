@@ -1,0 +1,65 @@
+"""What the models of conf/model need of a GPU, as it is planned before their files are there: a table in Markdown.
+
+    python -m benchmarks.memory --gpu 80 > memory.md
+
+From published size, depth and width alone; a plan takes the widths out of config.json once that is on the machine.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.plain import adapter
+from w2s_sweep.kinds.memory import Memory, fit, running, training
+from w2s_sweep.kinds.shape import Shape, guess_shape
+
+CONF = Path(__file__).parents[1] / "conf"
+LONGEST = 512
+"""Tokens of the longest row."""
+
+
+def models() -> Iterator[Model]:
+    """The models of conf/model, the smallest first."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        names = [path.stem for path in (CONF / "model").glob("*.yaml") if path.name[0] != "_"]
+        found = [_model(compose(overrides=[f"+model={name}"])) for name in names]
+    yield from sorted(found, key=lambda model: model.params)
+
+
+def _model(composed: DictConfig) -> Model:
+    return adapter(Model).validate_json(json.dumps(OmegaConf.to_container(composed)["model"]))  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue]
+
+
+def ways(shape: Shape, targets: tuple[str, ...]) -> Iterator[Memory]:
+    """Frozen features, LoRA of rank 8, all weights."""
+    yield running(shape, "bf16", LONGEST)
+    yield training(shape, "bf16", LONGEST, adapters=(8, targets), stopping=False)
+    yield training(shape, "bf16", LONGEST, adapters=None, stopping=False)
+
+
+def cell(need: Memory, gpu: float) -> str:
+    how = fit(need, gpu)
+    if how is None:
+        return f"no ({need.device(need.least, need.token_checkpointed is not None) / 1e9:.0f} GB)"
+    mark = ", checkpointed" if how.checkpointing else ""
+    return f"{how.device / 1e9:.0f} GB, {how.tokens:,}{mark}"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--gpu", type=float, default=80.0, help="GB of the GPU")
+    gpu = arguments.parse_args().gpu * 1e9
+    print("| model | host memory | features | LoRA | full |\n|---|---|---|---|---|")
+    for model in models():
+        found = list(ways(guess_shape(model), model.lora_targets))
+        columns = " | ".join(cell(need, gpu) for need in found)
+        print(f"| {model.name} | {found[0].host / 1e9:.0f} GB | {columns} |")
+
+
+if __name__ == "__main__":
+    main()
