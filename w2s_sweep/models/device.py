@@ -17,6 +17,8 @@ CPU_BF16 = ("avx512_bf16", "amx_bf16")
 def pick_device() -> torch.device:
     """The first visible GPU, else the CPU. What is visible is the launcher's choice."""
     if torch.cuda.is_available():
+        # Products of float32 numbers with 10 bits of mantissa, more than bf16 has: several times as fast.
+        torch.backends.cuda.matmul.allow_tf32 = True
         return torch.device("cuda", 0)
     if torch.backends.mps.is_available():
         return torch.device("mps")

@@ -23,6 +23,13 @@ def frozen_backbone(context: Context[OfModel]) -> Backbone:
     return _frozen(model_folder(context), context.settings.keep_layers, context.optional("adapted"))
 
 
+def backbone_up_to(context: Context[OfModel], layer: int) -> Backbone:
+    """As `frozen_backbone`, without the blocks after number `layer`: they are not even read from disk."""
+    if context.optional("adapted") is not None:  # whose weights are those of all blocks
+        return frozen_backbone(context)
+    return _frozen(model_folder(context), max(1, layer), None)
+
+
 def own_backbone(context: Context[OfModel], dropout: float = 0.0) -> Backbone:
     """The model of a stage, on the CPU, to be trained."""
     return _load(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dropout)
