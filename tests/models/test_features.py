@@ -63,6 +63,16 @@ def test_blocks_above_the_layer_are_not_computed(backbones):
     assert ran == [0, 1]
 
 
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("layer", [0, 1, 3, LAYERS])
+def test_blocks_above_the_layer_need_not_be_there(backbones, name, layer):
+    whole = backbones[name]
+    part = load_backbone(whole.folder, keep_layers=max(1, layer))
+    tokens = whole.tokens(sentences(6), 32)
+    found = [frozen_features(backbone, tokens, layer=layer, precision="fp32") for backbone in (part, whole)]
+    assert np.array_equal(*found)
+
+
 def test_nothing_stays_behind_in_the_model(backbones):
     backbone = backbones["llama"]
     ids = torch.tensor(backbone.tokens(["good film"], 8))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,12 +15,13 @@ from transformers import (
     OPTConfig,
     RobertaConfig,
 )
+from transformers.activations import ACT2FN
 from transformers.pytorch_utils import Conv1D
 
 from tests.tiny import byte_tokenizer, sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
 from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
-from w2s_sweep.models.load import load_backbone
+from w2s_sweep.models.load import load_backbone, read_shape
 from w2s_sweep.sources.weights import longest, matrices, positions
 
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
@@ -193,3 +195,30 @@ def test_the_text_part_of_a_multimodal_model_is_used(tmp_path):
     backbone = load_backbone(tmp_path, keep_layers=2)
     assert (backbone.layers, len(backbone.blocks), backbone.is_decoder, backbone.tied) == (2, 2, True, True)
     assert torch.equal(backbone.embedding, model.model.language_model.embed_tokens.weight)
+
+
+@pytest.mark.parametrize("name", ["llama", "neox"])
+@pytest.mark.parametrize("adapted", [False, True])
+def test_rows_of_the_head_are_where_the_states_are(folders, name, adapted):
+    """A head of its own is read from disk, or was trained: prompting multiplied CUDA states by rows on the CPU."""
+    backbone = load_backbone(folders[name])
+    if adapted:
+        backbone = replace(backbone, tied=False, head=backbone.unembedding(range(len(backbone.embedding))))
+    expected = backbone.unembedding([5, 7])
+    assert expected.shape == (2, backbone.hidden)
+    backbone.to(torch.device("meta"))
+    assert backbone.unembedding([5, 7]).device.type == "meta"
+
+
+def test_the_activation_of_gpt2_is_one_kernel_with_the_same_values(folders):
+    module = load_backbone(folders["gpt2"]).module
+    assert {type(block.mlp.act).__name__ for block in module.h} == {"GELUTanh"}
+    x = torch.linspace(-6, 6, 1001)
+    torch.testing.assert_close(module.h[0].mlp.act(x), ACT2FN["gelu_new"](x), atol=1e-6, rtol=1e-5)
+
+
+def test_the_shape_is_that_of_the_loaded_model(folders):
+    for name, folder in folders.items():
+        for keep in (None, 2):
+            shape, backbone = read_shape(folder, keep), load_backbone(folder, keep_layers=keep)
+            assert (shape.layers, shape.is_decoder) == (backbone.layers, backbone.is_decoder), name

@@ -8,13 +8,13 @@ import transformers as tf
 from torch import nn
 
 from tests.tiny import sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
-from w2s_sweep.data.batches import pack, pad
+from w2s_sweep.data.batches import Texts, pack, pad
 from w2s_sweep.models.backbone import Backbone, first_position
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora
-from w2s_sweep.models.packed import NAME, attend, enable_packing, packed_states
+from w2s_sweep.models.packed import NAME, attend, attend_at_once, enable_packing, packed_states, varlen_attn
 
 VOCABULARY = 100
 SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -202,3 +202,18 @@ def test_the_collator_counts_padding(backbones: dict[str, Backbone]):
     assert collator.summary() == {"batches": "packed", "padding": 0.0}
     collator.batch([[1, 2, 3], [4]], padded=True)
     assert collator.summary() == {"batches": "padded", "padding": pytest.approx(0.2)}
+
+
+@pytest.mark.skipif(varlen_attn is None, reason="this release of torch has no kernel for packed texts")
+@pytest.mark.parametrize("window", [None, 3])
+def test_the_kernel_of_gpus_is_called_as_it_wants_to_be(window: int | None):
+    """On the device "meta" nothing is computed: shapes, dtypes and arguments are checked, and the way backwards."""
+    texts = Texts((5, 3), torch.empty(3, dtype=torch.int32, device="meta"), torch.empty(1, 8, device="meta").long())
+    query, key, value = (
+        torch.empty(8, heads, 64, dtype=torch.bfloat16, device="meta", requires_grad=True) for heads in (4, 2, 2)
+    )
+    found = attend_at_once(query, key, value, texts, causal=True, window=window, scale=0.5)
+    assert (found.shape, found.dtype) == (query.shape, torch.bfloat16)
+    found.sum().backward()
+    assert key.grad is not None
+    assert key.grad.shape == key.shape

@@ -27,6 +27,8 @@ def pick_device() -> torch.device:
     be found by nobody.
     """
     if torch.cuda.is_available():
+        # Products of float32 numbers with 10 bits of mantissa, more than bf16 has: several times as fast.
+        torch.backends.cuda.matmul.allow_tf32 = True
         return torch.device("cuda", 0)
     if given := os.environ.get(GPUS, "0").strip("0"):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")

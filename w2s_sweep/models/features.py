@@ -1,6 +1,7 @@
 """Frozen features: the hidden state of every text after one block, computed once for all probes on it."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,14 +20,24 @@ DEFAULT_DEPTH = 0.6
 next token."""
 
 
-def feature_layer(backbone: Backbone, layer: int | None) -> int:
+class Shape(Protocol):
+    """What `feature_layer` asks of a model."""
+
+    @property
+    def layers(self) -> int: ...
+
+    @property
+    def is_decoder(self) -> bool: ...
+
+
+def feature_layer(model: Shape, layer: int | None) -> int:
     """The block to read, 0 (the embedding) to `layers`; None takes the default. ModelError beyond the last."""
     if layer is None:
-        return max(1, round(DEFAULT_DEPTH * backbone.layers)) if backbone.is_decoder else backbone.layers
-    if not 0 <= layer <= backbone.layers:
+        return max(1, round(DEFAULT_DEPTH * model.layers)) if model.is_decoder else model.layers
+    if not 0 <= layer <= model.layers:
         raise ModelError(
-            f"model.feature_layer: {layer}, but the model has {backbone.layers} layers (model.keep_layers counts). "
-            f"Use 0 (the embedding) to {backbone.layers}, or null for the default."
+            f"model.feature_layer: {layer}, but the model has {model.layers} layers (model.keep_layers counts). "
+            f"Use 0 (the embedding) to {model.layers}, or null for the default."
         )
     return layer
 

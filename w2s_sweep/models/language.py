@@ -108,6 +108,8 @@ def token_log_probs(
 
 
 def _log_probs(states: Tensor, unembedding: Tensor, wanted: Tensor) -> Tensor:
+    # Not in bf16, whose rounding of logits is that of the likelihoods; TF32 (see `models.device`) holds states that
+    # were bf16 exactly.
     with torch.autocast(states.device.type, enabled=False):
         logits = states.float() @ unembedding.float().T
     return logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(1)

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ TOKENIZER_FILES = (
 )
 SPARE = re.compile(r"(^|\.)(pooler|lm_head|cls|position_ids)(\.|$)")
 """Weights that a checkpoint may lack: nothing here computes with them."""
+TANH_GELU = ("gelu_new", "gelu_fast")
+"""Names of 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) that transformers computes term by term."""
 BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError)
 """What transformers raises about files that are damaged or not supported."""
 
@@ -51,13 +54,9 @@ def load_backbone(
     of the model's configuration. Raises ModelError.
     """
     with quiet_libraries():
-        folder = convert(path) if path.suffix == ".gguf" else path
-        config = _config(folder)
-        text = config.get_text_config()
-        is_decoder = _is_decoder(text, folder)
-        # Set before the model is built: blocks that it does not have are never read from disk.
-        _keep(text, keep_layers, folder)
+        folder, config, text, is_decoder = _described(path, keep_layers)
         _set_dropout(text, dropout)
+        _set_gelu(text)
         # Keys and values of earlier tokens serve decoding and prompts alone, which ask for them in their own calls.
         text.use_cache = False
         module = _module(folder, config, dtype)
@@ -75,6 +74,33 @@ def load_backbone(
         folder=folder,
         packs=packs,
     )
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What config.json says about a transformer."""
+
+    layers: int
+    """Blocks that are kept."""
+    is_decoder: bool
+
+
+def read_shape(path: Path, keep_layers: int | None = None) -> ModelShape:
+    """The shape of the transformer in `path` as `load_backbone` would load it; no weight is read. Raises ModelError."""
+    with quiet_libraries():
+        _, _, text, is_decoder = _described(path, keep_layers)
+    return ModelShape(int(text.num_hidden_layers), is_decoder)
+
+
+def _described(path: Path, keep_layers: int | None) -> tuple[Path, PretrainedConfig, PretrainedConfig, bool]:
+    """(folder, configuration, the part of it about text, whether it is a decoder)."""
+    folder = convert(path) if path.suffix == ".gguf" else path
+    config = _config(folder)
+    text = config.get_text_config()
+    is_decoder = _is_decoder(text, folder)
+    # Set before the model is built: blocks that it does not have are never read from disk.
+    _keep(text, keep_layers, folder)
+    return folder, config, text, is_decoder
 
 
 @contextmanager
@@ -140,6 +166,14 @@ def _set_dropout(config: PretrainedConfig, probability: float) -> None:
     for name, value in list(vars(config).items()):
         if re.search(r"dropout|pdrop", name) and isinstance(value, float | int) and not isinstance(value, bool):
             setattr(config, name, probability)
+
+
+def _set_gelu(config: PretrainedConfig) -> None:
+    """One kernel for GPT-2's activation, whose formula in Python keeps eight float32 temporaries for the backward
+    pass."""
+    for name, value in list(vars(config).items()):
+        if isinstance(value, str) and value in TANH_GELU:
+            setattr(config, name, "gelu_pytorch_tanh")
 
 
 def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:

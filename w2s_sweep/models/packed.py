@@ -105,7 +105,7 @@ def attend(
     """Attention of each token to those of its own text; `window`: to those fewer than so many tokens away."""
     query, key, value = _as_autocast(query), _as_autocast(key), _as_autocast(value)
     if _has_kernel(query, value, dropout):
-        return _attend_at_once(query, key, value, texts, causal=causal, window=window, scale=scale)
+        return attend_at_once(query, key, value, texts, causal=causal, window=window, scale=scale)
     parts: list[Tensor] = []
     start = 0
     for length, equal in groupby(texts.lengths):
@@ -153,9 +153,10 @@ def _has_kernel(query: Tensor, value: Tensor, dropout: float) -> bool:
     )
 
 
-def _attend_at_once(
+def attend_at_once(
     query: Tensor, key: Tensor, value: Tensor, texts: Texts, *, causal: bool, window: int | None, scale: float | None
 ) -> Tensor:
+    """As `attend`, in one call of a kernel that knows where texts begin and end."""
     assert varlen_attn is not None, "see `_has_kernel`"
     longest, back = max(texts.lengths), -1 if not window else window - 1
     found = varlen_attn(

@@ -18,6 +18,10 @@ from w2s_sweep.store.files import write_json, write_text
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 1.0
+CHECKPOINT_SHARE = 0.03
+"""Most of the time that checkpoints take."""
+CHEAP_SECONDS = 1.0
+"""A checkpoint that takes no longer is written as often as was asked for."""
 LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
 
@@ -59,6 +63,8 @@ class Context(Generic[K]):
     """What is known at its end alone, such as the most memory that it held."""
     _rows: list[str] = field(default_factory=list[str])
     _saved: float = field(default_factory=time.monotonic)
+    _cost: float = 0.0
+    """Seconds that the last checkpoint took."""
     _told: float = 0.0
 
     @property
@@ -88,10 +94,16 @@ class Context(Generic[K]):
         return [self.store.verify(key) for key in self.stage.inputs.values()]
 
     def checkpoint_due(self) -> bool:
-        """Whether the last checkpoint is old enough for another one, or one was requested."""
-        if time.monotonic() - self._saved < self.run.checkpoint_seconds and not self.save.is_set():
+        """Whether the last checkpoint is old enough for another one, or one was requested.
+
+        Old enough is `checkpoint_seconds`, and longer where large ones would take more than `CHECKPOINT_SHARE` of the
+        time.
+        """
+        now = time.monotonic()
+        rest = self._cost / CHECKPOINT_SHARE if self._cost > CHEAP_SECONDS else 0.0
+        if now - self._saved < max(self.run.checkpoint_seconds, rest) and not self.save.is_set():
             return False
-        self._saved = time.monotonic()
+        self._saved = now
         self.save.clear()
         return True
 
@@ -103,7 +115,8 @@ class Context(Generic[K]):
         write_text(self.work / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
 
     def on_save(self, step: int) -> None:
-        """Called after each checkpoint."""
+        """Called after each checkpoint, which began when it was found to be due."""
+        self._cost = time.monotonic() - self._saved
         log.info("checkpoint after step %d", step)
 
     def report(self, step: int, steps: int, loss: float, lr: float) -> None:

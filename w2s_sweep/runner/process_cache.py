@@ -27,6 +27,13 @@ def frozen_backbone(context: Context[OfModel], precision: Precision) -> Backbone
     return _frozen(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dtype)
 
 
+def backbone_up_to(context: Context[OfModel], precision: Precision, layer: int) -> Backbone:
+    """As `frozen_backbone`, without the blocks after number `layer`: they are not even read from disk."""
+    if context.optional("adapted") is not None:  # whose weights are those of all blocks
+        return frozen_backbone(context, precision)
+    return _frozen(model_folder(context), max(1, layer), None, frozen_dtype(pick_device(), precision))
+
+
 def own_backbone(context: Context[OfModel], precision: Precision, *, frozen: bool, dropout: float = 0.0) -> Backbone:
     """The model of a stage, on the CPU, to be trained; `frozen`: below adapters, which train alone."""
     if pick_device().type != "cpu":

@@ -3,7 +3,8 @@
 from safetensors.numpy import save_file
 
 from w2s_sweep.kinds.forward import Features
-from w2s_sweep.models.features import frozen_features
+from w2s_sweep.models.features import feature_layer, frozen_features
+from w2s_sweep.models.load import read_shape
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -14,13 +15,15 @@ from w2s_sweep.training.examples import load_ids, load_texts
 def run(context: Context[Features]) -> None:
     settings = context.settings
     examples, texts = len(load_ids(context.input("data"))), load_texts(context.input("data"))
-    backbone = process_cache.frozen_backbone(context, settings.precision)
+    shape = read_shape(process_cache.model_folder(context), settings.keep_layers)
+    layer = feature_layer(shape, settings.feature_layer)
+    backbone = process_cache.backbone_up_to(context, settings.precision, layer)
     tokens = process_cache.token_ids(context, backbone, texts)
     collator = backbone.collator()
     features = frozen_features(
         backbone,
         tokens,
-        layer=settings.feature_layer,
+        layer=layer,
         pooling=settings.pooling,
         precision=settings.precision,
         token_budget=fit_device(context, backbone),

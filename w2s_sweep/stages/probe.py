@@ -25,6 +25,9 @@ class FrozenProbe:
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
         return [list(rows)]
 
+    def shrink(self) -> None:
+        """A probe's passes are as large as its batches."""
+
     def penalty(self) -> Tensor | None:
         return self.l2 / 2 * self.weight.square().sum() if self.l2 else None
 

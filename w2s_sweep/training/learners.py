@@ -37,6 +37,9 @@ class TransformerLearner(Generic[M]):
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
         return self.collator.split(self.lengths, rows, self.token_budget)
 
+    def shrink(self) -> None:
+        self.token_budget = max(1, self.token_budget // 2)
+
     def trainable(self) -> dict[str, Tensor]:
         return dict(trainable(self.model))
 

@@ -4,23 +4,24 @@ Everything random is derived from (seed, step), so a run that continues from a c
 bit for bit on the same device and thread count.
 """
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from w2s_sweep.data.batches import optimizer_batches
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.losses import Loss
-from w2s_sweep.store.files import write_bytes
+from w2s_sweep.training.checkpoint import restore, save
 from w2s_sweep.training.stopping import Best, EarlyStopping
+
+log = logging.getLogger(__name__)
 
 
 class Learner(Protocol):
@@ -32,6 +33,10 @@ class Learner(Protocol):
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
         """`rows` split into forward passes that fit into memory."""
+        ...
+
+    def shrink(self) -> None:
+        """From now on half as large forward passes: the last one did not fit into memory."""
         ...
 
     def trainable(self) -> dict[str, Tensor]:
@@ -111,22 +116,33 @@ def train(
     hooks = hooks or Hooks()
     params = learner.trainable()
     optimizer = torch.optim.AdamW(
-        params.values(), lr=recipe.lr, betas=recipe.betas, eps=1e-8, weight_decay=recipe.weight_decay
+        params.values(),
+        lr=recipe.lr,
+        betas=recipe.betas,
+        eps=1e-8,
+        weight_decay=recipe.weight_decay,
+        # On a GPU one kernel for all parameters: no temporary copies of them, as `foreach` makes.
+        fused=all(param.is_cuda for param in params.values()),
     )
     batches = optimizer_batches(len(rows), recipe.batch_size, recipe.epochs, recipe.seed)
     best = Best()
-    start = _restore(hooks.checkpoint, params, optimizer, best)
+    start = restore(hooks.checkpoint, params, optimizer, best)
     hooks.resumed(start)
     for step in range(start, len(batches)):
         if hooks.stop():
             _save(hooks, step, params, optimizer, best)
             raise Preempted
-        # By step: a resumed run draws the dropout masks that it would have drawn, with no generator state to save.
-        torch.manual_seed(_mix_seed(recipe.seed, step))
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
         chosen = [rows[i] for i in batches[step]]
-        value = backward(learner, chosen, labels, loss, step / len(batches), weights)
+        value = _backward_within_memory(
+            learner,
+            chosen,
+            lambda rows, step=step: backward(learner, rows, labels, loss, step / len(batches), weights),
+            params,
+            # By step: a resumed run draws the dropout masks that it would have drawn, with no generator state to save.
+            _mix_seed(recipe.seed, step),
+        )
         # Before the step: parameters that such a loss would spoil never reach a checkpoint.
         if not math.isfinite(value):
             raise W2SError(
@@ -150,6 +166,43 @@ def train(
     return best.step
 
 
+def _backward_within_memory(
+    learner: Learner,
+    rows: Sequence[int],
+    run: Callable[[Sequence[int]], float],
+    params: Mapping[str, Tensor],
+    seed: int,
+) -> float:
+    """`run(rows)`, from the start with half as large forward passes as often as they do not fit into memory."""
+    while True:
+        torch.manual_seed(seed)
+        try:
+            return run(rows)
+        except torch.cuda.OutOfMemoryError as error:
+            reason = str(error)
+        # Here and not above: an exception that is handled keeps the frames, and with them the tensors, alive.
+        for param in params.values():
+            param.grad = None
+        shrink_or_fail(learner, rows, reason)
+
+
+def shrink_or_fail(learner: Learner, rows: Sequence[int], reason: str) -> None:
+    """Half as large forward passes for `rows`; W2SError where each of them has a row of its own already."""
+    before = len(learner.micro_batches(rows))
+    while before < len(rows):
+        learner.shrink()
+        if (now := len(learner.micro_batches(rows))) > before:
+            log.warning(
+                "out of memory: %d forward passes for %d rows instead of %d. %s", now, len(rows), before, reason
+            )
+            torch.cuda.empty_cache()  # does nothing where no GPU is in use
+            return
+    raise W2SError(
+        f"out of memory: a forward pass of a single row does not fit. Lower dataset.max_tokens, use finetune=lora or "
+        f"finetune.precision=bf16, keep fewer layers of the model, or ask for a larger GPU. {reason}"
+    )
+
+
 def backward(
     learner: Learner,
     rows: Sequence[int],
@@ -167,7 +220,7 @@ def backward(
     if len(parts) > 1 and loss.uses_batch_statistic:
         total = _backward_whole_batch(learner, parts, labels, loss, progress, weights)
     else:
-        total = 0.0
+        total = torch.zeros(())
         for part in parts:
             values = loss(learner.logits(part), labels[part], progress)
             # The sum over the part by the rows of the whole batch: parts differ in size, and a mean of their means
@@ -175,12 +228,13 @@ def backward(
             share = _weigh(values, part, weights).sum() / len(rows)
             # At once: this frees the graph of the part, so that memory holds one part at a time.
             share.backward()
-            total += float(share.detach())
+            total = total.to(share.device) + share.detach()
     penalty = learner.penalty()
     if penalty is not None:
         penalty.backward()
-        total += float(penalty.detach())
-    return total
+        total = total + penalty.detach()
+    # Once a step: whoever reads a number waits until the GPU has computed all before it.
+    return float(total)
 
 
 def _weigh(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
@@ -194,7 +248,7 @@ def _backward_whole_batch(
     loss: Loss,
     progress: float,
     weights: Tensor | None,
-) -> float:
+) -> Tensor:
     """For losses with a statistic of the batch: the gradient by logits first, over all of it, then by weights."""
     # A statistic of the batch needs all logits together, whose graphs would not fit into memory together. By the chain
     # rule the second pass needs no more than the slope of the loss at each logit (Gao et al. 2021, arXiv 2101.06983).
@@ -207,18 +261,27 @@ def _backward_whole_batch(
     (slope,) = torch.autograd.grad(value, logits)
     for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
         (learner.logits(part) * part_slope).sum().backward()
-    return float(value.detach())
+    return value.detach()
 
 
 def predict(learner: Learner, rows: Sequence[int], stop: Callable[[], bool] = lambda: False) -> np.ndarray:
     """float32 logits [rows, classes] in the order of `rows`."""
     out: dict[int, np.ndarray] = {}
-    with torch.no_grad():
-        for part in learner.micro_batches(rows):
-            if stop():
-                raise Preempted
-            for row, logits in zip(part, learner.logits(part).float().cpu().numpy(), strict=True):
-                out[row] = logits
+    waiting = learner.micro_batches(rows)
+    while waiting:
+        part, *waiting = waiting
+        if stop():
+            raise Preempted
+        try:
+            with torch.no_grad():
+                found = learner.logits(part).float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            found, reason = None, str(error)
+        if found is None:
+            shrink_or_fail(learner, part, reason)
+            waiting = learner.micro_batches([row for part in [part, *waiting] for row in part])
+        else:
+            out |= dict(zip(part, found, strict=True))
     return np.stack([out[row] for row in rows])
 
 
@@ -227,34 +290,6 @@ def _mix_seed(seed: int, step: int) -> int:
 
 
 def _save(hooks: Hooks, step: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> None:
-    if hooks.checkpoint is None:
-        return
-    # safetensors, by name: torch.save writes a pickle, and an optimizer's own state names parameters by their place.
-    tensors = {f"param.{name}": p.detach().contiguous() for name, p in params.items()}
-    for name, param in params.items():
-        for slot, value in optimizer.state[param].items():
-            tensors[f"adam.{slot}.{name}"] = torch.as_tensor(value).contiguous()
-    tensors |= {f"best.{name}": value.contiguous() for name, value in best.params.items()}
-    metadata = {"step": str(step), "best step": str(best.step), "best score": repr(best.score)}
-    write_bytes(hooks.checkpoint, save(tensors, metadata=metadata))
-    hooks.saved(step)
-
-
-def _restore(path: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> int:
-    """Load parameters, Adam's state and the best parameters so far into what is there; returns the steps done."""
-    if path is None or not path.is_file():
-        return 0
-    with safe_open(path, framework="pt") as file:
-        for name, param in params.items():
-            with torch.no_grad():
-                param.copy_(file.get_tensor(f"param.{name}"))
-            slots = ("step", "exp_avg", "exp_avg_sq")
-            if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
-                state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
-                # torch keeps Adam's step count on the CPU, wherever the parameter is.
-                optimizer.state[param] = {k: v if k == "step" else v.to(param.device) for k, v in state.items()}
-        about = file.metadata()
-        best.step, best.score = int(about.get("best step", 0)), float(about.get("best score", "-inf"))
-        if best.step:
-            best.params = {name: file.get_tensor(f"best.{name}").to(param.device) for name, param in params.items()}
-        return int(about["step"])
+    if hooks.checkpoint is not None:
+        save(hooks.checkpoint, step, params, optimizer, best)
+        hooks.saved(step)

@@ -1,0 +1,83 @@
+"""A training's state in one safetensors file, written tensor by tensor: host memory holds a single one of them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from w2s_sweep.store.files import replacing
+from w2s_sweep.training.stopping import Best
+
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Names of the format (https://github.com/huggingface/safetensors#format)."""
+
+
+def save(path: Path, step: int, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> None:
+    """Replace the checkpoint in `path` by the state after `step` steps."""
+    # safetensors, by name: torch.save writes a pickle, and an optimizer's own state names parameters by their place.
+    metadata = {"step": str(step), "best step": str(best.step), "best score": repr(best.score)}
+    with replacing(path) as file:
+        write_tensors(file, dict(_tensors(params, optimizer, best)), metadata)
+
+
+def _tensors(
+    params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Best
+) -> Iterator[tuple[str, Tensor]]:
+    for name, param in params.items():
+        yield f"param.{name}", param.detach()
+        for slot, value in optimizer.state[param].items():
+            yield f"adam.{slot}.{name}", torch.as_tensor(value)
+    for name, value in best.params.items():
+        yield f"best.{name}", value
+
+
+def write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """As `safetensors.torch.save_file`, which first copies everything into memory: one tensor is there at a time."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little"))
+    file.write(text)
+    for tensor in tensors.values():
+        file.write(memoryview(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+
+
+def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> int:
+    """Load parameters, Adam's state and the best parameters so far into what is there; returns the steps done."""
+    if path is None or not path.is_file():
+        return 0
+    fused = any(group.get("fused") for group in optimizer.param_groups)
+    with safe_open(path, framework="pt") as file:
+        for name, param in params.items():
+            with torch.no_grad():
+                param.copy_(file.get_tensor(f"param.{name}"))
+            slots = ("step", "exp_avg", "exp_avg_sq")
+            if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
+                state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
+                # torch keeps Adam's step count on the CPU wherever the parameter is, unless one kernel does it all.
+                optimizer.state[param] = {
+                    slot: value if slot == "step" and not fused else value.to(param.device)
+                    for slot, value in state.items()
+                }
+        about = file.metadata()
+        best.step, best.score = int(about.get("best step", 0)), float(about.get("best score", "-inf"))
+        if best.step:
+            best.params = {name: file.get_tensor(f"best.{name}").to(param.device) for name, param in params.items()}
+        return int(about["step"])
