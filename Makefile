@@ -33,8 +33,9 @@ science: $(VENV)/run.ok  ## real models: tasks x methods x losses, all losses, e
 test: $(VENV)/dev.ok  ## the fast tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-capabilities: $(VENV)/dev.ok  ## NUMERIC as on CPUs without vector instructions and with AVX2 alone; three minutes
-	for capability in default avx2; do ATEN_CPU_CAPABILITY=$$capability \
+capabilities: $(VENV)/dev.ok  ## NUMERIC as on CPUs with narrower vectors than this one's: with none, with AVX2 alone
+	own=$$($(BIN)/python -c "import torch; print(torch.backends.cpu.get_cpu_capability().lower())"); \
+	for capability in default avx2; do [ $$capability = $$own ] || ATEN_CPU_CAPABILITY=$$capability \
 		$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(NUMERIC) || exit 1; done
 
 check: $(VENV)/dev.ok  ## formatting, lint, types
@@ -42,8 +43,10 @@ check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# A cluster of its own fills the machine; what needs none runs two files at a time.
 slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
-	$(BIN)/python -m pytest -q -m "slow and not extensive" --durations=15
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not extensive and not slurm" --durations=15
+	$(BIN)/python -m pytest -q -m "slow and slurm and not extensive" --durations=15
 
 slow-all: $(VENV)/dev.ok  ## every slow test: before a release, and before a change that touches them is called done
 	$(BIN)/python -m pytest -q -m slow --durations=30

@@ -109,6 +109,24 @@ def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch)
     assert calls == [["loss=xent"], ["loss=confidence"]]
 
 
+@pytest.mark.parametrize("name", ["values", "experiment", "launcher"])
+def test_a_command_line_that_was_looked_at_is_not_composed_again(stock, name):
+    loader, argv = CachingConfigLoader(stock), [*CELLS[name], "hydra.mode=RUN"]
+    first = loader.load_configuration("config", CELLS[name], RunMode.MULTIRUN, validate_sweep_overrides=False)
+    second = loader.load_configuration("config", argv, RunMode.RUN)
+    assert second is first
+    expected = stock.load_configuration("config", argv, RunMode.RUN)
+    assert OmegaConf.to_container(second) == OmegaConf.to_container(expected)
+    assert loader.load_configuration("config", argv, RunMode.RUN) is not first
+
+
+def test_a_grid_without_multirun_is_refused_though_it_was_looked_at(stock):
+    loader, argv = CachingConfigLoader(stock), ["seed=1,2"]
+    loader.load_configuration("config", argv, RunMode.MULTIRUN, validate_sweep_overrides=False)
+    with pytest.raises(HydraException, match="multirun"):
+        loader.load_configuration("config", [*argv, "hydra.mode=RUN"], RunMode.RUN)
+
+
 @pytest.mark.parametrize(
     ("text", "bases"),
     [

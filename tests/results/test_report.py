@@ -21,7 +21,7 @@ from w2s_sweep.results.figures.style import save, whisker
 from w2s_sweep.results.report import ReportPaths, write_results
 from w2s_sweep.store import Store
 
-GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1))
+GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES[:2], seeds=(0, 1), n_test=40)
 
 
 def write_report(store: Store) -> ReportPaths:

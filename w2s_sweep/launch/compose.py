@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
+from w2s_sweep.config.read import is_list
 from w2s_sweep.launch.files import LOOKS_AROUND, Files, interpolates
 from w2s_sweep.launch.references import with_named
 from w2s_sweep.modules import import_all
@@ -161,7 +162,7 @@ def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | N
             # The node is kept beside its value: while it lives, no other node can have its id.
             known[id(node)] = node, plain_part(config, name)
     cell = {name: known[id(node)][1] for name, node in nodes.items()}
-    if isinstance(modules := cell.get("modules"), list):  # anything else is reported where the cell is parsed
+    if is_list(modules := cell.get("modules")):  # anything else is reported where the cell is parsed
         import_all([str(one) for one in modules])
     return with_named(cell)
 

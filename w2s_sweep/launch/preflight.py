@@ -17,6 +17,7 @@ from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.parse import hints_of, misfit
 from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.model import Resources
+from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.launch.slurm.settings import STAGES, stage_names
 from w2s_sweep.methods.base import Method, NamedField, named_fields
@@ -44,7 +45,7 @@ class Places:
         """Settings of the launcher `chosen`, of any one where none is named: an experiment may choose it."""
         paths = [p for folder in self.folders for p in (folder / "hydra" / "launcher").glob(f"{chosen or '*'}.yaml")]
         contents = [yaml.safe_load(path.read_text()) for path in paths]
-        names = {str(name) for content in contents if isinstance(content, dict) for name in content}
+        names = {str(name) for content in contents if is_mapping(content) for name in content}
         return sorted(name for name in names if name != "defaults" and not name.startswith("_"))
 
     def values(self, file: str, name: str) -> list[Any]:
@@ -109,7 +110,7 @@ def _modules(overrides: Sequence[str], places: Places, parser: OverridesParser) 
     for name in () if said else _experiments(overrides, parser):
         said += places.values(f"experiment/{name}.yaml", "modules")
     said = said or places.values("local/default.yaml", "modules") or places.values("config.yaml", "modules")
-    found = [str(one) for value in said if isinstance(value, list) for one in value]
+    found = [str(one) for value in said if is_list(value) for one in value]
     return [one for one in found if "${" not in one]
 
 

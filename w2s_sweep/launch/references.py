@@ -12,9 +12,10 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import MISSING, OmegaConf
 
+from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.methods import METHODS
-from w2s_sweep.methods.base import named_fields
+from w2s_sweep.methods.base import NamedField, named_fields
 
 Group = Literal["model", "dataset"]
 
@@ -22,12 +23,13 @@ Group = Literal["model", "dataset"]
 def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
     """A composed cell whose method holds whole models and datasets; raises ConfigError where a name is no file."""
     method = cell.get("method")
-    if not isinstance(method, Mapping):
+    if not is_mapping(method):
         return dict(cell)
     cls = METHODS.get(str(method.get("name")))
     problems: list[str] = []
     whole: dict[str, Any] = {}
-    for name, field in ({} if cls is None else named_fields(cls)).items():
+    fields = dict[str, NamedField]() if cls is None else named_fields(cls)
+    for name, field in fields.items():
         value = method.get(name)
         if value not in (None, MISSING):
             read = _list if field.many else _whole
@@ -38,7 +40,7 @@ def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:
-    if not isinstance(entries, list):
+    if not is_list(entries):
         problems.append(f"{where}: got {entries!r}, needs a list of {group}s, as in {where}=[{entries}].")
         return entries
     return [_whole(where, entry, group, problems) for entry in entries]
@@ -46,7 +48,7 @@ def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:
 
 def _whole(where: str, entry: Any, group: Group, problems: list[str]) -> Any:
     """The model or dataset that an entry stands for."""
-    changes = dict(entry) if isinstance(entry, Mapping) else {group: entry}
+    changes = dict(entry) if is_mapping(entry) else {group: entry}
     if group not in changes:
         return changes
     name = changes.pop(group)
@@ -68,5 +70,5 @@ def _options(group: Group, sources: tuple[str, ...]) -> list[str]:
 def _file(group: Group, name: str, sources: tuple[str, ...]) -> dict[str, Any]:
     """One of these files, composed."""
     container = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=True)
-    assert isinstance(container, dict)
+    assert is_mapping(container)
     return {str(key): value for key, value in container.items()}

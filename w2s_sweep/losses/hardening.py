@@ -72,7 +72,7 @@ def _with_shares(logits: Scores, shares: Tensor) -> Scores:
     size, classes = logits.shape
     if size < classes:
         return logits.new_full(logits.shape, 1 / classes)
-    wins = [int(share * size + 0.5) for share in shares.tolist()]
+    wins = [int(float(share) * size + 0.5) for share in shares]
     offsets = logits.new_zeros(classes)
     for _ in range(ROUNDS):
         for c, count in enumerate(wins):

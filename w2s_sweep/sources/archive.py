@@ -4,7 +4,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -83,7 +83,7 @@ class _Tar:
 
 
 @contextmanager
-def _open(archive: Path) -> Iterator[_Zip | _Tar]:
+def _open(archive: Path) -> Generator[_Zip | _Tar]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield _Zip(opened)

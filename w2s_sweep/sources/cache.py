@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def offline() -> bool:
 
 
 @contextmanager
-def publishing(final: Path) -> Iterator[Path]:
+def publishing(final: Path) -> Generator[Path]:
     """A work folder that becomes `final` when the block ends well; of two processes the first wins."""
     work = final.parent / f".{final.name}.{secrets.token_hex(6)}"
     work.mkdir(parents=True)

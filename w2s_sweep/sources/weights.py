@@ -5,14 +5,29 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, cast
 
 from safetensors import SafetensorError, safe_open
+
+from w2s_sweep.config.read import is_mapping
 
 EMBEDDINGS = ("embed", "wte", "wpe", "lm_head", "score")
 """Parts of names of matrices that are looked up in, or read out of, and no target of adapters."""
 POSITIONS = ("wpe", "position_embeddings", "embed_positions")
 """Last parts of names of tables of absolute positions."""
+
+
+class _Slice(Protocol):
+    def get_shape(self) -> Sequence[int]: ...
+
+
+class _Opened(Protocol):
+    """What is used of a safetensors file; the package has no types."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def keys(self) -> Sequence[str]: ...
+    def get_slice(self, name: str) -> _Slice: ...
 
 
 @cache
@@ -22,7 +37,7 @@ def shapes(folder: Path) -> Mapping[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     try:
         for path in folder.glob("*.safetensors"):
-            with safe_open(path, framework="numpy") as file:
+            with cast(_Opened, safe_open(path, framework="numpy")) as file:
                 for name in file.keys():  # noqa: SIM118 - not a dict
                     if name.endswith(".weight"):
                         found[name.removesuffix(".weight")] = tuple(file.get_slice(name).get_shape())
@@ -71,7 +86,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
         found: Any = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
         return {}
-    return {**found, **found.get("text_config", {})} if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return {**found, **found.get("text_config", {})} if is_mapping(found) else {}
 
 
 def longest(folder: Path, texts: Sequence[str], more_than: int, among: int = 64) -> int:

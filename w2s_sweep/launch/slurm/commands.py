@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def outside_any_job() -> Iterator[None]:
+def outside_any_job() -> Generator[None]:
     """For libraries that call SLURM's commands themselves."""
     before = dict(os.environ)
     clean = clean_environment()

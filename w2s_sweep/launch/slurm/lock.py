@@ -1,7 +1,7 @@
 """One submission or cancellation at a time in a store, so that two sweeps share what they have in common."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from w2s_sweep.errors import LaunchError
@@ -16,7 +16,7 @@ SETTLING_SECONDS = 60.0
 
 
 @contextmanager
-def submission_lock(store: Store) -> Iterator[None]:
+def submission_lock(store: Store) -> Generator[None]:
     """Hold the store's submission lock; LaunchError when somebody else has it for too long."""
     # A claim and not flock, which NFS and Lustre, by their mount options, keep to one machine or do not have.
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -10,10 +10,10 @@ import importlib.util
 import os
 import secrets
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from w2s_sweep.launch.code import git
 from w2s_sweep.modules import is_file, is_installed
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import explain_errors, write_json, write_text
@@ -96,11 +96,4 @@ def _copy(files: Files, folder: Path) -> None:
 
 def _git(package: Path, *arguments: str) -> str:
     """Output of git where the package is under its control; an installed copy inside somebody's repository is not."""
-    if shutil.which("git") is None:
-        return ""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(package), *words], capture_output=True, text=True, check=False)
-        return done.stdout if done.returncode == 0 else ""
-
-    return git(*arguments) if git("ls-files", "__init__.py") else ""
+    return (git(package, *arguments) or "") if git(package, "ls-files", "__init__.py") else ""

@@ -8,7 +8,7 @@ jobs' names, and the next submission to the store cancels what was not written d
 import getpass
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def submit(job: Job, arrays: Sequence[Array], settings: Settings, code: Path, ru
 
 
 @contextmanager
-def _all_or_nothing(path: Path, record: Mapping[str, Any]) -> Iterator[None]:
+def _all_or_nothing(path: Path, record: Mapping[str, Any]) -> Generator[None]:
     """Cancel what was submitted when the rest of it cannot be; the record stays a while, for tasks that come back."""
     try:
         yield
