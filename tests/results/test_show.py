@@ -37,7 +37,7 @@ def test_a_format_prints_the_table_alone(root, capsys):
         elif kind == "json":
             assert len(json.loads(text)["cells"]) == 2
         else:
-            assert "| loss | seeds | weak | student | ceiling | PGR [95 %] |" in text.splitlines()
+            assert "| loss | seeds | weak | student | ceiling | gap [95 %] | PGR [95 %] |" in text.splitlines()
     assert [path.name for path in (root / "sweeps" / NAME).iterdir()] == ["sweep.json"]
 
 

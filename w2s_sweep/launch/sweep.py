@@ -231,9 +231,9 @@ def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[Ce
     rows = conclude(console, store, name, plain(sweep.tracker))
     return [
         CellResult(
-            value=math.nan if row.pgr.value is None else row.pgr.value,
+            value=math.nan if row.ratio is None else row.ratio,
             failure=None if row.state == "done" else row.note or row.state,
-            undefined=row.pgr_undefined or None,
+            undefined=row.unidentified if row.ratio is None else None,
         )
         for row in rows
     ]
