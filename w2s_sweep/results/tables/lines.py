@@ -30,6 +30,7 @@ def p_text(p: float | None) -> str:
     return "<.001" if p is not None and p < 0.001 else number(p)
 
 
+ORACLE = "Cells were chosen by their validation PGR: an oracle, which spends the truth of validation rows."
 ONE_SEED = "†"
 """Marks intervals of settings with one seed."""
 
@@ -120,7 +121,7 @@ def _said(test: PairedTest, tests: Sequence[PairedTest]) -> str:
 def remarks(results: Results) -> list[str]:
     """What a reader of the numbers must know: what intervals are over, what is not identified, failed or missing."""
     done = [g for g in results.groups if g.seeds]
-    lines: list[str] = []
+    lines = [ORACLE] if results.record.get("settings", {}).get("objective") == "validation_pgr" else []
     if any(len(g.seeds) > 1 for g in done):
         lines.append(
             f"PGR: mean gain / mean gap, 95 % over {_span([len(g.seeds) for g in done if len(g.seeds) > 1])} seeds and "
