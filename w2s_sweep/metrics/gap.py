@@ -2,8 +2,8 @@
 
 The PGR is the mean of (student - weak) over seeds, divided by the mean of (ceiling - weak): one ratio of two means, and
 not a mean of ratios, which a seed with a small gap would rule. Its interval is that of Fieller (1954): all ratios that
-the two means, with their common covariance, do not contradict. Where the gap is not told from 0 these are not an
-interval, any ratio fits, and the PGR is *not identified*.
+the two means, with their common covariance, do not contradict. Where the gap is not told from 0, by its own interval or
+with the degrees of freedom of both, these are not an interval, any ratio fits, and the PGR is *not identified*.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from w2s_sweep.metrics.crossed import Moments
-from w2s_sweep.metrics.interval import LEVEL, Interval, t_quantile
+from w2s_sweep.metrics.interval import LEVEL, Interval, crossed_interval, t_quantile
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +32,18 @@ class Recovery:
 
 def recover(moments: Moments, level: float = LEVEL) -> Recovery:
     """The PGR of two columns of a design, (student - weak) and (ceiling - weak)."""
-    covariance = moments.covariance
-    (gain, gap), (of_gain, of_gap) = moments.mean.tolist(), covariance.diagonal().tolist()
-    if not math.isfinite(of_gap):
-        reason = "a single group of test examples: their spread is unknown"
-        return Recovery(Interval(gain), Interval(gap), Interval(None), reason, moments)
-    quantile = t_quantile(level, moments.freedom)
-    gains, gaps = _around(gain, quantile * math.sqrt(of_gain)), _around(gap, quantile * math.sqrt(of_gap))
-    a = gap**2 - quantile**2 * of_gap
-    if gap <= 0 or a <= 0:
-        return Recovery(gains, gaps, Interval(None), _why(gaps), moments)
-    b = gain * gap - quantile**2 * float(covariance[0, 1])
-    root = math.sqrt(max(0.0, b**2 - a * (gain**2 - quantile**2 * of_gain)))  # below 0 by rounding alone
-    return Recovery(gains, gaps, Interval(gain / gap, (b - root) / a, (b + root) / a), "", moments)
+    gain, gap = (crossed_interval(moments.only(column), level=level) for column in (0, 1))
+    reason = _why(gap)
+    if reason:
+        return Recovery(gain, gap, Interval(None), reason, moments)
+    (above, below), covariance = moments.mean.tolist(), moments.covariance.tolist()
+    square = t_quantile(level, moments.freedom) ** 2
+    a = below**2 - square * covariance[1][1]
+    if a <= 0:
+        return Recovery(gain, gap, Interval(None), f"too few degrees of freedom: {moments.freedom:.1f}", moments)
+    b = above * below - square * covariance[0][1]
+    root = math.sqrt(max(0.0, b**2 - a * (above**2 - square * covariance[0][0])))  # below 0 by rounding alone
+    return Recovery(gain, gap, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
 
 
 def undefined(*roles: str) -> Recovery:
@@ -68,12 +67,11 @@ def cause(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def _around(value: float, half: float) -> Interval:
-    return Interval(value, value - half, value + half)
-
-
 def _why(gap: Interval) -> str:
+    """Why there is no PGR over this gap; empty where it is told from 0 and positive."""
+    if gap.low is None or gap.high is None:
+        return "a single group of test examples: their spread is unknown"
     said = f"{gap.value:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
-    if gap.high is not None and gap.high < 0:
+    if gap.high < 0:
         return f"the ceiling is worse than the weak supervisor: gap {said}"
-    return f"the gap is not told from 0: {said}"
+    return "" if gap.low > 0 else f"the gap is not told from 0: {said}"

@@ -131,7 +131,7 @@ class Group(Setting):
     over: str
     """What intervals are over: seeds and test examples, or the test examples of this trained model (one seed)."""
     freedom: float | None
-    """Degrees of freedom of the intervals of `gain`, `gap` and `pgr` (Satterthwaite)."""
+    """Degrees of freedom of the interval of `pgr` (Satterthwaite)."""
     chance: float
     """The metric of guessing."""
     weak: Interval
