@@ -124,6 +124,19 @@ def test_pgr_is_not_identified_with_a_reason_where_the_gap_is_not_told_from_0(tm
         assert "PGR not identified (1 setting): the gap is not told from 0" in text
 
 
+def test_an_unbalanced_test_set_is_said_with_the_accuracy_of_its_majority(tmp_path):
+    store = build(tmp_path, Shape())
+    (row,) = collect(store, NAME).rows
+    assert row.majority == np.bincount(np.random.default_rng(0).integers(0, 2, 100)).max() / 100
+    truth = (np.arange(100) < 62).astype(int)
+    for key in (row.weak_key, row.student_key, row.ceiling_key):
+        store.quarantine(key)
+        put_stage(store, key, "unbalanced", made_up(truth, np.arange(100) < 70))
+    results = collect(store, NAME)
+    assert results.groups[0].majority == pytest.approx(0.62)
+    assert "sciq: always the most frequent class has accuracy .620" in text_of(results)
+
+
 def test_a_seed_with_a_bad_ceiling_stays_in_the_mean_gap_and_has_no_point(tmp_path):
     store = build(tmp_path, Shape(seeds=(0, 1, 2)))
     rows = collect(store, NAME).rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
@@ -183,7 +184,8 @@ def _row(
     measured, weak = scorer.measure(keys, sets), sets["weak"]
     common, _ = summarize([measured], cell["metric"])
     ratio = plain_ratio(*(common[role].value for role in ROLES))
-    return Row(**about, **common, n_test=len(weak.ids), classes=weak.probs.shape[1], ratio=ratio), measured
+    about |= {"n_test": len(weak.ids), "classes": weak.probs.shape[1], "ratio": ratio}
+    return Row(**about, **common, majority=float(np.bincount(weak.truth).max() / len(weak.ids))), measured
 
 
 def _absence(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from w2s_sweep.metrics import METRICS, Recovery, cause, median_interval
@@ -31,6 +32,7 @@ def group_cells(rows: Sequence[Row], measured: Sequence[Measured]) -> tuple[Grou
         over=SEVERAL if len(done) > 1 else ONE,
         freedom=None if recovery is None or recovery.moments is None else recovery.moments.freedom,
         chance=METRICS[first.metric].chance(max((row.classes or 2 for row in done), default=2)),
+        majority=fmean(shares) if (shares := [row.majority for row in done if row.majority is not None]) else None,
         ratios=tuple(row.ratio for row in done if row.ratio is not None),
         **common,
     )

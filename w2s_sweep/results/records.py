@@ -88,6 +88,8 @@ class Row(Setting):
     """Groups of test examples: rows of one passage, question or document are one observation."""
     classes: int | None = None
     """Classes of the task."""
+    majority: float | None = None
+    """Share of the most frequent class among the test examples: the accuracy of always answering it."""
     weak: Interval = NONE
     """Metric of the supervisor; 95 % interval of this trained model over groups of test examples, as all of a cell."""
     student: Interval = NONE
@@ -134,6 +136,8 @@ class Group(Setting):
     """Degrees of freedom of the interval of `pgr` (Satterthwaite)."""
     chance: float
     """The metric of guessing."""
+    majority: float | None
+    """Share of the most frequent class among the test examples, mean over seeds."""
     weak: Interval
     """Metric of the supervisor: mean over seeds; 95 % interval over seeds and groups of test examples."""
     student: Interval
