@@ -7,12 +7,13 @@ besides is loaded here first, with the flag as it is.
 import typing
 
 import numpy as np
+import scipy.special
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 from w2s_sweep import arrays, registry
 
-LOADED = (np, arrays, registry)
+LOADED = (np, scipy.special, arrays, registry)
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 """As type checkers do, it takes a whole number for a float."""
 

@@ -1,6 +1,6 @@
 """What README promises of `make demo`: real models and real data out of packages, a real PGR."""
 
-import csv
+import json
 import re
 
 import pytest
@@ -17,13 +17,13 @@ def test_the_demo_shows_the_effect_and_trains_nothing_twice(tmp_path):
     record = sweep_record(store)
     assert len(record["cells"]) == 6
     assert len(trained(store)) == 3 + 3 + 6
-    with (store / "sweeps" / "demo" / "table.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        assert float(row["ceiling"]) - float(row["weak"]) >= 0.05
-        assert float(row["pgr_low"]) <= float(row["pgr"]) <= float(row["pgr_high"])
-    mean = {loss: sum(float(r["pgr"]) for r in rows if r["loss"] == loss) / 3 for loss in ("xent", "confidence")}
-    assert 0 < mean["xent"] < mean["confidence"]
+    groups = json.loads((store / "sweeps" / "demo" / "table.json").read_text())["groups"]
+    for group in groups:
+        assert group["gap"]["low"] >= 0.03
+        assert group["unidentified"] == ""
+    pgr = {group["loss"]: group["pgr"] for group in groups}
+    assert 0 < pgr["xent"]["value"] < pgr["confidence"]["value"]
+    assert pgr["confidence"]["low"] > 0
     before = trained(store)
     status, out, err = launch("experiment=demo", f"store={store}")
     assert status == 0, err

@@ -120,22 +120,29 @@ def test_ratings_of_vader_are_read(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 1)), min_size=20, max_size=120),
-       st.integers(2, 60) | st.none(), st.booleans(), st.integers(0, 99))  # fmt: skip
+       st.integers(2, 60) | st.none(), st.sampled_from([0.5, TOLERANCE, 1.0]), st.integers(0, 99))  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_a_sample_is_balanced_bounded_and_blind_to_order(
-    rows: list[tuple[int, int]], limit: int | None, exact: bool, seed: int
+    rows: list[tuple[int, int]], limit: int | None, most: float, seed: int
 ) -> None:
     groups = np.array([group for group, _ in rows], dtype=np.uint64)
     labels = np.array([label for _, label in rows], dtype=np.int8)
     contents = np.arange(len(rows), dtype=np.uint64)
-    kept = sample(labels, groups, contents, limit=limit, exact=exact, seed=seed)
+    kept = sample(labels, groups, contents, limit=limit, most=most, seed=seed)
     counts = np.bincount(labels[kept], minlength=2)
     assert len(kept) <= (limit or len(rows))
     if counts.min() > 0:
-        assert counts.max() <= (0.5 if exact else TOLERANCE) * counts.sum()
+        assert counts.max() <= most * counts.sum()
     order = np.random.default_rng(seed).permutation(len(rows))
-    again = sample(labels[order], groups[order], contents[order], limit=limit, exact=exact, seed=seed)
+    again = sample(labels[order], groups[order], contents[order], limit=limit, most=most, seed=seed)
     assert set(order[again].tolist()) == set(kept.tolist())
+
+
+def test_without_balancing_the_classes_keep_their_shares(tmp_path: Path) -> None:
+    rows = write(tmp_path / "rows.jsonl", labelled(150, 350))
+    assert label_counts(build(rows, balance="none")) == [150, 350]
+    assert label_counts(build(rows, balance="none", n_train=100)) == [30, 70]
+    assert label_counts(build(rows)) == [150, 150]
 
 
 def test_a_limit_keeps_whole_groups_and_reaches_it(tmp_path: Path) -> None:
@@ -288,6 +295,23 @@ def test_a_gold_letter_among_texts_is_found(tmp_path: Path) -> None:
     answers = [f"{'ABCD'[rng.integers(4)]}" if n % 2 else f"some w{rng.integers(99)} thing" for n in range(400)]
     rows = [{"text": f"Question\nAnswer: {a}", "label": n % 2, "group": n // 2} for n, a in enumerate(answers)]
     assert scan_leaks(build(write(tmp_path / "a.jsonl", rows))).auc > 0.99
+
+
+def test_an_answer_that_tells_part_of_its_label_alone_is_no_leak_and_is_said(tmp_path: Path) -> None:
+    """As in QuAIL, where "not enough information" is offered in every question and right in a quarter of them."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in range(1000):
+        sure = rng.random() < (0.3 if n % 2 else 0.1)
+        answer = "not enough information" if sure else " ".join(f"w{i}" for i in rng.integers(0, 300, 3))
+        rows.append({"text": f"Question: q{n // 2}\nAnswer: {answer}", "label": n % 2, "group": n // 2})
+    examples = build(write(tmp_path / "a.jsonl", rows))
+    leak = scan_leaks(examples)
+    assert leak.answer_auc > 0.56
+    assert (leak.found, leak.partial) == (False, True)
+    assert "the answer alone tells part of its label" in describe(examples)
+    single = build(write(tmp_path / "b.jsonl", labelled(40, 40)))
+    assert scan_leaks(single).answer_auc is None
 
 
 def test_a_description_counts_parts_and_shows_texts(tmp_path: Path) -> None:

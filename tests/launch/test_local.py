@@ -9,6 +9,8 @@ import pytest
 from tests.command import launch, sweep_record, trained
 from tests.tiny import tiny_bert, tiny_llama
 from w2s_sweep.cli import main as w2s
+from w2s_sweep.metrics import accuracy
+from w2s_sweep.predictions import read_predictions
 
 FAST = ["finetune=full", "finetune.lr=0.003", "finetune.epochs=1", "threads=1", "tracker=none"]
 
@@ -154,8 +156,23 @@ def test_one_cell_is_the_same_stages_as_in_a_grid(grid, tmp_path, tiny_models, t
     assert trained(store).items() <= trained(grid[0]).items()
 
 
+def best_of_search(store, objective: str) -> tuple[float, list[float]]:
+    """(what Optuna found, the objective of every cell from the validation rows of its predictions)."""
+    record = sweep_record(store)
+    values = []
+    for cell in record["cells"]:
+        roles = [read_predictions(store / "stages" / cell["roles"][role] / "predictions.parquet", "validation")
+                 for role in ("weak", "student", "ceiling")]  # fmt: skip
+        right = [accuracy(role.probs, role.truth) for role in roles]
+        same = (roles[0].probs.argmax(1) == roles[1].probs.argmax(1)).mean()
+        values.append((right[1] - right[0]) / (right[2] - right[0]) if objective == "validation_pgr" else same)
+    found = (store / "sweeps" / ".hydra" / "optimization_results.yaml").read_text()
+    return float(re.search(r"best_value: (.*)", found).group(1)), values
+
+
 @pytest.mark.slow
-def test_a_cell_returns_its_pgr_to_an_optimising_sweeper(tmp_path, tiny_models, tiny_task):
+@pytest.mark.parametrize("objective", ["validation_pgr", "weak_agreement"])
+def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task, objective):
     """The supervisor is narrow, so that the PGR is defined by a wide margin."""
     pytest.importorskip("optuna")
     store = tmp_path / "store"
@@ -166,16 +183,12 @@ def test_a_cell_returns_its_pgr_to_an_optimising_sweeper(tmp_path, tiny_models, 
         "hydra.sweeper.n_jobs=2",
         "hydra.sweeper.sampler.seed=0",
         "loss=choice(xent,confidence)",
+        f"objective={objective}",
     ]
     space = ["finetune.epochs=6", "finetune.lr=interval(0.003,0.006)"]
     argv = ["-m", f"store={store}", *tiny_models, narrow, *tiny_task, *FAST, *space, *search]
     status, _, err = launch(*argv, "hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
     assert status == 0, err
-    found = (store / "sweeps" / ".hydra" / "optimization_results.yaml").read_text()
-    record = sweep_record(store)
-    assert len(record["cells"]) == 2
-    table = (store / "sweeps" / record["name"] / "table.csv").read_text().splitlines()
-    column = table[0].split(",").index("pgr")
-    values = [float(line.split(",")[column]) for line in table[1:] if line.split(",")[column]]
-    best = float(re.search(r"best_value: (.*)", found).group(1))
+    best, values = best_of_search(store, objective)
+    assert len(values) == 2
     assert best == pytest.approx(max(values))

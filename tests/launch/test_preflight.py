@@ -174,6 +174,14 @@ def test_an_optimizer_cannot_plan_only(tmp_path):
     assert "plan_only" in err
 
 
+@pytest.mark.slow
+def test_an_optimizer_is_never_given_the_test_set(tmp_path):
+    pytest.importorskip("optuna")
+    err = refused(tmp_path, "-m", "hydra/sweeper=optuna", "finetune.l2=interval(0.01,1)")
+    for word in ("objective", "validation_pgr", "weak_agreement"):
+        assert word in err
+
+
 def test_of_a_field_that_is_set_twice_the_last_value_counts(tmp_path):
     argv = [f"store={tmp_path}", "plan_only=true", "experiment=demo", "seed=1,2,3,4", "seed=5,6"]
     status, out, err = launch(*argv)

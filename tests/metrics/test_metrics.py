@@ -21,9 +21,7 @@ from w2s_sweep.metrics import (
     gain,
     misfit,
     no_auroc,
-    resample_means,
 )
-from w2s_sweep.metrics.resample import weights
 
 
 def binary(p1: list[float]) -> Array:
@@ -134,20 +132,6 @@ def test_without_examples_there_is_no_number():
     nothing, truth = binary([]), np.array([], dtype=np.int8)
     assert [metric(nothing, truth) for metric in (accuracy, auroc)] == [None] * 2
     assert {metric.value for metric in of_means(nothing, nothing, truth).values()} == {None}
-
-
-@settings(deadline=None)
-@given(predictions(roles=2), st.integers(0, 9))
-def test_every_resample_has_the_metrics_of_its_examples(case: tuple[Array, Array, Array], seed: int):
-    student, weak, truth = case
-    drawn = weights(len(truth), 5, seed)
-    found = resample_means(of_means(student, weak, truth), drawn)
-    for resample in range(5):
-        rows = np.repeat(np.arange(len(truth)), drawn[:, resample].astype(int))
-        for name, metric in of_means(student[rows], weak[rows], truth[rows]).items():
-            value = metric.value
-            told = found[name][resample]
-            assert np.isnan(told) if value is None else told == pytest.approx(value, abs=1e-4), name
 
 
 def test_accuracy_counts_the_most_likely_class():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2s_sweep.metrics import over_tasks, sign_flip, smallest_p
+from w2s_sweep.metrics import Interval, median_interval, sign_flip, smallest_p, t_interval
 from w2s_sweep.metrics.permutation import EXACT, FLIPS
 
 differences = st.lists(st.integers(-20, 20), min_size=2, max_size=9)
@@ -42,13 +42,29 @@ def test_many_differences_are_sampled_and_agree_with_the_normal_limit():
     assert sign_flip([1.0] * 60) == smallest_p(60) == 1 / (FLIPS + 1)
 
 
-@pytest.mark.parametrize("statistic", ["mean", "median"])
-def test_intervals_over_tasks_hold_their_value_and_shrink_with_more_tasks(statistic):
+@pytest.mark.parametrize(("tasks", "places"), [(6, (0, 5)), (10, (1, 8)), (20, (5, 14))])
+def test_the_interval_of_a_median_is_between_the_ordered_values_of_the_tables(tasks: int, places: tuple[int, int]):
+    values = np.random.default_rng(0).normal(size=tasks)
+    found, ordered = median_interval(values.tolist()), np.sort(values)
+    assert (found.low, found.high) == (ordered[places[0]], ordered[places[1]])
+    assert found.value == np.median(values)
+
+
+def test_few_tasks_have_no_interval_of_their_median():
+    assert median_interval([0.1, 0.2, 0.3, 0.4, 9.0]) == Interval(0.3)
+    assert median_interval([0.3]) == Interval(0.3)
+    assert median_interval([]) == Interval(None)
+
+
+def test_the_interval_of_a_median_holds_it_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    few, many = (over_tasks(rng.normal(0.4, 0.2, n).tolist(), statistic) for n in (8, 800))
-    for found in (few, many):
-        assert found.low < found.value < found.high
-    assert many.high - many.low < (few.high - few.low) / 2
-    assert over_tasks([0.3], statistic).low is None
-    assert over_tasks([], statistic).value is None
-    assert over_tasks([0.1, 0.2, 9.0], "median").value == 0.2
+    found = [median_interval(rng.standard_cauchy(12).tolist()) for _ in range(2000)]
+    assert 0.94 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.98
+
+
+def test_the_t_interval_of_five_values():
+    found = t_interval([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert found.value == pytest.approx(0.3)
+    assert found.high - found.low == pytest.approx(2 * 2.77645 * np.sqrt(0.025 / 5), rel=1e-5)
+    assert t_interval([0.4]) == Interval(0.4)
+    assert t_interval([]) == Interval(None)

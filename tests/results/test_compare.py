@@ -29,61 +29,61 @@ def sweep(root, shape: Shape, gain: float = 0.15, loss: str = "confidence", task
     return store
 
 
-@pytest.mark.parametrize(("seeds", "over"), [((0,), "examples"), ((0, 1), "seeds")])
-def test_equal_students_do_not_differ_whatever_the_order_of_the_losses(tmp_path, seeds, over):
+@pytest.mark.parametrize(("seeds", "name", "units"), [((0,), "these models", 100), ((0, 1), "seeds and examples", 2)])
+def test_equal_students_do_not_differ_whatever_the_order_of_the_losses(tmp_path, seeds, name, units):
     found = collect(build(tmp_path, Shape(losses=LOSSES[::-1], seeds=seeds)), NAME).comparisons
-    assert [(c.first.loss, c.second.loss, c.pairs, c.over) for c in found] == [
-        ("xent", "confidence(alpha_max=.5)", len(seeds), over),
-        ("xent", "confidence(alpha_max=.75)", len(seeds), over),
+    assert [(c.first.loss, c.second.loss, c.pairs) for c in found] == [
+        ("xent", "confidence(alpha_max=.5)", len(seeds)),
+        ("xent", "confidence(alpha_max=.75)", len(seeds)),
     ]
     for c in found:
         assert (c.difference.value, c.difference.low, c.difference.high) == (0, 0, 0)
-        assert (c.by_example.p, c.by_example.corrected, c.by_example.pairs) == (1, 1, 100)
-        assert (c.by_run is None) == (len(seeds) == 1)
+        assert (c.test.name, c.test.units, c.test.p, c.test.corrected) == (name, units, 1, 1)
 
 
-def test_a_better_student_is_found_over_examples_and_three_seeds_alone_cannot_show_it(tmp_path):
+def test_a_better_student_is_found_over_seeds_and_examples_together(tmp_path):
     (found,) = collect(sweep(tmp_path, Shape(losses=LOSSES[:2], seeds=(0, 1, 2))), NAME).comparisons
     assert found.difference.value == pytest.approx(0.15)
-    assert (found.better, found.pairs) == (3, 3)
-    assert (found.by_run.name, found.by_run.p, found.by_run.corrected) == ("sign flips", 0.25, 0.25)
-    assert found.by_example.name == "McNemar"
-    assert found.by_example.pairs == 100  # the made-up test sets of all seeds have the same ids
-    assert found.by_example.p == pytest.approx(2 / 2**15)
+    assert (found.better, found.pairs, found.over) == (3, 3, "seeds and test examples")
+    # The made-up test sets of all seeds have the same ids, and the same 15 of the 100 change: 100 observations.
+    error = np.sqrt(0.15 * 0.85 / 99)
+    assert found.difference.high - found.difference.low == pytest.approx(2 * 1.984 * error, rel=0.01)
+    assert found.test.p < 0.001
 
 
-def test_all_tasks_together_pair_tasks_and_seeds_and_are_a_family_of_their_own(tmp_path):
+def test_over_tasks_the_task_is_the_unit_and_the_smallest_p_is_said(tmp_path):
     shape = Shape(losses=LOSSES, seeds=(0, 1), datasets=TASKS)
     results = collect(sweep(tmp_path, shape, loss="confidence(alpha_max=.75)"), NAME)
     joint, single = results.over_tasks, results.task_by_task
-    assert [(c.loss, c.tasks, c.pairs, c.dataset) for c in joint] == [
-        ("confidence(alpha_max=.75)", 3, 6, "all 3 tasks"),
-        ("confidence(alpha_max=.5)", 3, 6, "all 3 tasks"),
+    assert [(c.loss, c.tasks, c.pairs, c.dataset, c.over) for c in joint] == [
+        ("confidence(alpha_max=.75)", 3, 6, "all 3 tasks", "tasks"),
+        ("confidence(alpha_max=.5)", 3, 6, "all 3 tasks", "tasks"),
     ]
     assert len(single) == 2 * len(TASKS)
-    assert joint[0].by_run.p == 2 / 2**6
-    assert joint[0].by_example.pairs == 300
-    assert joint[0].by_example.p == pytest.approx(2 / 2**45, rel=1e-6)
+    assert (joint[0].test.name, joint[0].test.units, joint[0].test.p, joint[0].test.smallest) == (
+        "sign flips", 3, 0.25, 0.25
+    )  # fmt: skip
+    assert "3 tasks can give no p below .250" in method(results, joint)
     for family in (joint, single):
-        for test in ("by_run", "by_example"):
-            corrected = holm({i: getattr(c, test).p for i, c in enumerate(family)})
-            assert [getattr(c, test).corrected for c in family] == list(corrected.values())
+        corrected = holm({i: c.test.p for i, c in enumerate(family)})
+        assert [c.test.corrected for c in family] == list(corrected.values())
 
 
 def test_a_task_counts_once_however_many_seeds_it_has(tmp_path):
     missing = [f"student w14 s410 boolq {number} 1" for number in (0, 1)]
     shape = Shape(losses=LOSSES[:2], seeds=(0, 1), datasets=TASKS[:2], missing=missing)
     (found,) = collect(sweep(tmp_path, shape, 0.3, task="sciq"), NAME).over_tasks
-    assert (found.pairs, found.better, found.by_run.pairs) == (3, 1, 3)
+    assert (found.pairs, found.better, found.test.units, found.test.p) == (3, 1, 2, 1)
     assert found.difference.value == pytest.approx(0.15)
 
 
-def test_aurocs_are_tested_by_delong_and_a_single_seed_over_examples_only(tmp_path):
-    store = sweep(tmp_path, Shape(losses=LOSSES[:2], metric="auroc"))
-    (found,) = collect(store, NAME).comparisons
-    assert (found.by_run, found.by_example.name) == (None, "DeLong")
-    assert found.by_example.p < 0.01
+def test_a_single_seed_is_compared_as_these_models_and_said_so(tmp_path):
+    results = collect(sweep(tmp_path, Shape(losses=LOSSES[:2], metric="auroc")), NAME)
+    (found,) = results.comparisons
+    assert (found.test.name, found.over) == ("these models", "test examples of this trained model")
+    assert found.test.p < 0.01
     assert found.difference.low > 0
+    assert "of these trained models; other runs may differ by more" in method(results, results.comparisons)
 
 
 def test_students_with_other_test_examples_are_not_paired(tmp_path):
@@ -116,8 +116,8 @@ def test_one_student_under_two_names_is_one_comparison(tmp_path):
     same = collect(store, NAME)
     found = same.comparisons
     assert found[0].students == found[1].students
-    assert found[0].by_run.corrected == found[1].by_run.corrected == pytest.approx(found[0].by_run.p)
-    assert apart[0].by_run.corrected == pytest.approx(2 * apart[0].by_run.p)
+    assert found[0].test.corrected == found[1].test.corrected == pytest.approx(found[0].test.p)
+    assert apart[0].test.corrected == pytest.approx(2 * apart[0].test.p)
     assert "nothing to correct" in method(same, found)
 
 
@@ -131,21 +131,17 @@ def test_other_metrics_and_other_seeds_of_a_student_are_comparisons_of_their_own
     found = collect(store, NAME).comparisons
     assert found[0].students[:3] == found[1].students[:3]
     assert found[0].students != found[1].students
-    assert all(c.by_example.corrected >= c.by_example.p for c in found)
+    assert all(c.test.corrected >= c.test.p for c in found)
     assert "Holm over the 2" in method(collect(store, NAME), found)
 
 
-def test_the_method_is_said_with_the_smallest_p_and_the_number_of_comparisons(tmp_path):
+def test_the_method_is_said_with_the_number_of_comparisons(tmp_path):
     results = collect(build(tmp_path, Shape(losses=LOSSES, seeds=(0, 1, 2))), NAME)
     said = method(results, results.comparisons)
-    for part in ("minus that of xent", "sign flips", "never below .250", "McNemar's exact test", "Holm over the 2"):
+    for part in ("minus that of xent", "seeds and groups of test examples together", "Holm over the 2"):
         assert part in said
     assert said in as_markdown(results)
-    assert "difference [95 % over seeds]" in as_markdown(results)
-    many = collect(build(tmp_path / "many", Shape(losses=LOSSES[:2], seeds=range(12), n_test=20)), NAME)
-    assert "over seeds; p over examples" in method(many, many.comparisons)
-    one = collect(build(tmp_path / "b", Shape(losses=LOSSES[:2])), NAME)
-    assert "sign flips" not in method(one, one.comparisons)
+    assert "difference [95 % over seeds and test examples]" in as_markdown(results)
 
 
 def test_scores_that_are_compared_are_those_of_the_rows(tmp_path):

@@ -92,7 +92,7 @@ def test_report_holds_command_keys_reasons_and_failures(tmp_path):
     assert "launch.py -m seed=0,1" in text
     assert all(key in text for row in rows for key in (row.weak_key, row.student_key, row.ceiling_key))
     assert rows[-1].note in text
-    assert next(row.pgr_undefined for row in rows if row.pgr_undefined) in text
+    assert next(row.unidentified for row in rows if row.unidentified) in text
     assert "W2SError: the loss became nan" in text
     assert not re.search(r"\bnan\b", text.replace("became nan", "").lower())
 
@@ -113,7 +113,7 @@ def test_text_from_outside_cannot_become_markup(tmp_path):
         Shape(seeds=(0, 1), metric="auroc"),
         Shape(datasets=tuple(f"a-task-with-a-rather-long-name-{i}" for i in range(2))),
     ],
-    ids=["one cell", "all undefined", "nothing finished", "auroc", "long names"],
+    ids=["one cell", "none identified", "nothing finished", "auroc", "long names"],
 )
 def test_every_shape_of_sweep_gets_a_report(tmp_path, shape):
     paths = write_report(build(tmp_path, shape))
@@ -122,7 +122,7 @@ def test_every_shape_of_sweep_gets_a_report(tmp_path, shape):
     assert all("nan" not in f.svg.read_text().lower() for f in paths.figures)
 
 
-def test_every_task_is_a_point_and_undefined_ones_are_drawn_too(tmp_path):
+def test_every_task_is_a_point_and_those_without_a_pgr_are_drawn_too(tmp_path):
     tasks = ("sciq", "boolq", "wic", "cola")
     store = build(tmp_path, Shape(datasets=tasks, losses=LOSSES[:2], seeds=(0, 1), n_test=40))
     worse = [row for row in collect(store, NAME).rows if row.dataset == "cola"]
@@ -145,7 +145,7 @@ def test_too_many_panels_are_averaged_and_the_title_says_so(tmp_path):
     shown = facets(collect(store, NAME))
     assert len(shown.panels) == 1
     assert f"mean over {MOST_PANELS + 1} tasks" in shown.note
-    assert len(shown.panels[0].groups[0].pgr_points) == MOST_PANELS + 1
+    assert len(shown.panels[0].groups[0].ratios) == MOST_PANELS + 1
 
 
 def test_figures_are_the_same_files_for_the_same_results(tmp_path):
@@ -205,7 +205,7 @@ def test_conclude_prints_writes_and_returns_a_row_per_cell(tmp_path):
     store = build(tmp_path, Shape(seeds=(0, 1)))
     console = Console(record=True, width=100)
     rows = conclude(console, store, NAME)
-    assert [row.pgr.value for row in rows] == pytest.approx([0.5, 0.5])
+    assert [row.ratio for row in rows] == pytest.approx([0.5, 0.5])
     assert "report.html" in console.export_text()
     names = {p.name for p in store.sweep(NAME).iterdir()}
     assert {"report.html", "table.csv", "table.json", "table.md", "table.parquet", "figures"} <= names

@@ -8,6 +8,7 @@ import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.cli import main
+from w2s_sweep.results.collect import collect
 from w2s_sweep.results.tables.lines import number, p_text
 from w2s_sweep.store.files import write_json
 
@@ -37,7 +38,7 @@ def test_a_format_prints_the_table_alone(root, capsys):
         elif kind == "json":
             assert len(json.loads(text)["cells"]) == 2
         else:
-            assert "| loss | seeds | weak | student | ceiling | PGR [95 %] |" in text.splitlines()
+            assert "| loss | seeds | weak | student | ceiling | gap [95 %] | PGR [95 %] |" in text.splitlines()
     assert [path.name for path in (root / "sweeps" / NAME).iterdir()] == ["sweep.json"]
 
 
@@ -54,6 +55,26 @@ def test_sweeps_are_joined_into_one_table_and_one_report_with_all_commands(root,
     assert "not recorded" in page
     assert 'href="../store/stages/' in page
     assert (tmp_path / "joined" / "table.md").read_text() == text
+
+
+def test_why_lays_one_pgr_open_with_its_seeds_covariance_decision_and_folders(tmp_path, capsys):
+    store = build(tmp_path / "store", Shape(losses=LOSSES[:2], seeds=(0, 1), missing=("ceiling s410 sciq 1",)))
+    assert report(store.root, NAME, "--why", "3") == 0
+    text = capsys.readouterr().out
+    row = collect(store, NAME).rows[1]
+    for part in ("confidence", "missing: ceiling not finished", "100 groups of test examples", "One seed", "PGR .50 ["):
+        assert part in text
+    assert all(str(store.path(key)) in text for key in (row.weak_key, row.student_key, row.ceiling_key))
+    assert report(store.root, NAME, "--why", "4") == 1
+    assert "Allowed: 0 to 3" in capsys.readouterr().err
+
+
+def test_why_says_what_is_lacking_where_there_is_no_pgr(tmp_path, capsys):
+    store = build(tmp_path / "store", Shape(share=(0.8, 0.7, 0.8), seeds=(0, 1, 2)))
+    assert report(store.root, NAME, "--why", "0") == 0
+    text = capsys.readouterr().out
+    assert "3 seeds" in text
+    assert "PGR not identified: the gap is not told from 0: 0.0000 [" in text
 
 
 def test_an_unknown_sweep_is_refused_with_those_there_are(root, capsys):

@@ -1,6 +1,6 @@
 """A cell is one point of the grid, fully resolved and validated; `Sweep` holds what is the same for all its cells."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,9 @@ class Sweep:
     In no key; the versions of what they register are."""
     plan_only: bool = False
     """Print what would run, and stop."""
+    objective: Literal["validation_pgr", "weak_agreement"] | None = None
+    """What an optimising sweeper is given of a cell, see `results.objective`; None is the PGR of the test set, which
+    sweepers are refused."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of one stage process; 0 is all cores. Bitwise repeatability on CPU holds for one thread count."""
     micro_batch_tokens: Count | None = None

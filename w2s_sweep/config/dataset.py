@@ -48,6 +48,9 @@ class Dataset:
     """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
     n_test: Annotated[int, Field(ge=2)] | None = None
     """Upper bound of test examples drawn from `test_split`; null: all."""
+    balance: Literal["classes", "none"] = "classes"
+    """classes: as many test examples of either class, and at most .55 of one in training. none: the source's own share,
+    for comparing with numbers of others; accuracy then stands beside the majority share."""
     sample_seed: int = 0
     """Seed that draws the examples out of the source, the same for every seed of the sweep."""
     split_seed: int | None = None

@@ -1,4 +1,4 @@
-"""The table of a task's examples before any split: balanced, and no group on both sides of training and test.
+"""The table of a task's examples before any split: balanced or not, no group on both sides of training and test.
 
 An example's id is a hash of its content, so it stays the same whatever else is sampled.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from w2s_sweep.data.components import components
 from w2s_sweep.data.hashing import Hashes
 from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
-from w2s_sweep.data.sample import sample
+from w2s_sweep.data.sample import TOLERANCE, sample
 from w2s_sweep.data.tasks import Example, Task, find
 from w2s_sweep.errors import DataError
 
@@ -45,6 +45,8 @@ class Sampling(Protocol):
     def n_test(self) -> int | None: ...
     @property
     def sample_seed(self) -> int: ...
+    @property
+    def balance(self) -> str: ...
 
 
 def build_examples(settings: Sampling, path: Path) -> pa.Table:
@@ -103,7 +105,7 @@ def _outside(groups: list[Hashes], later: list[Hashes]) -> Positions:
 
 
 def _sample_pool(pool: Pool, groups: Hashes, free: Positions, settings: Sampling) -> Positions:
-    """Positions in `free` of the examples kept. A test set, also one still to be held out, is balanced exactly."""
+    """Positions in `free` of the examples kept."""
     with np.errstate(over="ignore"):
         unlike = pool.contents + ordinals(pool.contents) * np.uint64(0x9E3779B97F4A7C15)
     return sample(
@@ -111,9 +113,16 @@ def _sample_pool(pool: Pool, groups: Hashes, free: Positions, settings: Sampling
         groups[free],
         unlike[free],
         limit=_limit(pool.origin, settings),
-        exact=pool.origin == "test" or settings.test_split is None,
+        most=_most(pool.origin, settings),
         seed=settings.sample_seed,
     )
+
+
+def _most(origin: str, settings: Sampling) -> float:
+    """The largest share that a class may have."""
+    if settings.balance == "none":
+        return 1.0
+    return 0.5 if origin == "test" or settings.test_split is None else TOLERANCE
 
 
 def _check(pool: Pool, free: Positions, kept: Positions) -> None:

@@ -16,6 +16,9 @@ MOST_AUC = 0.99
 MOST_TOKEN_ACCURACY = 0.9
 """Above this balanced accuracy of one single word, that word is the label."""
 
+ANSWER_AUC = 0.56
+"""Above this area of the same probe on the last line alone, the answer tells part of its label without the question."""
+
 BUCKETS = 1 << 16
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -30,16 +33,25 @@ class Leak:
     """The word that goes with one class most; `<end>` marks the last word of a text."""
     token_accuracy: float
     """Balanced accuracy of the rule "class 1 if (or unless) the word is there", in [0.5, 1]."""
+    answer_auc: float | None = None
+    """As `auc`, of the last lines alone: the answers of multiple choice. None where the texts have one line, and of
+    pairs."""
 
     @property
     def found(self) -> bool:
         return self.auc > MOST_AUC or self.token_accuracy > MOST_TOKEN_ACCURACY
 
+    @property
+    def partial(self) -> bool:
+        """Whether no text gives its label away, and the answer alone still tells part of it."""
+        return not self.found and self.answer_auc is not None and self.answer_auc > ANSWER_AUC
+
 
 def scan_leaks(examples: pa.Table) -> Leak:
     """Fit a bag-of-words probe on half of the groups, test it on the others, and look for a word that is the label."""
     labels = examples["label"].to_numpy().astype(np.float64)
-    words = [tokens(text) for text in examples["text"].to_pylist()]
+    texts: list[str] = examples["text"].to_pylist()
+    words = [tokens(text) for text in texts]
     token, accuracy = telling_token(words, labels)
     signs = [[1.0] * len(found) for found in words]
     if "text_other" in examples.column_names:
@@ -48,7 +60,16 @@ def scan_leaks(examples: pa.Table) -> Leak:
             found += tokens(other)
     odd = np.array([zlib.crc32(group.encode()) & 1 for group in examples["group"].to_pylist()], dtype=bool)
     scores = probe(words, signs, labels, ~odd)
-    return Leak(auc(scores[odd], labels[odd]), token, accuracy)
+    several = "text_other" not in examples.column_names and all("\n" in text for text in texts)
+    alone = _answers(texts, labels, odd) if several else None
+    return Leak(auc(scores[odd], labels[odd]), token, accuracy, alone)
+
+
+def _answers(texts: Sequence[str], labels: NDArray[np.float64], odd: NDArray[np.bool_]) -> float:
+    """Area of the probe on the last line of every text."""
+    words = [tokens(text.rpartition("\n")[2]) for text in texts]
+    scores = probe(words, [[1.0] * len(found) for found in words], labels, ~odd)
+    return auc(scores[odd], labels[odd])
 
 
 def tokens(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which examples of a pool are kept: balanced, at most so many, whole groups; a pure function of hashes.
+"""Which examples of a pool are kept: balanced or not, at most so many, whole groups; a pure function of hashes.
 
 Nothing depends on the order of the rows, and a larger limit keeps what a smaller one kept unless balance forbids it.
 """
@@ -15,26 +15,35 @@ TOLERANCE = 0.55
 """Largest share of a class that training examples are left with (Burns et al. 2023, appendix A)."""
 
 
-def sample(labels: Labels, groups: Hashes, contents: Hashes, *, limit: int | None, exact: bool, seed: int) -> Positions:
+def sample(labels: Labels, groups: Hashes, contents: Hashes, *, limit: int | None, most: float, seed: int) -> Positions:
     """Sorted positions of the examples kept.
 
-    `groups`, `contents`: hashes of each example's group and of the example. `exact`: both classes equally often;
-    otherwise a class may reach `TOLERANCE`. A class that is too large loses single examples; `limit` drops whole
-    groups.
+    `groups`, `contents`: hashes of each example's group and of the example. `most`: largest share of a class in
+    [.5, 1]; .5 is both classes equally often, 1 leaves them as they are. A class that is too large loses single
+    examples; `limit` drops whole groups.
     """
     order = ranks(contents, seed, "undersample")
-    kept = undersample(labels, order, exact=exact)
+    kept = undersample(labels, order, most=most)
     if limit is not None and len(kept) > limit:
-        share = np.full(2, limit // 2) if len(np.unique(labels[kept])) == 2 else np.full(2, limit)
-        kept = kept[within(groups[kept], labels[kept], ranks(groups[kept], seed, "groups"), share)]
-    return kept[undersample(labels[kept], order[kept], exact=exact)]
+        chosen, by_group = labels[kept], ranks(groups[kept], seed, "groups")
+        kept = kept[within(groups[kept], chosen, by_group, _room(chosen, limit, balanced=most < 1))]
+    return kept[undersample(labels[kept], order[kept], most=most)]
 
 
-def undersample(labels: Labels, order: Hashes, *, exact: bool) -> Positions:
+def _room(labels: Labels, limit: int, *, balanced: bool) -> NDArray[np.int64]:
+    """How many examples of each class fit into `limit`."""
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() == 0:
+        return np.full(2, limit)
+    ones = limit // 2 if balanced else round(limit * counts[1] / counts.sum())
+    return np.array([limit // 2 if balanced else limit - ones, ones])
+
+
+def undersample(labels: Labels, order: Hashes, *, most: float) -> Positions:
     """Sorted positions left when the larger class drops its last examples in `order`; one class alone stays."""
     counts = np.bincount(labels, minlength=2)
     small = int(counts.min())
-    if small == 0 or counts.max() <= (0.5 if exact else TOLERANCE) * counts.sum():
+    if small == 0 or counts.max() <= most * counts.sum():
         return np.arange(len(labels))
     large = np.flatnonzero(labels == counts.argmax())
     chosen = large[np.argsort(order[large], kind="stable")[:small]]

@@ -64,10 +64,13 @@ def describe(
     lines += ["", *_lengths(examples, reader)]
     if "target" not in examples.column_names:
         leak = scan_leaks(examples)
-        verdict = "LEAK: a text gives its label away" if leak.found else "no leak found"
+        verdict = "no leak found"
+        if leak.found or leak.partial:
+            verdict = "LEAK: a text gives its label away" if leak.found else "the answer alone tells part of its label"
+        answers = "" if leak.answer_auc is None else f"; of the last line alone: AUC {leak.answer_auc:.3f}"
         lines.append(
             f"counting words: AUC {leak.auc:.3f}; the most telling word {leak.token!r} is right in "
-            f"{100 * leak.token_accuracy:.1f} %: {verdict}"
+            f"{100 * leak.token_accuracy:.1f} %{answers}: {verdict}"
         )
     return "\n".join([*lines, *_samples(examples, reader, samples, width)])
 

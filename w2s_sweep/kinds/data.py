@@ -1,6 +1,6 @@
 """The kind that makes examples out of the rows of a source."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Hints, Identity, InputName, Kind, Opened
@@ -11,7 +11,7 @@ from w2s_sweep.kinds.shape import Shape
 
 @schema
 class Data(Kind):
-    """The balanced examples of a task, before any split; see `config.dataset.Dataset` for the fields."""
+    """The examples of a task before any split; see `config.dataset.Dataset` for the fields."""
 
     kind: ClassVar[str] = "data"
     needs: ClassVar[tuple[InputName, ...]] = ()
@@ -25,6 +25,7 @@ class Data(Kind):
     n_train: int | None
     n_test: int | None
     sample_seed: int
+    balance: Literal["classes", "none"] = "classes"
 
     def cost(self, hints: Hints) -> Cost:
         return Cost()

@@ -70,11 +70,17 @@ class GraphLauncher(Launcher):
         return [_job_return(_optimised(result), one) for result, one in zip(results, job_overrides, strict=True)]
 
     def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
-        """LaunchError where cells would have no values, which `sweeper` chooses the next ones by."""
+        """LaunchError where cells would have no values to choose the next ones by, or only those of the test set."""
         if any(cell.get("plan_only") is True for cell in composed):
             raise LaunchError(
                 f"plan_only: true, but {sweeper} chooses cells by the values of earlier ones, and a plan has none. "
                 "Leave plan_only out, or plan a grid with hydra/sweeper=basic."
+            )
+        if any(cell.get("objective") is None for cell in composed):
+            raise LaunchError(
+                f"objective: null, but {sweeper} chooses cells by their values, which would be PGRs of the test set. "
+                "Allowed: objective=validation_pgr (spends the truth of validation rows), or objective=weak_agreement "
+                "(agreement of student and supervisor there, without any truth)."
             )
 
     def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> Ran:
@@ -94,7 +100,7 @@ def raise_failures(results: Sequence[CellResult]) -> None:
 def _optimised(result: CellResult) -> float | W2SError:
     """The value for a sweeper that compares values: a cell without one has failed, it is not a bad cell."""
     if result.failure or result.undefined:
-        reason = result.failure or f"PGR is undefined: {result.undefined}"
+        reason = result.failure or f"The objective is undefined: {result.undefined}"
         return StageFailed(f"{reason}. Optuna goes on after such cells with hydra.sweeper.max_failure_rate=1.0.")
     return result.value
 

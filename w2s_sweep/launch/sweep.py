@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -32,15 +32,18 @@ from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json, write_json
 
+if TYPE_CHECKING:
+    from w2s_sweep.results.records import Row
+
 
 @dataclass(frozen=True)
 class CellResult:
-    """What became of a cell: its value (PGR; NaN where undefined) or why there is none."""
+    """What became of a cell: its value (the sweep's objective, else its own test PGR; NaN without one), or why not."""
 
     value: float
     failure: str | None = None
     undefined: str | None = None
-    """Why a finished cell has no PGR."""
+    """Why a finished cell has no value."""
 
 
 @dataclass(frozen=True)
@@ -232,11 +235,13 @@ def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[Ce
     from w2s_sweep.launch.conclude import conclude  # pyarrow and matplotlib are not wanted before there are results
 
     rows = conclude(console, store, name, plain(sweep.tracker))
-    return [
-        CellResult(
-            value=math.nan if row.pgr.value is None else row.pgr.value,
-            failure=None if row.state == "done" else row.note or row.state,
-            undefined=row.pgr_undefined or None,
-        )
-        for row in rows
-    ]
+    return [_result(store, row, sweep.objective) for row in rows]
+
+
+def _result(store: Store, row: "Row", objective: str | None) -> CellResult:
+    from w2s_sweep.results.objective import validation_value
+
+    if row.state != "done":
+        return CellResult(math.nan, failure=row.note or row.state)
+    value, reason = (row.ratio, row.unidentified) if objective is None else validation_value(store, row, objective)
+    return CellResult(math.nan, undefined=reason) if value is None else CellResult(value)

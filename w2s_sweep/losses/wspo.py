@@ -29,8 +29,8 @@ class Wspo(Loss):
     reads: ClassVar[Literal["probs", "logits"]] = "logits"
 
     name: Literal["wspo"] = "wspo"
-    gamma: Annotated[float, Field(gt=0)] = 1.0
-    """How far the student's reward goes beyond (above 1) or short of its supervisor's."""
+    gamma: Annotated[float, Field(gt=0)] = 10.0
+    """How far the student's reward goes beyond (above 1) or short of its supervisor's; 10 is the published setting."""
 
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         missing = wide(logits) - self.gamma * wide(labels)

@@ -14,17 +14,16 @@ from w2s_sweep.metrics.blind_spot import blind_spot
 from w2s_sweep.metrics.brier import brier
 from w2s_sweep.metrics.brier_gain import gain, misfit
 from w2s_sweep.metrics.capa import capa
+from w2s_sweep.metrics.crossed import Design, Moments
 from w2s_sweep.metrics.deception import Deception, deception
 from w2s_sweep.metrics.ece import ece
 from w2s_sweep.metrics.further import FURTHER, ROLES, Further, OfCell, OfRole, RolePredictions
-from w2s_sweep.metrics.gap import Pgr, cause, pgr, pgr_samples
+from w2s_sweep.metrics.gap import Recovery, cause, plain_ratio, recover, undefined
 from w2s_sweep.metrics.holm import holm
-from w2s_sweep.metrics.interval import Interval, percentile_interval
-from w2s_sweep.metrics.means import OfMeans, mean, resample_means, share
+from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_p, t_interval, t_quantile
+from w2s_sweep.metrics.means import OfMeans, mean, share
 from w2s_sweep.metrics.permutation import sign_flip, smallest_p
-from w2s_sweep.metrics.resample import weights
-from w2s_sweep.metrics.seeds import t_interval
-from w2s_sweep.metrics.tasks import over_tasks
+from w2s_sweep.metrics.tasks import median_interval
 
 __all__ = [
     "FURTHER",
@@ -32,13 +31,15 @@ __all__ = [
     "ROLES",
     "Agreement",
     "Deception",
+    "Design",
     "Further",
     "Interval",
     "Metric",
+    "Moments",
     "OfCell",
     "OfMeans",
     "OfRole",
-    "Pgr",
+    "Recovery",
     "RolePredictions",
     "accuracy",
     "agreement",
@@ -47,23 +48,24 @@ __all__ = [
     "brier",
     "capa",
     "cause",
+    "crossed_interval",
+    "crossed_p",
     "deception",
     "ece",
     "gain",
     "holm",
     "mean",
+    "median_interval",
     "misfit",
     "no_auroc",
-    "over_tasks",
-    "percentile_interval",
-    "pgr",
-    "pgr_samples",
-    "resample_means",
+    "plain_ratio",
+    "recover",
     "share",
     "sign_flip",
     "smallest_p",
     "t_interval",
-    "weights",
+    "t_quantile",
+    "undefined",
 ]
 
 for _info in iter_modules(__path__):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Ece(OfRole):
     name = "ece"
     title = "ECE"
-    about = "expected calibration error, 15 bins; resamples have larger ones, so intervals lie high"
+    about = "expected calibration error, 15 bins; biased upwards, the more so the fewer the examples"
     place = 60
 
     def measure(self, role: RolePredictions) -> OfMeans:

@@ -1,34 +1,65 @@
-"""Performance gap recovered. An undefined PGR is never a number: it carries its reason and enters no mean."""
+"""Performance gap recovered: a ratio of mean gaps, and when the gap is too little known for there to be a ratio.
+
+The PGR is the mean of (student - weak) over seeds, divided by the mean of (ceiling - weak): one ratio of two means, and
+not a mean of ratios, which a seed with a small gap would rule. Its interval is that of Fieller (1954): all ratios that
+the two means, with their common covariance, do not contradict. Where the gap is not told from 0, by its own interval or
+with the degrees of freedom of both, these are not an interval, any ratio fits, and the PGR is *not identified*.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import PerResample
+from w2s_sweep.metrics.crossed import Moments
+from w2s_sweep.metrics.interval import LEVEL, Interval, crossed_interval, t_quantile
 
 
-@dataclass(frozen=True)
-class Pgr:
-    """A PGR, or why there is none; exactly one of the two is set."""
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """A PGR and the gaps it is of, or why it is not identified: `reason` is empty where `pgr` has a value."""
 
-    value: float | None
+    gain: Interval
+    """Student minus weak supervisor."""
+    gap: Interval
+    """Ceiling minus weak supervisor."""
+    pgr: Interval
     """0: the student is as good as its supervisor; 1: as good as the ceiling. Not bounded on either side."""
-    reason: str | None = None
+    reason: str = ""
+    moments: Moments | None = None
+    """Of the columns (gain, gap); None where the metric is undefined."""
 
 
-def pgr(weak: float | None, student: float | None, ceiling: float | None) -> Pgr:
-    """(student - weak) / (ceiling - weak) of one metric on one test set; undefined unless ceiling > weak."""
-    if weak is None or student is None or ceiling is None:
-        scores = {"weak": weak, "student": student, "ceiling": ceiling}
-        absent = ", ".join(role for role, score in scores.items() if score is None)
-        return Pgr(None, f"the metric of {absent} is undefined")
-    if not ceiling > weak:
-        return Pgr(None, f"the ceiling is not better than the weak supervisor: {ceiling:.4f} against {weak:.4f}")
-    return Pgr((student - weak) / (ceiling - weak))
+def recover(moments: Moments, level: float = LEVEL) -> Recovery:
+    """The PGR of two columns of a design, (student - weak) and (ceiling - weak)."""
+    gain, gap = (crossed_interval(moments.only(column), level=level) for column in (0, 1))
+    reason = _why(gap)
+    if reason:
+        return Recovery(gain, gap, Interval(None), reason, moments)
+    (above, below), covariance = moments.mean.tolist(), moments.covariance.tolist()
+    square = t_quantile(level, moments.freedom) ** 2
+    a = below**2 - square * covariance[1][1]
+    if a <= 0:
+        return Recovery(gain, gap, Interval(None), f"too few degrees of freedom: {moments.freedom:.1f}", moments)
+    b = above * below - square * covariance[0][1]
+    root = math.sqrt(max(0.0, b**2 - a * (above**2 - square * covariance[0][0])))  # below 0 by rounding alone
+    return Recovery(gain, gap, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
+
+
+def undefined(*roles: str) -> Recovery:
+    """The PGR of roles that do not have the metric."""
+    none = Interval(None)
+    return Recovery(none, none, none, f"the metric of {', '.join(roles)} is undefined")
+
+
+def plain_ratio(weak: float | None, student: float | None, ceiling: float | None) -> float | None:
+    """(student - weak) / (ceiling - weak) of one trained model; None unless the ceiling is better than the supervisor.
+
+    A point, for figures and columns: it says nothing of how well it is known.
+    """
+    if weak is None or student is None or ceiling is None or not ceiling > weak:
+        return None
+    return (student - weak) / (ceiling - weak)
 
 
 def cause(reason: str) -> str:
@@ -36,7 +67,11 @@ def cause(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def pgr_samples(weak: PerResample, student: PerResample, ceiling: PerResample) -> PerResample:
-    """PGR of each resample; NaN where the ceiling is not better than weak."""
-    room = ceiling - weak
-    return np.divide(student - weak, room, out=np.full(len(room), np.nan), where=room > 0)
+def _why(gap: Interval) -> str:
+    """Why there is no PGR over this gap; empty where it is told from 0 and positive."""
+    if gap.low is None or gap.high is None:
+        return "a single group of test examples: their spread is unknown"
+    said = f"{gap.value:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
+    if gap.high < 0:
+        return f"the ceiling is worse than the weak supervisor: gap {said}"
+    return "" if gap.low > 0 else f"the gap is not told from 0: {said}"

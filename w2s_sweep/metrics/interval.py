@@ -1,18 +1,21 @@
-"""A number with its interval, and the percentile interval of resamples."""
+"""A number with its interval, and what Student's t says of it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import scipy.special  # pyright: ignore[reportMissingTypeStubs]
 
-if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import PerResample
+from w2s_sweep.metrics.crossed import Moments
 
-RESAMPLES = 2000
-"""Bootstrap resamples of seeds and of tasks."""
 LEVEL = 0.95
+special: Any = scipy.special  # has no type stubs
+SMALLEST = float(np.finfo(float).tiny)
+"""No p-value is 0; smaller ones than a float can hold are given as this."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,36 @@ class Interval:
     high: float | None = None
 
 
-def percentile_interval(value: float | None, samples: PerResample, level: float = LEVEL) -> Interval:
-    """The middle `level` of the samples that are not NaN; no interval where `value` is None or no sample is left."""
-    defined = samples[~np.isnan(samples)]
-    if value is None or not len(defined):
-        return Interval(value)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))
+def t_quantile(level: float, freedom: float) -> float:
+    """What a Student t variable with `freedom` degrees stays within, on either side of 0, with probability `level`."""
+    return float(special.stdtrit(freedom, (1 + level) / 2))
+
+
+def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """Mean of the values and Student's t interval; no interval for fewer than two values, no value for none."""
+    if len(values) < 2:
+        return Interval(values[0] if values else None)
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = t_quantile(level, len(values) - 1) * spread / math.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def crossed_interval(
+    moments: Moments, bounds: tuple[float, float] = (-math.inf, math.inf), level: float = LEVEL
+) -> Interval:
+    """The mean of a single column with its interval over seeds and groups, within what it can be at all."""
+    mean, variance = float(moments.mean[0]), float(moments.covariance[0, 0])
+    if not math.isfinite(variance):
+        return Interval(mean)
+    half = t_quantile(level, moments.freedom) * math.sqrt(variance)
+    return Interval(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
+
+
+def crossed_p(moments: Moments) -> float | None:
+    """Two-sided p of a single column's mean being 0; None where nothing is known of its spread."""
+    mean, variance = float(moments.mean[0]), float(moments.covariance[0, 0])
+    if not math.isfinite(variance):
+        return None
+    if variance == 0:
+        return 1.0 if mean == 0 else SMALLEST
+    return max(SMALLEST, 2 * float(special.stdtr(moments.freedom, -abs(mean) / math.sqrt(variance))))

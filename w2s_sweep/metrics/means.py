@@ -1,8 +1,8 @@
-"""Metrics that depend on the examples through means alone: their value, and on every bootstrap resample."""
+"""Metrics that depend on the examples through means alone: their value, and what each example adds to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,10 @@ import numpy as np
 from w2s_sweep.arrays import Array
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Hits, PerExample, PerResample, Terms, Weights
+    from w2s_sweep.metrics.shapes import Hits, PerExample, Terms
+
+STEP = 1e-6
+"""Of the slopes of a metric by its means, which are about 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,20 @@ class OfMeans:
         found = float(self.of(self.terms.mean(0, dtype=np.float64)))
         return None if np.isnan(found) else found
 
+    def scores(self) -> PerExample | None:
+        """A number for each example: their mean is the metric, their spread its sampling error; None if undefined.
+
+        This is the delta method: `of` is replaced by its tangent at the means.
+        """
+        value = self.value
+        if value is None:
+            return None
+        terms = self.terms.astype(np.float64)
+        means = terms.mean(0)
+        steps = STEP * np.eye(len(means))
+        slopes = (self.of(means[:, None] + steps) - self.of(means[:, None] - steps)) / (2 * STEP)
+        return value + (terms - means) @ np.nan_to_num(slopes)
+
 
 def mean(values: PerExample | Hits) -> OfMeans:
     """The mean of one number an example."""
@@ -46,11 +63,3 @@ def ratio(means: Array) -> Array:
     """The first mean [...] over the second, NaN where that is 0; `means` is [2, ...]."""
     above, below = means.astype(np.float64)
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
-
-
-def resample_means(metrics: Mapping[str, OfMeans], drawn: Weights) -> dict[str, PerResample]:
-    """Every metric on every resample; all are of the same examples. One product serves them all."""
-    terms = np.concatenate([metric.terms for metric in metrics.values()], axis=1).astype(np.float32)
-    means = (terms.T @ drawn).astype(np.float64) / max(1, len(terms))
-    ends = np.cumsum([metric.terms.shape[1] for metric in metrics.values()])[:-1]
-    return {name: metric.of(part) for (name, metric), part in zip(metrics.items(), np.split(means, ends), strict=True)}

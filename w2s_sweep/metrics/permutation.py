@@ -22,7 +22,7 @@ FLIPS = 100_000
 def sign_flip(differences: Sequence[float]) -> float | None:
     """Two-sided p: share of the patterns of signs whose sum is at least as far from 0 as that of the differences.
 
-    It is never below `smallest_p`, .25 for three differences: few seeds cannot give a small p. None for fewer than two.
+    It is never below `smallest_p`, .25 for three differences: few tasks cannot give a small p. None for fewer than two.
     """
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:

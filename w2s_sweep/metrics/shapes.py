@@ -13,15 +13,21 @@ Flags = Float[np.ndarray, "examples"]
 """1 for yes, 0 for no, NaN where it is not known."""
 PerExample = Real[np.ndarray, "examples"]
 """One number an example."""
-Codes = Integer[np.ndarray, "examples"]
-"""Rows with the same whole number, from 0, are the same example."""
 Terms = Shaped[np.ndarray, "examples terms"]
 """What each example adds to each of several means; yes or no counts 1 or 0."""
-Weights = Float[np.ndarray, "examples resamples"]
-"""How often each resample of the test set holds each example; columns sum to the number of examples."""
-PerResample = Float[np.ndarray, "resamples"]
-"""A statistic of every resample; NaN where it is undefined."""
-PerOutcome = Float[np.ndarray, "outcomes"]
-"""The chance of each outcome; they sum to 1."""
 Signs = Float[np.ndarray, "patterns differences"]
 """Patterns of +1 and -1."""
+Names = Shaped[np.ndarray, "_"]
+"""Text: the name of each example's group."""
+RowCodes = Integer[np.ndarray, "rows"]
+"""A whole number from 0 for each row of a design, which may have several seeds."""
+Rows = Float[np.ndarray, "rows"]
+"""One number a row of a design."""
+Sums = Shaped[np.ndarray, "rows columns"]
+"""Several numbers a row."""
+Totals = Float[np.ndarray, "codes columns"]
+"""Their sums over the rows of each seed, or of each group."""
+Columns = Float[np.ndarray, "columns"]
+"""One number a column."""
+Square = Float[np.ndarray, "columns columns"]
+"""A covariance of columns."""

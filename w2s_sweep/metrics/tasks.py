@@ -1,27 +1,24 @@
-"""Intervals over tasks: what another choice of tasks would give. Tasks are resampled, each with all of its seeds."""
+"""What holds over tasks. The unit is the task: each counts once, however many seeds it has."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-from w2s_sweep.metrics.interval import LEVEL, RESAMPLES, Interval, percentile_interval
+from w2s_sweep.metrics.interval import LEVEL, Interval, special
 
 
-def over_tasks(
-    values: Sequence[float],
-    statistic: Literal["mean", "median"],
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """The statistic of one value a task, with the percentile interval over resampled tasks; rough for few tasks.
+def median_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """The median of one value a task, between two of the ordered values: exact whatever the tasks' distribution.
 
-    No interval for fewer than two tasks, no value for none.
+    The interval from the i-th smallest to the i-th largest of n misses the median with probability 2 P(B < i), B
+    binomial (n, 1/2). No interval for fewer than six values (at 95 %): even the whole range would miss it too often.
+    No value for none.
     """
-    if len(values) < 2:
-        return Interval(values[0] if values else None)
-    reduce = np.mean if statistic == "mean" else np.median
-    known = np.asarray(values, dtype=np.float64)
-    drawn = np.random.default_rng(seed).integers(0, len(known), size=(resamples, len(known)))
-    return percentile_interval(float(reduce(known)), reduce(known[drawn], axis=1), level)
+    if not len(values):
+        return Interval(None)
+    ordered = sorted(values)
+    known = [i for i in range(1, len(ordered) // 2 + 1) if 2 * special.bdtr(i - 1, len(ordered), 0.5) <= 1 - level]
+    middle = float(np.median(ordered))
+    return Interval(middle, ordered[known[-1] - 1], ordered[-known[-1]]) if known else Interval(middle)

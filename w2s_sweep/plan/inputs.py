@@ -45,6 +45,7 @@ class Inputs:
             n_train=d.n_train,
             n_test=d.n_test,
             sample_seed=d.sample_seed,
+            balance=d.balance,
         )
         return self._add(settings, {}, Hints(label=f"data {d.name}", dataset=d))
 

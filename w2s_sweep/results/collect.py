@@ -1,28 +1,32 @@
 """Cells -> rows. Numbers are computed from predictions alone, and every one can be traced to a stage folder."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.errors import StoreError
+from w2s_sweep.metrics import Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
 from w2s_sweep.results.examples import Examples
-from w2s_sweep.results.groups import group_rows, medians
+from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import label_all, sorted_json
 from w2s_sweep.results.pairs import Students
-from w2s_sweep.results.records import ROLES, Results, Row
-from w2s_sweep.results.score import Scorer
+from w2s_sweep.results.records import ROLES, Group, Results, Row
+from w2s_sweep.results.score import Measured, Scorer, summarize
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
+EXAMPLES = "examples.parquet"
+"""What a data stage leaves."""
 NAMED = ("dataset", "weak", "strong", "loss", "method", "finetune")
 
 
@@ -39,7 +43,11 @@ class Reader:
     """Test predictions of stages, each read once however many cells use it."""
 
     store: Store
+    stages: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of the sweep's record."""
     read: dict[str, "Examples | str"] = field(default_factory=dict[str, "Examples | str"])
+    groups: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """Key of a data stage -> example id -> name of its group."""
 
     def examples(self, key: str) -> "Examples | str":
         """The stage's test predictions sorted by id; or, in words, why there are none."""
@@ -56,7 +64,25 @@ class Reader:
             return str(error)
         if not len(predictions):
             return f"no test examples in {self.store.path(key) / FILE}"
-        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS))
+        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS), self._groups(self._data(key)))
+
+    def _data(self, key: str) -> str | None:
+        """The data stage that a stage's examples come from."""
+        inputs: Mapping[str, str] = self.stages.get(key, {}).get("inputs", {})
+        if "data" in inputs:
+            return inputs["data"]
+        return next((found for other in inputs.values() if (found := self._data(other)) is not None), None)
+
+    def _groups(self, data: str | None) -> dict[str, str]:
+        """Groups of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
+        if data is None or not self.store.done(data):
+            return {}
+        if data not in self.groups:
+            table: Any = cast(Any, pyarrow.parquet).read_table(
+                self.store.path(data) / EXAMPLES, columns=["id", "group"]
+            )
+            self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
+        return self.groups[data]
 
 
 def _legal(path: Path) -> dict[str, bool]:
@@ -77,15 +103,29 @@ def collect(store: Store, *sweeps: str) -> Results:
     record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
-    reader, scorer = Reader(store), Scorer()
-    order = sorted(range(len(record["cells"])), key=lambda i: sorted_json(record["cells"][i]["cell"]["dataset"]))
-    found = {  # cells of a task one after another: the metrics keep the resamples of a test set
-        i: _row(i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in order
-    }
-    rows = tuple(found[i] for i in range(len(found)))
-    groups = group_rows(rows)
-    comparisons = compare((found[i] for i in order), Students(reader.examples, scorer))
-    return Results(record["name"], record, rows, groups, medians(groups, rows), comparisons, failures)
+    reader, scorer = Reader(store, record["stages"]), Scorer()
+    rows: dict[int, Row] = {}
+    groups: dict[str, tuple[Group, Recovery | None]] = {}
+    for name, cells in _by_group(record["cells"]).items():
+        found = [_row(name, i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in cells]
+        rows |= {row.cell: row for row, _ in found}
+        groups[name] = group_cells(
+            [row for row, _ in found], [measured for _, measured in found if measured is not None]
+        )
+    ordered = tuple(rows[i] for i in range(len(rows)))
+    recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
+    summed = tuple(group for group, _ in groups.values())
+    comparisons = compare(ordered, Students(reader.examples, scorer))
+    return Results(record["name"], record, ordered, summed, medians(summed), comparisons, failures, recoveries)
+
+
+def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """A name for all cells that differ in the seed only -> their positions, in order of first appearance."""
+    found: dict[str, list[int]] = {}
+    for i, entry in enumerate(cells):
+        about = {name: value for name, value in entry["cell"].items() if name != "seed"}
+        found.setdefault(digest(json.loads(sorted_json(about))), []).append(i)
+    return found
 
 
 def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
@@ -106,6 +146,7 @@ def _names(cells: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
 
 
 def _row(
+    group: str,
     index: int,
     entry: Mapping[str, Any],
     names: Mapping[str, Mapping[str, str]],
@@ -113,12 +154,13 @@ def _row(
     stages: Mapping[str, Any],
     reader: Reader,
     scorer: Scorer,
-) -> Row:
+) -> tuple[Row, Measured | None]:
+    """A cell's row, and what is known of its test examples where it is finished."""
     cell, keys = entry["cell"], entry["roles"]
     label = {name: names[name][sorted_json(cell[name])] for name in NAMED}
     about: dict[str, Any] = {
         "cell": index,
-        "group": digest(json.loads(sorted_json({k: v for k, v in cell.items() if k != "seed"}))),
+        "group": group,
         "dataset": label["dataset"],
         "weak_model": label["weak"],
         "strong_model": label["strong"],
@@ -134,12 +176,16 @@ def _row(
     found = {role: reader.examples(key) for role, key in keys.items()}
     absent = {role: text for role, text in found.items() if isinstance(text, str)}
     if absent:
-        return Row(**about, **_absence(absent, keys, failures, stages))
+        return Row(**about, **_absence(absent, keys, failures, stages)), None
     sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
     mismatch = _mismatch(sets)
     if mismatch:
-        return Row(**about, state="failed", note=mismatch)
-    return Row(**about, **scorer.score(keys, sets, cell["metric"]))
+        return Row(**about, state="failed", note=mismatch), None
+    measured, weak = scorer.measure(keys, sets), sets["weak"]
+    common, _ = summarize([measured], cell["metric"])
+    ratio = plain_ratio(*(common[role].value for role in ROLES))
+    about |= {"n_test": len(weak.ids), "classes": weak.probs.shape[1], "ratio": ratio}
+    return Row(**about, **common, majority=float(np.bincount(weak.truth).max() / len(weak.ids))), measured
 
 
 def _absence(

@@ -1,10 +1,13 @@
-"""Is one setting better than another? Students of one task, pair of models and seed are compared in pairs."""
+"""Is one setting better than another? Students of one task, pair of models and seed are compared in pairs.
 
-from collections.abc import Callable, Iterable, Sequence
+On one task over seeds and groups of test examples together; over tasks the task is the unit, however many seeds it has.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from w2s_sweep.metrics import holm, over_tasks, sign_flip, t_interval
+from w2s_sweep.metrics import crossed_interval, crossed_p, holm, sign_flip, smallest_p, t_interval
 from w2s_sweep.results.pairs import Pair, Students, change
 from w2s_sweep.results.records import Comparison, PairedTest, Row
 
@@ -20,8 +23,7 @@ def compare(rows: Iterable[Row], students: Students) -> tuple[Comparison, ...]:
     """Each setting against the baseline: over all tasks for every pair of models, then task by task.
 
     Those over all tasks are one family for Holm's correction and those of single tasks another: with few seeds a single
-    task can never give a small p, and would only weaken the question that is asked first. Each test is corrected by
-    itself.
+    task can never give a small p, and would only weaken the question that is asked first.
     """
     problems: dict[tuple[str, str, str], Settings] = {}
     for row in rows:
@@ -37,7 +39,7 @@ def compare(rows: Iterable[Row], students: Students) -> tuple[Comparison, ...]:
             if pairs:
                 found.append(_of_task(pairs, students))
                 joint.setdefault((pair, metric, base, setting), []).append(pairs)
-    over = [_over_tasks(tasks, students) for tasks in joint.values() if len(tasks) > 1]
+    over = [_over_tasks(tasks) for tasks in joint.values() if len(tasks) > 1]
     return (*_correct(over), *_correct(found))
 
 
@@ -56,34 +58,32 @@ def _pairs(base: dict[int, Row], other: dict[int, Row], students: Students) -> l
 
 
 def _of_task(pairs: Sequence[Pair], students: Students) -> Comparison:
-    changes = [change(*pair) for pair in pairs]
+    found, seeds = students.difference(pairs), len(pairs)
+    p = crossed_p(found)
+    name, units = ("seeds and examples", seeds) if seeds > 1 else ("these models", found.groups)
     return Comparison(
         first=pairs[0][0],
         second=pairs[0][1],
         tasks=1,
-        pairs=len(pairs),
-        better=sum(value > 0 for value in changes),
-        difference=t_interval(changes) if len(pairs) > 1 else students.difference(*pairs[0]),
-        by_run=_sign_flip(changes),
-        by_example=students.by_example(pairs),
+        pairs=seeds,
+        better=sum(change(*pair) > 0 for pair in pairs),
+        difference=crossed_interval(found),
+        test=None if p is None else PairedTest(name, units, p),
         students=_students(pairs),
     )
 
 
-def _over_tasks(tasks: Sequence[Sequence[Pair]], students: Students) -> Comparison:
-    """A task counts once, however many seeds it has; the interval is over tasks."""
-    changes = [[change(*pair) for pair in pairs] for pairs in tasks]
-    means = [fmean(values) for values in changes]
-    shares = [value / len(values) for values in changes for value in values]
+def _over_tasks(tasks: Sequence[Sequence[Pair]]) -> Comparison:
+    means = [fmean(change(*pair) for pair in pairs) for pairs in tasks]
+    p = sign_flip(means)
     return Comparison(
         first=tasks[0][0][0],
         second=tasks[0][0][1],
         tasks=len(tasks),
-        pairs=len(shares),
+        pairs=sum(len(pairs) for pairs in tasks),
         better=sum(value > 0 for value in means),
-        difference=over_tasks(means, "mean"),
-        by_run=_sign_flip(shares),
-        by_example=students.by_example([pair for pairs in tasks for pair in pairs]),
+        difference=t_interval(means),
+        test=None if p is None else PairedTest("sign flips", len(means), p, smallest_p(len(means))),
         students=_students([pair for pairs in tasks for pair in pairs]),
     )
 
@@ -92,19 +92,9 @@ def _students(pairs: Sequence[Pair]) -> tuple[str, ...]:
     return (pairs[0][0].metric, *(row.student_key for pair in pairs for row in pair))
 
 
-def _sign_flip(changes: Sequence[float]) -> PairedTest | None:
-    p = sign_flip(changes)
-    return None if p is None else PairedTest("sign flips", len(changes), p)
-
-
 def _correct(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    by_run = _holm(found, lambda c: c.by_run)
-    by_example = _holm(found, lambda c: c.by_example)
-    return tuple(replace(c, by_run=by_run[i], by_example=by_example[i]) for i, c in enumerate(found))
-
-
-def _holm(found: Sequence[Comparison], test: Callable[[Comparison], PairedTest | None]) -> list[PairedTest | None]:
-    """The tests of all comparisons, corrected; the same students under several names are one comparison."""
-    tests = [(c.students, test(c)) for c in found]
-    adjusted = holm({students: t.p for students, t in tests if t is not None})
-    return [None if t is None else replace(t, corrected=adjusted[students]) for students, t in tests]
+    """The tests of a family, corrected; the same students under several names are one comparison."""
+    adjusted = holm({c.students: c.test.p for c in found if c.test is not None})
+    return tuple(
+        c if c.test is None else replace(c, test=replace(c.test, corrected=adjusted[c.students])) for c in found
+    )

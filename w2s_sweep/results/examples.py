@@ -17,18 +17,26 @@ class Examples(RolePredictions):
 
     ids: Array
     """[examples] text."""
+    groups: Array
+    """[examples] text: the name of each example's group. Examples of one group are no independent observations."""
     digest: str
     """Of ids and truth: equal for stages that can be compared."""
 
     @classmethod
-    def of(cls, predictions: Predictions, legal: Mapping[str, bool] | None = None) -> "Examples":
-        """`legal`: example id -> whether what was generated is a possible answer, where that is known."""
+    def of(
+        cls, predictions: Predictions, legal: Mapping[str, bool] | None = None, groups: Mapping[str, str] | None = None
+    ) -> "Examples":
+        """`legal`: example id -> whether what was generated is a possible answer, where that is known.
+
+        `groups`: example id -> name of its group; an example of which none is known is a group of its own.
+        """
         order = np.argsort(predictions.ids.astype(str), kind="stable")
         ids, truth = predictions.ids[order], predictions.truth[order]
         text = "\n".join(ids.tolist()).encode() + truth.tobytes()
         flags = np.array([(legal or {}).get(str(name), np.nan) for name in ids], dtype=np.float64)
         return cls(
             ids=ids,
+            groups=np.array([(groups or {}).get(str(name), str(name)) for name in ids], dtype=str),
             truth=truth,
             probs=predictions.probs[order],
             legal=None if np.isnan(flags).all() else flags,

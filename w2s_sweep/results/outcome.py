@@ -13,7 +13,8 @@ from w2s_sweep.tracking.naming import run_config, tags_of
 
 HEADS = (
     "dataset", "weak", "strong", "strong params", "setting", "seeds",
-    "acc weak", "acc student", "acc ceiling", "pgr", "pgr low", "pgr high", "undefined",
+    "acc weak", "acc student", "acc ceiling", "gap", "gap low", "gap high",
+    "pgr", "pgr low", "pgr high", "unidentified",
 )  # fmt: skip
 
 
@@ -34,7 +35,10 @@ def outcome_of(store: Store, results: Results) -> Outcome:
 
 
 def student_scores(results: Results) -> dict[str, dict[str, float]]:
-    """Student key -> pgr, acc/weak, acc/student, acc/ceiling, further metrics; medians of cells that share it."""
+    """Student key -> pgr, gain, gap, acc of each role, further metrics; medians of cells that share it.
+
+    These are of one trained model: `pgr` is its own gain / gap where the ceiling is better than the supervisor.
+    """
     cells: dict[str, list[Row]] = {}
     for row in results.rows:
         if row.state == "done":
@@ -50,7 +54,8 @@ def _further(rows: Sequence[Row]) -> dict[str, float]:
 def _scores(rows: Sequence[Row]) -> dict[str, float]:
     metric = METRICS[rows[0].metric]
     values = {f"{metric.short or metric.name}/{role}": [getattr(row, role).value for row in rows] for role in ROLES}
-    return _medians(values | {"pgr": [row.pgr.value for row in rows]})
+    gaps = {name: [getattr(row, name).value for row in rows] for name in ("gain", "gap")}
+    return _medians(values | gaps | {"pgr": [row.ratio for row in rows]})
 
 
 def _medians(values: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
@@ -77,23 +82,26 @@ def _trained_stages(store: Store, record: Mapping[str, Any]) -> list[TrainedStag
 
 
 def _numbers(results: Results) -> dict[str, float]:
-    rows = [row for row in results.rows if row.state == "done"]
-    medians = {f"median/{name}": value for name, value in (_scores(rows) if rows else {}).items()}
+    """Medians over cells, of PGR over settings: one that is not identified is in none."""
+    rows, groups = [row for row in results.rows if row.state == "done"], [g for g in results.groups if g.seeds]
+    scores = {name: value for name, value in (_scores(rows) if rows else {}).items() if name != "pgr"}
+    known = scores | _medians({"pgr": [g.pgr.value for g in groups]})
     return {
         "cells": len(results.rows),
         "cells/done": len(rows),
         "cells/failed": results.count("failed"),
-        "pgr/undefined": sum(bool(row.pgr_undefined) for row in rows),
-        **medians,
-        **{name.removeprefix("median/"): value for name, value in medians.items()},
+        "pgr/unidentified": sum(bool(g.unidentified) for g in groups),
+        **{f"median/{name}": value for name, value in known.items()},
+        **known,
     }
 
 
 def _line(results: Results, g: Group) -> list[Any]:
     """What stands under `HEADS`."""
-    scores = [g.weak.value, g.student.value, g.ceiling.value, g.pgr.value, g.pgr.low, g.pgr.high]
+    scores = [g.weak.value, g.student.value, g.ceiling.value]
+    scores += [end for found in (g.gap, g.pgr) for end in (found.value, found.low, found.high)]
     about = [g.dataset, g.weak_model, g.strong_model, g.strong_params, results.variant(g), len(g.seeds)]
-    return [*about, *scores, g.undefined]
+    return [*about, *scores, g.unidentified]
 
 
 def _by_size(results: Results) -> dict[int, dict[str, float]]:

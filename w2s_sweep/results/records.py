@@ -1,15 +1,31 @@
 """What a results table holds: a row per cell, one per group of cells that differ in the seed only, one per setting."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from w2s_sweep.metrics import ROLES, Interval
+from w2s_sweep.metrics import ROLES, Interval, Recovery
 
-__all__ = ["ROLES", "Comparison", "Group", "Median", "PairedTest", "Results", "Row", "Setting", "State"]
+__all__ = [
+    "ONE",
+    "ROLES",
+    "SEVERAL",
+    "Comparison",
+    "Group",
+    "Median",
+    "PairedTest",
+    "Results",
+    "Row",
+    "Setting",
+    "State",
+]
 
 NONE = Interval(None)
 State = Literal["done", "failed", "missing"]
+SEVERAL = "seeds and test examples"
+ONE = "test examples of this trained model"
+"""What intervals are over: with one seed nothing is known of other runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +84,28 @@ class Row(Setting):
     """Which role failed or is missing, and why."""
     n_test: int | None = None
     """Test examples."""
+    n_groups: int | None = None
+    """Groups of test examples: rows of one passage, question or document are one observation."""
     classes: int | None = None
     """Classes of the task."""
+    majority: float | None = None
+    """Share of the most frequent class among the test examples: the accuracy of always answering it."""
     weak: Interval = NONE
-    """Metric of the supervisor; 95 % bootstrap interval over test examples, as for `student`, `ceiling` and `pgr`."""
+    """Metric of the supervisor; 95 % interval of this trained model over groups of test examples, as all of a cell."""
     student: Interval = NONE
     """Metric of the student, trained on weak labels."""
     ceiling: Interval = NONE
     """Metric of the strong model trained on the truth."""
+    gain: Interval = NONE
+    """student - weak."""
+    gap: Interval = NONE
+    """ceiling - weak."""
+    ratio: float | None = None
+    """gain / gap of this seed alone, a point of figures; null where the ceiling is not better than the supervisor."""
     pgr: Interval = NONE
-    """Performance gap recovered: (student - weak) / (ceiling - weak)."""
-    pgr_undefined: str = ""
-    """Why PGR is not a number; empty where it is one."""
-    undefined_resamples: int | None = None
-    """Resamples without a PGR (ceiling not better than weak, or a class missing); many make the interval doubtful."""
+    """Performance gap recovered, gain / gap, of these trained models; null where it is not identified."""
+    unidentified: str = ""
+    """Why the PGR is not identified; empty where it is."""
     details: dict[str, Interval] = field(default_factory=dict[str, Interval])
     """Further metrics by name, such as `auroc/student` or `agreement`, with intervals over test examples too."""
 
@@ -102,38 +126,50 @@ class Group(Setting):
     """Seeds of the finished cells."""
     cells: int
     """Cells of the group, finished or not."""
-    undefined: int
-    """Finished cells whose PGR is undefined; they are in no mean of PGR."""
     n_test: int | None
     """Test examples of a cell."""
+    n_groups: int | None
+    """Groups of test examples, of all seeds together."""
+    over: str
+    """What intervals are over: seeds and test examples, or the test examples of this trained model (one seed)."""
+    freedom: float | None
+    """Degrees of freedom of the interval of `pgr` (Satterthwaite)."""
     chance: float
     """The metric of guessing."""
+    majority: float | None
+    """Share of the most frequent class among the test examples, mean over seeds."""
     weak: Interval
-    """Metric of the supervisor: mean over seeds; 95 % interval over seeds, or over test examples where there is one."""
+    """Metric of the supervisor: mean over seeds; 95 % interval over seeds and groups of test examples."""
     student: Interval
     """The same of the student, trained on weak labels."""
     ceiling: Interval
     """The same of the strong model trained on the truth."""
+    gain: Interval
+    """student - weak."""
+    gap: Interval
+    """ceiling - weak."""
     pgr: Interval
-    """Mean PGR of the seeds where it is defined; interval as for `weak`."""
-    pgr_points: tuple[float, ...]
-    """PGR of each seed where it is defined."""
+    """Performance gap recovered: mean gain / mean gap, Fieller's interval; null where it is not identified."""
+    unidentified: str
+    """Why the PGR is not identified; empty where it is."""
+    ratios: tuple[float, ...]
+    """gain / gap of each seed where its ceiling is better than its supervisor: points, of which `pgr` is no mean."""
     details: dict[str, Interval]
     """The further metrics of the cells: means over the seeds where they are defined, with intervals like `student`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Median(Setting):
-    """The same setting over all tasks, as the paper reports it: the median of the tasks' mean PGR."""
+    """The same setting over all tasks, as the paper reports it: the median of the tasks' PGR."""
 
     tasks: int
-    """Tasks with a defined PGR."""
-    undefined: int
-    """Tasks without one."""
+    """Tasks with a PGR."""
+    unidentified: int
+    """Tasks whose PGR is not identified; they are in no median."""
     pgr: Interval
-    """95 % interval over tasks (bootstrap)."""
-    left_out: dict[str, int]
-    """Why finished cells have no PGR -> how many of them."""
+    """95 % interval over tasks, between two of their ordered values; none for fewer than 6 tasks."""
+    reasons: dict[str, int]
+    """Why tasks have no PGR -> how many of them."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +177,13 @@ class PairedTest:
     """Whether a difference could be chance."""
 
     name: str
-    """`sign flips` over seeds (over tasks x seeds), `McNemar` or `DeLong` over test examples."""
-    pairs: int
-    """Seeds, tasks x seeds, or different test examples."""
+    """`seeds and examples`, `these models` (one seed: over test examples alone) or `sign flips` (over tasks)."""
+    units: int
+    """Seeds, groups of test examples, or tasks."""
     p: float
     """Two-sided, as if this were the only comparison."""
+    smallest: float = 0.0
+    """The smallest p that so few tasks can give; 0 where it is no bound."""
     corrected: float = 1.0
     """After Holm's correction over all comparisons over tasks, or over all of single tasks."""
 
@@ -166,10 +204,8 @@ class Comparison:
     """Seeds (tasks, where there are several) in which the second is better."""
     difference: Interval
     """Student metric of the second minus the first; 95 % interval over `over`."""
-    by_run: PairedTest | None
-    """Over seeds, or tasks x seeds: would other runs agree? None for a single pair."""
-    by_example: PairedTest
-    """Over the pooled test examples: would these very students differ on other examples?"""
+    test: PairedTest | None
+    """Whether the difference could be chance; None where nothing is known of its spread."""
     students: tuple[str, ...]
     """The metric and the student keys of all pairs: what is compared, whatever it is called. Under a method that does
     not train, all losses have the same students."""
@@ -177,7 +213,7 @@ class Comparison:
     @property
     def over(self) -> str:
         """What the interval is over."""
-        return "tasks" if self.tasks > 1 else "seeds" if self.pairs > 1 else "examples"
+        return "tasks" if self.tasks > 1 else SEVERAL if self.pairs > 1 else ONE
 
     @property
     def dataset(self) -> str:
@@ -215,6 +251,8 @@ class Results:
     comparisons: tuple[Comparison, ...]
     failures: dict[str, str]
     """Stage key -> the error it ended with."""
+    recoveries: Mapping[str, Recovery] = field(default_factory=dict[str, Recovery])
+    """`Group.group` -> what its PGR is of."""
 
     @property
     def over_tasks(self) -> list[Comparison]:

@@ -23,7 +23,8 @@ from w2s_sweep.store.files import write_text
 
 TEMPLATE = "report.html.j2"
 FILTERS = (
-    "number", "interval", "cell_pgr", "median_pgr", "p_text", "distinct", "better", "left_out", "difference_head",
+    "number", "interval", "plus_minus", "group_pgr", "cell_pgr", "median_pgr", "p_text", "distinct", "better",
+    "left_out", "difference_head",
 )  # fmt: skip
 """What the template takes from `lines`."""
 
@@ -95,7 +96,7 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
         "stages": Path(relpath(store.stages, folder)).as_posix(),
         "cells": by_group(results),
         "first_cells": {row.cell for row in {row.group: row for row in reversed(by_group(results))}.values()},
-        "notes": any(row.note or row.pgr_undefined for row in results.rows),
+        "notes": any(row.note or row.unidentified for row in results.rows),
     }
 
 

@@ -1,6 +1,9 @@
-"""Three roles' test predictions -> the numbers of a cell. Rows are sorted by id: roles are compared by example."""
+"""Test predictions of the roles -> the numbers of a cell, or of several that differ in the seed only.
 
-from collections.abc import Mapping
+Every metric is a mean of one number an example, so one crossed design of seeds and groups serves them all.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,108 +14,108 @@ from w2s_sweep.metrics import (
     FURTHER,
     METRICS,
     ROLES,
+    Design,
     Interval,
     OfCell,
     OfMeans,
     OfRole,
-    percentile_interval,
-    pgr,
-    pgr_samples,
-    resample_means,
-    weights,
+    Recovery,
+    crossed_interval,
+    recover,
+    undefined,
 )
 from w2s_sweep.results.examples import Examples
 
-FURTHER_RESAMPLES = 1000
-"""Bootstrap resamples of a test set for all further metrics."""
+Columns = dict[str, "Array | None"]
+"""Name of a metric -> a number for each test example, whose mean it is; None where the metric is undefined."""
 
 
-@dataclass(frozen=True)
-class StageScores:
-    """What depends on one stage alone."""
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is known of the test examples of one cell."""
 
-    examples: Examples
-    values: dict[str, float | None]
-    """Metric -> its value."""
-    samples: dict[str, Array]
-    """Metric -> its value on every bootstrap resample of the test set."""
-    further: dict[str, Interval]
-    """Brier score, ECE and whatever else each role has by itself."""
-    influences: dict[str, Array | None] = field(default_factory=dict[str, "Array | None"])
+    groups: Array
+    """[examples] text: the name of each one's group."""
+    columns: Columns
+    """By the names of `Row.details`."""
 
-    def influence(self, metric: str) -> Array | None:
-        """[examples]: by how much each example moves the metric; None where it is undefined."""
-        if metric not in self.influences:
-            self.influences[metric] = METRICS[metric].influence(self.examples.probs, self.examples.truth)
-        return self.influences[metric]
+    def stack(self, names: Sequence[str]) -> Array:
+        """[examples, names]: the numbers of some metrics, of which none is undefined."""
+        return np.stack([column for name in names if (column := self.columns[name]) is not None], axis=1)
 
 
 @dataclass
 class Scorer:
-    """Scores cells; what depends on one stage alone is computed once however many cells use the stage."""
+    """Measures cells; what depends on one stage alone is computed once however many cells use the stage."""
 
-    stages: dict[str, StageScores] = field(default_factory=dict[str, StageScores])
+    stages: dict[str, Columns] = field(default_factory=dict[str, Columns])
 
-    def score(self, keys: Mapping[str, str], sets: Mapping[str, Examples], metric: str) -> dict[str, Any]:
-        """Fields of a finished `Row` from the stage key and the (same) examples of each role.
+    def measure(self, keys: Mapping[str, str], sets: Mapping[str, Examples]) -> Measured:
+        """`keys` and `sets`: stage key and (the same) test examples of each role."""
+        columns: Columns = {}
+        for role in ROLES:
+            columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
+        for _, metric in FURTHER.items():
+            if isinstance(metric, OfCell):
+                columns |= {name: found.scores() for name, found in metric.measure(sets).items()}
+        return Measured(sets["weak"].groups, columns)
 
-        The bootstrap is paired: one draw of examples serves all roles, so PGR stays paired on every resample.
-        """
-        stages = {role: self.score_stage(keys[role], sets[role]) for role in ROLES}
-        gaps = {name: _gap(stages, name) for name in METRICS}
-        details = {
-            f"{name}/{role}": percentile_interval(stages[role].values[name], stages[role].samples[name])
-            for name in METRICS
-            for role in ROLES
-        }
-        details |= {f"{name}/{role}": found for role in ROLES for name, found in stages[role].further.items()}
-        details |= {f"pgr/{name}": interval for name, (interval, _, _) in gaps.items()} | _relations(sets)
-        interval, reason, undefined = gaps[metric]
-        return {
-            "n_test": len(sets["weak"].ids),
-            "classes": sets["weak"].probs.shape[1],
-            **{role: details[f"{metric}/{role}"] for role in ROLES},
-            "pgr": interval,
-            "pgr_undefined": reason,
-            "undefined_resamples": undefined,
-            "details": details,
-        }
-
-    def score_stage(self, key: str, examples: Examples) -> StageScores:
-        """The scores of a stage, from memory where it has been scored before."""
+    def of_stage(self, key: str, examples: Examples) -> Columns:
+        """What depends on one stage alone, by the name of the metric."""
         if key not in self.stages:
-            probs, truth = examples.probs, examples.truth
-            values = {name: metric.value(probs, truth) for name, metric in METRICS.items()}
-            samples = {
-                name: metric.resample(probs, truth, weights(len(truth), metric.resamples, 0))
-                for name, metric in METRICS.items()
-            }
-            further = {name: metric.measure(examples) for name, metric in FURTHER.items() if isinstance(metric, OfRole)}
-            defined = {name: found for name, found in further.items() if found is not None}
-            self.stages[key] = StageScores(examples, values, samples, _intervals(defined))
+            found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
+            further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
+            found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
+            self.stages[key] = found
         return self.stages[key]
 
 
-def _gap(stages: Mapping[str, StageScores], metric: str) -> tuple[Interval, str, int]:
-    """(PGR of the metric, why it is undefined or "", resamples without one)."""
-    gaps = pgr_samples(**{role: stages[role].samples[metric] for role in ROLES})
-    gap = pgr(**{role: stages[role].values[metric] for role in ROLES})
-    return percentile_interval(gap.value, gaps), gap.reason or "", int(np.isnan(gaps).sum())
+def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], Recovery]:
+    """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
+    details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
+    for names, members in _known(cells).items():
+        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
+        for place, name in enumerate(names):
+            details[name] = crossed_interval(moments.only(place), _bounds(name))
+    recoveries = {name: _recover(cells, name) for name in METRICS}
+    found = recoveries[metric]
+    common = {
+        "n_groups": len(np.unique(np.concatenate([cell.groups for cell in cells]))),
+        **{role: details[f"{metric}/{role}"] for role in ROLES},
+        "gain": found.gain,
+        "gap": found.gap,
+        "pgr": found.pgr,
+        "unidentified": found.reason,
+        "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
+    }
+    return common, found
 
 
-def _relations(sets: Mapping[str, Examples]) -> dict[str, Interval]:
-    """What roles are to each other, by name."""
-    found: dict[str, OfMeans] = {}
-    for _, metric in FURTHER.items():
-        if isinstance(metric, OfCell):
-            found |= metric.measure(sets)
-    return _intervals(found)
+def _known(cells: Sequence[Measured]) -> dict[tuple[str, ...], list[Measured]]:
+    """Names of metrics that the same cells have -> these cells."""
+    having: dict[tuple[int, ...], list[str]] = {}
+    for name in dict.fromkeys(name for cell in cells for name in cell.columns):
+        places = tuple(i for i, cell in enumerate(cells) if cell.columns.get(name) is not None)
+        if places:
+            having.setdefault(places, []).append(name)
+    return {tuple(names): [cells[i] for i in places] for places, names in having.items()}
 
 
-def _intervals(metrics: Mapping[str, OfMeans]) -> dict[str, Interval]:
-    """Every metric with its interval; all are of the same examples."""
-    if not metrics:
-        return {}
-    examples = len(next(iter(metrics.values())).terms)
-    samples = resample_means(metrics, weights(examples, FURTHER_RESAMPLES, 0))
-    return {name: percentile_interval(metric.value, samples[name]) for name, metric in metrics.items()}
+def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
+    """[rows, names]: the numbers of all cells, one after another."""
+    return np.concatenate([cell.stack(names) for cell in cells])
+
+
+def _recover(cells: Sequence[Measured], metric: str) -> Recovery:
+    names = [f"{metric}/{role}" for role in ROLES]
+    absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
+    if absent:
+        return undefined(*absent)
+    weak, student, ceiling = _stack(cells, names).T
+    design = Design.of([cell.groups for cell in cells])
+    return recover(design.moments(np.stack([student - weak, ceiling - weak], axis=1)))
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    metric = name.partition("/")[0]
+    return METRICS[metric].bounds if metric in METRICS else (-np.inf, np.inf)

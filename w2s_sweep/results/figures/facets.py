@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from w2s_sweep.metrics import Interval, t_interval
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import ONE, SEVERAL, Group, Results
 
 MOST_PANELS = 24
 
@@ -52,7 +52,7 @@ def facets(results: Results) -> Facets:
 
 
 def task_facets(results: Results) -> Facets:
-    """A panel per weak → strong pair: the median over tasks with its interval over tasks, and a point per task."""
+    """A panel per weak → strong pair: the median over tasks with its interval, and a point per task."""
     groups: dict[tuple[str, str], list[Group]] = {}
     for g in results.groups:
         if g.seeds:
@@ -61,12 +61,12 @@ def task_facets(results: Results) -> Facets:
     for m in results.medians:
         found = groups.get((m.pair, results.variant(m)), [])
         if found:
-            points = tuple(g.pgr.value for g in found if g.pgr.value is not None)
-            merged = replace(_mean(found), pgr=m.pgr, pgr_points=points, undefined=m.undefined)
+            said = f"{m.unidentified} not identified" if m.unidentified else ""
+            merged = replace(_mean(found), pgr=m.pgr, unidentified=said)
             panels.setdefault(m.pair, []).append(merged)
     shown = [Panel(pair, tuple(found)) for pair, found in list(panels.items())[:MOST_PANELS]]
     variants = tuple(dict.fromkeys(results.variant(g) for panel in shown for g in panel.groups))
-    note = "line: 95 % interval of the median (bootstrap over tasks); small points: tasks, means over seeds"
+    note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks"
     left = len(panels) - len(shown)
     return Facets(tuple(shown), variants, note + (f"; {left} more panels are in the tables only" if left else ""))
 
@@ -84,17 +84,20 @@ def _mean(groups: Sequence[Group]) -> Group:
         return t_interval([value for value in values if value is not None])
 
     points = tuple(g.pgr.value for g in groups if g.pgr.value is not None)
+    left = len(groups) - len(points)
     return replace(
         groups[0],
         dataset="",
         seeds=tuple(sorted({seed for g in groups for seed in g.seeds})),
-        undefined=sum(g.undefined for g in groups),
+        unidentified=f"{left} not identified" if left else "",
         chance=fmean(g.chance for g in groups),
         weak=over([g.weak.value for g in groups]),
         student=over([g.student.value for g in groups]),
         ceiling=over([g.ceiling.value for g in groups]),
+        gain=over([g.gain.value for g in groups]),
+        gap=over([g.gap.value for g in groups]),
         pgr=over(points),
-        pgr_points=points,
+        ratios=points,
     )
 
 
@@ -104,14 +107,15 @@ def facts(results: Results, averaged: str = "", *, interval: bool = True) -> str
     seeds = sorted({row.seed for row in results.rows if row.state == "done"})
     n_test = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else "-"
     shown = ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)} of them"
-    source = f"over {averaged}" if averaged else "over seeds" if len(seeds) > 1 else "by bootstrap over test examples"
+    source = f"over {averaged} (t)" if averaged else f"over {SEVERAL}" if len(seeds) > 1 else f"over {ONE}"
     parts = [f"mean over {averaged}"] if averaged else []
     datasets = {row.dataset for row in results.rows}
     parts += [next(iter(datasets))] if len(datasets) == 1 else []
     parts += [f"n test = {n_test}", f"{'seed' if len(seeds) == 1 else 'seeds'} {shown}"]
     parts += [f"line: 95 % interval {source}"] if interval else []
-    undefined = sum(bool(row.pgr_undefined) for row in results.rows)
-    parts += [f"PGR undefined in {undefined} cells (in no mean)"] if undefined else []
+    groups = [g for g in results.groups if g.seeds]
+    unknown = sum(bool(g.unidentified) for g in groups)
+    parts += [f"PGR not identified in {unknown} of {len(groups)} settings (in no mean)"] if unknown else []
     done, total = results.count("done"), len(results.rows)
     parts += [] if done == total else [f"{done} of {total} cells finished"]
     return "; ".join(parts)

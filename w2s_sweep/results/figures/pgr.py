@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 @use_style
 def draw_pgr(results: Results) -> "Figure":
-    """A panel per weak → strong pair, a row per loss: points are seeds, the large marker and line mean and interval."""
+    """A panel per weak → strong pair, a row per loss: points are seeds, the large marker the ratio of mean gaps."""
     shown = facets(results)
-    points = any(len(g.pgr_points) > 1 for panel in shown.panels for g in panel.groups)
-    return _draw(results, shown, "", "; small points: seeds" if points and not shown.averaged else "")
+    points = any(len(g.ratios) > 1 for panel in shown.panels for g in panel.groups)
+    return _draw(
+        results,
+        shown,
+        "",
+        "; large: ratio of mean gaps; small: each seed's own" if points and not shown.averaged else "",
+    )
 
 
 @use_style
@@ -29,7 +34,7 @@ def draw_medians(results: Results) -> "Figure":
 def _draw(results: Results, shown: Facets, of: str, points: str) -> "Figure":
     columns, size = layout(shown, len(shown.variants))
     groups = [g for panel in shown.panels for g in panel.groups]
-    values = [value for g in groups for value in (*g.pgr_points, *ends(g.pgr))]
+    values = [value for g in groups for value in (*g.ratios, *ends(g.pgr))]
     limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
     title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss{of}"
     note = shown.note + points + arrow_note(values, limits)
@@ -47,15 +52,18 @@ def _draw(results: Results, shown: Facets, of: str, points: str) -> "Figure":
 def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, limits: Sequence[float]) -> None:
     """One group in its row."""
     at, color = shown.variants.index(variant), color_of(shown, variant)
-    if len(group.pgr_points) > 1:
-        for p in group.pgr_points:
+    if len(group.ratios) > 1 or group.pgr.value is None:
+        for p in group.ratios:
             _draw_point(axis, p, at + 0.24, limits, color, "o", 2.8)
     if group.pgr.value is not None:
         whisker(axis, group.pgr, at - 0.06, color, width=2, limits=limits)
         _draw_point(axis, group.pgr.value, at - 0.06, limits, color, marker_of(shown, variant), 6)
-    if group.undefined:
-        text = "undefined" if group.pgr.value is None else f"{group.undefined} undef."
+    if group.unidentified:  # any ratio fits: a line through the whole axis, and no marker
+        none = group.pgr.value is None
+        text = "not identified" if none else group.unidentified
         axis.annotate(text, (1.01, at), xycoords=("axes fraction", "data"), va="center", color=QUIET, size=7)
+        if none:
+            axis.plot(limits, [at - 0.06, at - 0.06], color=color, lw=2, ls=(0, (1, 2)), alpha=0.6, zorder=3)
 
 
 def _draw_point(axis: Any, x: float, y: float, limits: Sequence[float], color: str, marker: str, size: float) -> None:

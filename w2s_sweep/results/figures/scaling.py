@@ -38,7 +38,10 @@ def draw_scaling(results: Results) -> "Figure":
     columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
     title = f"Test {metric} and PGR against the size of the student"
     said = facts(results, f"{tasks} tasks" if tasks > 1 else "")
-    note = f"dotted: the supervisor itself; {said}" + (f"; {left} more series are in the tables" if left else "")
+    unknown = "; dotted upright: PGR not identified" if any(g.unidentified for g in groups) else ""
+    note = f"dotted: the supervisor itself{unknown}; {said}" + (
+        f"; {left} more series are in the tables" if left else ""
+    )
     size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.25)
     blocks = -(-len(variants) // columns)
     figure, axes = make_panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
@@ -66,6 +69,9 @@ def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequenc
         label = f"supervisor {weak} ({short(params)})"
         _line(top, [(g.strong_params, g.student) for g in mine], color, marker, label)
         _line(bottom, [(g.strong_params, g.pgr) for g in mine], color, marker, label, PGR_RANGE)
+        for g in mine:
+            if g.pgr.value is None and g.unidentified:
+                bottom.axvline(g.strong_params * (1 + 0.02 * index), color=color, lw=1.4, ls=(0, (1, 2)), zorder=1)
         known = [g.weak.value for g in mine if g.weak.value is not None]
         if known:
             top.axhline(known[0], color=color, lw=1, ls=":", zorder=1)

@@ -30,7 +30,7 @@ MOST = 9
 
 @dataclass(frozen=True)
 class Point:
-    """One task under one setting and pair of models; means over seeds."""
+    """One task under one setting and pair of models, over its seeds."""
 
     task: str
     pair: str
@@ -38,16 +38,15 @@ class Point:
     gap: float
     """Ceiling minus weak supervisor."""
     pgr: float | None
-    """None where it is undefined."""
+    """None where it is not identified."""
 
 
 def task_points(results: Results) -> list[Point]:
     """A point for every group with a finished cell whose metric is defined."""
     found: list[Point] = []
     for g in results.groups:
-        if g.weak.value is not None and g.ceiling.value is not None:
-            gap = g.ceiling.value - g.weak.value
-            found.append(Point(g.dataset, g.pair, results.variant(g), gap, g.pgr.value))
+        if g.gap.value is not None:
+            found.append(Point(g.dataset, g.pair, results.variant(g), g.gap.value, g.pgr.value))
     return found
 
 
@@ -59,9 +58,9 @@ def draw_tasks(results: Results) -> "Figure":
     pairs = list(dict.fromkeys(p.pair for p in points))
     columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
     metric, tasks = results.rows[0].metric, len({p.task for p in points})
-    undefined = sum(p.pgr is None for p in points)
-    note = f"a point is one of {tasks} tasks (mean over seeds); level line: median over tasks"
-    note += f"; crosses at the bottom: PGR undefined ({undefined})" if undefined else ""
+    unknown = sum(p.pgr is None for p in points)
+    note = f"a point is one of {tasks} tasks (over its seeds); level line: median over tasks"
+    note += f"; crosses at the bottom: PGR not identified ({unknown})" if unknown else ""
     note += _left(len(shown.variants) - len(variants))
     size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.7)
     title = f"PGR of each task against the gap in test {metric} it is a share of"

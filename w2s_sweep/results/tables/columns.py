@@ -27,6 +27,7 @@ TYPES: Mapping[Any, Any] = {
     int: pa.int64(),
     int | None: pa.int64(),
     float: pa.float64(),
+    float | None: pa.float64(),
     Interval: pa.float64(),
     tuple[int, ...]: pa.list_(pa.int64()),
     tuple[float, ...]: pa.list_(pa.float64()),
@@ -77,12 +78,7 @@ def comparison_columns() -> list[Column]:
     found += [Column(name, pa.string() if name == "over" else pa.int64(), own[name]) for name in COUNTED]
     found.append(Column("difference", pa.float64(), own["difference"], interval=True))
     hints, docs = get_type_hints(PairedTest), field_docs(PairedTest)
-    for test in ("by_run", "by_example"):
-        head = own[test].partition(":")[0]
-        found += [
-            Column(f"{test}_{name}", TYPES[hint], f"{head}: {docs[name][0].lower()}{docs[name][1:]}")
-            for name, hint in hints.items()
-        ]
+    found += [Column(f"test_{name}", TYPES[hint], docs[name]) for name, hint in hints.items()]
     return [*found, Column("students", TYPES[tuple[str, ...]], own["students"])]
 
 
@@ -135,8 +131,7 @@ def _comparison(c: Comparison) -> dict[str, Any]:
     about = {"dataset": c.dataset} | {name: getattr(c.second, name) for name in COMPARED}
     about |= {f"baseline_{name}": getattr(c.first, name) for name in BASELINE}
     about |= {name: getattr(c, name) for name in COUNTED} | _interval("difference", c.difference)
-    for name, test in (("by_run", c.by_run), ("by_example", c.by_example)):
-        about |= {f"{name}_{f.name}": None if test is None else getattr(test, f.name) for f in fields(PairedTest)}
+    about |= {f"test_{f.name}": None if c.test is None else getattr(c.test, f.name) for f in fields(PairedTest)}
     return about | {"students": c.students}
 
 

@@ -69,30 +69,34 @@ TEXTS: dict[str, Callable[[Results], str]] = {"csv": as_csv, "json": as_json, "m
 def _group_table(results: Results) -> str:
     def line(g: Group) -> list[str]:
         scores = [lines.number(e.value) for e in (g.weak, g.student, g.ceiling)]
-        return [*results.texts(g), f"{len(g.seeds)}/{g.cells}", *scores, lines.group_pgr(g)]
+        return [*results.texts(g), f"{len(g.seeds)}/{g.cells}", *scores, lines.interval(g.gap, 3), lines.group_pgr(g)]
 
-    heads = [*results.columns(), "seeds", "weak", "student", "ceiling", "PGR [95 %]"]
+    heads = [*results.columns(), "seeds", "weak", "student", "ceiling", "gap [95 %]", "PGR [95 %]"]
     return _table(heads, map(line, results.groups))
 
 
 def _median_table(results: Results) -> str:
     def line(m: Median) -> list[str]:
-        return [*lines.median_texts(results, m), str(m.tasks), str(m.undefined), lines.left_out(m), lines.median_pgr(m)]
+        return [
+            *lines.median_texts(results, m),
+            str(m.tasks),
+            str(m.unidentified),
+            lines.left_out(m),
+            lines.median_pgr(m),
+        ]
 
-    heads = [*lines.median_heads(results), "tasks", "undefined tasks", "left out", "median PGR [95 % over tasks]"]
+    heads = [*lines.median_heads(results), "tasks", "not identified", "why", "median PGR [95 % over tasks]"]
     return _table(heads, map(line, results.medians))
 
 
 def _comparison_table(results: Results, found: Sequence[Comparison]) -> str:
     def line(c: Comparison) -> list[str]:
-        tests = [(c.by_run.pairs, c.by_run.p, c.by_run.corrected) if c.by_run else (1, None, None)]
-        tests += [(c.by_example.pairs, c.by_example.p, c.by_example.corrected)]
-        texts = [text for n, p, corrected in tests for text in (str(n), lines.p_text(p), lines.p_text(corrected))]
-        return [*results.texts(c), lines.interval(c.difference, 3), lines.better(c), *texts]
+        units, p, corrected = (c.test.units, c.test.p, c.test.corrected) if c.test else ("-", None, None)
+        texts = [lines.interval(c.difference, 3), lines.better(c), str(units), lines.p_text(p), lines.p_text(corrected)]
+        return [*results.texts(c), *texts]
 
-    heads = [*results.columns(), lines.difference_head(found), "better"]
-    heads += ["runs", "p", "p Holm", "examples", "p", "p Holm"]
-    return _table(heads, map(line, found))
+    units = "tasks" if found[0].tasks > 1 else "seeds" if found[0].pairs > 1 else "groups of examples"
+    return _table([*results.columns(), lines.difference_head(found), "better", units, "p", "p Holm"], map(line, found))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

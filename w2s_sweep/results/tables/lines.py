@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from w2s_sweep.metrics import METRICS, Interval, cause, smallest_p
+from w2s_sweep.metrics import Interval, cause
 from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results, Row
 
+UNBALANCED = 0.55
+"""A test set whose most frequent class has a larger share is said to be unbalanced."""
 ALPHA = 0.05
 """A corrected p-value below this is printed bold."""
 
@@ -30,19 +32,34 @@ def p_text(p: float | None) -> str:
     return "<.001" if p is not None and p < 0.001 else number(p)
 
 
+ORACLE = "Cells were chosen by their validation PGR: an oracle, which spends the truth of validation rows."
+ONE_SEED = "†"
+"""Marks intervals of settings with one seed."""
+
+
+def plus_minus(estimate: Interval, digits: int = 3) -> str:
+    """`.080 ±.023`: a number whose interval is symmetric."""
+    if estimate.value is None or estimate.high is None:
+        return number(estimate.value, digits)
+    return f"{number(estimate.value, digits)} ±{number(estimate.high - estimate.value, digits)}"
+
+
+def group_gap(group: Group) -> str:
+    return plus_minus(group.gap)
+
+
 def group_pgr(group: Group) -> str:
-    """PGR, its interval, and how many cells are left out; `undefined` where all are."""
+    """PGR and its interval, marked where it is of one seed; `not identified`; a dash before any cell is finished."""
     if not group.seeds:
         return "-"
-    left_out = f" ({group.undefined} undef.)" if group.undefined and group.pgr.value is not None else ""
-    return "undefined" if group.pgr.value is None else interval(group.pgr) + left_out
+    return "not identified" if group.unidentified else f"{interval(group.pgr)}{ONE_SEED * (len(group.seeds) == 1)}"
 
 
 def cell_pgr(row: Row) -> str:
-    """PGR and its interval, or `undefined`, `failed`, `missing`."""
+    """PGR and its interval, or `not identified`, `failed`, `missing`."""
     if row.state != "done":
         return row.state
-    return "undefined" if row.pgr_undefined else interval(row.pgr)
+    return "not identified" if row.unidentified else interval(row.pgr)
 
 
 def median_heads(results: Results) -> list[str]:
@@ -55,12 +72,13 @@ def median_texts(results: Results, m: Median) -> list[str]:
 
 
 def median_pgr(m: Median) -> str:
-    return "undefined" if m.pgr.value is None and m.undefined else interval(m.pgr)
+    return "not identified" if m.pgr.value is None and m.unidentified else interval(m.pgr)
 
 
 def left_out(m: Median) -> str:
-    """`3 cells: the ceiling is not better than the weak supervisor`."""
-    return "; ".join(f"{n} {_cells(n)}: {reason}" for reason, n in sorted(m.left_out.items(), key=lambda i: -i[1]))
+    """`3 tasks: the gap is not told from 0`."""
+    ordered = sorted(m.reasons.items(), key=lambda item: -item[1])
+    return "; ".join(f"{_count(n, 'task')}: {reason}" for reason, n in ordered)
 
 
 def better(c: Comparison) -> str:
@@ -79,45 +97,66 @@ def distinct(test: PairedTest | None) -> bool:
 
 
 def method(results: Results, shown: Sequence[Comparison]) -> str:
-    """How settings were compared: what of what, which tests over what, and how they are corrected."""
+    """How settings were compared: what of what, which test over what, and how it is corrected."""
     if not shown:
         return ""
     bases = " or ".join(sorted({results.variant(c.first) for c in shown}))
-    metric, joint = results.rows[0].metric, shown[0].tasks > 1
-    runs = min((c.by_run.pairs for c in shown if c.by_run is not None), default=0)
-    text = f"Student {metric} minus that of {bases} on the same task, models, seed and test examples. "
-    if runs:
-        flips = f"sign flips of the paired differences over {'tasks × seeds' if joint else 'seeds'}"
-        floor = smallest_p(runs)
-        bound = f", with {runs} pairs never below {p_text(floor)}" if floor >= 0.001 else ""
-        text += f"p over runs: {flips}{bound}; "
-    test = METRICS[metric].test_text
-    text += f"p over examples: {test} on the pooled test examples, one that several seeds share counted once. "
+    text = f"Student {results.rows[0].metric} minus that of {bases} on the same task, models, seed and test examples. "
+    tests = [c.test for c in shown if c.test is not None]
+    text += " ".join(_said(test, tests) for test in {t.name: t for t in tests}.values())
     count = len({c.students for c in shown})
     holm = f"corrected by Holm over the {count} comparisons" if count > 1 else "nothing to correct for"
-    return f"{text}Two-sided, {holm}."
+    return f"{text} Two-sided, {holm}."
+
+
+def _said(test: PairedTest, tests: Sequence[PairedTest]) -> str:
+    """What a p is of."""
+    if test.name == "sign flips":
+        fewest = max((t for t in tests if t.name == test.name), key=lambda t: t.smallest)
+        floor = f"; {_count(fewest.units, 'task')} can give no p below {p_text(fewest.smallest)}"
+        return f"p: sign flips of the tasks' mean differences, a task counting once{floor}."
+    if test.name == "these models":
+        return "p with one seed: over groups of test examples, of these trained models; other runs may differ by more."
+    return "p: Student's t over seeds and groups of test examples together."
 
 
 def remarks(results: Results) -> list[str]:
-    """What a reader of the numbers must know: kinds of interval, what is undefined, failed or missing, and why."""
-    many = any(len(g.seeds) > 1 for g in results.groups)
-    kind = "over seeds where there are several, else over test examples (paired bootstrap)"
-    lines = [f"Intervals: 95 %, {kind if many else 'over test examples (paired bootstrap)'}."]
-    lines += _count_lines("PGR undefined", (cause(row.pgr_undefined) for row in results.rows if row.pgr_undefined))
-    lines += _count_lines("failed", (row.note for row in results.rows if row.state == "failed"))
-    lines += _count_lines("missing", (row.note for row in results.rows if row.state == "missing"))
+    """What a reader of the numbers must know: what intervals are over, what is not identified, failed or missing."""
+    done = [g for g in results.groups if g.seeds]
+    lines = [ORACLE] if results.record.get("settings", {}).get("objective") == "validation_pgr" else []
+    if any(len(g.seeds) > 1 for g in done):
+        lines.append(
+            f"PGR: mean gain / mean gap, 95 % over {_span([len(g.seeds) for g in done if len(g.seeds) > 1])} seeds and "
+            f"{_span([g.n_groups for g in done])} groups of test examples (docs/STATISTICS.md)."
+        )
+    if any(len(g.seeds) == 1 for g in done):
+        lines.append(
+            f"{ONE_SEED} One seed: 95 % of this trained model over {_span([g.n_groups for g in done])} groups of test "
+            "examples; others may differ by more."
+        )
+    shares = {g.dataset: g.majority for g in done if g.majority is not None and g.majority > UNBALANCED}
+    lines += [f"{name}: always the most frequent class has accuracy {number(share)}" for name, share in shares.items()]
+    lines += _count_lines("PGR not identified", "setting", (cause(g.unidentified) for g in done if g.unidentified))
+    lines += _count_lines("failed", "cell", (row.note for row in results.rows if row.state == "failed"))
+    lines += _count_lines("missing", "cell", (row.note for row in results.rows if row.state == "missing"))
     return lines
 
 
-def _count_lines(head: str, reasons: Iterable[str], most: int = 5) -> list[str]:
+def _span(values: Iterable[int | None]) -> str:
+    """`3`, or `3 to 5`."""
+    known = [value for value in values if value is not None]
+    return f"{known[0]:,}" if len(set(known)) == 1 else f"{min(known):,} to {max(known):,}"
+
+
+def _count_lines(head: str, what: str, reasons: Iterable[str], most: int = 5) -> list[str]:
     counts: dict[str, int] = {}
     for reason in reasons:
         counts[reason] = counts.get(reason, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    lines = [f"{head} ({count} {_cells(count)}): {reason}" for reason, count in ordered[:most]]
+    lines = [f"{head} ({_count(count, what)}): {reason}" for reason, count in ordered[:most]]
     rest = sum(count for _, count in ordered[most:])
-    return lines + ([f"{head}: {rest} more cells, see the report."] if rest else [])
+    return lines + ([f"{head}: {rest} more {what}s, see the report."] if rest else [])
 
 
-def _cells(count: int) -> str:
-    return "cell" if count == 1 else "cells"
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -36,7 +36,7 @@ HEAD = f"""# Columns
 Written by `{COMMAND}`; a test holds that it is up to date. `w2s report SWEEP` writes the
 tables into the sweep's folder; `w2s_sweep.load("SWEEP")` has them as Arrow tables. Types are Arrow's. A number "with
 interval" has three columns: `pgr`, and `pgr_low` and `pgr_high`, the ends of its 95 % interval. What is not known is
-null.
+null. How intervals and tests are made, and what they hold: [STATISTICS.md](STATISTICS.md).
 """
 
 

@@ -39,9 +39,8 @@ def _comparison(c: Comparison) -> dict[str, Any]:
     about = {name: getattr(c, name) for name in ("dataset", "pair", "loss", "method", "finetune")}
     base = {name: getattr(c.first, name) for name in ("loss", "method", "finetune")}
     numbers = {"tasks": c.tasks, "pairs": c.pairs, "better": c.better, "over": c.over}
-    tests = {"by_run": _test(c.by_run), "by_example": _test(c.by_example)}
     metric = {"metric": c.second.metric, "difference": _value(c.difference)}
-    return about | {"baseline": base} | metric | numbers | tests
+    return about | {"baseline": base} | metric | numbers | {"test": _test(c.test)}
 
 
 def _test(test: PairedTest | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The results in a terminal: a row per group, a row per cell, what is undefined and what failed. Fits 100 columns."""
+"""The results in a terminal: a row per group and per cell, what is not identified, what failed. Fits 100 columns."""
 
 from collections.abc import Sequence
 
@@ -46,19 +46,29 @@ def _table(results: Results, title: str, numbers: Sequence[str], names: Sequence
 
 
 def _groups(results: Results) -> Table:
-    table = _table(results, "Mean over seeds", ("seeds", "weak", "student", "ceiling", "PGR [95 %]"))
+    table = _table(results, "Mean over seeds", ("seeds", "weak", "student", "ceiling", "gap ±95 %", "PGR [95 %]"))
     for g in results.groups:
         scores = [lines.number(e.value) for e in (g.weak, g.student, g.ceiling)]
         seeds = f"{len(g.seeds)}" if len(g.seeds) == g.cells else f"{len(g.seeds)}/{g.cells}"
-        table.add_row(*map(escape, results.texts(g)), seeds, *scores, lines.group_pgr(g))
+        table.add_row(*map(escape, results.texts(g)), seeds, *scores, lines.group_gap(g), escape(lines.group_pgr(g)))
     return table
 
 
 def _cells(results: Results) -> Table:
-    table = _table(results, "Cells", ("seed", "weak", "student", "ceiling", "PGR [95 %]"))
+    table = _table(
+        results,
+        "Cells: intervals of each trained model",
+        ("seed", "weak", "student", "ceiling", "gap ±95 %", "PGR [95 %]"),
+    )
     for row in by_group(results):
         scores = [lines.number(e.value) for e in (row.weak, row.student, row.ceiling)]
-        table.add_row(*map(escape, results.texts(row)), str(row.seed), *scores, lines.cell_pgr(row))
+        table.add_row(
+            *map(escape, results.texts(row)),
+            str(row.seed),
+            *scores,
+            lines.plus_minus(row.gap),
+            escape(lines.cell_pgr(row)),
+        )
     return table
 
 
@@ -69,19 +79,19 @@ def by_group(results: Results) -> list[Row]:
 
 
 def _medians(results: Results) -> Table:
-    title = "Median over tasks of their mean PGR (interval: bootstrap over tasks)"
-    table = _table(results, title, ("tasks", "undefined", "PGR [95 %]"), lines.median_heads(results))
+    title = "Median over tasks of their PGR (interval: from 6 tasks on)"
+    table = _table(results, title, ("tasks", "not identified", "PGR [95 %]"), lines.median_heads(results))
     for m in results.medians:
         names, pgr = lines.median_texts(results, m), lines.median_pgr(m)
-        table.add_row(*map(escape, names), str(m.tasks), str(m.undefined or ""), escape(pgr))
+        table.add_row(*map(escape, names), str(m.tasks), str(m.unidentified or ""), escape(pgr))
     return table
 
 
 def _comparisons(results: Results, shown: Sequence[Comparison]) -> Table:
     base = " or ".join(sorted({results.variant(c.first) for c in shown}))
     title = f"Against {base}; p after Holm's correction"
-    table = _table(results, title, ("better", "difference [95 %]", "p runs", "p examples"))
+    table = _table(results, title, ("better", "difference [95 %]", "p"))
     for c in shown:
-        p = [lines.p_text(test.corrected if test is not None else None) for test in (c.by_run, c.by_example)]
-        table.add_row(*map(escape, results.texts(c)), lines.better(c), escape(lines.interval(c.difference, 3)), *p)
+        p = lines.p_text(None if c.test is None else c.test.corrected)
+        table.add_row(*map(escape, results.texts(c)), lines.better(c), escape(lines.interval(c.difference, 3)), p)
     return table

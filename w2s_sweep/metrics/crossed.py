@@ -1,0 +1,121 @@
+"""The sampling error of a mean over seeds and test examples together.
+
+Seeds are crossed with groups of test examples: a group is an observation that comes back in every seed which holds it,
+a seed is a run that all of its examples share. The variance of the mean is that of the groups, plus that of the runs,
+minus what both count (two-way clusters, Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136; crossed random
+effects, Owen 2007, doi:10.1214/07-AOAS122).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from w2s_sweep.metrics.shapes import Columns, Names, RowCodes, Rows, Square, Sums, Totals
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Which seed and which group each row is of. A row is a test example in one seed, seeds one after another."""
+
+    seeds: RowCodes
+    """0..seeds-1, rising."""
+    groups: RowCodes
+    """0..groups-1: equal for examples of one group, in whichever seed."""
+
+    @classmethod
+    def of(cls, names: Sequence[Names]) -> Design:
+        """`names`: for every seed the name of the group of each of its test examples."""
+        seeds = np.repeat(np.arange(len(names)), [len(found) for found in names])
+        _, groups = np.unique(np.concatenate([found.astype(str) for found in names]), return_inverse=True)
+        return cls(seeds, groups.reshape(-1))
+
+    @cached_property
+    def counts(self) -> tuple[int, int]:
+        """(seeds, groups)."""
+        return int(self.seeds[-1]) + 1, int(self.groups.max()) + 1
+
+    @cached_property
+    def shares(self) -> Rows:
+        """The weight of each row in a mean: every seed counts the same."""
+        return 1 / (self.counts[0] * np.bincount(self.seeds)[self.seeds])
+
+    def moments(self, values: Sums) -> Moments:
+        """Mean and covariance of several numbers a row."""
+        seeds, groups = self.counts
+        weighted = values.astype(np.float64) * self.shares[:, None]
+        per_seed = seeds * _add(self.seeds, weighted)
+        mean = per_seed.mean(0)
+        off = weighted - mean * self.shares[:, None]
+        inside = _add(np.unique(self.seeds * groups + self.groups, return_inverse=True)[1].reshape(-1), off)
+        of_groups = _square(_add(self.groups, off)) * groups / max(1, groups - 1)
+        of_runs = np.cov(per_seed.T, ddof=1).reshape(len(mean), -1) / seeds if seeds > 1 else None
+        if groups == 1:
+            of_groups = np.full_like(of_groups, np.inf)
+        return Moments(mean, of_groups, of_runs, _square(inside), seeds, groups)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Means of several columns over the rows of a design, and the parts of their covariance."""
+
+    mean: Columns
+    of_groups: Square
+    """Of the mean over groups, each with all seeds that hold it; infinite for a single group."""
+    of_runs: Square | None
+    """Of the mean over seeds; None for one seed, which cannot know it."""
+    both: Square
+    """What the two above both count: groups within a seed."""
+    seeds: int
+    groups: int
+
+    def only(self, *columns: int) -> Moments:
+        """The same of some columns."""
+        chosen = np.ix_(columns, columns)
+        of_runs = None if self.of_runs is None else self.of_runs[chosen]
+        return Moments(
+            self.mean[list(columns)], self.of_groups[chosen], of_runs, self.both[chosen], self.seeds, self.groups
+        )
+
+    @cached_property
+    def covariance(self) -> Square:
+        """Of the means, over seeds and groups.
+
+        What groups share over seeds, and what a run's examples share, are estimated as differences. Where one comes out
+        negative it is taken for 0, as Cameron, Gelbach and Miller do with eigenvalues: the sum is never indefinite, and
+        never smaller than groups alone, or runs alone, say.
+        """
+        if self.of_runs is None or self.groups == 1:
+            return self.of_groups
+        return self.both + _positive(self.of_groups - self.both) + _positive(self.of_runs - self.both)
+
+    @cached_property
+    def freedom(self) -> float:
+        """Degrees of freedom of the covariance's trace (Satterthwaite 1946), at least 1."""
+        parts = [(np.trace(self.of_groups), self.groups - 1)]
+        if self.of_runs is not None:
+            parts.append((np.trace(self.of_runs), self.seeds - 1))
+        whole = float(np.trace(self.covariance))
+        if whole == 0 or self.groups < 2:
+            return float(max(1, self.groups - 1))
+        return max(1.0, 1 / sum((float(part) / whole) ** 2 / freedom for part, freedom in parts))
+
+
+def _add(codes: RowCodes, values: Sums) -> Totals:
+    """Sums of the rows of each code."""
+    return np.stack([np.bincount(codes, column) for column in values.T], axis=1)
+
+
+def _square(totals: Totals) -> Square:
+    return totals.T @ totals
+
+
+def _positive(matrix: Square) -> Square:
+    """A symmetric matrix without its negative eigenvalues."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0)) @ vectors.T
