@@ -19,7 +19,7 @@ from transformers import (
 
 from tests.setups import model
 from w2s_sweep.kinds.memory import CONTEXT, HEADROOM, Memory, fit, of_block, training
-from w2s_sweep.kinds.shape import Shape, guess_shape, read_shape
+from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
 from w2s_sweep.models.checkpointing import checkpoint_blocks
 from w2s_sweep.models.lora import add_lora
 
@@ -90,7 +90,7 @@ def blocks_of(transformer: torch.nn.Module, layers: int) -> torch.nn.ModuleList:
 def shape_of(config: PretrainedConfig, layers: int, params: float = 0) -> Shape:
     """As the plan reads it from config.json."""
     published = dataclasses.replace(model("m"), layers=layers, hidden=64, params=max(1, int(params)))
-    return read_shape(config.to_dict(), published)
+    return parse_shape(config.to_dict(), published)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -65,7 +65,7 @@ class Shape:
         return sum(sides.get(target.rsplit(".", 1)[-1], hidden + inner) for target in targets)
 
 
-def read_shape(config: Mapping[str, Any], model: Model) -> Shape:
+def parse_shape(config: Mapping[str, Any], model: Model) -> Shape:
     """From the content of a config.json; what it does not say is guessed, see `guess_shape`."""
     guessed = guess_shape(model)
 

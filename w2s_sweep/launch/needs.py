@@ -12,7 +12,7 @@ from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, explain_too_large, fit
-from w2s_sweep.kinds.shape import Shape, guess_shape, read_shape
+from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
 from w2s_sweep.kinds.training import Adapt, FullRecipe, Tuned
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.sources import find
@@ -35,7 +35,7 @@ def memory_of(stage: Stage[Kind]) -> Memory:
 def _shape(model: Model, weights: str) -> Shape:
     folder = find(model.source, json.loads(weights), "model")
     config = {} if folder is None else read_config(folder)
-    return read_shape(config, model) if config else guess_shape(model)
+    return parse_shape(config, model) if config else guess_shape(model)
 
 
 @dataclass(frozen=True)

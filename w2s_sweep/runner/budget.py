@@ -8,7 +8,7 @@ from w2s_sweep.config.finetune import MOST_TOKENS
 from w2s_sweep.errors import W2SError
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.kinds.memory import explain_too_large, fit
-from w2s_sweep.kinds.shape import read_shape
+from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.checkpointing import checkpoint_blocks
 from w2s_sweep.models.device import describe, memory_bytes, pick_device, token_budget
@@ -30,7 +30,7 @@ def fit_device(context: Context[OfModel], backbone: Backbone) -> int:
     if there is None:
         return token_budget(device, wanted)
     hints = context.stage.hints
-    need = context.settings.memory(hints, read_shape(read_config(backbone.folder), hints.of_model))
+    need = context.settings.memory(hints, parse_shape(read_config(backbone.folder), hints.of_model))
     how = fit(need, there, wanted or MOST_TOKENS)
     if how is None:
         raise W2SError(explain_too_large(context.stage.label, need, there))
