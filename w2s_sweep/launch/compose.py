@@ -146,7 +146,7 @@ class Base:
         # deepcopy takes what its memo holds for copied already, so the cells share these nodes. That is safe: overrides
         # write below `touched` alone, everything after them only reads, and no value looks at a parent.
         touched = {key.partition(".")[0] for key in keys}
-        nodes = {name: self.config._get_node(name) for name in self.config if name not in touched}
+        nodes = {name: self.config._get_node(name) for name in self.config if name not in touched}  # pyright: ignore[reportPrivateUsage]
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
 
@@ -156,7 +156,7 @@ def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | N
     `known` keeps what its parts came to, for the cells after it that share them (see `Base.copied`).
     """
     known = {} if known is None else known
-    nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}
+    nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}  # pyright: ignore[reportPrivateUsage]
     for name, node in nodes.items():
         if id(node) not in known:
             # The node is kept beside its value: while it lives, no other node can have its id.

@@ -125,7 +125,7 @@ class Task:
 
     def __call__(self, config: DictConfig) -> float | None:
         # Not `instantiate_launcher`, which needs the context of a multirun; a run without -m gets none from Hydra.
-        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)
+        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)  # pyright: ignore[reportPrivateUsage]
         assert isinstance(launcher, GraphLauncher)
         try:
             self.ran = launcher.run([plain_cell(config)], [list(HydraConfig.get().overrides.task)])

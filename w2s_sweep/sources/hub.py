@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.errors import SourceError
@@ -126,14 +126,14 @@ def _listing(repository: str, revision: str, repo_type: RepoType) -> tuple[str, 
 
 
 def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
-    from huggingface_hub import snapshot_download
+    import huggingface_hub
 
     local = _no_network()
     allowed, ignored = MODEL_FILES, NOT_MODEL_FILES
     try:
         if repo_type == "dataset" and not local:
             allowed, ignored = _existing_data(source, commit), []
-        folder = snapshot_download(
+        folder: str = cast(Any, huggingface_hub).snapshot_download(  # some of its types are unknown
             source.repository,
             repo_type=repo_type,
             revision=commit,

@@ -39,7 +39,7 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
     os.chmod(folder, 0o700)
     executor = submitit.SlurmExecutor(folder=folder, python=settings.python)
     # submitit pauses 0.2 s between submissions, for people who submit job by job in a loop; these are few arrays.
-    executor._throttling = 0.0
+    executor._throttling = 0.0  # pyright: ignore[reportPrivateUsage]
     executor.update_parameters(
         job_name=name,
         time=ask.minutes,
