@@ -16,7 +16,7 @@ NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses test
 	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \
 	$(addprefix tests/models/test_,$(addsuffix .py, classifier features gguf ladders language load lora prompt readout))
 
-.PHONY: demo science test capabilities check slow slow-all chaos format clean
+.PHONY: demo science test capabilities check slow slow-all bench chaos format clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
@@ -50,6 +50,9 @@ slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines,
 
 slow-all: $(VENV)/dev.ok  ## every slow test: before a release, and before a change that touches them is called done
 	$(BIN)/python -m pytest -q -m slow --durations=30
+
+bench: $(VENV)/dev.ok  ## training speed beside other loops, on one thread: make bench DATA=FOLDER
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.training --data $(DATA)
 
 chaos: $(VENV)/dev.ok  ## FAULTS faults injected into a sweep on a real SLURM
 	$(BIN)/python -m benchmarks.chaos --faults $(FAULTS)

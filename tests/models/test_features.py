@@ -8,7 +8,7 @@ from tests.tiny import sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.device import autocast, has_bf16, pick_device
 from w2s_sweep.models.features import feature_layer, frozen_features
-from w2s_sweep.models.forward_passes import Passes
+from w2s_sweep.models.forward_passes import Passes, over_rows
 from w2s_sweep.models.load import load_backbone
 
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
@@ -122,6 +122,27 @@ def test_passes_count_every_text_and_go_on_where_they_were_stopped(backbones):
     assert len(before) == 3
     assert stopped.seen == sorted(set(stopped.seen))  # no text twice
     assert stopped.seen[-1] == 20
+
+
+def test_a_pass_that_does_not_fit_into_memory_is_made_in_parts():
+    seen = []
+
+    def compute(rows):
+        seen.append(len(rows))
+        if len(rows) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return torch.tensor(rows)[:, None]
+
+    assert over_rows([list(range(9)), [9, 10]], 1, compute, Passes())[:, 0].tolist() == list(range(11))
+    assert seen == [9, 4, 2, 2, 5, 2, 3, 2]
+
+
+def test_a_text_that_does_not_fit_into_memory_is_an_error_that_says_what_helps():
+    def compute(rows):
+        raise torch.cuda.OutOfMemoryError("Tried to allocate 2.00 GiB")
+
+    with pytest.raises(ModelError, match=r"a single text does not fit.*max_tokens.*Tried to allocate"):
+        over_rows([[0, 1]], 1, compute, Passes())
 
 
 def test_no_texts_are_no_rows(backbones):

@@ -1,9 +1,15 @@
 """Forward passes over many rows, kept row by row, so that work that is stopped can go on from there."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from w2s_sweep.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 
 class Passes:
@@ -29,9 +35,31 @@ def over_rows(
     no bit.
     """
     passes.begin(sum(map(len, batches)), width)
-    for rows in batches:
-        if not passes.done[rows].all():
+    waiting = list(batches)
+    while waiting:
+        rows = waiting.pop(0)
+        if passes.done[rows].all():
+            continue
+        try:
             passes.values[rows] = compute(rows).float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            reason = str(error)
+        else:
             passes.done[rows] = True
             passes.after_batch()
+            continue
+        # Here and not above: an exception that is handled keeps the frames, and with them the tensors, alive.
+        waiting[:0] = _halves(rows, reason)
+        torch.cuda.empty_cache()  # does nothing where no GPU is in use
     return passes.values
+
+
+def _halves(rows: list[int], reason: str) -> list[list[int]]:
+    """A batch that did not fit into memory, in two; ModelError where it is a single row."""
+    if len(rows) == 1:
+        raise ModelError(
+            "out of memory: a forward pass of a single text does not fit. Lower dataset.max_tokens, keep fewer layers "
+            f"of the model, or ask for a larger GPU. {reason}"
+        )
+    log.warning("out of memory: %d rows are computed in two passes. %s", len(rows), reason)
+    return [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
