@@ -53,6 +53,17 @@ GOLDEN = {
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
 
+def test_a_weight_that_is_left_to_the_student_is_that_of_its_model_in_the_key():
+    def student(loss, **changed):
+        strong = dataclasses.replace(cell().strong, **changed)
+        return merge([cell(loss=loss, strong=strong)], identify).roles[0].student
+
+    assert student(Confidence(max_weight=None)) == student(Confidence())
+    large = student(Confidence(max_weight=None), confidence_weight=0.75)
+    assert large == student(Confidence(max_weight=0.75))
+    assert large != student(Confidence(max_weight=None))
+
+
 def one_of_each_kind():
     """The first stage of each kind in the graphs of some cells."""
     moves = dataclasses.replace(dataset(), task="chess_moves")

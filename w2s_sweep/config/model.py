@@ -72,6 +72,8 @@ class Model:
     """Learning rate of full fine-tuning when `finetune.lr` is null."""
     lr_lora: Rate = 1e-4
     """Learning rate of LoRA fine-tuning when `finetune.lr` is null."""
+    confidence_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Weight of a student's own predictions in the confidence loss when `loss.max_weight` is null."""
     adapt: Adapt | None = None
     """Language-model training on the task's texts before everything else; null leaves the model as it was published."""
     resources: Resources = Resources()

@@ -54,6 +54,10 @@ class Loss:
                 )
             LOSSES.register(name, cls)
 
+    def of_student(self, confidence_weight: float) -> Loss:
+        """The loss of a student whose model has this `confidence_weight`; the same unless a setting is left to it."""
+        return self
+
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         """Loss of each example.
 

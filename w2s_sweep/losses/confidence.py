@@ -5,6 +5,7 @@ All are (1 - c) CE(y, p) + c CE(own, p) with `own` constant in the gradient and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
@@ -31,13 +32,19 @@ class Confidence(Loss):
     uses_batch_statistic: ClassVar[bool] = True
 
     name: Literal["confidence"] = "confidence"
-    max_weight: Share = 0.5
-    """Weight of the student's own predictions after the warm-up; the paper takes .75 for its largest students."""
+    max_weight: Share | None = 0.5
+    """Weight of the student's own predictions after the warm-up; null is the student's `confidence_weight`, since the
+    paper takes .75 for its largest students."""
     warmup: Share = 0.2
     """Share of the steps over which the weight rises linearly from 0."""
 
+    def of_student(self, confidence_weight: float) -> Confidence:
+        return self if self.max_weight is not None else replace(self, max_weight=confidence_weight)
+
     def weight(self, progress: float) -> float:
         """Weight of the student's own predictions at `progress`."""
+        if self.max_weight is None:
+            raise ValueError("max_weight: null is left to a student's model; take `of_student` of the loss first.")
         return self.max_weight * linear_warmup(progress, self.warmup)
 
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:

@@ -112,7 +112,9 @@ class Builder(Labels):
             "split": cell.dataset.split(cell.seed),
             "on": on,
             "portion": portion,
-            "loss": CrossEntropy() if labels is GROUND_TRUTH or loss is None else loss,
+            "loss": CrossEntropy()
+            if labels is GROUND_TRUTH or loss is None
+            else loss.of_student(model.confidence_weight),
             "seed": cell.seed if seed is None else seed,
             "early_stopping": self._stopping_rule(labels),
         }
