@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
@@ -32,7 +33,8 @@ def models() -> Iterator[Model]:
 
 
 def _model(composed: DictConfig) -> Model:
-    return adapter(Model).validate_json(json.dumps(OmegaConf.to_container(composed)["model"]))  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue]
+    plain: Any = OmegaConf.to_container(composed)
+    return adapter(Model).validate_json(json.dumps(plain["model"]))
 
 
 def ways(shape: Shape, targets: tuple[str, ...]) -> Iterator[Memory]:

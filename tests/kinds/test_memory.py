@@ -13,6 +13,7 @@ from transformers import (
     LlamaConfig,
     Olmo2Config,
     PretrainedConfig,
+    PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
 )
@@ -38,7 +39,7 @@ FAMILIES = {
 
 
 class Held(torch.nn.Module):
-    def __init__(self, transformer: torch.nn.Module):
+    def __init__(self, transformer: PreTrainedModel):
         super().__init__()
         self.transformer = transformer
 
@@ -49,7 +50,7 @@ def build(family: str, layers: int, rank: int | None) -> tuple[torch.nn.Module, 
     name = "n_layer" if family == "gpt2" else "num_hidden_layers"
     config = cls(**sizes, **{name: layers}, use_cache=False)
     torch.manual_seed(0)
-    transformer = AutoModel.from_config(config, attn_implementation="sdpa").eval()
+    transformer: PreTrainedModel = AutoModel.from_config(config, attn_implementation="sdpa").eval()
     if rank is not None:
         transformer.to(torch.bfloat16)
         add_lora(Held(transformer), rank=rank, alpha=16, targets=targets, seed=0)
@@ -152,7 +153,8 @@ def test_the_fastest_way_that_fits_is_taken(room, found):
 def test_a_row_longer_than_a_pass_goes_whole():
     need = Memory(fixed=1e9, token=10, token_checkpointed=2, least=20_000)
     how = fit(need, 80e9)
-    assert how == dataclasses.replace(how, checkpointing=False, tokens=20_000)
+    assert how is not None
+    assert (how.checkpointing, how.tokens) == (False, 20_000)
 
 
 def test_a_stage_on_the_cpu_holds_nothing_on_a_device():

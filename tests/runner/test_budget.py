@@ -53,9 +53,9 @@ def run(base, finetune, folder):
     stages = [graph.stages[one] for one in (*graph.stages[key].inputs.values(), key)]
     outcome = run_pack(Pack(store, stages, RunSettings(threads=1), NullTracker()), lambda: False)[key]
     if outcome != "done":
-        return graph.stages[key], read_json(store.work(key) / "failure.json"), None
+        return graph.stages[key], read_json(store.work(key) / "failure.json") or {}, None
     found = store.path(key)
-    return graph.stages[key], read_json(found / "summary.json"), (found / "predictions.parquet").read_bytes()
+    return graph.stages[key], read_json(found / "summary.json") or {}, (found / "predictions.parquet").read_bytes()
 
 
 def has(monkeypatch, tokens, stage, *, checkpointing):

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -26,6 +25,8 @@ def add_lora(
 
     The adapters start as the identity, drawn from `seed` alone. Raises ModelError when a target names no linear module.
     """
+    from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most stages have no adapters
+
     linear = _linear_modules(model.transformer)
     chosen = [name for target in targets for name in _find_modules(target, linear)]
     config = LoraConfig(

@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.kinds.base import OfModel
@@ -52,7 +53,7 @@ def _load(folder: Path, keep_layers: int | None, changed: Path | None, dtype: to
         return load_backbone(folder, keep_layers=keep_layers, dtype=dtype, dropout=dropout)
     # What adaptation added is rounded once, after the sum.
     backbone = load_adapted(load_backbone(folder, keep_layers=keep_layers, dropout=dropout), changed)
-    backbone.module.to(dtype)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    nn.Module.to(backbone.module, dtype)
     return backbone
 
 
