@@ -56,7 +56,7 @@ def write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mappi
     file.write(len(text).to_bytes(8, "little"))
     file.write(text)
     for tensor in tensors.values():
-        file.write(memoryview(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        file.write(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> int:

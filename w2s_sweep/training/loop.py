@@ -276,12 +276,12 @@ def predict(learner: Learner, rows: Sequence[int], stop: Callable[[], bool] = la
             with torch.no_grad():
                 found = learner.logits(part).float().cpu().numpy()
         except torch.cuda.OutOfMemoryError as error:
-            found, reason = None, str(error)
-        if found is None:
-            shrink_or_fail(learner, part, reason)
-            waiting = learner.micro_batches([row for part in [part, *waiting] for row in part])
+            reason = str(error)
         else:
             out |= dict(zip(part, found, strict=True))
+            continue
+        shrink_or_fail(learner, part, reason)
+        waiting = learner.micro_batches([row for part in [part, *waiting] for row in part])
     return np.stack([out[row] for row in rows])
 
 
