@@ -40,7 +40,9 @@ def recover(moments: Moments, level: float = LEVEL) -> Recovery:
     square = t_quantile(level, moments.freedom) ** 2
     a = below**2 - square * covariance[1][1]
     if a <= 0:
-        return Recovery(gain, gap, Interval(None), f"too few degrees of freedom: {moments.freedom:.1f}", moments)
+        told = f"{gap.value:.4f} with {moments.freedom:.1f} degrees of freedom"
+        reason = f"the gap is not told from 0 beside the student's spread: {told}"
+        return Recovery(gain, gap, Interval(None), reason, moments)
     b = above * below - square * covariance[0][1]
     root = math.sqrt(max(0.0, b**2 - a * (above**2 - square * covariance[0][0])))  # below 0 by rounding alone
     return Recovery(gain, gap, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
