@@ -32,7 +32,11 @@ FAMILIES = {
     "qwen3": (Qwen3Config, GROUPED | {"head_dim": 32}, ("q_proj", "v_proj")),
     "olmo2": (Olmo2Config, GROUPED | {"pad_token_id": 0}, ("q_proj", "v_proj")),
     "gemma3": (Gemma3TextConfig, GROUPED | {"head_dim": 32}, ("q_proj", "v_proj")),
-    "gpt2": (GPT2Config, {"n_embd": 64, "n_head": 4, "vocab_size": 50}, ("c_attn",)),
+    "gpt2": (
+        GPT2Config,
+        {"n_embd": 64, "n_head": 4, "vocab_size": 50, "activation_function": "gelu_pytorch_tanh"},
+        ("c_attn",),
+    ),
     "neox": (GPTNeoXConfig, LLAMA | {"intermediate_size": 256}, ("query_key_value",)),
     "bert": (BertConfig, LLAMA | {"intermediate_size": 256}, ("query", "value")),
 }
@@ -52,7 +56,7 @@ def build(family: str, layers: int, rank: int | None) -> tuple[torch.nn.Module, 
     torch.manual_seed(0)
     transformer: PreTrainedModel = AutoModel.from_config(config, attn_implementation="sdpa").eval()
     if rank is not None:
-        transformer.to(torch.bfloat16)
+        torch.nn.Module.to(transformer, torch.bfloat16)
         add_lora(Held(transformer), rank=rank, alpha=16, targets=targets, seed=0)
         for parameter in transformer.parameters():
             parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
