@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from tests.setups import model
-from w2s_sweep.kinds.memory import CONTEXT, HEADROOM, Memory, fit, of_block, training
+from w2s_sweep.kinds.memory import CONTEXT, HEADROOM, LOGITS, Memory, fit, of_block, training
 from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
 from w2s_sweep.models.checkpointing import checkpoint_blocks
 from w2s_sweep.models.lora import add_lora
@@ -171,3 +171,17 @@ def test_a_published_model_is_guessed_from_its_size_and_width():
     assert shape.inner == pytest.approx(14336, rel=0.15)
     first = guess_shape(dataclasses.replace(model("m"), params=7_500_000_000, layers=32, hidden=4096, keep_layers=8))
     assert (first.layers, first.params) == (8, 7_500_000_000 / 4)
+
+
+def test_likelihoods_need_an_unembedding_in_32_bits():
+    shape = Shape("llama", 1e9, 10, 1000, queries=1000, keys=500, inner=3000, heads=8, vocabulary=100_000)
+    lora = {"adapters": (8, ("q_proj",)), "stopping": False}
+    full = {"adapters": None, "stopping": True}
+    for how, bytes_ in ((lora, 4), (full, 20)):
+        with_head, without = (training(shape, "bf16", 1, **how, language=one).fixed for one in (True, False))
+        assert with_head - without == 1e8 * bytes_ + LOGITS
+
+
+def test_features_hold_the_blocks_that_run():
+    shape = Shape("llama", 1e9, 10, 1000, queries=1000, keys=500, inner=3000, heads=8)
+    assert (shape.first(0.6).params, shape.first(0.6).layers) == (6e8, 6)

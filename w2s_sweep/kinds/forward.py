@@ -29,13 +29,20 @@ class Features(OfModel):
     """Whether examples are pairs, which have a vector for each text."""
 
     def cost(self, hints: Hints) -> Cost:
-        model, sizes = hints.of_model, sizes_of(hints.dataset)
-        layer, examples = model.feature_layer, sizes.train + sizes.test
-        depth = DEPTH if layer is None else min(1.0, layer / (model.keep_layers or model.layers))
-        return forward(model.params * depth, examples, examples * sizes.tokens)
+        sizes = sizes_of(hints.dataset)
+        examples = sizes.train + sizes.test
+        return forward(hints.of_model.params * self.depth(hints), examples, examples * sizes.tokens)
+
+    def depth(self, hints: Hints) -> float:
+        """Share of the blocks that run."""
+        model = hints.of_model
+        layer = model.feature_layer
+        return DEPTH if layer is None else min(1.0, layer / (model.keep_layers or model.layers))
 
     def memory(self, hints: Hints, shape: Shape) -> Memory:
-        return running(shape, self.precision, self.longest(hints))
+        """Of the blocks that run, which alone are loaded; adapted models are loaded whole."""
+        loaded = shape if hints.adapted else shape.first(self.depth(hints))
+        return running(loaded, self.precision, self.longest(hints))
 
 
 @schema

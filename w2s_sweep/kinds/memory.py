@@ -122,6 +122,8 @@ SINGLE: Mapping[str, Widths] = {
     "bert": (32, 0, 0, 8),
 }
 """Everything in 32 bits."""
+LOGITS = 3 * 2**25 * 4
+"""Bytes of the logits, their slopes and a temporary of the part of a batch whose likelihood is computed at a time."""
 HEAD = 4
 """Bytes of each head: the logarithm of its normaliser."""
 COLUMNS = {"qwen2": "llama", "mistral": "llama", "phi3": "llama", "gemma3": "gemma3_text", "roberta": "bert"}
@@ -137,10 +139,17 @@ def of_block(shape: Shape, way: Way, precision: Precision) -> float:
 
 
 def training(
-    shape: Shape, precision: Precision, least: int, *, adapters: tuple[int, Sequence[str]] | None, stopping: bool
+    shape: Shape,
+    precision: Precision,
+    least: int,
+    *,
+    adapters: tuple[int, Sequence[str]] | None,
+    stopping: bool,
+    language: bool = False,
 ) -> Memory:
     """Of training inside a transformer. `adapters`: rank and targets of LoRA, None trains every weight; `stopping`
-    keeps the best parameters beside those that train."""
+    keeps the best parameters beside those that train; `language`: it computes likelihoods with an unembedding, which
+    is counted as one of its own, in 32 bits."""
     way: Way = "full" if adapters is None else "lora"
     half = precision == "bf16"
     trained = shape.params if adapters is None else adapters[0] * shape.adapted(adapters[1]) * shape.layers
@@ -148,7 +157,8 @@ def training(
     # weights, gradients and two moments in 32 bits, the best weights so far, and the copies in 16 bits that autocast
     # keeps of weights that train
     copies = 2 * (shape.matrices * shape.layers if adapters is None else trained) if half else 0
-    fixed = frozen + trained * (16 + 4 * stopping) + copies
+    head = shape.head * (4 if adapters else 16 + 4 * stopping) + LOGITS if language else 0
+    fixed = frozen + trained * (16 + 4 * stopping) + copies + head
     state = shape.hidden * (2 if half and adapters else 4)
     block = of_block(shape, way, precision)
     return Memory(

@@ -1,11 +1,13 @@
 """The numbers of a transformer that its memory follows from: out of its config.json, or guessed from its size."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from w2s_sweep.config.model import Model
 
+VOCABULARY = 128_000
+"""Assumed where no config.json says it: that of Llama 3."""
 PLAIN = ("gpt2", "gpt_neox", "gptj", "gpt_neo", "opt", "bloom", "falcon", "bert", "roberta", "distilbert", "electra")
 """Families whose feed-forward layer has two matrices, without a gate."""
 
@@ -27,6 +29,16 @@ class Shape:
     inner: float
     """Width of the feed-forward layer; of a mixture, of the experts that see a token together."""
     heads: float
+    vocabulary: float = 0
+
+    @property
+    def head(self) -> float:
+        """Weights of an unembedding of its own."""
+        return self.vocabulary * self.hidden
+
+    def first(self, share: float) -> "Shape":
+        """The same with that share of its blocks."""
+        return replace(self, params=self.params * share, layers=max(1, round(self.layers * share)))
 
     @property
     def matrices(self) -> float:
@@ -87,6 +99,7 @@ def parse_shape(config: Mapping[str, Any], model: Model) -> Shape:
         keys=(number("num_key_value_heads") or heads) * each,
         inner=(inner or 4.0 * hidden) * (number("num_experts_per_tok") or 1),
         heads=heads,
+        vocabulary=number("vocab_size") or guessed.vocabulary,
     )
 
 
@@ -104,4 +117,5 @@ def guess_shape(model: Model) -> Shape:
         keys=model.hidden / 4,
         inner=max(0.0, (sides - 2.5 * model.hidden) / 3),
         heads=model.hidden / 64,
+        vocabulary=VOCABULARY,
     )

@@ -197,7 +197,19 @@ class Tuned(Trained, OfModel):
         finetune = self.finetune
         adapters = (finetune.rank, finetune.targets) if isinstance(finetune, LoraRecipe) else None
         stopping = self.early_stopping is not None
-        return training(shape, finetune.precision, self.longest(hints), adapters=adapters, stopping=stopping)
+        return training(
+            shape,
+            finetune.precision,
+            self.longest(hints),
+            adapters=adapters,
+            stopping=stopping,
+            language=self.reads_likelihoods,
+        )
+
+    @property
+    def reads_likelihoods(self) -> bool:
+        """Whether it needs the model's unembedding."""
+        return False
 
     def lora_targets(self) -> tuple[str, ...]:
         return self.finetune.targets if isinstance(self.finetune, LoraRecipe) else ()
@@ -216,6 +228,10 @@ class Finetune(Supervised, Tuned):
     beta: float | None = None
     """Factor of an implicit reward (DPO's beta)."""
 
+    @property
+    def reads_likelihoods(self) -> bool:
+        return self.reward == "implicit"
+
     def examples_predicted(self, hints: Hints, learnt: float) -> float:
         predicted = super().examples_predicted(hints, learnt)
         # what implicit rewards are counted from: the model before training reads everything once
@@ -229,6 +245,10 @@ class Generate(Tuned):
     kind: ClassVar[str] = "generate"
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
+
+    @property
+    def reads_likelihoods(self) -> bool:
+        return True
 
 
 @schema
@@ -251,7 +271,7 @@ class Adapt(OfModel, Divided):
     def memory(self, hints: Hints, shape: Shape) -> Memory:
         said = self.adapt.adapters
         adapters = None if said is None else (said[0], said[2])
-        return training(shape, self.precision, self.longest(hints), adapters=adapters, stopping=False)
+        return training(shape, self.precision, self.longest(hints), adapters=adapters, stopping=False, language=True)
 
     def lora_targets(self) -> tuple[str, ...]:
         return self.adapt.targets or ()

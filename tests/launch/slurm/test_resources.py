@@ -65,7 +65,7 @@ def asked_by(what: str, settings: Settings = SMALL, **change) -> Ask:
 
 
 # One GPU. Memory: two copies in 32 bits, or in 16 of frozen weights, and 4 GB. Minutes: 3 * FLOPs / 1e12 / 60 + 30.
-FEATURES = Ask(1, 4, 124, 2190)  # 2 * 30e9 * .6 * 12,000 * 100 FLOPs
+FEATURES = Ask(1, 4, 76, 2190)  # three fifths of the blocks: 2 * 30e9 * .6 * 12,000 * 100 FLOPs
 FULL = Ask(1, 4, 244, 10_380)  # 30e9 * 100 * (6 * 2 * 4,500 + 2 * 7,500)
 LORA = dataclasses.replace(FULL, memory_gb=124)
 PROMPT = Ask(1, 4, 124, 960)  # 2 * 30e9 * (3,000 + 8) * (100 + 3)
