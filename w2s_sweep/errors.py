@@ -53,6 +53,10 @@ class LaunchError(W2SError):
     """A cluster that refuses, or cannot be reached."""
 
 
+class Interrupted(W2SError):
+    """Somebody asked the command to stop, and it did: nothing is lost."""
+
+
 class DeviceLost(Exception):
     """Not an error of a stage: the GPU context of this process can compute nothing any more, the process must end."""
 

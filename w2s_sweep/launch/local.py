@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
-from w2s_sweep.errors import W2SError
+from w2s_sweep.errors import Interrupted, W2SError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.progress import Progress, make_progress
@@ -51,6 +52,24 @@ def gpu_bytes() -> float | None:
     listed = subprocess.run(query, capture_output=True, text=True, check=False)
     sizes = [float(line) for line in listed.stdout.split() if line.replace(".", "").isdigit()]
     return min(sizes) * 2**20 if sizes else None
+
+
+@contextmanager
+def _like_ctrl_c(*signals: signal.Signals) -> Generator[None]:
+    """Within, these signals interrupt as Ctrl-C does: workers save and leave before this process ends."""
+    if threading.current_thread() is not threading.main_thread():  # no other thread may set handlers
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Worker:
@@ -159,12 +178,14 @@ class _Run:
 
     def loop(self) -> None:
         try:
-            while self.waiting or any(worker.pack for worker in self.workers):
-                self._assign()
-                self._listen()
+            with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP):
+                while self.waiting or any(worker.pack for worker in self.workers):
+                    self._assign()
+                    self._listen()
         except KeyboardInterrupt:
+            self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
             self._interrupt()
-            raise W2SError(
+            raise Interrupted(
                 "interrupted: checkpoints are saved and finished stages are kept. Run the same command to go on."
             ) from None
         finally:

@@ -16,12 +16,15 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.errors import CompositionError, W2SError
+from w2s_sweep.errors import CompositionError, Interrupted, W2SError
 from w2s_sweep.launch.compose import CachingConfigLoader
 from w2s_sweep.launch.plugin import Task, register
 from w2s_sweep.launch.preflight import checked
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.sweep import Ran
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def main() -> int:
@@ -30,10 +33,10 @@ def main() -> int:
         launch(sys.argv[0], sys.argv[1:])
     except W2SError as error:
         print(error, file=sys.stderr)
-        return 1
+        return INTERRUPTED if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
 
 

@@ -21,6 +21,7 @@ EXIT = {"done": 0, "failed": 1, "blocked": 3, "preempted": 75}
 """Exit status by the worst outcome of a pack; 75 is EX_TEMPFAIL: run me again."""
 LOST = 76
 """Exit status of a process whose GPU context broke: what is left needs another process."""
+LOOK_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
@@ -34,6 +35,20 @@ def stop_on_signals() -> threading.Event:
     for number in STOP_SIGNALS:
         signal.signal(number, ask)
     return asked
+
+
+def leave_with_parent(stopped: threading.Event) -> None:
+    """Set the event once the process that started this one is gone: nobody would learn of its results, and its place
+    is free for another one."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        # A parent that is killed sends no signal; the kernel gives its child another parent.
+        while os.getppid() == parent and not stopped.wait(LOOK_SECONDS):
+            pass
+        stopped.set()
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def configure_process() -> None:
@@ -89,6 +104,7 @@ def run_files(
 def main() -> int:
     configure_process()
     stopped = stop_on_signals()
+    leave_with_parent(stopped)
     named = sys.argv[1:]
     try:
         return run_files(named or (line.strip() for line in sys.stdin), stopped)

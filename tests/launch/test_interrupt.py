@@ -1,0 +1,49 @@
+"""A local sweep that is stopped, by whatever signal: no process stays behind, and the same command goes on."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import trained
+from tests.slurm.processes import wait_until
+from w2s_sweep.store.claim import process_started
+from w2s_sweep.store.files import read_json
+
+ROOT = Path(__file__).parents[2]
+LONG = ["finetune=full", "finetune.lr=0.003", "finetune.epochs=400", "threads=1", "tracker=none"]
+
+
+def worker_at_work(store: Path) -> int | None:
+    """Process number of the worker, once a training has begun."""
+    logs = [path.read_text() for path in store.glob("sweeps/*/jobs/worker-*.log")]
+    found = re.search(r" INFO (\d+) .* training begins after step 0", "".join(logs))
+    return int(found[1]) if found else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_launcher_that_is_stopped_leaves_no_worker_behind(tmp_path, tiny_models, tiny_task, number):
+    store = tmp_path / "store"
+    words = [sys.executable, "launch.py", f"store={store}", "name=one", *tiny_models, *tiny_task, *LONG]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: worker_at_work(store) is not None, 120, "a training")
+    worker = worker_at_work(store)
+    assert worker is not None
+    process.send_signal(number)
+    out, err = process.communicate(timeout=90)
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 130
+        assert "saving checkpoints" in out
+        assert "Run the same command to go on" in err
+    wait_until(lambda: process_started(worker) is None, 60, "the end of the worker")
+    assert trained(store) == {}
+    (work,) = [path for path in (store / "work").iterdir() if (path / "checkpoint.safetensors").is_file()]
+    assert (read_json(work / "progress.json") or {})["step"] > 0
