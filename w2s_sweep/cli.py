@@ -1,4 +1,7 @@
-"""`w2s`: look at a store and keep it in order. Sweeps are started with `python launch.py`."""
+"""`w2s`: run sweeps, look at a store and keep it in order.
+
+`w2s run ...` is `python launch.py ...`: one cell, or with -m a grid; `w2s run --help` has its settings.
+"""
 
 import argparse
 import sys
@@ -157,6 +160,11 @@ def gc(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def unreached(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """For a command that `main` hands on before it is parsed, and that `--help` shows all the same."""
+    raise AssertionError(args.command)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="w2s", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=__version__)
@@ -204,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
         help="lengths in tokens, and rows as the strong model reads (model@strong=NAME)",
     )
     sub.add_argument("--width", type=int, default=300, help="characters shown of a text; 0 is all (default: 300)")
+    add("run", unreached, "Run sweeps, as `python launch.py` does: w2s run -m loss=xent,confidence seed=0,1.")
     add("tasks", tasks, "Print the list of all tasks with an example of each, as Markdown.")
     add("columns", columns, "Print what every column of every table is, as Markdown.")
     sub = add("verify", verify, "Check the digest of every file of every finished stage; set damaged stages aside.")
@@ -218,7 +227,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, rest = parser().parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:  # Hydra's own grammar and flags, which argparse would take apart
+        from w2s_sweep.launch.main import main as launch
+
+        return launch("w2s run", words[1:])
+    args, rest = parser().parse_known_args(words)
+    if args.command == "run":
+        parser().error("run takes the store as a setting: w2s run store=FOLDER ...")
     if args.command == "data":  # argparse takes no more overrides after an option
         args.overrides += [word for word in rest if not word.startswith("-")]
         rest = [word for word in rest if word.startswith("-")]

@@ -192,3 +192,16 @@ def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_mod
     best, values = best_of_search(store, objective)
     assert len(values) == 2
     assert best == pytest.approx(max(values))
+
+
+def test_w2s_run_is_launch_py(tmp_path, capfd):
+    argv = ["experiment=debug", "plan_only=true", f"store={tmp_path}"]
+    assert w2s(["run", *argv]) == 0
+    planned = capfd.readouterr().out
+    status, out, _ = launch(*argv)
+    assert (status, out) == (0, planned)
+    with pytest.raises(SystemExit):
+        w2s(["--store", str(tmp_path), "run", *argv])
+    assert "w2s run store=FOLDER" in capfd.readouterr().err
+    assert w2s(["run", "loss=nope"]) == 1
+    assert "unknown name 'nope'" in capfd.readouterr().err

@@ -27,10 +27,10 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
-def main() -> int:
-    """Run the command line; returns the exit status."""
+def main(program: str | None = None, words: Sequence[str] | None = None) -> int:
+    """Run the command line, that of this process where no other is given; returns the exit status."""
     try:
-        launch(sys.argv[0], sys.argv[1:])
+        launch(program or sys.argv[0], sys.argv[1:] if words is None else words)
     except W2SError as error:
         print(error, file=sys.stderr)
         return INTERRUPTED if isinstance(error, Interrupted) else 1

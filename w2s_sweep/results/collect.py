@@ -64,7 +64,10 @@ class Reader:
             return str(error)
         if not len(predictions):
             return f"no test examples in {self.store.path(key) / FILE}"
-        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS), self._groups(self._data(key)))
+        data = self._data(key)
+        if data is not None and not self.store.done(data):  # intervals without groups would claim too much
+            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
+        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS), self._groups(data))
 
     def _data(self, key: str) -> str | None:
         """The data stage that a stage's examples come from."""
@@ -75,7 +78,7 @@ class Reader:
 
     def _groups(self, data: str | None) -> dict[str, str]:
         """Groups of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
-        if data is None or not self.store.done(data):
+        if data is None:
             return {}
         if data not in self.groups:
             table: Any = cast(Any, pyarrow.parquet).read_table(
