@@ -124,6 +124,25 @@ def test_a_failure_of_a_stage_alone_ends_no_process(tmp_path):
     assert outcomes == {bad.key: "failed", good.key: "done"}
 
 
+TELLS = """
+import os
+from pathlib import Path
+
+Path(__file__).with_suffix(".told").write_text(os.environ["W2S_STAGES_PER_GPU"])
+"""
+
+
+@pytest.mark.parametrize(("processes", "beside"), [(None, 1), (1, 1), (2, 1), (3, 2)])
+def test_workers_know_how_many_share_their_gpu(tmp_path, monkeypatch, processes, beside):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
+    engine = LocalEngine(processes=processes)
+    assert (engine.beside, len(engine.places())) == (beside, processes or 2)
+    if processes == 3:
+        (tmp_path / "tells.py").write_text(TELLS)
+        assert engine.run(ready(tmp_path / "store", [rows(tmp_path, "x")], (str(tmp_path / "tells.py"),)))
+        assert (tmp_path / "tells.told").read_text() == "2"
+
+
 BREAKS_ONCE = '''"""The first process of a task loses its GPU with the first failure."""
 from pathlib import Path
 

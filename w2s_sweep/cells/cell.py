@@ -39,7 +39,7 @@ class Sweep:
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of one stage process; 0 is all cores. Bitwise repeatability on CPU holds for one thread count."""
     micro_batch_tokens: Count | None = None
-    """Padded tokens of one forward pass; the gradient does not depend on it."""
+    """Tokens of one forward pass; None takes what the device likes. The gradient does not depend on it."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Time between two checkpoints of a stage in seconds."""
     keep_weights: bool = False

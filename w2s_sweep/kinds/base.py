@@ -163,6 +163,11 @@ class OfModel(Kind):
     max_tokens: int
     """Texts are cut to so many tokens."""
 
+    @property
+    def way(self) -> str:
+        """How the model is used, for tables."""
+        return self.kind
+
     def longest(self, hints: Hints) -> int:
         """Tokens that go through the model together at least: those of a row."""
         return self.max_tokens * (2 if has_pairs(hints.dataset) else 1)

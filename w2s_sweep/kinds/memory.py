@@ -36,6 +36,8 @@ class Memory:
     """The same where blocks compute their activations again in the backward pass; None where nothing is kept anyway."""
     least: int = 1
     """Tokens of the longest row, which goes through the model whole."""
+    weights: Precision = "fp32"
+    """Of the weights on the device, but of those that train with adapters, which are in 32 bits."""
     host: float = 0.0
     """On the host, where weights are there twice for a moment while they are loaded."""
 
@@ -166,6 +168,7 @@ def training(
         token=shape.layers * block + state,
         token_checkpointed=shape.layers * state + block + state,
         least=least,
+        weights="bf16" if half and adapters else "fp32",
         host=shape.params * 2 * (2 if half and adapters else 4),
     )
 
@@ -174,4 +177,4 @@ def running(shape: Shape, precision: Precision, least: int, kept: float = 0.0) -
     """Of running a model without training it; `kept` bytes of a token stay, such as its keys and values."""
     block = of_block(shape, "forward", precision)  # autograd keeps nothing: about what one block works with
     fixed = shape.params * (2 if precision == "bf16" else 4)
-    return Memory(fixed=fixed, token=block + kept, least=least, host=2 * fixed)
+    return Memory(fixed=fixed, token=block + kept, least=least, weights=precision, host=2 * fixed)

@@ -180,6 +180,10 @@ class Tuned(Trained, OfModel):
     finetune: Annotated[FullRecipe | LoraRecipe, Field(discriminator="name")]
     early_stopping: StoppingRule | None
 
+    @property
+    def way(self) -> str:
+        return self.finetune.name
+
     def cost(self, hints: Hints) -> Cost:
         """6 FLOPs a parameter and token learnt, 2 for one predicted (Kaplan et al. 2020, section 2.1)."""
         sizes, params = sizes_of(hints.dataset), hints.of_model.params
@@ -262,6 +266,10 @@ class Adapt(OfModel, Divided):
     precision: Precision
     split: Partition | None = None
     """How test texts are held out; None where the source has its own."""
+
+    @property
+    def way(self) -> str:
+        return "adapt" if self.adapt.adapters is None else "adapt with adapters"
 
     def cost(self, hints: Hints) -> Cost:
         sizes, params = sizes_of(hints.dataset), hints.of_model.params

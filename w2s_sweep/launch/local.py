@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -42,10 +42,8 @@ def visible_gpus() -> list[str]:
     return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 
-@cache
-def gpu_bytes() -> float | None:
-    """Memory of the smallest GPU that this process may use, in bytes; None where there is none, or it does not say."""
-    names = visible_gpus()
+def gpu_bytes(names: Sequence[str]) -> float | None:
+    """Memory of the smallest of these GPUs, in bytes; None where there is none, or it does not say."""
     if not names or shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", f"--id={','.join(names)}"]
@@ -75,14 +73,15 @@ def _like_ctrl_c(*signals: signal.Signals) -> Generator[None]:
 class Worker:
     """A process that runs one pack after another."""
 
-    def __init__(self, gpu: str | None, log: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
+    def __init__(self, gpu: str | None, beside: int, log: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
+        """`beside`: how many workers share the GPU."""
         self.gpu, self.log = gpu, log
         self.pack: Pack | None = None
         self.running: str | None = None
         """Key of the stage that it works on."""
         env = dict(os.environ)
         if gpu is not None:
-            env |= {"CUDA_VISIBLE_DEVICES": gpu, "W2S_GPUS": "1"}  # models/device.py
+            env |= {"CUDA_VISIBLE_DEVICES": gpu, "W2S_GPUS": "1", "W2S_STAGES_PER_GPU": str(beside)}  # models/device.py
         # Workers import the code of this process, also out of a checkout that is not installed.
         source = str(Path(__file__).resolve().parents[2])
         env["PYTHONPATH"] = os.pathsep.join(p for p in (source, env.get("PYTHONPATH")) if p)
@@ -152,12 +151,26 @@ class LocalEngine:
         return True
 
     def device(self, stage: Stage[Kind]) -> float | None:
-        gpus, there = len(visible_gpus()), gpu_bytes()
-        return there / -(-(self.processes or gpus) // gpus) if there and gpus else None
+        return self._bytes
+
+    @cached_property
+    def gpus(self) -> list[str]:
+        """Names of the GPUs that there are."""
+        return visible_gpus()
+
+    @property
+    def beside(self) -> int:
+        """Most workers of one GPU."""
+        return -(-(self.processes or 1) // max(1, len(self.gpus)))
+
+    @cached_property
+    def _bytes(self) -> float | None:
+        there = gpu_bytes(self.gpus)
+        return None if there is None else there / self.beside
 
     def places(self) -> list[str | None]:
         """The GPU of each worker."""
-        gpus: Sequence[str | None] = visible_gpus() or [None]
+        gpus: Sequence[str | None] = self.gpus or [None]
         count = self.processes or len(gpus)
         return [gpus[i % len(gpus)] for i in range(count)]
 
@@ -206,7 +219,7 @@ class _Run:
 
     def _hire(self, gpu: str | None) -> Worker:
         log = self.job.folder / "jobs" / f"worker-{self.born}.log"
-        worker = Worker(gpu, log, self.engine._events)
+        worker = Worker(gpu, self.engine.beside, log, self.engine._events)
         self.born += 1
         self.workers.append(worker)
         return worker

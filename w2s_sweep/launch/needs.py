@@ -1,7 +1,7 @@
 """What the stages of a plan need of a device: printed with the plan, and refused where no device could hold it."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +13,6 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, explain_too_large, fit
 from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
-from w2s_sweep.kinds.training import Adapt, FullRecipe, Tuned
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.sources import find
 from w2s_sweep.sources.weights import read_config
@@ -45,8 +44,6 @@ class Need:
     model: str
     way: str
     """How the model is used: full, lora, features, ..."""
-    weights: str
-    """Precision of the weights, and of what trains."""
     memory: Memory
     device: float
     """Bytes of the device."""
@@ -58,45 +55,12 @@ class Need:
 
 def needs(stages: Iterable[Stage[Kind]], device: Device) -> list[Need]:
     """Of the stages that run on a device, each kind of need once."""
-    alike = {_alike(stage): stage for stage in stages if isinstance(stage.settings, OfModel)}
     found: dict[Need, None] = {}
-    for stage in alike.values():
-        there, memory = device(stage), memory_of(stage)
-        if there and memory.fixed:
-            found[Need(stage.hints.of_model.name, *_describe(stage.settings), memory, there)] = None
+    for stage in stages:
+        settings, there = stage.settings, device(stage)
+        if there and isinstance(settings, OfModel) and (memory := memory_of(stage)).fixed:
+            found[Need(stage.hints.of_model.name, settings.way, memory, there)] = None
     return list(found)
-
-
-def _alike(stage: Stage[Kind]) -> Hashable:
-    """Equal for stages whose needs are equal: in a large sweep most differ in seed, labels and loss alone."""
-    settings, hints = stage.settings, stage.hints
-    recipe = getattr(settings, "finetune", None), getattr(settings, "adapt", None), getattr(settings, "rows", None)
-    stopping = getattr(settings, "early_stopping", None) is None
-    precision = getattr(settings, "precision", None)
-    return (
-        stage.kind,
-        hints.role,
-        hints.model,
-        hints.dataset.name,
-        getattr(settings, "max_tokens", 0),
-        recipe,
-        (
-            stopping,
-            precision,
-        ),
-    )
-
-
-def _describe(settings: Kind) -> tuple[str, str]:
-    """The way a model is used, and the precision of its weights."""
-    half = getattr(settings, "precision", None) or getattr(getattr(settings, "finetune", None), "precision", "fp32")
-    frozen = "bf16" if half == "bf16" else "fp32"
-    if isinstance(settings, Adapt):
-        return ("adapt", "fp32") if settings.adapt.rank is None else ("adapt with adapters", frozen)
-    if isinstance(settings, Tuned):
-        full = isinstance(settings.finetune, FullRecipe)
-        return (settings.finetune.name, "fp32" if full else frozen)
-    return settings.kind, frozen
 
 
 def refuse_too_large(found: Iterable[Need]) -> None:
@@ -115,9 +79,9 @@ def table_of(found: Iterable[Need]) -> Table:
     for need in found:
         how = need.fit
         if how is None:
-            table.add_row(need.model, need.way, need.weights, "-", "-", f"over {need.device / GB:.0f} GB")
+            table.add_row(need.model, need.way, need.memory.weights, "-", "-", f"over {need.device / GB:.0f} GB")
             continue
         memory = f"{how.device / GB:.1f} of {need.device / GB:.0f} GB"
         checkpointing = "on" if how.checkpointing else "off"
-        table.add_row(need.model, need.way, need.weights, f"{how.tokens:,}", checkpointing, memory)
+        table.add_row(need.model, need.way, need.memory.weights, f"{how.tokens:,}", checkpointing, memory)
     return table

@@ -20,7 +20,7 @@ DEFAULT_DEPTH = 0.6
 next token."""
 
 
-class Shape(Protocol):
+class Blocks(Protocol):
     """What `feature_layer` asks of a model."""
 
     @property
@@ -30,7 +30,7 @@ class Shape(Protocol):
     def is_decoder(self) -> bool: ...
 
 
-def feature_layer(model: Shape, layer: int | None) -> int:
+def feature_layer(model: Blocks, layer: int | None) -> int:
     """The block to read, 0 (the embedding) to `layers`; None takes the default. ModelError beyond the last."""
     if layer is None:
         return max(1, round(DEFAULT_DEPTH * model.layers)) if model.is_decoder else model.layers

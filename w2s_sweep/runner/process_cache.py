@@ -30,7 +30,7 @@ def frozen_backbone(context: Context[OfModel], precision: Precision) -> Backbone
 
 def backbone_up_to(context: Context[OfModel], precision: Precision, layer: int) -> Backbone:
     """As `frozen_backbone`, without the blocks after number `layer`: they are not even read from disk."""
-    if context.optional("adapted") is not None:  # whose weights are those of all blocks
+    if "adapted" in context.stage.inputs:  # whose weights are those of all blocks
         return frozen_backbone(context, precision)
     return _frozen(model_folder(context), max(1, layer), None, frozen_dtype(pick_device(), precision))
 

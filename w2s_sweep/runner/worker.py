@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -37,16 +37,16 @@ def stop_on_signals() -> threading.Event:
     return asked
 
 
-def leave_with_parent(stopped: threading.Event) -> None:
-    """Set the event once the process that started this one is gone: nobody would learn of its results, and its place
-    is free for another one."""
-    parent = os.getppid()
+def when_orphaned(call: Callable[[], None], every: float = LOOK_SECONDS) -> None:
+    """Call once the process that started this one is gone: nobody would learn of its results, and its place is free for
+    another one. `every`: seconds between two looks."""
+    parent, tick = os.getppid(), threading.Event()
 
     def watch() -> None:
         # A parent that is killed sends no signal; the kernel gives its child another parent.
-        while os.getppid() == parent and not stopped.wait(LOOK_SECONDS):
-            pass
-        stopped.set()
+        while os.getppid() == parent:
+            tick.wait(every)
+        call()
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
@@ -104,7 +104,7 @@ def run_files(
 def main() -> int:
     configure_process()
     stopped = stop_on_signals()
-    leave_with_parent(stopped)
+    when_orphaned(stopped.set)
     named = sys.argv[1:]
     try:
         return run_files(named or (line.strip() for line in sys.stdin), stopped)

@@ -27,10 +27,10 @@ Model = Classifier | LanguageScore
 class TextLearner(TransformerLearner[Model]):
     """Rows of tokenised texts in, logits out."""
 
-    def __init__(self, model: Model, tokens: list[list[int]], precision: Precision, budget: int | None):
+    def __init__(self, model: Model, tokens: list[list[int]], precision: Precision, token_budget: int):
         self.tokens = tokens
         lengths = [tuple(map(len, self.read(row))) for row in range(len(tokens))]
-        super().__init__(model, lengths, precision, budget)
+        super().__init__(model, lengths, precision, token_budget)
 
     def read(self, row: int) -> tuple[list[int], ...]:
         """Tokens of the texts of a row."""
@@ -54,10 +54,10 @@ class PairLearner(TextLearner):
     logits and changes no bit of them. `tokens`: all first texts, then all second ones.
     """
 
-    def __init__(self, model: Model, tokens: list[list[int]], precision: Precision, budget: int | None):
+    def __init__(self, model: Model, tokens: list[list[int]], precision: Precision, token_budget: int):
         rows = len(tokens) // 2
         self.others = tokens[rows:]
-        super().__init__(model, tokens[:rows], precision, budget)
+        super().__init__(model, tokens[:rows], precision, token_budget)
         self.reference = torch.zeros(rows, 2, device=self.device)
         """What rewards are counted from, in the order of the logits."""
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.kinds.training import LoraRecipe, Tuned
 from w2s_sweep.models.classifier import Classifier
-from w2s_sweep.models.device import pick_device, token_budget
+from w2s_sweep.models.device import pick_device
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import Tuneable, add_lora, trainable
 from w2s_sweep.runner.context import Context
@@ -19,15 +19,15 @@ M = TypeVar("M", bound=Classifier | LanguageModel)
 class TransformerLearner(Generic[M]):
     """A model on its device, whose rows are split into micro-batches by a budget of tokens.
 
-    `lengths`: tokens of each text of every row. `token_budget`: None is the device's own, see `models.device`.
+    `lengths`: tokens of each text of every row.
     """
 
-    def __init__(self, model: M, lengths: Sequence[Sequence[int]], precision: Precision, budget: int | None):
+    def __init__(self, model: M, lengths: Sequence[Sequence[int]], precision: Precision, token_budget: int):
         self.device = pick_device()
         self.model: M = model.to(self.device)
         self.lengths = lengths
         self.precision: Precision = precision
-        self.token_budget = token_budget(self.device, budget)
+        self.token_budget = token_budget
         self.collator = model.backbone.collator()
 
     def tokens_of(self, rows: Sequence[int]) -> int:

@@ -22,9 +22,9 @@ class SequenceLearner(TransformerLearner[LanguageModel]):
         tokens: Sequence[Sequence[int]],
         starts: Sequence[int],
         precision: Precision,
-        budget: int | None,
+        token_budget: int,
     ):
-        super().__init__(model, [(len(ids),) for ids in tokens], precision, budget)
+        super().__init__(model, [(len(ids),) for ids in tokens], precision, token_budget)
         self.tokens, self.starts = tokens, starts
 
     def logits(self, rows: Sequence[int]) -> Tensor:

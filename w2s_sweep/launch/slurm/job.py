@@ -38,7 +38,7 @@ class Signals:
         signal.signal(signal.SIGTERM, self._on_save)
         # SLURM sends CONT with TERM, to wake suspended jobs; submitit has a handler for it, which goes with the others.
         signal.signal(signal.SIGCONT, lambda number, frame: None)
-        threading.Thread(target=self._watch, args=(os.getppid(),), name="parent", daemon=True).start()
+        worker.when_orphaned(self._on_orphaned, LOOK_SECONDS)
 
     def _on_leave(self, number: int, frame: FrameType | None) -> None:
         self.leave.set()
@@ -46,10 +46,7 @@ class Signals:
     def _on_save(self, number: int, frame: FrameType | None) -> None:
         self.save.set()
 
-    def _watch(self, parent: int) -> None:
-        # A parent that is killed sends no signal; the kernel gives its child another parent.
-        while os.getppid() == parent:
-            self.orphaned.wait(LOOK_SECONDS)
+    def _on_orphaned(self) -> None:
         self.orphaned.set()
         self.leave.set()
 
