@@ -116,7 +116,9 @@ def data(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.launch.examples import describe_task
 
     overrides = [f"dataset={args.task}", *args.overrides]
-    console.print(describe_task(overrides, args.rows, args.tokens, args.width), highlight=False, markup=False)
+    out = Path(args.out) if args.out else None
+    text = describe_task(overrides, args.rows, args.tokens, args.width, out)
+    console.print(text, highlight=False, markup=False)
     return 0
 
 
@@ -212,6 +214,7 @@ def parser() -> argparse.ArgumentParser:
         help="lengths in tokens, and rows as the strong model reads (model@strong=NAME)",
     )
     sub.add_argument("--width", type=int, default=300, help="characters shown of a text; 0 is all (default: 300)")
+    sub.add_argument("--out", metavar="FILE", help="also write id, split and texts of all examples there, as JSONL")
     add("run", unreached, "Run sweeps, as `python launch.py` does: w2s run -m loss=xent,confidence seed=0,1.")
     add("tasks", tasks, "Print the list of all tasks with an example of each, as Markdown.")
     add("columns", columns, "Print what every column of every table is, as Markdown.")

@@ -33,7 +33,7 @@ class Conflict(Method):
     """implicit: the other dataset, by the name of a file in conf/dataset, or {dataset: NAME, n_train: 500}."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         plain = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         student = self._student(cell, build, weak) if self.strength else plain
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
@@ -49,6 +49,12 @@ class Conflict(Method):
             mixed = Mixed(replace(self.mix, max_tokens=cell.dataset.max_tokens), self.strength)
             return build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, mixed=mixed)
         against = build.reveal(
-            cell.weak, on="half_b", share=self.strength, choose="random", seed=cell.seed, labels=weak, opposite=True
+            cell.weak or cell.strong,
+            on="half_b",
+            share=self.strength,
+            choose="random",
+            seed=cell.seed,
+            labels=weak,
+            opposite=True,
         )
         return build.train(cell.strong, role="student", on="half_b", labels=against, loss=cell.loss)

@@ -25,7 +25,7 @@ class Elicitation(Method):
     """Train on the labels alone, not on how sure they are."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         labels = build.prompt(cell.strong, role="labels", calibrate=self.calibrate, harden=self.harden)
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)

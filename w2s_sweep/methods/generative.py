@@ -27,7 +27,7 @@ class Generative(Method):
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         strong = replace(cell.strong, adapt=self.adapt)
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         student = build.train(strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         ceiling = build.train(strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)

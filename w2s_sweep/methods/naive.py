@@ -17,7 +17,7 @@ class Naive(Method):
     name: Literal["naive"] = "naive"
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)

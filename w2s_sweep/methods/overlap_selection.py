@@ -23,7 +23,7 @@ class OverlapSelection(Method):
     """Rows to train on: overlap, or for comparison the easy or the hard rest."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         chosen = build.select(weak, cell.strong, on="half_b", part=self.part)
         student = build.train(cell.strong, role="student", on="half_b", labels=chosen, loss=cell.loss, partial=True)
         ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
