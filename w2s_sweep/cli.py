@@ -90,6 +90,14 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def score(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """Needs no store: all that counts is in the files."""
+    from w2s_sweep.results.score_files import parse_request, score_files
+
+    print(score_files(parse_request(args.settings)))
+    return 0
+
+
 def dashboard(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.tracking.wandb.dashboard import dashboard as view
 
@@ -197,6 +205,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", choices=("csv", "json", "md"), help="only print the results, in this format")
     sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
     sub.add_argument("--why", type=int, metavar="CELL", help="only lay one PGR open: counts, gaps, covariance, folders")
+    sub = add("score", score, "The PGR, with its interval, of predictions made elsewhere.")
+    sub.add_argument(
+        "settings",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="weak=FILE student=FILE ceiling=FILE truth=FILE (FILE,FILE: one a seed), metric=accuracy, group=COLUMN of "
+        "the truth, classes=[a,b], missing=refuse|skip, columns.probability=NAME and the like",
+    )
     sub = add("dashboard", dashboard, "Make a saved view of a mirrored sweep in W&B, and print its address.")
     sub.add_argument("sweep", help="name of a sweep that was run with tracker=wandb")
     sub.add_argument("--project", help="W&B project, where it is not that of the sweep's tracker")
@@ -248,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True)
     try:
         store = Store(Path(args.store or usual_store()).expanduser().absolute())
-        if args.command not in ("data", "tasks", "columns") and not store.stages.is_dir():
+        if args.command not in ("data", "score", "tasks", "columns") and not store.stages.is_dir():
             raise StoreError(
                 f"--store: {store.root} is not a store. Name the folder that sweeps were run with (store=...)."
             )
