@@ -25,6 +25,13 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
+    if cell.dataset.labels is not None and "label" not in _columns_of(cell):
+        found.append(
+            f"dataset.labels: is set, but task {cell.dataset.task} reads no column label. Leave it out, or choose "
+            "dataset.task=text_label."
+        )
+    unknown_columns = [name for name, _ in cell.dataset.columns or () if name not in _columns_of(cell)]
+    found += [unknown("dataset.columns", name, _columns_of(cell)) for name in unknown_columns if _columns_of(cell)]
     if weak is not None and (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
@@ -61,6 +68,12 @@ def problems_of(cell: Cell) -> list[str]:
         + _conflict_problems(cell)
         + _metric_problems(cell)
     )
+
+
+def _columns_of(cell: Cell) -> tuple[str, ...]:
+    """The columns that the task of a cell reads."""
+    task = TASKS.get(cell.dataset.task)
+    return () if task is None else (*task.columns, *task.optional)
 
 
 def _supervisor_problems(cell: Cell) -> list[str]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.cells.parse import parse
+from w2s_sweep.config.dataset import AUTO
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, SourceError
@@ -91,6 +92,12 @@ def run_sweep(request: Request, engine: Engine) -> Ran:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 
         cells, notes = from_root(cells, sweep.data_root)
+        Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
+    datasets = {d for cell in cells for d in (cell.dataset, *cell.method.datasets())}
+    if any(AUTO in (dataset.test_split, dataset.validation_split) for dataset in datasets):
+        from w2s_sweep.cells.own_splits import with_own_splits
+
+        cells, notes = with_own_splits(cells)
         Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
     ran = run_cells(cells, sweep, resolve_all(cells), request, engine)
     return replace(ran, cells=ran.cells[request.earlier :])
