@@ -46,15 +46,15 @@ def shard_missing(f: Path) -> None:
     (f / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
 
 
-def change_config(**change: object) -> Callable[[Path], None]:
-    return lambda f: (f / "config.json").write_text(json.dumps(CONFIG | change)) and None
+def change_config(**change: object) -> Callable[[Path], object]:
+    return lambda f: (f / "config.json").write_text(json.dumps(CONFIG | change))
 
 
 def adapter(f: Path) -> None:
     (f / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/base"}))
 
 
-def move_into(*names: str) -> Callable[[Path], None]:
+def move_into(*names: str) -> Callable[[Path], object]:
     def move(f: Path) -> None:
         for name in names:
             shutil.copytree(f.parent / "right", f / name, dirs_exist_ok=True)
@@ -65,15 +65,15 @@ def move_into(*names: str) -> Callable[[Path], None]:
     return move
 
 
-def write(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda f: (f / name).write_bytes(content) and None
+def write(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda f: (f / name).write_bytes(content)
 
 
-def remove(*names: str) -> Callable[[Path], None]:
-    return lambda f: [(f / name).unlink() for name in names] and None
+def remove(*names: str) -> Callable[[Path], object]:
+    return lambda f: [(f / name).unlink() for name in names]
 
 
-WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "only .bin": (only_bin, r"pytorch_model.bin, a pickle.*Load and save it once"),
     "a shard is absent": (shard_missing, "lacks 1 of 2 files.*model-00002-of-00002"),
     "no config": (remove("config.json"), "holds no config.json .found: model.safetensors"),
@@ -91,12 +91,12 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut off": (lambda f: write_weights(f / "model.safetensors", cut=9), "is cut off"),
     "git lfs": (write("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n"), "pointer of git lfs"),
     "diffusers": (move_into(), "holds no config.json .found: nothing"),
-    "original Llama": (lambda f: (f / "config.json").rename(f / "params.json") and None, "original Llama"),
+    "original Llama": (lambda f: (f / "config.json").rename(f / "params.json"), "original Llama"),
 }
 
 
 @pytest.mark.parametrize(("spoil", "told"), WRONG.values(), ids=WRONG)
-def test_a_wrong_folder_is_told_at_once(tmp_path: Path, spoil: Callable[[Path], None], told: str) -> None:
+def test_a_wrong_folder_is_told_at_once(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:
     write_model(tmp_path / "right")
     spoil(write_model(tmp_path / "model"))
     with pytest.raises(SourceError, match=told):

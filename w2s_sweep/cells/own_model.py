@@ -62,7 +62,7 @@ def _described(
             require_model(folder)
             known[path] = read_facts(folder)
     except SourceError as error:
-        problems[f"{role}.path: {error}"] = None
+        problems[f"model@{role}: {error}"] = None
         return dict(model)
     facts = known[path]
     if f"model@{role}" in said or said.get("experiment", "null") != "null":

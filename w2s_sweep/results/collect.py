@@ -160,7 +160,7 @@ def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: cell[name] for name in NAMED}
     if named["weak"] is None:
         named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
-    return named | ({"loss": {**named["loss"], "labels": "hard"}} if how.get("harden") else {})
+    return named | ({"loss": {**named["loss"], "supervision": "hard"}} if how.get("harden") else {})
 
 
 def _row(
