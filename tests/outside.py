@@ -66,7 +66,7 @@ class Experts(Method):
     """Named by files of conf/model."""
 
     def graph(self, cell, build):
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         taught = [build.train(one, role="link", on="half_a", labels=GROUND_TRUTH) for one in self.experts]
         both = build.combine([weak, *taught], role="labels", rule="mean")
         student = build.train(cell.strong, role="student", on="half_b", labels=both, loss=cell.loss)
