@@ -72,6 +72,22 @@ def test_labels_are_published_like_predictions_with_a_summary(several, kind):
     assert len(predictions) == json.loads((folder / "summary.json").read_text())["examples"]
 
 
+def test_a_ceiling_is_the_best_of_several_on_validation_rows_and_tables_say_so(several, tiny_models, tiny_task):
+    store, record, _ = several
+    argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, "name=tuned", "ceiling.lr=[0.0001,0.03]"]
+    status, _, err = launch("-m", *argv)
+    assert status == 0, err
+    tuned = json.loads((store / "sweeps" / "tuned" / "sweep.json").read_text())
+    (entry,) = tuned["cells"]
+    assert entry["roles"]["student"] == record["cells"][0]["roles"]["student"]
+    folder = store / "stages" / entry["roles"]["ceiling"]
+    said = json.loads((folder / "summary.json").read_text())
+    values = [said["validation of member 0"], said["validation of member 1"]]
+    assert said["picked"] == int(np.argmax(values))
+    picked = store / "stages" / said["stage"] / "predictions.parquet"
+    assert (folder / "predictions.parquet").read_bytes() == picked.read_bytes()
+
+
 def test_a_chain_by_file_name_with_changes_runs_and_runs_once(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))

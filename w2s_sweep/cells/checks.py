@@ -59,6 +59,7 @@ def problems_of(cell: Cell) -> list[str]:
         + _generation_problems(cell)
         + _conflict_problems(cell)
         + _metric_problems(cell)
+        + _ceiling_problems(cell)
     )
 
 
@@ -178,3 +179,19 @@ def _metric_problems(cell: Cell) -> list[str]:
         return []
     fitting = ", ".join(name for name, other in METRICS.items() if other.why_unfit(task.kind) is None)
     return [f"metric: {cell.metric}, but {task.name} is {unfit}. Use {fitting}."]
+
+
+def _ceiling_problems(cell: Cell) -> list[str]:
+    """Values for a ceiling's own fine-tuning that nothing would read."""
+    tried, finetune = cell.ceiling.tried(), cell.finetune
+    if tried and isinstance(cell.method, Prompting) and cell.method.ceiling == "prompted":
+        return [
+            f"ceiling: {', '.join(tried)} are for a ceiling that is trained, and method.ceiling=prompted trains none. "
+            "Set method.ceiling=trained, or leave ceiling empty."
+        ]
+    fields = set(type(finetune).__dataclass_fields__)
+    return [
+        f"ceiling.{name}: finetune={finetune.name} has no {name}. Set ceiling.{name}=[], or another finetune."
+        for name in tried
+        if name not in fields
+    ]

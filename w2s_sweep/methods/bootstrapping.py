@@ -42,5 +42,5 @@ class Bootstrapping(Method):
         student = build.train(
             cell.strong, role="student", on="half_b", portion=portions[-1], labels=teacher, loss=cell.loss
         )
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", portion=portions[-1], labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong, portion=portions[-1])
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -29,5 +29,5 @@ class ConfidenceFilter(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         sure = build.filter(weak, on="half_b", share=self.share, balanced=self.balanced)
         student = build.train(cell.strong, role="student", on="half_b", labels=sure, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

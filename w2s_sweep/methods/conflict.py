@@ -36,7 +36,7 @@ class Conflict(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         plain = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         student = self._student(cell, build, weak) if self.strength else plain
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling, reference=plain)
 
     def _student(self, cell: Setup, build: Builder, weak: str) -> str:

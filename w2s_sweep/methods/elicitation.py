@@ -28,5 +28,5 @@ class Elicitation(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         labels = build.prompt(cell.strong, role="labels", calibrate=self.calibrate, harden=self.harden)
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -29,5 +29,5 @@ class Generative(Method):
         strong = replace(cell.strong, adapt=self.adapt)
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         student = build.train(strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

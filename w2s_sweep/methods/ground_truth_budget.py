@@ -28,5 +28,5 @@ class GroundTruthBudget(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         mixed = build.reveal(cell.weak, on="half_b", share=self.share, choose=self.choose, seed=cell.seed, labels=weak)
         student = build.train(cell.strong, role="student", on="half_b", labels=mixed, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

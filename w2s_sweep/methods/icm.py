@@ -59,7 +59,7 @@ class Icm(Method):
             harden=self.harden,
         )
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
 
@@ -102,5 +102,5 @@ class IcmFeatures(Method):
             harden=self.harden,
         )
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

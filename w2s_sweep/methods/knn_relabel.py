@@ -31,5 +31,5 @@ class KnnRelabel(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         smooth = build.relabel(weak, cell.strong, on="half_b", k=self.k, weight=self.weight)
         student = build.train(cell.strong, role="student", on="half_b", labels=smooth, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

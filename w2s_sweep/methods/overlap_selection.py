@@ -26,5 +26,5 @@ class OverlapSelection(Method):
         weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
         chosen = build.select(weak, cell.strong, on="half_b", part=self.part)
         student = build.train(cell.strong, role="student", on="half_b", labels=chosen, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -28,5 +28,5 @@ class StrongToStrong(Method):
         student = weak
         for _ in range(1 + self.rounds):
             student = build.train(cell.strong, role="student", on="half_b", labels=student, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

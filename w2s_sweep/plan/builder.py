@@ -1,7 +1,7 @@
 """The vocabulary in which a method writes its graph: what `inputs` and `labels` offer, and training on a half."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 
 from w2s_sweep.config import finetune as config
@@ -97,6 +97,7 @@ class Builder(Labels):
         also_predict: Sequence[Split] = (),
         conflict: float = 0.0,
         mixed: Mixed | None = None,
+        finetune: config.Full | config.Lora | config.Probe | None = None,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
@@ -105,9 +106,10 @@ class Builder(Labels):
         train on those rows of `on` that `labels` has, instead of refusing. `portion` (i, n): train on the
         i-th (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits
         to predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
-        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
+        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`. `finetune`:
+        how, as the cell says unless given.
         """
-        cell, finetune = self.cell, self.cell.finetune
+        cell, finetune = self.cell, finetune or self.cell.finetune
         learning: LearningFields = {
             "split": cell.dataset.split(cell.seed),
             "on": on,
@@ -118,7 +120,7 @@ class Builder(Labels):
             "seed": cell.seed if seed is None else seed,
             "early_stopping": self._stopping_rule(labels),
         }
-        label = self._label(model, role, labels, learning, conflict, mixed)
+        label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
@@ -148,6 +150,14 @@ class Builder(Labels):
         )
         return self._add(settings, inputs | self._adapted_input(model), hints)
 
+    def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str:
+        """A model trained on half B with the truth; the best on validation rows where the cell names several ways."""
+        made = [
+            self.train(model, role="ceiling", on="half_b", labels=GROUND_TRUTH, portion=portion, finetune=finetune)
+            for finetune in self.cell.ceiling.candidates(self.cell.finetune)
+        ]
+        return made[0] if len(made) == 1 else self.pick(made, role="ceiling", metric=self.cell.metric)
+
     def _label(
         self,
         model: Model,
@@ -165,6 +175,14 @@ class Builder(Labels):
         label += "" if mixed is None else f" with {mixed.dataset.name}"
         portion = learning["portion"]
         return label if portion is None else f"{label} portion {portion[0] + 1} of {portion[1]}"
+
+    def _differing(self, finetune: config.Full | config.Lora | config.Probe) -> str:
+        """What is not as the cell's fine-tuning has it, for a label."""
+        own = self.cell.finetune
+        differs = {
+            f.name: value for f in fields(finetune) if (value := getattr(finetune, f.name)) != getattr(own, f.name)
+        }
+        return "".join(f" {name} {value:g}" for name, value in differs.items())
 
     def _supervisor(self, labels: str | None) -> str | None:
         """Name of the weak model that the labels of a stage come from in the end; None where they come from none."""

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model
@@ -20,6 +21,7 @@ class Setup:
     strong: Model
     loss: AnyLoss
     finetune: Finetune
+    ceiling: Ceiling = Ceiling()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     metric: str = "accuracy"
     """Metric whose PGR is the value of the cell: the name of one in `w2s_sweep.metrics.METRICS`."""

@@ -144,8 +144,16 @@ def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
 def _names(cells: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """For each named setting: `sorted_json` -> label. Both models of a cell share one set of labels."""
     models = label_all(cell[name] for cell in cells for name in ("weak", "strong"))
-    others = {name: label_all(cell[name] for cell in cells) for name in NAMED if name not in ("weak", "strong")}
+    others = {name: label_all(_settings(cell, name) for cell in cells) for name in NAMED}
     return others | {"weak": models, "strong": models}
+
+
+def _settings(cell: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the label of a named setting is of: how the ceiling is trained belongs to how models are."""
+    found: dict[str, Any] = cell[name]
+    if name != "finetune":
+        return found
+    return found | {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
 
 
 def _row(
@@ -160,7 +168,7 @@ def _row(
 ) -> tuple[Row, Measured | None]:
     """A cell's row, and what is known of its test examples where it is finished."""
     cell, keys = entry["cell"], entry["roles"]
-    label = {name: names[name][sorted_json(cell[name])] for name in NAMED}
+    label = {name: names[name][sorted_json(_settings(cell, name))] for name in NAMED}
     about: dict[str, Any] = {
         "cell": index,
         "group": group,
