@@ -83,10 +83,11 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
         from w2s_sweep.results.collect import collect
         from w2s_sweep.results.why import explain_pgr
 
-        print(explain_pgr(store, collect(store, *args.sweeps), args.why))
+        print(explain_pgr(store, collect(store, *args.sweeps, test=args.test), args.why))
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
-    show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own)
+    own = own / "tests" / args.test if own and args.test else own
+    show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own, args.test)
     return 0
 
 
@@ -195,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", choices=("csv", "json", "md"), help="only print the results, in this format")
     sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
     sub.add_argument("--why", type=int, metavar="CELL", help="only lay one PGR open: counts, gaps, covariance, folders")
+    sub.add_argument("--test", metavar="NAME", help="of one of the further test sets that the cells have (tests=[...])")
     sub = add("dashboard", dashboard, "Make a saved view of a mirrored sweep in W&B, and print its address.")
     sub.add_argument("sweep", help="name of a sweep that was run with tracker=wandb")
     sub.add_argument("--project", help="W&B project, where it is not that of the sweep's tracker")

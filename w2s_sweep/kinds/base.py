@@ -29,7 +29,18 @@ Identity = dict[str, Any]
 SourceKind = Literal["model", "dataset"]
 
 InputName = Literal[
-    "adapted", "answers", "data", "features", "knows", "labels", "mixed", "mixed_features", "own", "weak", "weights"
+    "adapted",
+    "answers",
+    "data",
+    "features",
+    "knows",
+    "labels",
+    "mixed",
+    "mixed_features",
+    "own",
+    "trained",
+    "weak",
+    "weights",
 ]
 """What a stage may read of another stage; kinds with `members` read any number of further ones."""
 

@@ -5,7 +5,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,8 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
         wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
         for model in cell.method.models():
             wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
+        for dataset in cell.tests:
+            wanted[dataset.source, "dataset"] = f"tests {dataset.name}"
         for dataset in cell.method.datasets():
             wanted[dataset.source, "dataset"] = f"method.{cell.method.name} {dataset.name}"
     known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
@@ -197,7 +199,7 @@ def record_sweep(
         for key, stage in graph.stages.items()
     }
     entries = [
-        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles)}
+        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles), "tests": tests_of(roles)}
         for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
     ]
     path = store.sweep(name) / "sweep.json"
@@ -228,7 +230,13 @@ def record_sweep(
 
 def keys_by_role(roles: Roles) -> dict[str, str]:
     """Role -> key of the stage that plays it, without roles that nobody plays."""
-    return {role: key for role, key in plain(roles).items() if key is not None}
+    named = {f.name: getattr(roles, f.name) for f in fields(roles) if f.name != "tests"}
+    return {role: key for role, key in named.items() if key is not None}
+
+
+def tests_of(roles: Roles) -> dict[str, dict[str, str]]:
+    """Name of a further test set -> the same of it."""
+    return {name: keys_by_role(shown) for name, shown in roles.tests}
 
 
 def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:

@@ -1,7 +1,7 @@
 """The vocabulary in which a method writes its graph: what `inputs` and `labels` offer, and training on a half."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypedDict
 
 from w2s_sweep.config import finetune as config
@@ -9,7 +9,8 @@ from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
-from w2s_sweep.kinds.labels import Correct, Reveal
+from w2s_sweep.kinds.evaluate import Evaluate
+from w2s_sweep.kinds.labels import Combine, Correct, Pick, Reveal
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -37,10 +38,19 @@ class Roles:
     reference: str | None = None
     """The student without what the method puts in its way, where the results compare with that one too."""
 
+    tests: "tuple[tuple[str, Roles], ...]" = ()
+    """(name of a further dataset, the stages that show its test rows to these roles)."""
+
     def keys(self) -> tuple[str, ...]:
         """The stages whose predictions the results of the cell are computed from."""
         named = (self.weak, self.student, self.ceiling, self.reference)
-        return tuple(dict.fromkeys(key for key in named if key is not None))
+        shown = (key for _, roles in self.tests for key in roles.keys())  # noqa: SIM118 - not a dict
+        return tuple(dict.fromkeys(key for key in (*named, *shown) if key is not None))
+
+    def map(self, change: Callable[[str], str]) -> "Roles":
+        """The same roles, each played by another stage."""
+        reference = None if self.reference is None else change(self.reference)
+        return Roles(change(self.weak), change(self.student), change(self.ceiling), reference)
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,29 @@ class WeightsFields(TypedDict):
 
 class Builder(Labels):
     """All verbs."""
+
+    def with_tests(self, roles: Roles) -> Roles:
+        """The roles of a cell together with those on the test rows of each of its further datasets."""
+        shown = [(of.name, roles.map(lambda key, of=of: self.evaluate(key, of))) for of in self.cell.tests]
+        return replace(roles, tests=tuple(shown))
+
+    def evaluate(self, key: str, of: Dataset) -> str:
+        """What the finished stage `key` predicts for the test rows of another dataset."""
+        stage = self.stages[key]
+        settings, hints = stage.settings, stage.hints
+        if isinstance(settings, Combine):
+            members = [self.evaluate(member, of) for member in stage.inputs.values()]
+            return self.combine(members, role=hints.role or "", rule=settings.rule)
+        first = self.stages[stage.inputs["member 0"]] if isinstance(settings, Pick) else stage
+        inputs = {"data": self.data(of), "trained": key} | {k: v for k, v in first.inputs.items() if k == "adapted"}
+        hints = replace(hints, label=f"{hints.label} on {of.name}", dataset=of, model=first.hints.model, data=None)
+        split = of.split(self.cell.seed)
+        if isinstance(first.settings, Probe):
+            inputs["features"] = self.features(first.hints.of_model, of)
+            return self._add(Evaluate(probe=first.settings, split=split), inputs, hints)
+        if not isinstance(first.settings, Finetune):
+            raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
+        return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
 
     def train(
         self,

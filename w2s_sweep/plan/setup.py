@@ -22,6 +22,9 @@ class Setup:
     loss: AnyLoss
     finetune: Finetune
     ceiling: Ceiling = Ceiling()
+    tests: tuple[Dataset, ...] = ()
+    """Further datasets whose test rows the trained models of all roles are shown; their results are tables of their
+    own."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     metric: str = "accuracy"
     """Metric whose PGR is the value of the cell: the name of one in `w2s_sweep.metrics.METRICS`."""

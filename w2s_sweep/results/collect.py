@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
-from w2s_sweep.errors import StoreError
+from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.metrics import Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
@@ -98,12 +98,16 @@ def _legal(path: Path) -> dict[str, bool]:
 
 
 @limit_threads
-def collect(store: Store, *sweeps: str) -> Results:
+def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
+
+    `test`: the name of one of the further test sets that cells have (`tests`); None is the cells' own.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
     record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
+    if test is not None:
+        record = _on_test(record, test)
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
@@ -119,7 +123,21 @@ def collect(store: Store, *sweeps: str) -> Results:
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
-    return Results(record["name"], record, ordered, summed, medians(summed), comparisons, failures, recoveries)
+    return Results(str(record["name"]), record, ordered, summed, medians(summed), comparisons, failures, recoveries)
+
+
+def names_of_tests(record: Mapping[str, Any]) -> list[str]:
+    """The further test sets that cells of a sweep have."""
+    return list(dict.fromkeys(name for entry in record["cells"] for name in entry.get("tests", {})))
+
+
+def _on_test(record: Mapping[str, Any], test: str) -> dict[str, Any]:
+    """The record with the stages that show a further test set to the roles, of the cells that have it."""
+    known = names_of_tests(record)
+    if test not in known:
+        raise StoreError(unknown("test", test, known))
+    cells = [entry | {"roles": entry["tests"][test]} for entry in record["cells"] if test in entry.get("tests", {})]
+    return {**record, "name": f"{record['name']} on {test}", "cells": cells}
 
 
 def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:

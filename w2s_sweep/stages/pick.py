@@ -12,6 +12,9 @@ from w2s_sweep.predictions import FILE, TEXTS, Predictions, read_predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import scores
 
+WEIGHTS = ("head.safetensors", "weights.safetensors")
+"""What a trained stage keeps of its model; the picked one is used like any other."""
+
 
 def best_of(members: Sequence[Predictions], metric: str) -> tuple[int, list[float]]:
     """(position of the best, the metric of each on its validation rows).
@@ -40,7 +43,7 @@ def run(context: Context[Pick]) -> None:
     folders = context.members()
     members = [read_predictions(folder / FILE) for folder in folders]
     best, values = best_of(members, context.settings.metric)
-    for name in (FILE, TEXTS):
+    for name in (FILE, TEXTS, *WEIGHTS):
         if (folders[best] / name).is_file():
             shutil.copyfile(folders[best] / name, context.out / name)
     said = {f"validation of member {i}": value for i, value in enumerate(values)}
