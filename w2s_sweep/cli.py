@@ -18,8 +18,9 @@ from w2s_sweep.launch.logs import find_logs
 from w2s_sweep.launch.site import usual_store
 from w2s_sweep.launch.status import StageStatus, stage_states, sweep_status
 from w2s_sweep.modules import import_possible, recorded
-from w2s_sweep.plan.stage import differences
+from w2s_sweep.plan.stage import differences, digest
 from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
 from w2s_sweep.store.garbage import collect_garbage
 from w2s_sweep.version import __version__
 
@@ -27,7 +28,7 @@ Command = Callable[[Console, Store, argparse.Namespace], int]
 
 
 def status(console: Console, store: Store, args: argparse.Namespace) -> int:
-    names = [args.sweep] if args.sweep else store.sweeps()[: args.last]
+    names = [args.sweep] if args.sweep else _readable(store, store.sweeps()[: args.last])
     if not names:
         console.print(f"no sweeps in {store.root}")
     states = {name: stage_states(store, name) for name in names}
@@ -40,6 +41,18 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
             states = {name: stage_states(store, name) for name in names}
             live.update(_shown(store, states), refresh=True)
     return 0
+
+
+def _readable(store: Store, names: Sequence[str]) -> list[str]:
+    """The sweeps whose records can be read; one that cannot be must not hide the others."""
+    found: list[str] = []
+    for name in names:
+        try:
+            store.read_sweep(name)
+            found.append(name)
+        except StoreError as error:
+            print(error, file=sys.stderr)
+    return found
 
 
 def _shown(store: Store, states: Mapping[str, Sequence[StageStatus]], *, brief: bool = False) -> Group:
@@ -142,13 +155,19 @@ def verify(console: Console, store: Store, args: argparse.Namespace) -> int:
     keys = store.keys()
     bad = 0
     for key in keys:
-        damage = store.damage(key)
+        damage = store.damage(key) or misplaced(store, key)
         if damage:
             bad += 1
             where = "left in place" if args.keep else f"set aside in {store.quarantine(key)}"
             console.print(f"{key}: {'; '.join(damage)}: {where}", highlight=False)
     console.print(f"{len(keys)} stages checked, {bad} damaged", highlight=False)
     return 1 if bad else 0
+
+
+def misplaced(store: Store, key: str) -> list[str]:
+    """What is wrong with a sound folder under its key: nothing, or that it holds another stage."""
+    found = digest(read_json(store.path(key) / "preimage.json"))
+    return [] if found == key else [f"its preimage.json is that of stage {found}"]
 
 
 def gc(console: Console, store: Store, args: argparse.Namespace) -> int:
@@ -218,7 +237,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add("verify", verify, "Check the digest of every file of every finished stage; set damaged stages aside.")
     sub.add_argument("--keep", action="store_true", help="only report, leave damaged stages where they are")
     sub = add("gc", gc, "List (or delete) what no run needs: dead attempts, damaged and unreferenced stages.")
-    sub.add_argument("--days", type=float, default=7, help="keep unfinished work younger than this (default: 7)")
+    sub.add_argument("--days", type=float, default=7, help="keep what is younger than this (default: 7)")
     sub.add_argument(
         "--unreferenced", action="store_true", help="also finished stages that no sweep in the store names"
     )

@@ -4,7 +4,8 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
-from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.errors import ConfigError, LaunchError, SourceError
 from w2s_sweep.kinds.base import Json, SourceKind
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
@@ -28,7 +29,7 @@ from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.sources import identify
-from w2s_sweep.store import Store, read_claim
+from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json, write_json
 
@@ -110,12 +111,36 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     if sweep.plan_only:
         return unknown
     store.prepare()
-    record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
-    prepare(console, store, plan)
-    job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
-    if not engine.run(job):
-        return unknown
-    return Ran(store, name, _results(console, store, name, sweep))
+    with _alone(store, name, graph):
+        record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
+        prepare(console, store, plan)
+        job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
+        if not engine.run(job):
+            return unknown
+        return Ran(store, name, _results(console, store, name, sweep))
+
+
+@contextmanager
+def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
+    """Keep the name of a sweep while a command runs it; LaunchError where another one runs other cells under it.
+
+    Its results are read from the record of that name, which would be the other's by then. Two commands with the same
+    cells may run: they share the record.
+    """
+    lease = acquire(store, f"sweep-{name}")
+    if lease is None:
+        stages = (read_json(store.sweep(name) / "sweep.json") or {}).get("stages", {})
+        if stages.keys() != graph.stages.keys():
+            owner = read_claim(store, f"sweep-{name}")
+            where = "" if owner is None else f" on {owner.record['host']}, process {owner.record.get('pid')}"
+            raise LaunchError(
+                f"name: {name!r} is being run by another command{where}, with other cells, and a table under that name "
+                "would be of one of them. Wait for it, or use name=OTHER; stages that both need are run once."
+            )
+        yield
+        return
+    with lease:
+        yield
 
 
 def resolve_all(cells: Sequence[Cell]) -> Resolved:
