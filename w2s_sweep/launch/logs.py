@@ -16,7 +16,14 @@ def find_logs(store: Store, prefix: str) -> tuple[str, list[Path]]:
     record = None if store.done(key) else submitted(store).get(key)
     if record is not None:
         logs.append(task_file(store, record.sweep, record.job, "log"))
-    return key, [path for path in logs if path.is_file() and path.stat().st_size]
+    return key, [path for path in logs if _has_content(path)]
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except PermissionError:  # what another user's job printed outside any stage is theirs
+        return False
 
 
 def _key(store: Store, prefix: str) -> str:

@@ -1,5 +1,6 @@
 """From composed cells to results: validate, merge, plan, prepare, run, collect. The same for every launcher."""
 
+import getpass
 import hashlib
 import math
 import shutil
@@ -32,6 +33,7 @@ from w2s_sweep.sources import identify
 from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.sharing import own_folder, owner_of, refuse_others
 
 if TYPE_CHECKING:
     from w2s_sweep.results.records import Row
@@ -101,7 +103,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     """Plan, prepare, run and collect validated cells; NaN for all of them where nothing was waited for."""
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
-    name = sweep.name or default_name(cells, graph.roles[: request.first or None])
+    name = sweep.name or _own_name(store, default_name(cells, graph.roles[: request.first or None]))
     plan = plan_of(graph, store)
     console = Console(soft_wrap=True)
     found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device)
@@ -110,6 +112,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:
         return unknown
+    refuse_others(store, name, "its record and table must not be overwritten.")
     store.prepare()
     with _alone(store, name, graph):
         record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
@@ -174,6 +177,12 @@ def default_name(cells: Sequence[Cell], roles: Sequence[Roles]) -> str:
     return f"{head}-{hashlib.sha256(canonical(keys).encode()).hexdigest()[:8]}"
 
 
+def _own_name(store: Store, name: str) -> str:
+    """Another user's sweep of the same cells has the same name by default, and its own record."""
+    taken = owner_of(read_json(store.sweep(name) / "sweep.json"))
+    return name if taken is None else f"{name}-{getpass.getuser()}"
+
+
 def plan_of(graph: Graph, store: Store) -> Plan:
     """What is finished, in flight, and to run, from the store as it is now."""
     claims = store.root / "claims"
@@ -225,7 +234,7 @@ def record_sweep(
         {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles)}
         for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
     ]
-    path = store.sweep(name) / "sweep.json"
+    path = own_folder(store.sweep(name)) / "sweep.json"
     before = read_json(path) or {}
     lost = before.get("stages", {}).keys() - stages.keys()
     if lost:
@@ -237,6 +246,7 @@ def record_sweep(
         )
     record = {
         "name": name,
+        "user": getpass.getuser(),
         "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),
         "command": list(request.command),
         "code": code_identity(),

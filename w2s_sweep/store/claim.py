@@ -11,6 +11,7 @@ import secrets
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -112,8 +113,11 @@ class Claim:
 def file_system_now(folder: Path) -> float:
     """The file system's idea of now, in seconds since the epoch."""
     # The server stamps a new file with its own time; the clock of this node may be minutes off.
-    with tempfile.TemporaryFile(dir=folder) as probe:
-        return os.fstat(probe.fileno()).st_mtime
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:  # a reader without the right to write, a full disk: this node's clock is what there is
+        return time.time()
 
 
 def read_claim(store: Store, key: str, now: float | None = None) -> Claim | None:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -54,6 +55,7 @@ class Store:
 
     def prepare(self) -> None:
         """Create the top folders; StoreError with the reason where that is impossible."""
+        self.give_group_rights()
         try:
             with explain_errors(self.root):
                 for name in ("stages", "work", "claims", "sweeps"):
@@ -62,6 +64,21 @@ class Store:
             raise StoreError(
                 f"store: {self.root} cannot be a folder ({error.strerror}). Choose a writable folder with store=FOLDER."
             ) from error
+
+    @property
+    def shared(self) -> bool:
+        """Whether a group shares it (sharing.py): what is in it is of that group, which can write."""
+        try:
+            mode = self.root.stat().st_mode
+        except OSError:
+            return False
+        return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+
+    def give_group_rights(self) -> None:
+        """In a store that is shared, let the group have what this process writes, whatever the umask says."""
+        if self.shared:
+            before = os.umask(0o077)
+            os.umask(before & ~0o070)
 
     def keep_earlier(self, name: str, record: Mapping[str, Any]) -> Path:
         """Set the record of a sweep aside whose name another command takes; its stages stay referenced."""
@@ -180,12 +197,16 @@ class Store:
 
     def _publish(self, key: str, folder: Path) -> None:
         files = manifest_of(folder)
-        mode = folder.stat().st_mode & 0o666  # some libraries write files that only their owner may read
+        # Some libraries write files that only their owner may read. In a group's store nobody may edit a result.
+        mode = folder.stat().st_mode & (0o444 if self.shared else 0o666)
+        for inner in (path for path in folder.rglob("*") if path.is_dir()):
+            os.chmod(inner, stat.S_IMODE(folder.stat().st_mode))
         for name in files:
             os.chmod(folder / name, mode)
             sync(folder / name)
         # After the files are on disk: a manifest that survives a power failure names nothing that did not.
         write_json(folder / MANIFEST, {"key": key, "files": files})
+        os.chmod(folder / MANIFEST, mode)
         sync(folder)
         self.stages.mkdir(parents=True, exist_ok=True)
         try:

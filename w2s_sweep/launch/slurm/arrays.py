@@ -23,6 +23,7 @@ from w2s_sweep.launch.slurm.options import rewrite, words_of
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
+from w2s_sweep.store.sharing import refuse_unsafe
 
 
 def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
@@ -86,6 +87,7 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
     folder.mkdir(mode=0o700, exist_ok=True)
     # Tasks unpickle what submitit writes here: whoever could write to it could run code as their owner.
     os.chmod(folder, 0o700)
+    refuse_unsafe(job.store, folder)
     executor = _executor(job, ask, settings, code, name)
     try:
         with commands.outside_any_job(), executor.batch():
