@@ -76,10 +76,13 @@ class Sweep:
         return roles[role]
 
     def stage(self, cell: int, role: str) -> Path:
-        """Folder of the finished stage that plays `role` in a cell. StoreError where there is none yet."""
+        """Folder of the finished stage that plays `role` in a cell, every digest checked.
+
+        StoreError where there is none yet, or it is damaged.
+        """
         key = self.key(cell, role)
-        if self.store.done(key):
-            return self.store.path(key)
+        if self.store.path(key).is_dir():
+            return self.store.verify(key)
         failure = self.results.failures.get(key)
         why = f"it failed ({failure})" if failure else "it has not finished"
         raise StoreError(

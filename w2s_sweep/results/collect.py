@@ -56,18 +56,22 @@ class Reader:
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
-        if not self.store.done(key):
+        if not self.store.done(key) and not self.store.path(key).is_dir():
             return "not finished"
+        data = self._data(key)
+        if data is not None and not self.store.path(data).is_dir():  # intervals without groups would claim too much
+            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
         try:
-            predictions = read_predictions(self.store.path(key) / FILE, "test")
+            folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
+            predictions = read_predictions(folder / FILE, "test")
+            groups = self._groups(data)
         except StoreError as error:
             return str(error)
-        if not len(predictions):
-            return f"no test examples in {self.store.path(key) / FILE}"
-        data = self._data(key)
-        if data is not None and not self.store.done(data):  # intervals without groups would claim too much
-            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
-        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS), self._groups(data))
+        return (
+            Examples.of(predictions, _legal(folder / TEXTS), groups)
+            if len(predictions)
+            else f"no test examples in {folder / FILE}"
+        )
 
     def _data(self, key: str) -> str | None:
         """The data stage that a stage's examples come from."""
@@ -82,7 +86,7 @@ class Reader:
             return {}
         if data not in self.groups:
             table: Any = cast(Any, pyarrow.parquet).read_table(
-                self.store.path(data) / EXAMPLES, columns=["id", "group"]
+                self.store.verify(data) / EXAMPLES, columns=["id", "group"]
             )
             self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return self.groups[data]
