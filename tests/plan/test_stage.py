@@ -16,6 +16,7 @@ from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.config.schema import schema
+from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Hashed, Hints, Kind
@@ -52,6 +53,8 @@ GOLDEN = {
     "elicit": "12f43bdca94dc829f59d",
     "generate": "3b3da65650b56572dbab",
     "adapt": "c310b04646eb0f48947c",
+    "labels_file": "1eaf681e6c7cb21457f6",
+    "harden": "35bce67740eef5005e71",
 }
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
@@ -79,6 +82,7 @@ def one_of_each_kind():
         cell(method=Icm()),
         cell(method=IcmFeatures()),
         cell(method=Prompting(ceiling="prompted")),
+        cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
     ]
     found = {}

@@ -28,7 +28,7 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
-    if (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
+    if weak is not None and (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
         )
@@ -37,7 +37,7 @@ def problems_of(cell: Cell) -> list[str]:
             f"strong.adapt: is set for {strong.name}, and method=generative adapts it by method.adapt. Leave it null: "
             "it is for other methods."
         )
-    for model in (weak, strong, *cell.method.models()):
+    for model in (*(() if weak is None else (weak,)), strong, *cell.method.models()):
         if isinstance(finetune, Lora) and not model.lora_targets:
             found.append(
                 f"lora_targets of {model.name}: is empty, and finetune=lora puts adapters on these modules. Name some, "
@@ -57,6 +57,7 @@ def problems_of(cell: Cell) -> list[str]:
             )
     return (
         found
+        + _supervisor_problems(cell)
         + _prompting_problems(cell)
         + _reward_problems(cell)
         + _generation_problems(cell)
@@ -65,6 +66,29 @@ def problems_of(cell: Cell) -> list[str]:
         + _ceiling_problems(cell)
         + _test_problems(cell)
     )
+
+
+def _supervisor_problems(cell: Cell) -> list[str]:
+    """Why a file of labels, or hard labels, cannot supervise."""
+    how, method, found = cell.supervisor, cell.method, list[str]()
+    if how.labels is not None and method.needs_weak_model:
+        found.append(
+            f"supervisor.labels: {how.labels}, but method={method.name} trains the weak model itself. Choose another "
+            "method, or put several annotators into the file as votes (supervisor.columns.votes)."
+        )
+    if how.labels is None and how.missing == "skip":
+        found.append(
+            "supervisor.missing: skip, but the weak model labels all rows. Set supervisor.labels=FILE, or leave it out."
+        )
+    if has_targets(cell.dataset) and (how.labels is not None or how.harden):
+        what = "labels" if how.labels is not None else "harden"
+        found.append(
+            f"supervisor.{what}: is set, but {cell.dataset.task} is a generation task, whose labels are texts without "
+            f"probabilities. Leave supervisor.{what} out."
+        )
+    if isinstance(cell.loss, Wspo) and how.harden:
+        found.append("supervisor.harden: true, but loss=wspo regresses on rewards. Set supervisor.harden=false.")
+    return found
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
@@ -213,6 +237,11 @@ def _test_problems(cell: Cell) -> list[str]:
         )
     for one in cell.tests:
         found += _test_set_problems(cell, one)
+    if cell.supervisor.labels is not None:
+        found.append(
+            "tests: supervisor.labels is a file, which says nothing of other test rows. Choose a weak model, or set "
+            "tests=[]."
+        )
     if isinstance(cell.method, Prompting):
         found.append(
             "tests: method=prompting prompts its student, and further test rows are shown to trained models. Choose "

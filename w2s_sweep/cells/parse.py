@@ -59,7 +59,11 @@ def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
 def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
     known = field_names(Cell) + field_names(Sweep)
     problems += [unknown("setting", name, known) for name in composed if name not in known]
-    return _validated(Cell, {name: _located(value) for name, value in _part(composed, Cell).items()}, problems)
+    values = {name: _located(value) for name, value in _part(composed, Cell).items()}
+    supervisor = values.get("supervisor")
+    if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
+        values["weak"] = None  # the default of its group, which nothing reads
+    return _validated(Cell, values, problems)
 
 
 def _located(value: Any) -> Any:

@@ -84,6 +84,8 @@ class Hints:
     """Labels: key of the data stage whose rows they are of."""
     adapted: str | None = None
     """Key of the stage that made the weights its model begins from."""
+    labels: Source | None = None
+    """The file that its labels are read from."""
 
     @property
     def of_model(self) -> Model:

@@ -151,7 +151,10 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
     wanted: dict[tuple[Source, SourceKind], str] = {}
     for cell in cells:
         wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
-        wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        if cell.weak is not None:
+            wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        if cell.supervisor.source is not None:
+            wanted[cell.supervisor.source, "dataset"] = "supervisor.labels"
         wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
         for model in cell.method.models():
             wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"

@@ -33,7 +33,7 @@ class Prompting(Method):
     ceiling: Literal["trained", "prompted"] = "trained"
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         student = self._prompted(cell, build, "student", weak)
         if self.ceiling == "trained":
             ceiling = build.ceiling(cell.strong)

@@ -9,7 +9,7 @@ from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.labels import Calibration
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -39,7 +39,7 @@ class Selective(Method):
     """Weight of the neighbours' mean; the rest is the row's own weak label."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         own = build.prompt(
             cell.strong, role="labels", calibrate=self.calibrate, harden=self.harden, shots=self.shots, on="half_a"
         )

@@ -57,6 +57,16 @@ def undefined(*roles: str) -> Recovery:
     return Recovery(none, none, none, none, f"the metric of {', '.join(roles)} is undefined")
 
 
+NO_TEST_LABELS = "no value, the file has no labels for test rows"
+"""Why a supervisor that is a file has no score."""
+
+
+def unscored() -> Recovery:
+    """The PGR over a supervisor that says nothing of test examples."""
+    none = Interval(None)
+    return Recovery(none, none, none, NO_TEST_LABELS)
+
+
 def plain_ratio(weak: float | None, student: float | None, ceiling: float | None) -> float | None:
     """(student - weak) / (ceiling - weak) of one trained model; None unless the ceiling is better than the supervisor.
 

@@ -10,7 +10,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.labels import Combine, Correct, Pick, Reveal
+from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -115,6 +115,12 @@ class Builder(Labels):
             raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
         return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
 
+    def supervisor(self) -> str:
+        """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""
+        if self.cell.supervisor.labels is not None:
+            return self.labels_file()
+        return self.train(self.cell.weak_model, role="weak", on="half_a", labels=GROUND_TRUTH)
+
     def train(
         self,
         model: Model,
@@ -153,6 +159,8 @@ class Builder(Labels):
             "seed": cell.seed if seed is None else seed,
             "early_stopping": self._stopping_rule(labels),
         }
+        if self.cell.supervisor.harden and labels is not None and not self._is_certain(labels):
+            labels = self.harden(labels)
         label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
@@ -163,7 +171,7 @@ class Builder(Labels):
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
         supervision: SupervisionFields = {
-            "unlabelled": "skip" if partial else "refuse",
+            "unlabelled": "skip" if partial or (labels is not None and self._may_lack_rows()) else "refuse",
             "also_predict": tuple(also_predict),
             "conflict": conflict,
             "mixed": None if mixed is None else MixedRows(rows=mixed.rows, split=mixed.dataset.split(cell.seed)),
@@ -222,10 +230,25 @@ class Builder(Labels):
         waiting = [] if labels is None else [labels]
         while waiting:
             stage = self.stages[waiting.pop()]
+            if stage.kind == LabelsFile.kind:
+                return self.cell.supervisor.title
             if stage.hints.role == "weak":
                 return stage.hints.of_model.name
             waiting += [key for key in stage.inputs.values() if key in self.stages]
         return None
+
+    def _may_lack_rows(self) -> bool:
+        """Whether half B may have rows without a label of the supervisor."""
+        return self.cell.supervisor.labels is not None and self.cell.supervisor.missing == "skip"
+
+    def _is_certain(self, labels: str) -> bool:
+        """Whether the labels of a stage are hard already, and say more than which class is likely."""
+        return self._is_truth(labels) or self.stages[labels].kind == Correct.kind
+
+    def _is_truth(self, labels: str) -> bool:
+        """Whether a stage has a sample of the truth, and nothing of a supervisor."""
+        source = self.stages[labels]
+        return source.kind == Reveal.kind and "labels" not in source.inputs
 
     def _of_model(self, model: Model) -> WeightsFields:
         return {"model": self._weights(model), "max_tokens": self.cell.dataset.max_tokens}
@@ -263,9 +286,8 @@ class Builder(Labels):
         finetune = self.cell.finetune
         if finetune.early_stopping == "none":
             return None
-        source = None if labels is None else self.stages[labels]
-        is_truth = source is None or (source.kind == Reveal.kind and "labels" not in source.inputs)
-        judges = source is not None and source.kind == Correct.kind
+        is_truth = labels is None or self._is_truth(labels)
+        judges = labels is not None and self.stages[labels].kind == Correct.kind
         oracle = finetune.early_stopping == "oracle" and not judges
         return StoppingRule(against="truth" if is_truth or oracle else "labels", evaluations=finetune.evaluations)
 

@@ -67,7 +67,7 @@ class Row(Setting):
     seed: int
     """Seed of the deal of the rows, of initialisation and of the order of training."""
     weak_params: int
-    """Parameters of the supervisor's model."""
+    """Parameters of the supervisor's model; 0 where a file of labels supervises."""
     strong_params: int
     """Parameters of the model of student and ceiling."""
     overrides: tuple[str, ...]
@@ -121,7 +121,7 @@ class Group(Setting):
     dataset: str
     """Label of the task."""
     weak_params: int
-    """Parameters of the supervisor's model."""
+    """Parameters of the supervisor's model; 0 where a file of labels supervises."""
     strong_params: int
     """Parameters of the model of student and ceiling."""
     seeds: tuple[int, ...]
