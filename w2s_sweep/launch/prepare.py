@@ -102,9 +102,10 @@ def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) 
     problems: dict[str, None] = {}
     measured: dict[str, int] = {}  # seeds and losses read the same texts
     for stage in stages:
-        if not isinstance(stage.settings, OfModel):
+        part = stage.settings.model_part()
+        if part is None:
             continue
-        folder, limit = _model_folder(stage, there), stage.settings.max_tokens
+        folder, limit = _model_folder(stage, there), part.max_tokens
         table, name = positions(folder), stage.hints.of_model.name
         if table is not None and limit > table:
             generates = isinstance(stage.settings, Generate)
