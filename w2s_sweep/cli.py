@@ -16,7 +16,7 @@ from rich.table import Table
 from w2s_sweep.errors import StoreError, W2SError
 from w2s_sweep.launch.logs import find_logs
 from w2s_sweep.launch.site import usual_store
-from w2s_sweep.launch.status import StageStatus, stage_states, sweep_status
+from w2s_sweep.launch.status import StageStatus, rarely, stage_states, sweep_status
 from w2s_sweep.modules import import_possible, recorded
 from w2s_sweep.plan.stage import differences, digest
 from w2s_sweep.store import Store
@@ -26,6 +26,8 @@ from w2s_sweep.store.sharing import init as init_store
 from w2s_sweep.store.sharing import owner_of
 from w2s_sweep.version import __version__
 
+QUEUE_SECONDS = 10.0
+"""Least time between two looks of `status --watch` at SLURM's queue, for all sweeps together."""
 Command = Callable[[Console, Store, argparse.Namespace], int]
 
 
@@ -33,14 +35,15 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
     names = [args.sweep] if args.sweep else _readable(store, store.sweeps()[: args.last])
     if not names:
         console.print(f"no sweeps in {store.root}")
-    states = {name: stage_states(store, name) for name in names}
+    look = rarely(0.0 if args.watch is None else QUEUE_SECONDS)
+    states = {name: stage_states(store, name, look) for name in names}
     if args.watch is None:
         console.print(_shown(store, states, brief=not args.sweep))
         return 0
     with Live(_shown(store, states), console=console, auto_refresh=False) as live:
         while any(s.alive for found in states.values() for s in found):
             time.sleep(args.watch)
-            states = {name: stage_states(store, name) for name in names}
+            states = {name: stage_states(store, name, look) for name in names}
             live.update(_shown(store, states), refresh=True)
     return 0
 
@@ -213,7 +216,14 @@ def parser() -> argparse.ArgumentParser:
     sub = add("status", status, "What each stage of a sweep is doing, and why failed ones failed.")
     sub.add_argument("sweep", nargs="?", help="name of the sweep; without it, the newest ones")
     sub.add_argument("--last", type=int, default=3, help="how many sweeps to show without a name (default: 3)")
-    sub.add_argument("--watch", type=float, nargs="?", const=2.0, metavar="SECONDS", help="show it again and again")
+    sub.add_argument(
+        "--watch",
+        type=float,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="show it again and again (default: every 2 s)",
+    )
     sub = add("logs", logs, "Print the log of a stage.")
     sub.add_argument("key", metavar="KEY", help="key of the stage, or enough leading digits of it")
     sub = add("cancel", cancel, "Cancel the SLURM jobs of a sweep, but those that another sweep needs.")

@@ -1,8 +1,8 @@
 """Figures and the report: self-contained, no NaN, sensible for one cell and for hundreds."""
 
 import json
-import shutil
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 

@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import math
 import shutil
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -207,7 +208,11 @@ def _queue(store: Store) -> Mapping[str, str]:
         return {}
     from w2s_sweep.launch.slurm.queued import queued_jobs
 
-    return queued_jobs(store)
+    try:
+        return queued_jobs(store)
+    except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
+        print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
+        return {}
 
 
 def record_sweep(

@@ -85,13 +85,14 @@ class SlurmEngine:
             if not plan.keys("to run"):
                 console.print("nothing to submit: all stages are done or in flight")
                 return
-            arrays = self._arrays(plan, settings, commands.max_array_size())
+            cluster = commands.cluster_config()
+            arrays = self._arrays(plan, settings, cluster.max_array_size)
             running = {key: one for key, one in queued_jobs(job.store).items() if key in plan.keys("in flight")}
             _show(console, plan, arrays, running)
             code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
             job = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
             began = time.monotonic()
-            submit(job, arrays, settings, code, running)
+            submit(job, arrays, settings, code, running, cluster.name)
         console.print(
             f"submitted in {time.monotonic() - began:.1f} s; `w2s --store {job.store.root} status {job.name} --watch` "
             "follows it"
