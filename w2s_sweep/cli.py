@@ -24,6 +24,7 @@ from w2s_sweep.store.files import read_json
 from w2s_sweep.store.garbage import collect_garbage
 from w2s_sweep.store.sharing import init as init_store
 from w2s_sweep.store.sharing import owner_of
+from w2s_sweep.terminal import SafeConsole, harmless
 from w2s_sweep.version import __version__
 
 QUEUE_SECONDS = 10.0
@@ -56,7 +57,7 @@ def _readable(store: Store, names: Sequence[str]) -> list[str]:
             store.read_sweep(name)
             found.append(name)
         except StoreError as error:
-            print(error, file=sys.stderr)
+            print(harmless(str(error)), file=sys.stderr)
     return found
 
 
@@ -97,12 +98,12 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     mine = [sweep for sweep in args.sweeps if owner_of(store.read_sweep(sweep)) is None]
     modules = dict.fromkeys(module for sweep in mine for module in recorded(store, sweep))  # never code of others
     for problem in import_possible(list(modules)):
-        print(f"{problem} What it registers is left out.", file=sys.stderr)
+        print(harmless(f"{problem} What it registers is left out."), file=sys.stderr)
     if args.why is not None:
         from w2s_sweep.results.collect import collect
         from w2s_sweep.results.why import explain_pgr
 
-        print(explain_pgr(store, collect(store, *args.sweeps), args.why))
+        print(harmless(explain_pgr(store, collect(store, *args.sweeps), args.why)))
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own)
@@ -286,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if args.command == "explain" and len(args.keys) > 2:
         parser().error("explain takes one key or two")
-    console = Console(soft_wrap=True)
+    console = SafeConsole()
     try:
         store = Store(Path(args.store or usual_store()).expanduser().absolute())
         if args.command not in ("init", "data", "tasks", "columns") and not store.stages.is_dir():
@@ -295,7 +296,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         return args.run(console, store, args)
     except W2SError as error:
-        print(error, file=sys.stderr)
+        print(harmless(str(error)), file=sys.stderr)
         return 1
     except BrokenPipeError:
         raise

@@ -26,6 +26,7 @@ from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import write_json
+from w2s_sweep.terminal import SafeConsole, harmless
 
 
 @dataclass
@@ -68,10 +69,10 @@ class SlurmEngine:
         settings, said = adopt_environment(self.checked)
         arrays = self._arrays(job.plan, settings, 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
-        print("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"]))
+        print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
 
     def _submit(self, job: Job) -> None:
-        console = Console(soft_wrap=True, highlight=False, markup=False)
+        console = SafeConsole(highlight=False, markup=False)
         settings, said = adopt_environment(self.checked)
         for line in said:
             console.print(line)
