@@ -103,10 +103,19 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
         from w2s_sweep.results.collect import collect
         from w2s_sweep.results.why import explain_pgr
 
-        print(harmless(explain_pgr(store, collect(store, *args.sweeps), args.why)))
+        print(harmless(explain_pgr(store, collect(store, *args.sweeps, test=args.test), args.why)))
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
-    show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own)
+    own = own / "tests" / args.test if own and args.test else own
+    show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own, args.test)
+    return 0
+
+
+def score(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """Needs no store: all that counts is in the files."""
+    from w2s_sweep.results.score_files import parse_request, score_files
+
+    print(score_files(parse_request(args.settings)))
     return 0
 
 
@@ -136,7 +145,9 @@ def data(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.launch.examples import describe_task
 
     overrides = [f"dataset={args.task}", *args.overrides]
-    console.print(describe_task(overrides, args.rows, args.tokens, args.width), highlight=False, markup=False)
+    out = Path(args.out) if args.out else None
+    text = describe_task(overrides, args.rows, args.tokens, args.width, out)
+    console.print(text, highlight=False, markup=False)
     return 0
 
 
@@ -237,6 +248,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", choices=("csv", "json", "md"), help="only print the results, in this format")
     sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
     sub.add_argument("--why", type=int, metavar="CELL", help="only lay one PGR open: counts, gaps, covariance, folders")
+    sub.add_argument("--test", metavar="NAME", help="of one of the further test sets that the cells have (tests=[...])")
+    sub = add("score", score, "The PGR, with its interval, of predictions made elsewhere.")
+    sub.add_argument(
+        "settings",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="weak=FILE student=FILE ceiling=FILE truth=FILE (FILE,FILE: one a seed), metric=accuracy, group=COLUMN of "
+        "the truth, classes=[a,b], missing=refuse|skip, columns.probability=NAME and the like",
+    )
     sub = add("dashboard", dashboard, "Make a saved view of a mirrored sweep in W&B, and print its address.")
     sub.add_argument("sweep", help="name of a sweep that was run with tracker=wandb")
     sub.add_argument("--project", help="W&B project, where it is not that of the sweep's tracker")
@@ -254,6 +274,7 @@ def parser() -> argparse.ArgumentParser:
         help="lengths in tokens, and rows as the strong model reads (model@strong=NAME)",
     )
     sub.add_argument("--width", type=int, default=300, help="characters shown of a text; 0 is all (default: 300)")
+    sub.add_argument("--out", metavar="FILE", help="also write id, split and texts of all examples there, as JSONL")
     add("run", unreached, "Run sweeps, as `python launch.py` does: w2s run -m loss=xent,confidence seed=0,1.")
     add("tasks", tasks, "Print the list of all tasks with an example of each, as Markdown.")
     add("columns", columns, "Print what every column of every table is, as Markdown.")
@@ -290,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = SafeConsole()
     try:
         store = Store(Path(args.store or usual_store()).expanduser().absolute())
-        if args.command not in ("init", "data", "tasks", "columns") and not store.stages.is_dir():
+        if args.command not in ("init", "data", "score", "tasks", "columns") and not store.stages.is_dir():
             raise StoreError(
                 f"--store: {store.root} is not a store. Name the folder that sweeps were run with (store=...)."
             )

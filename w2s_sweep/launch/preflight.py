@@ -255,5 +255,6 @@ def _classes(cls: type, name: str) -> list[type]:
 
 
 def _named(cls: type) -> Mapping[str, NamedField]:
-    """The fields of a method that are set as a whole: models and datasets, named by their files."""
-    return named_fields(cls) if issubclass(cls, Method) else {}
+    """The fields that are set as a whole: models and datasets of a method, and lists of them, named by their files."""
+    method = issubclass(cls, Method)
+    return {name: field for name, field in named_fields(cls).items() if method or field.many}

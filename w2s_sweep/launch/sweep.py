@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +153,15 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
     wanted: dict[tuple[Source, SourceKind], str] = {}
     for cell in cells:
         wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
-        wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        if cell.weak is not None:
+            wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        if cell.supervisor.source is not None:
+            wanted[cell.supervisor.source, "dataset"] = "supervisor.labels"
         wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
         for model in cell.method.models():
             wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
+        for dataset in cell.tests:
+            wanted[dataset.source, "dataset"] = f"tests {dataset.name}"
         for dataset in cell.method.datasets():
             wanted[dataset.source, "dataset"] = f"method.{cell.method.name} {dataset.name}"
     known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
@@ -237,7 +242,7 @@ def record_sweep(
         for key, stage in graph.stages.items()
     }
     entries = [
-        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles)}
+        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles), "tests": tests_of(roles)}
         for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
     ]
     path = own_folder(store.sweep(name)) / "sweep.json"
@@ -269,7 +274,13 @@ def record_sweep(
 
 def keys_by_role(roles: Roles) -> dict[str, str]:
     """Role -> key of the stage that plays it, without roles that nobody plays."""
-    return {role: key for role, key in plain(roles).items() if key is not None}
+    named = {f.name: getattr(roles, f.name) for f in fields(roles) if f.name != "tests"}
+    return {role: key for role, key in named.items() if key is not None}
+
+
+def tests_of(roles: Roles) -> dict[str, dict[str, str]]:
+    """Name of a further test set -> the same of it."""
+    return {name: keys_by_role(shown) for name, shown in roles.tests}
 
 
 def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:
