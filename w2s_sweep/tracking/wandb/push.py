@@ -1,6 +1,7 @@
 """Mirrors a sweep to W&B from its files, as often as you like: the server is asked what it has, and gets the rest."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,6 +17,8 @@ from w2s_sweep.tracking.wandb.content import RunContent, stage_content, summary_
 
 LAG_SECONDS = 20.0
 """How long a server may take to count what it was sent."""
+MOST_WAITING = 3
+"""Runs that are sent while the server says that it has none of them."""
 
 
 class WandbTracker:
@@ -55,27 +58,32 @@ class Push:
     server: Server
     present: int = 0
     """Runs that the server had already."""
-    sent: list[RunContent] = field(default_factory=list[RunContent])
+    arrived: int = 0
+    """Runs that were sent now and that the server has, as it says itself."""
+    waiting: list[RunContent] = field(default_factory=list[RunContent])
+    """Runs that were sent and that it does not have so far."""
     deleted: int = 0
     """Runs whose id the server refuses for ever."""
-    failure: WandbFailed | None = None
+    failure: str = ""
 
     def run(self, contents: Sequence[RunContent], outcome: Outcome, force: bool) -> Sent:
-        for content in contents:
-            if not force and self.notes.knows(content.name, content.stamp):
-                self.present += 1
-                continue
-            try:
-                self._send(content, outcome)
-            except WandbFailed as failure:
-                if "deleted" in str(failure):  # `run ... was previously created and deleted; try a new run name`
-                    self.deleted += 1
+        try:
+            for content in contents:
+                if not force and self.notes.knows(content.name, content.stamp):
+                    self.present += 1
                     continue
-                self.failure = failure
-                break
-        return self._told(len(contents), self._confirmed())
+                self._send(content, message_of(self.session, outcome))
+                self._look()
+                if len(self.waiting) >= MOST_WAITING and not self._wait():
+                    break  # it takes what is sent and keeps nothing: the rest would fare no better
+            self._wait()
+        except WandbFailed as failure:
+            self.failure = str(failure)
+            with suppress(WandbFailed):
+                self._look()
+        return self._told(len(contents))
 
-    def _send(self, content: RunContent, outcome: Outcome) -> None:
+    def _send(self, content: RunContent, message: tuple[str, str] | None) -> None:
         """Send what the server lacks of a run."""
         found = self.server.arrived(content.name)
         if found is not None and found.holds(len(content.rows), content.mark, content.stamp):
@@ -84,39 +92,44 @@ class Push:
             return
         discard(self.session, content.name)  # `wandb sync` of what was written offline would send it once more
         self.notes.begin(content.name)
-        self.sent.append(content)
-        message = message_of(self.session, outcome) if content.job_type == "summary" else None
-        write_run(self.session, content, found, message)
+        try:
+            write_run(self.session, content, found, message if content.job_type == "summary" else None)
+        except WandbFailed as failure:
+            if "deleted" not in str(failure):  # "run ... was previously created and deleted; try a new run name"
+                raise
+            self.deleted += 1
+        else:
+            self.waiting.append(content)
 
-    def _confirmed(self) -> int:
-        """How many of the sent runs have arrived, as the server says; those are noted."""
-        waiting, deadline = list(self.sent), monotonic() + (LAG_SECONDS if self.failure is None else 0.0)
-        while waiting:
-            try:
-                found = {content.name: self.server.arrived(content.name) for content in waiting}
-            except WandbFailed as failure:
-                self.failure = self.failure or failure
-                break
-            here = [c for c in waiting if (one := found[c.name]) and one.holds(len(c.rows), c.mark, c.stamp)]
-            self.notes.add({content.name: content.stamp for content in here})
-            waiting = [content for content in waiting if content not in here]
-            if not waiting or monotonic() > deadline:
-                break
+    def _look(self) -> None:
+        """Note what has arrived of what was sent, as the server says."""
+        for content in list(self.waiting):
+            found = self.server.arrived(content.name)
+            if found is not None and found.holds(len(content.rows), content.mark, content.stamp):
+                self.waiting.remove(content)
+                self.notes.add({content.name: content.stamp})
+                self.arrived += 1
+
+    def _wait(self) -> bool:
+        """Give the server time to count what it was sent; whether it has all of it then."""
+        deadline = monotonic() + LAG_SECONDS
+        while self.waiting and monotonic() < deadline:
             sleep(1.0)
-        return len(self.sent) - len(waiting)
+            self._look()
+        return not self.waiting
 
-    def _told(self, wanted: int, confirmed: int) -> Sent:
+    def _told(self, wanted: int) -> Sent:
         where = f"{self.server.entity}/{self.server.project}"
-        missing = wanted - self.present - confirmed - self.deleted
-        lines = [f"W&B {where}: {confirmed} runs sent now, {self.present} there before"]
+        missing = wanted - self.present - self.arrived - self.deleted
+        lines = [f"W&B {where}: {self.arrived} runs sent now, {self.present} there before"]
         if self.deleted:
             lines.append(
                 f"W&B: {self.deleted} runs were deleted there, and a deleted id is never taken again. "
                 f"{SALT}=ANY_WORD gives the sweep's runs new ids: {SALT}=2 w2s push {self.session.sweep}"
             )
         if missing:
-            why = f" ({self.failure})" if self.failure else ""
-            lines.append(f"W&B: {missing} runs have not arrived{why}. Nothing is lost: {later(self.session.sweep)}")
+            why = self.failure or "the server does not have what it was sent"
+            lines.append(f"W&B: {missing} runs have not arrived ({why}). Nothing is lost: {later(self.session.sweep)}")
         return Sent(lines, complete=not missing and not self.deleted)
 
 

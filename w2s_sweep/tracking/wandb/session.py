@@ -4,15 +4,13 @@ Nothing here is called while a stage trains: an outage costs the uploader some s
 """
 
 import hashlib
-import netrc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 from w2s_sweep.tracking.naming import shorten
 from w2s_sweep.tracking.wandb.settings import Wandb
@@ -52,10 +50,11 @@ class Session:
     folder: Path
     """The sweep's folder; offline runs go to `wandb/` in it, or in WANDB_DIR."""
     mode: Mode
+    _before: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), init=False)
+    """The user's environment."""
 
     def __enter__(self) -> "Session":
         self._scratch = TemporaryDirectory(prefix="w2s-wandb-", ignore_cleanup_errors=True)
-        self._before = dict(os.environ)
         # Artifacts and tables are staged in the home directory otherwise. WANDB_CONFIG_DIR stays: `wandb login --host`
         # writes there which server is the user's.
         own = {"WANDB_DATA_DIR": self._scratch.name, "WANDB_CACHE_DIR": self._scratch.name}
@@ -186,16 +185,14 @@ def server_url() -> str:
 
 
 def has_account() -> bool:
-    """Whether a W&B key is at hand: in the environment, or an entry of the netrc file for the server's host."""
+    """Whether W&B finds a key for its server: in the environment, or in the netrc file under any of its names."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    found = urlparse(server_url())
-    own = os.environ.get("NETRC")
-    for path in [Path(own)] if own else [Path.home() / ".netrc", Path.home() / "_netrc"]:
-        try:
-            if not {found.netloc, found.hostname}.isdisjoint(netrc.netrc(path).hosts):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
+    from wandb.sdk.lib import wbauth
 
+    try:
+        return wbauth.read_netrc_auth(host=server_url()) is not None
+    except Exception as error:  # a key of another form, which W&B would refuse as well
+        if type(error).__module__.partition(".")[0] not in ORIGINS:
+            raise
+        return False
