@@ -29,7 +29,18 @@ Identity = dict[str, Any]
 SourceKind = Literal["model", "dataset"]
 
 InputName = Literal[
-    "adapted", "answers", "data", "features", "knows", "labels", "mixed", "mixed_features", "own", "weak", "weights"
+    "adapted",
+    "answers",
+    "data",
+    "features",
+    "knows",
+    "labels",
+    "mixed",
+    "mixed_features",
+    "own",
+    "trained",
+    "weak",
+    "weights",
 ]
 """What a stage may read of another stage; kinds with `members` read any number of further ones."""
 
@@ -73,6 +84,8 @@ class Hints:
     """Labels: key of the data stage whose rows they are of."""
     adapted: str | None = None
     """Key of the stage that made the weights its model begins from."""
+    labels: Source | None = None
+    """The file that its labels are read from."""
 
     @property
     def of_model(self) -> Model:

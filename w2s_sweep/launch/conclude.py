@@ -3,12 +3,13 @@
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.results.collect import collect
+from w2s_sweep.results.collect import collect, names_of_tests
 from w2s_sweep.results.outcome import outcome_of
 from w2s_sweep.results.records import Results, Row
 from w2s_sweep.results.report import write_results
@@ -24,16 +25,23 @@ PATIENCE_SECONDS = 3600.0
 def conclude(console: Console, store: Store, sweep: str, tracker: Mapping[str, Any] | None = None) -> tuple[Row, ...]:
     """Collect a sweep, print its table, write its files and report, and mirror it; returns a row per cell.
 
-    `tracker`: plain `tracker` settings (`tracking.AnyTracker`); None mirrors nothing.
+    So too for each further test set that its cells have, in the folder `tests`; these are not mirrored. `tracker`:
+    plain `tracker` settings (`tracking.AnyTracker`); None mirrors nothing.
     """
     results = collect(store, sweep)
-    written = write_results(store, results, store.sweep(sweep))
-    print_results(results, console)
-    for name, path in written.list_files():
-        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+    for test in names_of_tests(results.record):
+        _conclude_on(console, store, collect(store, sweep, test=test), store.sweep(sweep) / "tests" / test)
+    _conclude_on(console, store, results, store.sweep(sweep))
     if tracker is not None:
         mirror(console, store, results, tracker)
     return results.rows
+
+
+def _conclude_on(console: Console, store: Store, results: Results, folder: Path) -> None:
+    written = write_results(store, results, folder)
+    print_results(results, console)
+    for name, path in written.list_files():
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
 
 
 def push(console: Console, store: Store, sweep: str, tracker: Mapping[str, Any] | None, force: bool) -> bool:

@@ -132,7 +132,10 @@ def _explain(store: Store, states: Sequence[StageStatus], queue: Queue) -> list[
 def _ending(store: Store, key: str, queue: Queue, ends: Mapping[str, str]) -> str:
     job = queue.jobs[key]
     left = task_file(store, queue.sweeps[key], job, "status")
-    status = left.read_text().strip() if left.is_file() else None
+    try:
+        status = left.read_text().strip()
+    except OSError:  # there is none, or it is another user's, whose job files nobody else reads
+        status = None
     said = [ends[job]] if job in ends else []
     if status == "137":
         said.append("killed, which is what happens when memory runs out")

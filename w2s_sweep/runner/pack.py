@@ -53,6 +53,7 @@ class Pack:
         spec = read_json(path)
         if spec is None:
             raise W2SError(f"job file {path} is missing or unreadable; submit the sweep again.")
+        Store(Path(spec["store"])).give_group_rights()
         for problem in import_possible(spec["modules"]):  # a stage that needs it fails, the others do not
             log.error("%s", problem)
         return cls(

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from w2s_sweep.errors import LaunchError
 
 TIMEOUT_SECONDS = 120
-INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
-"""Variables of a surrounding job or a user's shell that would change what these commands do or print."""
+INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_")
+"""Variables of a surrounding job or a user's shell that would change what these commands do or print (options.py)."""
 KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
 """How to reach the cluster."""
 LATER_DAYS = 7

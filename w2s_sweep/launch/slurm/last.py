@@ -11,8 +11,9 @@ from pathlib import Path
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.options import PASSED_ON, adopt_environment, words_of
 from w2s_sweep.launch.slurm.queued import queued_jobs, records
-from w2s_sweep.launch.slurm.settings import Settings
+from w2s_sweep.launch.slurm.settings import PLACES, Settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.store.files import write_text
 from w2s_sweep.tracking import NoTracker
@@ -30,7 +31,7 @@ def submit_last(job: Job, settings: Settings) -> str:
     path = job.folder / "jobs" / "last.sh"
     write_text(path, script(job, settings, code, waits_for(job, jobs)))
     try:
-        number = commands.run(["sbatch", str(path)]).split()[-1]
+        number = commands.run(["sbatch", *words_of(path.read_text()), str(path)]).split()[-1]
     except LaunchError as error:  # the sweep itself is on its way
         return f"no job mirrors the sweep at its end ({error}). `w2s push {job.name}` does"
     return f"job {number} mirrors the sweep to {job.sweep.tracker.name} when its jobs have ended"
@@ -45,7 +46,9 @@ def waits_for(job: Job, jobs: Iterable[str]) -> str:
 
 def script(job: Job, settings: Settings, code: Path, dependency: str) -> str:
     """What sbatch gets."""
-    chosen = {name: getattr(settings, name) for name in ("partition", "account", "qos", "constraint")}
+    here, _ = adopt_environment(settings)
+    placed: dict[str, object] = {name: getattr(here, name) for name in PLACES}
+    placed |= {name: (here.sbatch or {}).get(name) for name in PASSED_ON if (here.sbatch or {}).get(name) is not None}
     options = {
         "job-name": f"w2s-push-{hashlib.sha256(job.name.encode()).hexdigest()[:8]}",
         "dependency": dependency,
@@ -53,7 +56,7 @@ def script(job: Job, settings: Settings, code: Path, dependency: str) -> str:
         "mem": f"{MEMORY_GB}GB",
         "cpus-per-task": 1,
         "output": job.folder / "jobs" / "last.log",
-        **{name: value for name, value in chosen.items() if value is not None},
+        **{name: value for name, value in placed.items() if value is not None},
     }
     command = ["-m", "w2s_sweep.cli", "--store", str(job.store.root), "push", job.name]
     return "\n".join([
