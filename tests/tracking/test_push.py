@@ -4,6 +4,7 @@ import pytest
 
 from tests.results_store import NAME, Shape, build
 from tests.tracking.server import Fault, WandbServer
+from w2s_sweep.cli import main as w2s
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.outcome import outcome_of
 from w2s_sweep.results.report import write_results
@@ -173,3 +174,22 @@ def test_without_a_server_a_sweep_ends_as_well_and_nothing_is_written_for_a_sync
     assert not sent.complete
     assert len(sent.lines) == 1
     assert not list(tmp_path.rglob("offline-run-*"))
+
+
+def test_the_command_mirrors_where_the_sweep_or_its_words_say(server, tmp_path, capsys):
+    store = build(tmp_path, Shape())
+    command = ["--store", str(store.root), "push", NAME]
+    assert w2s(command) == 0
+    assert "W&B me/p: 4 runs sent now, 0 there before" in capsys.readouterr().out
+    assert (store.sweep(NAME) / "report.html").is_file()
+    assert w2s([*command, "tracker=wandb", "tracker.project=q", "--force"]) == 0
+    assert curves(server, store, "q") == [ROWS, ROWS, ROWS]
+    server.fault = FAULTS["401"]
+    assert w2s([*command, "--force"]) == 1
+    assert "Nothing is lost" in capsys.readouterr().out
+    assert w2s([*command, "seed=1"]) == 1
+    assert "takes tracker=NAME" in capsys.readouterr().err
+    record = read_json(store.sweep(NAME) / "sweep.json") or {}
+    write_json(store.sweep(NAME) / "sweep.json", record | {"settings": {"tracker": {"name": "none"}, "modules": []}})
+    assert w2s(command) == 1
+    assert "w2s push made-up tracker=wandb" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from w2s_sweep.results.records import Results, Row
 from w2s_sweep.results.report import write_results
 from w2s_sweep.results.tables.terminal import print_results
 from w2s_sweep.store import Store, acquire
+from w2s_sweep.store.sharing import refuse_others
 from w2s_sweep.tracking import NoTracker, Sent, make_tracker
 
 CLAIM = "push"
@@ -49,6 +50,7 @@ def push(console: Console, store: Store, sweep: str, tracker: Mapping[str, Any] 
 
     `tracker`: plain settings in place of those of the sweep's command.
     """
+    refuse_others(store, sweep, "its table and report must not be overwritten.")
     settings = tracker or store.read_sweep(sweep)["settings"]["tracker"]
     if settings["name"] == NoTracker.name:
         raise StoreError(f"push: sweep {sweep} was run with tracker=none. Say where it goes: w2s push {sweep} tracker=wandb")
