@@ -130,7 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _graphql(self, operation: str, query: str, v: dict[str, Any]) -> None:
         if operation == "UpsertBucket" and v["name"] in self.server.deleted:
             message = f"run {v['name']} was previously created and deleted; try a new run name"
-            self._answer({"data": {"upsertBucket": None}, "errors": [{"message": message, "path": ["upsertBucket"]}]}, 409)
+            self._answer(
+                {"data": {"upsertBucket": None}, "errors": [{"message": message, "path": ["upsertBucket"]}]}, 409
+            )
             return
         self._answer({"data": self._data(operation, query, v)})
 

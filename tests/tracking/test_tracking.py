@@ -9,7 +9,6 @@ import pytest
 
 import w2s_sweep
 from tests.results_store import LOSSES, NAME, Shape, build
-from w2s_sweep.cli import main as w2s
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.outcome import outcome_of
@@ -18,7 +17,6 @@ from w2s_sweep.results.report import write_results
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
 from w2s_sweep.tracking import TRACKERS, Outcome, Sent, make_tracker
-from w2s_sweep.tracking.wandb.dashboard import workspace
 from w2s_sweep.tracking.wandb.session import (
     Session,
     WandbFailed,
@@ -30,8 +28,6 @@ from w2s_sweep.tracking.wandb.session import (
 )
 from w2s_sweep.tracking.wandb.settings import Wandb
 
-OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-"""W&B's package for views is written in an older style of pydantic."""
 KEY = "0" * 40
 OFFLINE = {"name": "wandb", "project": "p", "entity": None, "mode": "offline"}
 
@@ -99,61 +95,6 @@ def test_what_is_online_or_synced_is_not_written_for_a_sync(tmp_path):
     assert "2 runs went to a server before" in sent.lines[-1]
     assert not torn.exists()
     assert len(runs(store.sweep(NAME))) == 3
-
-
-@pytest.mark.slow
-@OLD
-def test_the_view_of_a_sweep_shows_what_the_mirror_sends(tmp_path):
-    """Every metric a panel names is in the record of some run; the view holds the runs with the sweep's tag."""
-    store = build(tmp_path, Shape())
-    results = collect(store, NAME)
-    write_results(store, results, store.sweep(NAME))
-    push(store, results)
-    live = make_tracker(OFFLINE, NAME, tmp_path / "live").start(stage(), tmp_path)
-    live.log({"loss": 1.0, "lr": 0.1, "validation": 0.5}, 1)
-    live.finish({})
-    sent = json.dumps([records(folder) for folder in [*runs(store.sweep(NAME)), *runs(tmp_path / "live")]])
-
-    def is_sent(name):
-        """Under this very name: a number, or the parts of a picture or a page."""
-        return f'"{name}": ' in sent or f'"{name}._type": ' in sent
-
-    view = json.loads(workspace(NAME, ["pgr", "accuracy"], "p", "me")._to_model().model_dump_json(by_alias=True))
-    panels = [p for s in view["spec"]["section"]["panelBankConfig"]["sections"] for p in s["panels"]]
-    named = [name for p in panels for name in [*p["config"].get("metrics", []), *p["config"].get("mediaKeys", [])]]
-    assert len(named) > 10
-    assert [name for name in named if not is_sent(name.removeprefix("summary_metrics."))] == []
-    grouped = {p["config"]["groupBy"].removesuffix(".value") for p in panels if p["config"].get("groupBy")}
-    assert "loss/name" in grouped
-    config = {"loss": {"name": "xent"}}, {"name": "m"}, {"name": "d"}
-    assert grouped <= run_config("key", "probe", *config).keys()
-    assert f'"value": ["{NAME}"]' in json.dumps(view)
-
-
-def test_without_an_account_there_is_no_view_but_a_word_what_to_do(tmp_path, capsys):
-    store = build(tmp_path, Shape())
-    command = ["--store", str(store.root), "dashboard", NAME]
-    assert w2s(command) == 1
-    assert "wandb login" in capsys.readouterr().err
-    write_json(
-        store.sweep(NAME) / "wandb" / "dashboard.json", {"url": "https://host/view", "project": "p", "entity": None}
-    )
-    assert w2s(command) == 0
-    assert capsys.readouterr().out == "https://host/view\n"
-    assert w2s([*command, "--project", "other"]) == 1
-    assert "wandb login" in capsys.readouterr().err
-
-
-@OLD
-@pytest.mark.slow
-def test_a_server_that_refuses_the_view_is_told_in_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
-    store = build(tmp_path, Shape())
-    assert w2s(["--store", str(store.root), "dashboard", NAME, "--entity", "me"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("dashboard: W&B")
-    assert said.count("\n") == 1
 
 
 def test_none_mirrors_nothing(tmp_path):

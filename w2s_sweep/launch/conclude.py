@@ -53,15 +53,15 @@ def push(console: Console, store: Store, sweep: str, tracker: Mapping[str, Any] 
     refuse_others(store, sweep, "its table and report must not be overwritten.")
     settings = tracker or store.read_sweep(sweep)["settings"]["tracker"]
     if settings["name"] == NoTracker.name:
-        raise StoreError(f"push: sweep {sweep} was run with tracker=none. Say where it goes: w2s push {sweep} tracker=wandb")
+        raise StoreError(
+            f"push: sweep {sweep} was run with tracker=none. Say where it goes: w2s push {sweep} tracker=wandb"
+        )
     results = collect(store, sweep)
     write_results(store, results, store.sweep(sweep))
     return mirror(console, store, results, settings, force).complete
 
 
-def mirror(
-    console: Console, store: Store, results: Results, tracker: Mapping[str, Any], force: bool = False
-) -> Sent:
+def mirror(console: Console, store: Store, results: Results, tracker: Mapping[str, Any], force: bool = False) -> Sent:
     """Hand results to a tracker, and print what became of it."""
     if tracker["name"] == NoTracker.name:
         return Sent()

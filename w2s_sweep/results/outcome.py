@@ -152,7 +152,12 @@ def _config(
     named = {"dataset": dataset.get("name"), "seed": cell.get("seed"), "metric": cell.get("metric")}
     if role == "student":
         named["setting"] = " · ".join(str(cell[name]["name"]) for name in ("method", "loss", "finetune"))
-    about = {"key": key, "kind": kind, "role": role, **{name: value for name, value in named.items() if value is not None}}
+    about = {
+        "key": key,
+        "kind": kind,
+        "role": role,
+        **{name: value for name, value in named.items() if value is not None},
+    }
     return flat_numbers({"stage": settings}) | flat_numbers(groups) | flat_numbers(about)
 
 

@@ -8,12 +8,11 @@ from time import monotonic, sleep
 
 from w2s_sweep.tracking.base import Outcome, Sent
 from w2s_sweep.tracking.wandb.arrived import Notes, Server, ids_online
+from w2s_sweep.tracking.wandb.content import RunContent, stage_content, summary_content
 from w2s_sweep.tracking.wandb.offline import discard, write_offline
 from w2s_sweep.tracking.wandb.runs import write_run
 from w2s_sweep.tracking.wandb.session import SALT, Session, WandbFailed, choose_mode
 from w2s_sweep.tracking.wandb.settings import Wandb
-from w2s_sweep.tracking.wandb.content import RunContent, stage_content, summary_content
-
 
 LAG_SECONDS = 20.0
 """How long a server may take to count what it was sent."""

@@ -81,11 +81,11 @@ class Session:
 
     @property
     def project(self) -> str:
-        return self.settings.project or os.environ.get("WANDB_PROJECT") or "w2s-sweep"
+        return project_of(self.settings)
 
     @property
     def entity(self) -> str | None:
-        return self.settings.entity or os.environ.get("WANDB_ENTITY") or None
+        return entity_of(self.settings)
 
     @property
     def tag(self) -> str:
@@ -153,6 +153,16 @@ class Session:
             run.define_metric("global_step")
             run.define_metric("*", step_metric="global_step")
         return run
+
+
+def project_of(settings: Wandb) -> str:
+    """Where runs go; W&B's own variable holds where nothing is set."""
+    return settings.project or os.environ.get("WANDB_PROJECT") or "w2s-sweep"
+
+
+def entity_of(settings: Wandb) -> str | None:
+    """User or team; None is the default of the account."""
+    return settings.entity or os.environ.get("WANDB_ENTITY") or None
 
 
 def sweep_tag(sweep: str) -> str:
