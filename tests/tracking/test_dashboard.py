@@ -1,7 +1,6 @@
 """The saved view in W&B: it names what the mirror sends and nothing else, and says what to do where there is none."""
 
 import json
-import re
 
 import pytest
 

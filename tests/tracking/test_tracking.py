@@ -216,8 +216,8 @@ def test_a_tracker_of_ones_own_gets_results_as_plain_data(tmp_path):
 
 
 def test_trackers_are_registered_and_no_other_name_is_taken(tmp_path):
-    assert list(TRACKERS) == ["none", "wandb"]
-    with pytest.raises(ValueError, match="'none', 'wandb'"):
+    assert list(TRACKERS) == ["none", "tensorboard", "wandb"]
+    with pytest.raises(ValueError, match="'none', 'tensorboard', 'wandb'"):
         make_tracker({"name": "mlflow"}, "s", tmp_path)
 
 
