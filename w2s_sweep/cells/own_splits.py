@@ -22,7 +22,7 @@ def with_own_splits(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
     found: dict[Dataset, Dataset] = {}
     notes: list[str] = []
     problems: list[str] = []
-    for dataset in dict.fromkeys(d for cell in cells for d in (cell.dataset, *cell.method.datasets())):
+    for dataset in dict.fromkeys(d for cell in cells for d in cell.datasets()):
         if AUTO not in (dataset.test_split, dataset.validation_split):
             continue
         try:
@@ -33,7 +33,12 @@ def with_own_splits(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
     if problems:
         raise ConfigError(problems)
     read = [
-        replace(cell, dataset=found.get(cell.dataset, cell.dataset), method=cell.method.reading(found))
+        replace(
+            cell,
+            dataset=found.get(cell.dataset, cell.dataset),
+            tests=tuple(found.get(one, one) for one in cell.tests),
+            method=cell.method.reading(found),
+        )
         for cell in cells
     ]
     return read, notes

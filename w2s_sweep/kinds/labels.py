@@ -51,6 +51,17 @@ class Combine(Labelling):
 
 
 @schema
+class Pick(Labelling):
+    """The predictions of the best of several stages, by the truth of validation rows."""
+
+    kind: ClassVar[str] = "pick"
+    members: ClassVar[bool] = True
+
+    metric: str
+    """Name of the metric that they are compared by."""
+
+
+@schema
 class Weigh(Labelling):
     """How much each example of a split counts for the next member of a boosted ensemble."""
 

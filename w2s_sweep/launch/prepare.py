@@ -26,7 +26,6 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     """Fetch what jobs will open and make the examples: jobs need no network, bad data is refused before training."""
     from w2s_sweep.runner.context import RunSettings
     from w2s_sweep.runner.pack import Pack, run_pack  # imports pyarrow, which planning does not need
-    from w2s_sweep.tracking import NullTracker
 
     to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
     there: dict[str, Path] = {}
@@ -36,7 +35,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     _require_targets(to_run, there)
     for kind, tell in ((Data.kind, tell_examples), (LabelsFile.kind, tell_labels)):
         made = [stage for stage in to_run if stage.kind == kind]
-        outcomes = run_pack(Pack(store, made, RunSettings(), NullTracker()), stop=lambda: False)
+        outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
         for stage in made:
             if outcomes[stage.key] != "done":
                 failure = read_json(store.work(stage.key) / "failure.json") or {}
@@ -108,9 +107,10 @@ def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) 
     problems: dict[str, None] = {}
     measured: dict[str, int] = {}  # seeds and losses read the same texts
     for stage in stages:
-        if not isinstance(stage.settings, OfModel):
+        part = stage.settings.model_part()
+        if part is None:
             continue
-        folder, limit = _model_folder(stage, there), stage.settings.max_tokens
+        folder, limit = _model_folder(stage, there), part.max_tokens
         table, name = positions(folder), stage.hints.of_model.name
         if table is not None and limit > table:
             generates = isinstance(stage.settings, Generate)

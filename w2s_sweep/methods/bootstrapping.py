@@ -8,7 +8,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -42,5 +42,5 @@ class Bootstrapping(Method):
         student = build.train(
             cell.strong, role="student", on="half_b", portion=portions[-1], labels=teacher, loss=cell.loss
         )
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", portion=portions[-1], labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong, portion=portions[-1])
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -8,7 +8,7 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Mixed, Roles
+from w2s_sweep.plan.builder import Builder, Mixed, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -36,7 +36,7 @@ class Conflict(Method):
         weak = build.supervisor()
         plain = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         student = self._student(cell, build, weak) if self.strength else plain
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling, reference=plain)
 
     def _student(self, cell: Setup, build: Builder, weak: str) -> str:

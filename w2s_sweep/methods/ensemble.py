@@ -43,7 +43,7 @@ class Ensemble(Method):
             members.append(self._member(cell, build, index, members))
         weak = build.combine(members, role="weak", rule=self.rule)
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
     def _member(self, cell: Setup, build: Builder, index: int, earlier: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.labels import Calibration, Groups
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 Alpha = Annotated[float, Field(gt=0)]
@@ -59,7 +59,7 @@ class Icm(Method):
             harden=self.harden,
         )
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
 
@@ -102,5 +102,5 @@ class IcmFeatures(Method):
             harden=self.harden,
         )
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

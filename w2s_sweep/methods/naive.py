@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -19,5 +19,5 @@ class Naive(Method):
     def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.supervisor()
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

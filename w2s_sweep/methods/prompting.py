@@ -36,7 +36,7 @@ class Prompting(Method):
         weak = build.supervisor()
         student = self._prompted(cell, build, "student", weak)
         if self.ceiling == "trained":
-            ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+            ceiling = build.ceiling(cell.strong)
         else:
             ceiling = self._prompted(cell, build, "ceiling", GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -28,5 +28,5 @@ class StrongToStrong(Method):
         student = weak
         for _ in range(1 + self.rounds):
             student = build.train(cell.strong, role="student", on="half_b", labels=student, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

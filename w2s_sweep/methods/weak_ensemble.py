@@ -36,5 +36,5 @@ class WeakEnsemble(Method):
         ]
         weak = build.combine(members, role="weak", rule=self.rule)
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -1,7 +1,7 @@
 """The vocabulary in which a method writes its graph: what `inputs` and `labels` offer, and training on a half."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypedDict
 
 from w2s_sweep.config import finetune as config
@@ -9,7 +9,8 @@ from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
-from w2s_sweep.kinds.labels import Correct, LabelsFile, Reveal
+from w2s_sweep.kinds.evaluate import Evaluate
+from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -37,10 +38,19 @@ class Roles:
     reference: str | None = None
     """The student without what the method puts in its way, where the results compare with that one too."""
 
+    tests: "tuple[tuple[str, Roles], ...]" = ()
+    """(name of a further dataset, the stages that show its test rows to these roles)."""
+
     def keys(self) -> tuple[str, ...]:
         """The stages whose predictions the results of the cell are computed from."""
         named = (self.weak, self.student, self.ceiling, self.reference)
-        return tuple(dict.fromkeys(key for key in named if key is not None))
+        shown = (key for _, roles in self.tests for key in roles.keys())  # noqa: SIM118 - not a dict
+        return tuple(dict.fromkeys(key for key in (*named, *shown) if key is not None))
+
+    def map(self, change: Callable[[str], str]) -> "Roles":
+        """The same roles, each played by another stage."""
+        reference = None if self.reference is None else change(self.reference)
+        return Roles(change(self.weak), change(self.student), change(self.ceiling), reference)
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,29 @@ class WeightsFields(TypedDict):
 class Builder(Labels):
     """All verbs."""
 
+    def with_tests(self, roles: Roles) -> Roles:
+        """The roles of a cell together with those on the test rows of each of its further datasets."""
+        shown = [(of.name, roles.map(lambda key, of=of: self.evaluate(key, of))) for of in self.cell.tests]
+        return replace(roles, tests=tuple(shown))
+
+    def evaluate(self, key: str, of: Dataset) -> str:
+        """What the finished stage `key` predicts for the test rows of another dataset."""
+        stage = self.stages[key]
+        settings, hints = stage.settings, stage.hints
+        if isinstance(settings, Combine):
+            members = [self.evaluate(member, of) for member in stage.inputs.values()]
+            return self.combine(members, role=hints.role or "", rule=settings.rule)
+        first = self.stages[stage.inputs["member 0"]] if isinstance(settings, Pick) else stage
+        inputs = {"data": self.data(of), "trained": key} | {k: v for k, v in first.inputs.items() if k == "adapted"}
+        hints = replace(hints, label=f"{hints.label} on {of.name}", dataset=of, model=first.hints.model, data=None)
+        split = of.split(self.cell.seed)
+        if isinstance(first.settings, Probe):
+            inputs["features"] = self.features(first.hints.of_model, of)
+            return self._add(Evaluate(probe=first.settings, split=split), inputs, hints)
+        if not isinstance(first.settings, Finetune):
+            raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
+        return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
+
     def supervisor(self) -> str:
         """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""
         if self.cell.supervisor.labels is not None:
@@ -103,6 +136,7 @@ class Builder(Labels):
         also_predict: Sequence[Split] = (),
         conflict: float = 0.0,
         mixed: Mixed | None = None,
+        finetune: config.Full | config.Lora | config.Probe | None = None,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
@@ -111,9 +145,10 @@ class Builder(Labels):
         train on those rows of `on` that `labels` has, instead of refusing. `portion` (i, n): train on the
         i-th (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits
         to predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
-        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
+        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`. `finetune`:
+        how, as the cell says unless given.
         """
-        cell, finetune = self.cell, self.cell.finetune
+        cell, finetune = self.cell, finetune or self.cell.finetune
         learning: LearningFields = {
             "split": cell.dataset.split(cell.seed),
             "on": on,
@@ -126,7 +161,7 @@ class Builder(Labels):
         }
         if self.cell.supervisor.harden and labels is not None and not self._is_certain(labels):
             labels = self.harden(labels)
-        label = self._label(model, role, labels, learning, conflict, mixed)
+        label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
@@ -156,6 +191,14 @@ class Builder(Labels):
         )
         return self._add(settings, inputs | self._adapted_input(model), hints)
 
+    def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str:
+        """A model trained on half B with the truth; the best on validation rows where the cell names several ways."""
+        made = [
+            self.train(model, role="ceiling", on="half_b", labels=GROUND_TRUTH, portion=portion, finetune=finetune)
+            for finetune in self.cell.ceiling.candidates(self.cell.finetune)
+        ]
+        return made[0] if len(made) == 1 else self.pick(made, role="ceiling", metric=self.cell.metric)
+
     def _label(
         self,
         model: Model,
@@ -173,6 +216,14 @@ class Builder(Labels):
         label += "" if mixed is None else f" with {mixed.dataset.name}"
         portion = learning["portion"]
         return label if portion is None else f"{label} portion {portion[0] + 1} of {portion[1]}"
+
+    def _differing(self, finetune: config.Full | config.Lora | config.Probe) -> str:
+        """What is not as the cell's fine-tuning has it, for a label."""
+        own = self.cell.finetune
+        differs = {
+            f.name: value for f in fields(finetune) if (value := getattr(finetune, f.name)) != getattr(own, f.name)
+        }
+        return "".join(f" {name} {value:g}" for name, value in differs.items())
 
     def _supervisor(self, labels: str | None) -> str | None:
         """Name of the weak model that the labels of a stage come from in the end; None where they come from none."""

@@ -24,6 +24,7 @@ from w2s_sweep.kinds.labels import (
     Labelling,
     LabelsFile,
     Part,
+    Pick,
     Relabel,
     Reveal,
     Route,
@@ -171,6 +172,11 @@ class Labels(Inputs):
         """The predictions of several stages as one, by a rule of `stages.combine`."""
         inputs = {f"member {i}": key for i, key in enumerate(members)}
         return self._labelling(Combine(rule=rule), inputs, self._model_of(members[-1]), role)
+
+    def pick(self, members: Sequence[str], *, role: str, metric: str) -> str:
+        """The predictions of the best of several stages, by `metric` on validation rows and their truth."""
+        inputs = {f"member {i}": key for i, key in enumerate(members)}
+        return self._labelling(Pick(metric=metric), inputs, self._model_of(members[-1]), role)
 
     def weigh(self, members: Sequence[str], *, on: Split) -> str:
         """Weights of the examples of `on`, larger where the `members`, boosted one after another, were wrong."""

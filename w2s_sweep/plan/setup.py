@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model
@@ -22,6 +23,10 @@ class Setup:
     strong: Model
     loss: AnyLoss
     finetune: Finetune
+    ceiling: Ceiling = Ceiling()
+    tests: tuple[Dataset, ...] = ()
+    """Further datasets whose test rows the trained models of all roles are shown; their results are tables of their
+    own."""
     supervisor: Supervisor = Supervisor()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     metric: str = "accuracy"

@@ -11,7 +11,7 @@ import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.config.supervisor import Supervisor
-from w2s_sweep.errors import StoreError
+from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.metrics import NO_TEST_LABELS, Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
@@ -58,20 +58,22 @@ class Reader:
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
-        if not self.store.done(key):
+        if not self.store.done(key) and not self.store.path(key).is_dir():
             return "not finished"
+        data = self._data(key)
+        if data is not None and not self.store.path(data).is_dir():  # intervals without groups would claim too much
+            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
         try:
-            predictions = read_predictions(self.store.path(key) / FILE, "test")
+            folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
+            predictions = read_predictions(folder / FILE, "test")
+            groups = self._groups(data)
         except StoreError as error:
             return str(error)
-        if not len(predictions):
-            if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
-                return NO_TEST_LABELS
-            return f"no test examples in {self.store.path(key) / FILE}"
-        data = self._data(key)
-        if data is not None and not self.store.done(data):  # intervals without groups would claim too much
-            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
-        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS), self._groups(data))
+        if len(predictions):
+            return Examples.of(predictions, _legal(folder / TEXTS), groups)
+        if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
+            return NO_TEST_LABELS
+        return f"no test examples in {folder / FILE}"
 
     def _data(self, key: str) -> str | None:
         """The data stage that a stage's examples come from."""
@@ -86,7 +88,7 @@ class Reader:
             return {}
         if data not in self.groups:
             table: Any = cast(Any, pyarrow.parquet).read_table(
-                self.store.path(data) / EXAMPLES, columns=["id", "group"]
+                self.store.verify(data) / EXAMPLES, columns=["id", "group"]
             )
             self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return self.groups[data]
@@ -102,12 +104,16 @@ def _legal(path: Path) -> dict[str, bool]:
 
 
 @limit_threads
-def collect(store: Store, *sweeps: str) -> Results:
+def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
+
+    `test`: the name of one of the further test sets that cells have (`tests`); None is the cells' own.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
     record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
+    if test is not None:
+        record = _on_test(record, test)
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
@@ -123,7 +129,21 @@ def collect(store: Store, *sweeps: str) -> Results:
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
-    return Results(record["name"], record, ordered, summed, medians(summed), comparisons, failures, recoveries)
+    return Results(str(record["name"]), record, ordered, summed, medians(summed), comparisons, failures, recoveries)
+
+
+def names_of_tests(record: Mapping[str, Any]) -> list[str]:
+    """The further test sets that cells of a sweep have."""
+    return list(dict.fromkeys(name for entry in record["cells"] for name in entry.get("tests", {})))
+
+
+def _on_test(record: Mapping[str, Any], test: str) -> dict[str, Any]:
+    """The record with the stages that show a further test set to the roles, of the cells that have it."""
+    known = names_of_tests(record)
+    if test not in known:
+        raise StoreError(unknown("test", test, known))
+    cells = [entry | {"roles": entry["tests"][test]} for entry in record["cells"] if test in entry.get("tests", {})]
+    return {**record, "name": f"{record['name']} on {test}", "cells": cells}
 
 
 def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
@@ -154,13 +174,16 @@ def _names(cells: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
 
 
 def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a cell that labels are made of: a file of labels stands in the place of the weak model, and
-    whether labels are made hard with the loss."""
+    """The settings of a cell that labels are made of: a file of labels stands in the place of the weak model, whether
+    labels are made hard belongs to the loss, and how the ceiling is trained to how models are."""
     how: Mapping[str, Any] = cell.get("supervisor") or {}
     named = {name: cell[name] for name in NAMED}
     if named["weak"] is None:
         named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
-    return named | ({"loss": {**named["loss"], "supervision": "hard"}} if how.get("harden") else {})
+    if how.get("harden"):
+        named["loss"] = {**named["loss"], "supervision": "hard"}
+    tried = {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
+    return named | {"finetune": {**named["finetune"], **tried}}
 
 
 def _row(

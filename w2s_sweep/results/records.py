@@ -100,6 +100,8 @@ class Row(Setting):
     """student - weak."""
     gap: Interval = NONE
     """ceiling - weak."""
+    excess: Interval = NONE
+    """student - ceiling: above 0 where the student beats a model that was trained on the truth."""
     ratio: float | None = None
     """gain / gap of this seed alone, a point of figures; null where the ceiling is not better than the supervisor."""
     pgr: Interval = NONE
@@ -148,6 +150,8 @@ class Group(Setting):
     """student - weak."""
     gap: Interval
     """ceiling - weak."""
+    excess: Interval
+    """student - ceiling: above 0 where the student beats a model that was trained on the truth."""
     pgr: Interval
     """Performance gap recovered: mean gain / mean gap, Fieller's interval; null where it is not identified."""
     unidentified: str

@@ -87,6 +87,7 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
         **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
         "gain": found.gain,
         "gap": found.gap,
+        "excess": found.excess,
         "pgr": found.pgr,
         "unidentified": found.reason,
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import InputName
@@ -24,14 +24,6 @@ CHEAP_SECONDS = 1.0
 """A checkpoint that takes no longer is written as often as was asked for."""
 LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
-
-
-class Mirror(Protocol):
-    """Where curves are mirrored to while a stage runs."""
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
-
-    def finish(self, summary: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,6 @@ class Context(Generic[K]):
     run: RunSettings
     stop: Callable[[], bool]
     save: threading.Event
-    mirror: Mirror
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """How the stage was run, for its summary."""
@@ -126,7 +117,6 @@ class Context(Generic[K]):
             self._rows.append(json.dumps(row))
             with (self.work / "metrics.jsonl").open("a") as file:
                 file.write(self._rows[-1] + "\n")
-            self.mirror.log({"loss": loss, "lr": lr}, step)
         self.progress(step, steps)
 
     def on_evaluation(self, step: int, steps: int, score: float) -> None:
@@ -135,7 +125,6 @@ class Context(Generic[K]):
         self._rows.append(json.dumps(row))
         with (self.work / "metrics.jsonl").open("a") as file:
             file.write(self._rows[-1] + "\n")
-        self.mirror.log({"validation": score}, step)
 
     def progress(self, step: int, steps: int) -> None:
         """Write how far the stage is; readers poll the file."""
@@ -163,4 +152,3 @@ class Context(Generic[K]):
         )
         write_json(self.out / "summary.json", record)
         write_json(self.out / "preimage.json", self.stage.preimage)
-        self.mirror.finish(record)

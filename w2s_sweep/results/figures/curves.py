@@ -41,6 +41,8 @@ def learning_curves(store: Store, stages: Mapping[str, Any]) -> list[Curve]:
 
 
 def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:
+    if store.path(key).is_dir() and store.damage(key, "metrics.jsonl"):
+        return None
     rows = read_jsonl(store.path(key) / "metrics.jsonl")
     points, scores = _points(rows, "loss"), _points(rows, "validation")
     if len(points) < 2:

@@ -46,8 +46,13 @@ def as_csv(results: Results) -> str:
     out, columns = io.StringIO(), cell_table(results).to_pydict()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerows([_no_formula(cell) for cell in row] for row in zip(*columns.values(), strict=True))
     return out.getvalue()
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet would compute is written with an apostrophe before it, which makes it a text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def as_markdown(results: Results) -> str:
