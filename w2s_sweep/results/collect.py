@@ -181,7 +181,7 @@ def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
     if named["weak"] is None:
         named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
     if how.get("harden"):
-        named["loss"] = {**named["loss"], "labels": "hard"}
+        named["loss"] = {**named["loss"], "supervision": "hard"}
     tried = {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
     return named | {"finetune": {**named["finetune"], **tried}}
 
