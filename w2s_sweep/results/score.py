@@ -77,7 +77,7 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
         moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
         for place, name in enumerate(names):
             details[name] = crossed_interval(moments.only(place), _bounds(name))
-    recoveries = {name: _recover(cells, name) for name in METRICS}
+    recoveries = {name: recover_cells(cells, name) for name in METRICS}
     found = recoveries[metric]
     common = {
         "n_groups": len(np.unique(np.concatenate([cell.groups for cell in cells]))),
@@ -106,7 +106,8 @@ def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
     return np.concatenate([cell.stack(names) for cell in cells])
 
 
-def _recover(cells: Sequence[Measured], metric: str) -> Recovery:
+def recover_cells(cells: Sequence[Measured], metric: str) -> Recovery:
+    """The PGR of cells that differ in the seed only."""
     names = [f"{metric}/{role}" for role in ROLES]
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
     if absent:

@@ -11,7 +11,7 @@ from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.results.records import Comparison, Group, Median, Results
 from w2s_sweep.results.tables import lines
-from w2s_sweep.results.tables.arrow import cell_table, comparison_table, group_table
+from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
 from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.store.files import write_bytes, write_text
 
@@ -30,7 +30,11 @@ def export(results: Results, folder: Path) -> dict[str, Path]:
     return paths
 
 
-PARQUET: dict[str, Callable[[Results], Any]] = {"groups": group_table, "comparisons": comparison_table}
+PARQUET: dict[str, Callable[[Results], Any]] = {
+    "groups": group_table,
+    "comparisons": comparison_table,
+    "curves": curve_table,
+}
 """Tables beside that of the cells."""
 
 
