@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.results.figures import SavedFigure, save_figures
-from w2s_sweep.results.figures.curves import HEIGHT, WIDTH, learning_curves
+from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, TIP
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Results
@@ -91,6 +91,8 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
         "remarks": lines.remarks(results),
         "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
         "curves": learning_curves(store, stages),
+        "uncurved": count if (count := count_trained(stages)) > MOST else 0,
+        "most_curves": MOST,
         "curve_box": (WIDTH, HEIGHT),
         "store": str(store.root),
         "stages": Path(relpath(store.stages, folder)).as_posix(),
