@@ -73,10 +73,7 @@ class Scorer:
 def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
     details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    for names, members in _known(cells).items():
-        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
-        for place, name in enumerate(names):
-            details[name] = crossed_interval(moments.only(place), _bounds(name))
+    details |= means(cells)
     recoveries = {name: recover_cells(cells, name) for name in METRICS}
     found = recoveries[metric]
     common = {
@@ -89,6 +86,16 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
     }
     return common, found
+
+
+def means(cells: Sequence[Measured]) -> dict[str, Interval]:
+    """Name of every metric that some cells have -> its mean over these cells, with its interval."""
+    found: dict[str, Interval] = {}
+    for names, members in _known(cells).items():
+        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
+        for place, name in enumerate(names):
+            found[name] = crossed_interval(moments.only(place), _bounds(name))
+    return found
 
 
 def _known(cells: Sequence[Measured]) -> dict[tuple[str, ...], list[Measured]]:
