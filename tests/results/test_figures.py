@@ -12,7 +12,7 @@ from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import choose_plots, draw_curves, draw_scaling
 from w2s_sweep.results.figures.curves import MOST
 from w2s_sweep.results.figures.facets import average, facts
-from w2s_sweep.results.figures.style import MODELS, PALETTE
+from w2s_sweep.results.figures.style import INK, MODELS, PALETTE
 from w2s_sweep.results.records import ONE, SEVERAL
 from w2s_sweep.results.report import write_results
 
@@ -36,7 +36,7 @@ def seen(color: str, vision: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize("colors", [PALETTE, MODELS], ids=["settings", "models"])
+@pytest.mark.parametrize("colors", [(*PALETTE, INK), (*MODELS, INK)], ids=["settings", "models"])
 def test_colours_can_be_told_apart_by_everybody(colors, vision):
     distance = {pair: np.linalg.norm(np.subtract(*(seen(c, vision) for c in pair)))
                 for pair in itertools.combinations(colors, 2)}  # fmt: skip
@@ -134,3 +134,11 @@ def test_curves_of_too_many_panels_are_averaged_over_tasks_and_those_that_are_ab
     assert list(line.get_ydata()) == pytest.approx([0.6, 0.8, 0.7])
     without = collect(build(tmp_path / "none", Shape()), NAME)
     assert "curves" not in {plot.name for plot in choose_plots(without)}
+
+
+def test_a_report_counts_settings_without_a_curve_and_names_no_folder_of_the_machine(tmp_path):
+    for name, shape, told in (("none", Shape(), True), ("all", Shape(curve=RISING), False)):
+        store = build(tmp_path / name, shape)
+        page = write_results(store, collect(store, NAME), store.sweep(NAME)).html.read_text()
+        assert ("no curve of 1 of 1 settings" in page) == told
+        assert str(tmp_path) not in page

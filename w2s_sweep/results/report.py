@@ -94,12 +94,20 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
         "uncurved": count if (count := count_trained(stages)) > MOST else 0,
         "most_curves": MOST,
         "curve_box": (WIDTH, HEIGHT),
-        "store": str(store.root),
+        "store": Path(relpath(store.root, folder)).as_posix(),
+        "without_curve": _without_curve(results),
         "stages": Path(relpath(store.stages, folder)).as_posix(),
         "cells": by_group(results),
         "first_cells": {row.cell for row in {row.group: row for row in reversed(by_group(results))}.values()},
         "notes": any(row.note or row.unidentified for row in results.rows),
     }
+
+
+def _without_curve(results: Results) -> str:
+    """How many settings have no curve over training; empty where all of them do."""
+    groups = [g.group for g in results.groups if g.seeds]
+    absent = len(groups) - len({point.group for point in results.curves if point.role == "student"})
+    return f"{absent} of {len(groups)} settings" if absent else ""
 
 
 def _origin(found: Mapping[str, Any]) -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288")
 """Of settings (losses, methods): Okabe and Ito's colours without yellow and black, and two of Paul Tol's."""
-MODELS = ("#2D0A5B", "#932667", "#DD513A", "#F5A623")
+MODELS = ("#4C1D95", "#932667", "#DD513A", "#F5A623")
 """Of models, from dark to light as they grow: a colour is never a loss here and a supervisor there."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK = "#1c1e21"

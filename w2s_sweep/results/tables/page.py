@@ -54,14 +54,14 @@ def page() -> str:
     blocks = [
         ("Cells", "table.parquet, table.csv; `Sweep.cells`. A row per cell; further metrics follow.",
          cell_columns([])),
-        ("Groups", "groups.parquet; `Sweep.groups`. A row per group of cells that differ in the seed only, and after "
-         "these columns the further metrics.", group_columns([])),
+        ("Groups", "groups.parquet, groups.csv; `Sweep.groups`. A row per group of cells that differ in the seed "
+         "only, and after these columns the further metrics.", group_columns([])),
         ("Further metrics", "In the tables of cells and of groups, where a cell has them.",
          cell_columns(further)[len(cell_columns([])) :]),
-        ("Comparisons", "comparisons.parquet; `Sweep.comparisons`. A row per setting that is compared with a "
-         "baseline: over all tasks, and on each.", comparison_columns()),
-        ("Curves", "curves.parquet; `Sweep.curves`. A row per group, role and evaluation on the way through training; "
-         "none for stages that were not evaluated (`test_evaluations=0`, generated texts).", curve_columns()),
+        ("Comparisons", "comparisons.parquet, comparisons.csv; `Sweep.comparisons`. A row per setting that is compared "
+         "with a baseline: over all tasks, and on each.", comparison_columns()),
+        ("Curves", "curves.parquet, curves.csv; `Sweep.curves`. A row per group, role and evaluation on the way "
+         "through training; none for stages that were not evaluated (`test_evaluations=0`, generated texts).", curve_columns()),
         ("Predictions", "predictions.parquet of a trained stage; `Sweep.predictions(cell, role)`. A row per example; "
          "k is the number of classes.", _of_schema(schema(2), PREDICTIONS_ABOUT)),
         ("Predictions on the way", "curve.parquet of a probe or a fine-tuning, in `Sweep.stage(cell, role)`. A row per "
