@@ -60,5 +60,8 @@ class Sweep:
     """Time between two checkpoints of a stage in seconds."""
     keep_weights: bool = False
     """Keep the weights of full fine-tuning (adapters and heads are always kept)."""
+    test_evaluations: Annotated[int, Field(ge=0)] = 10
+    """How often a trained stage predicts test rows on its way, evenly over its steps: curve.parquet, the curves over
+    training. 0: never. What is trained does not depend on it."""
     tracker: AnyTracker = NoTracker()
     """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""
