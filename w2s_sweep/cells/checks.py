@@ -1,7 +1,7 @@
 """Which fields of a cell do not go together; each field alone is checked by its type."""
 
 from w2s_sweep.cells.cell import Cell
-from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.dataset import AUTO, Dataset
 from w2s_sweep.config.finetune import Lora, Probe
 from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.data.tasks import TASKS
@@ -278,7 +278,7 @@ def _test_set_problems(cell: Cell, one: Dataset) -> list[str]:
             f"tests: {one.name} is a task of kind {other.kind}, {cell.dataset.name} of kind {own.kind}. Choose "
             f"datasets of the same kind ({alike or 'none: generated texts have no further tests yet'})."
         ]
-    if one.source == cell.dataset.source and one.test_split is None:
+    if one.source == cell.dataset.source and one.test_split in (None, AUTO):
         return [
             f"tests: {one.name} has the source of {cell.dataset.name} and no test split of its own, so that rows which "
             "were learnt from could be tested. Set its test_split."

@@ -32,16 +32,7 @@ def with_own_splits(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
             problems.append(f"dataset {dataset.name}: {error}")
     if problems:
         raise ConfigError(problems)
-    read = [
-        replace(
-            cell,
-            dataset=found.get(cell.dataset, cell.dataset),
-            tests=tuple(found.get(one, one) for one in cell.tests),
-            method=cell.method.reading(found),
-        )
-        for cell in cells
-    ]
-    return read, notes
+    return [cell.reading(found) for cell in cells], notes
 
 
 def own_splits(dataset: Dataset) -> tuple[Dataset, str]:

@@ -99,7 +99,8 @@ def run_sweep(request: Request, engine: Engine) -> Ran:
 
         cells, notes = from_root(cells, sweep.data_root)
         SafeConsole().print("\n".join(notes), highlight=False, markup=False)
-    if any(AUTO in (d.test_split, d.validation_split) for cell in cells for d in cell.datasets()):
+    datasets = {d for cell in cells for d in cell.datasets()}
+    if any(AUTO in (dataset.test_split, dataset.validation_split) for dataset in datasets):
         from w2s_sweep.cells.own_splits import with_own_splits
 
         cells, notes = with_own_splits(cells)
