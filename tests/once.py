@@ -9,7 +9,6 @@ from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
-from w2s_sweep.tracking import NullTracker
 
 
 class Once:
@@ -21,7 +20,7 @@ class Once:
         self.settings = RunSettings(threads=1, **settings)
 
     def run(self, stop=lambda: False):
-        pack = Pack(self.store, list(self.graph.stages.values()), self.settings, NullTracker())
+        pack = Pack(self.store, list(self.graph.stages.values()), self.settings)
         return run_pack(pack, stop)
 
     def ran(self):
@@ -35,4 +34,4 @@ class Once:
 
     def context(self, kind):
         stage = next(stage for stage in self.graph.stages.values() if stage.kind == kind)
-        return Context(self.store, stage, self.store.root, self.settings, lambda: False, threading.Event(), None)
+        return Context(self.store, stage, self.store.root, self.settings, lambda: False, threading.Event())

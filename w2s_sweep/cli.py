@@ -127,6 +127,17 @@ def dashboard(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def push(console: Console, store: Store, args: argparse.Namespace) -> int:
+    """Mirror a sweep from its files; no stage runs."""
+    from w2s_sweep.launch.conclude import push as mirror
+    from w2s_sweep.launch.trackers import tracker_settings
+
+    for problem in import_possible(list(recorded(store, args.sweep))):
+        print(f"{problem} What it registers is left out.", file=sys.stderr)
+    settings = tracker_settings(args.overrides) if args.overrides else None
+    return 0 if mirror(console, store, args.sweep, settings, args.force) else 1
+
+
 def explain(console: Console, store: Store, args: argparse.Namespace) -> int:
     """What was hashed into a key; with two keys, where the preimages differ."""
     keys = [store.find(prefix) for prefix in args.keys]
@@ -262,6 +273,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--project", help="W&B project, where it is not that of the sweep's tracker")
     sub.add_argument("--entity", help="W&B user or team (default: that of the tracker, else your own)")
     sub.add_argument("--new", action="store_true", help="make another one where there is one")
+    sub = add("push", push, "Mirror a sweep to its tracker from the files of the store: what the server lacks.")
+    sub.add_argument("sweep", help="name of the sweep")
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="tracker=wandb tracker.project=mine ...")
+    sub.add_argument("--force", action="store_true", help="ask the server about every run, whatever was noted before")
     sub = add("explain", explain, "Show what was hashed into a key, or how two keys differ.")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="one or two keys, or enough leading digits of them")
     sub = add("data", data, "Show a task's examples as a model sees them: counts, lengths, leak scan, some rows.")

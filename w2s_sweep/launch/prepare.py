@@ -26,7 +26,6 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     """Fetch what jobs will open and make the examples: jobs need no network, bad data is refused before training."""
     from w2s_sweep.runner.context import RunSettings
     from w2s_sweep.runner.pack import Pack, run_pack  # imports pyarrow, which planning does not need
-    from w2s_sweep.tracking import NullTracker
 
     to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
     there: dict[str, Path] = {}
@@ -36,7 +35,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     _require_targets(to_run, there)
     for kind, tell in ((Data.kind, tell_examples), (LabelsFile.kind, tell_labels)):
         made = [stage for stage in to_run if stage.kind == kind]
-        outcomes = run_pack(Pack(store, made, RunSettings(), NullTracker()), stop=lambda: False)
+        outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
         for stage in made:
             if outcomes[stage.key] != "done":
                 failure = read_json(store.work(stage.key) / "failure.json") or {}
@@ -51,16 +50,22 @@ def tell_examples(made: Mapping[str, Json]) -> str:
     """What a data stage made of its source."""
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
     note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
-    return f"{made['examples']:,} examples{note}"
+    return f"{made['examples']:,} examples{note}{_tell_left_out(made)}"
 
 
 def tell_labels(made: Mapping[str, Json]) -> str:
     """What was found in a file of labels, by reason."""
     splits = [name.partition("/")[2] for name in made if name.startswith("labelled/")]
     found = ", ".join(f"{made[f'labelled/{split}']:,} of {made[f'of/{split}']:,} {split}" for split in splits)
-    odd = [f"{count:,} {reason.removeprefix('left out/')}" for reason, count in made.items() if "left out/" in reason]
-    note = f"; left out: {', '.join(odd)}" if odd else ""
-    return f"{made['rows']:,} rows, labels for {found}{note}" + (f". {made['note']}" if made.get("note") else "")
+    note = f". {made['note']}" if made.get("note") else ""
+    return f"{made['rows']:,} rows, labels for {found}{_tell_left_out(made)}{note}"
+
+
+def _tell_left_out(made: Mapping[str, Json]) -> str:
+    odd = [
+        f"{count:,} {name.removeprefix('left out/')}" for name, count in made.items() if name.startswith("left out/")
+    ]
+    return f"; left out: {', '.join(odd)}" if odd else ""
 
 
 def opened_by(stages: Stages) -> dict[str, Opened]:

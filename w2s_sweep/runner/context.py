@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import InputName
@@ -26,14 +26,6 @@ LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
 
 
-class Mirror(Protocol):
-    """Where curves are mirrored to while a stage runs."""
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
-
-    def finish(self, summary: Mapping[str, Any]) -> None: ...
-
-
 @dataclass(frozen=True)
 class RunSettings:
     """How stages run on this machine; nothing of it may change a result."""
@@ -43,6 +35,8 @@ class RunSettings:
     """Tokens of a forward pass; None is the device's own number."""
     checkpoint_seconds: float = 60.0
     keep_weights: bool = False
+    test_evaluations: int = 0
+    """How often a trained stage predicts test rows on its way."""
 
 
 @dataclass
@@ -55,7 +49,6 @@ class Context(Generic[K]):
     run: RunSettings
     stop: Callable[[], bool]
     save: threading.Event
-    mirror: Mirror
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """How the stage was run, for its summary."""
@@ -122,20 +115,18 @@ class Context(Generic[K]):
     def report(self, step: int, steps: int, loss: float, lr: float) -> None:
         """Called after each optimizer step."""
         if step == 1 or step % max(1, steps // LOGGED_ROWS) == 0 or step == steps:
-            row = {"step": step, "total": steps, "loss": loss, "lr": lr}
-            self._rows.append(json.dumps(row))
-            with (self.work / "metrics.jsonl").open("a") as file:
-                file.write(self._rows[-1] + "\n")
-            self.mirror.log({"loss": loss, "lr": lr}, step)
+            self.log(step, steps, {"loss": loss, "lr": lr})
         self.progress(step, steps)
 
     def on_evaluation(self, step: int, steps: int, score: float) -> None:
         """Called after each evaluation of early stopping."""
-        row = {"step": step, "total": steps, "validation": score}
-        self._rows.append(json.dumps(row))
+        self.log(step, steps, {"validation": score})
+
+    def log(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        """Write a row of metrics.jsonl."""
+        self._rows.append(json.dumps({"step": step, "total": steps, **metrics}))
         with (self.work / "metrics.jsonl").open("a") as file:
             file.write(self._rows[-1] + "\n")
-        self.mirror.log({"validation": score}, step)
 
     def progress(self, step: int, steps: int) -> None:
         """Write how far the stage is; readers poll the file."""
@@ -163,4 +154,3 @@ class Context(Generic[K]):
         )
         write_json(self.out / "summary.json", record)
         write_json(self.out / "preimage.json", self.stage.preimage)
-        self.mirror.finish(record)

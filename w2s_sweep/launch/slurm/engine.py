@@ -14,6 +14,7 @@ from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
+from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.options import adopt_environment
@@ -58,6 +59,8 @@ class SlurmEngine:
         self._submit(job)
         if self.wait:
             follow(job, self.poll_seconds)
+        elif said := submit_last(job, self.checked):
+            Console(soft_wrap=True, highlight=False).print(said, markup=False)
         return self.wait
 
     def _arrays(self, plan: Plan, settings: Settings, most: int) -> list[Array]:
