@@ -25,7 +25,8 @@ class SafeConsole(Console):
     """A console on which no text that is printed acts; its own colours and bars do."""
 
     def __init__(self, **options: Any):
-        super().__init__(**({"soft_wrap": True} | options))
+        options.setdefault("soft_wrap", True)
+        super().__init__(**options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

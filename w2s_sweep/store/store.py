@@ -253,7 +253,7 @@ def is_manifest(files: object) -> bool:
     """Whether it names at least one file, each with a size and a digest."""
     if not isinstance(files, dict) or not files:
         return False
-    entries: Iterable[Any] = files.values()  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
+    entries: list[Any] = list(files.values())  # pyright: ignore[reportUnknownArgumentType,reportUnknownMemberType]
     return all(
         isinstance(entry, dict) and isinstance(entry.get("size"), int) and isinstance(entry.get("sha256"), str)  # pyright: ignore[reportUnknownMemberType]
         for entry in entries

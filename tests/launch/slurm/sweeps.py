@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,13 @@ PARAMS = {"w0": 100_000_000, "w1": 200_000_000, "s0": 2_000_000_000, "s1": 3_000
 
 
 def write_sources(folder: Path) -> Path:
-    """Models that are a configuration alone, which is all that planning reads, and rows for a task."""
+    """Models with a configuration and no weight, which is all that planning reads, and rows for a task."""
     for name in PARAMS:
         (folder / name).mkdir(parents=True)
-        (folder / name / "config.json").write_text(json.dumps({"name": name}))
+        config = {"name": name, "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 8, "vocab_size": 8}
+        (folder / name / "config.json").write_text(json.dumps(config))
+        (folder / name / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+        (folder / name / "vocab.txt").write_text("")
     rows = [{"sentence": f"sentence {i}", "label": i % 2} for i in range(40)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,7 @@ def test_a_task_asks_for_the_most_of_its_stages_and_the_time_of_all():
     assert asked(two, stages(two, "ceiling")) == dataclasses.replace(FULL, minutes=2 * 10_350 + 30)
 
 
-def all_four(value: int) -> dict[str, int]:
+def all_four(value: int) -> dict[str, Any]:
     return {"gpus": value, "cpus": value, "memory_gb": value, "minutes": value}
 
 
@@ -187,9 +188,8 @@ def test_zero_gpus_is_a_word_too():
 @pytest.mark.parametrize("name", ["gpus", "cpus", "memory_gb", "minutes"])
 def test_what_is_left_open_is_derived(name):
     """Each of the four by itself: the file of the settings leaves all of them null."""
-    open_but_one = dataclasses.replace(
-        SMALL, stages={"ceiling": StageSettings(**{name: 9}), "finetune": StageSettings()}
-    )
+    set_one: dict[str, Any] = {name: 9}
+    open_but_one = dataclasses.replace(SMALL, stages={"ceiling": StageSettings(**set_one), "finetune": StageSettings()})
     assert asked_by("ceiling", open_but_one) == dataclasses.replace(FULL, **{name: 9})
     assert asked_by("student", open_but_one) == FULL
     assert asked_by("ceiling", SMALL, strong=strong(resources=Resources(**{name: 9}))) == dataclasses.replace(

@@ -16,6 +16,7 @@ from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
 @pytest.fixture
 def roles(sweeps, cluster, monkeypatch):
     """Of a sweep that another user has submitted to a cluster where jobs are private."""
+    (sweeps.store.root / "code").unlink()  # the copies that all tests share are one user's
     monkeypatch.setenv("LOGNAME", "bob")
     cluster.controller.private = True
     cluster.controller.me = "bob"

@@ -112,7 +112,7 @@ def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str) -> 
     executor = _Executor(folder=folder, python=settings.python)
     executor.ask = ask
     # submitit pauses 0.2 s between submissions, for people who submit job by job in a loop; these are few arrays.
-    executor._throttling = 0.0
+    executor._throttling = 0.0  # pyright: ignore[reportPrivateUsage]
     executor.update_parameters(
         job_name=name,
         time=ask.minutes,

@@ -60,7 +60,7 @@ class SlurmEngine:
         if self.wait:
             follow(job, self.poll_seconds)
         elif said := submit_last(job, self.checked):
-            Console(soft_wrap=True, highlight=False).print(said, markup=False)
+            SafeConsole(highlight=False).print(said, markup=False)
         return self.wait
 
     def _arrays(self, plan: Plan, settings: Settings, most: int) -> list[Array]:

@@ -62,7 +62,7 @@ def adopt_environment(settings: Settings) -> tuple[Settings, list[str]]:
 
 def rewrite(script: str, options: Options, values: Mapping[str, object]) -> str:
     """A submission script with `options` in place of what it has under their names; `{gpus}` and its like filled in."""
-    head, rest = [], []
+    head, rest = list[str](), list[str]()
     for line in script.splitlines():
         (head if line.startswith("#SBATCH ") else rest).append(line)
     lines = {name: line for line in head if (name := _name(line)) != "wckey"}  # clusters that enforce keys refuse it
