@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from w2s_sweep.predictions import FILE, Predictions, write_predictions
+from w2s_sweep.predictions import CURVE, FILE, Evaluated, Predictions, write_curve, write_predictions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
 
@@ -44,9 +44,13 @@ def made_up(truth: np.ndarray, right: np.ndarray, classes: int = 2, shuffle: int
     )
 
 
-def put_stage(store: Store, key: str, label: str, predictions: Predictions, steps: int = 5) -> None:
+def put_stage(
+    store: Store, key: str, label: str, predictions: Predictions, steps: int = 5, curve: Sequence[Evaluated] = ()
+) -> None:
     """Publish a finished trained stage."""
     with store.attempt(key) as out:
+        if curve:
+            write_curve(out / CURVE, curve)
         write_predictions(out / FILE, predictions)
         rows = ({"step": i + 1, "total": steps, "loss": 0.7 / (i + 1), "lr": 1e-4} for i in range(steps))
         (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -73,6 +77,8 @@ class Shape:
     missing: Collection[str] = ()
     """Labels of stages that did not run."""
     metric: str = "accuracy"
+    curve: Sequence[tuple[float, float, float]] = ()
+    """Accuracy of weak, student and ceiling after each evaluation; none: stages have no curve."""
 
 
 def build(root: Path, shape: Shape) -> Store:
@@ -112,8 +118,17 @@ def _stages(
             write_json(store.work(key) / "failure.json", {"error": "W2SError: the loss became nan"})
         elif label not in shape.missing:
             right = np.arange(shape.n_test) < round(shape.share[place] * shape.n_test)
-            put_stage(store, key, label, made_up(truth, right, shuffle=place))
+            put_stage(store, key, label, made_up(truth, right, shuffle=place), curve=_curve(shape, truth, place))
     return roles
+
+
+def _curve(shape: Shape, truth: np.ndarray, place: int) -> list[Evaluated]:
+    """The first half of the test rows, in which as large a share is right as `Shape.curve` says."""
+    rows, found = len(truth) // 2, list[Evaluated]()
+    for number, shares in enumerate(shape.curve):
+        said = made_up(truth[:rows], np.arange(rows) < round(shares[place] * rows))
+        found.append(Evaluated(10 * (number + 1), 10 * len(shape.curve), said.ids, said.probs))
+    return found
 
 
 def _cell(

@@ -16,10 +16,16 @@ from matplotlib.figure import Figure
 import w2s_sweep as w2s
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.errors import CompositionError, ConfigError, StageFailed, StoreError
-from w2s_sweep.predictions import TEXTS_SCHEMA, read_predictions, schema
+from w2s_sweep.predictions import TEXTS_SCHEMA, curve_schema, read_predictions, schema
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.tables import page
-from w2s_sweep.results.tables.columns import cell_columns, comparison_columns, group_columns, known_details
+from w2s_sweep.results.tables.columns import (
+    cell_columns,
+    comparison_columns,
+    curve_columns,
+    group_columns,
+    known_details,
+)
 from w2s_sweep.results.tables.files import export
 from w2s_sweep.store.files import write_json
 
@@ -51,6 +57,10 @@ def test_the_tables_are_those_of_the_files(sweep, files):
     for table, path in ((sweep.cells, "parquet"), (sweep.groups, "groups"), (sweep.comparisons, "comparisons")):
         assert table.num_rows > 1
         assert table.equals(pq.read_table(files[path]))
+    assert sweep.curves.equals(pq.read_table(files["curves"]))
+    for name in ("groups", "comparisons", "curves"):
+        head = csv.DictReader(files[f"{name}.csv"].read_text().splitlines()).fieldnames
+        assert head == pq.read_schema(files[name]).names
     rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
     assert list(rows[0]) == sweep.cells.column_names
     assert [float(row["student"]) if row["student"] else None for row in rows] == sweep.cells["student"].to_pylist()
@@ -64,6 +74,7 @@ def test_the_page_and_the_files_have_the_columns_that_the_code_declares(sweep, f
         "parquet": cell_columns(details),
         "groups": group_columns(details),
         "comparisons": comparison_columns(),
+        "curves": curve_columns(),
     }
     for name, columns in declared.items():
         written = pq.read_schema(files[name])
@@ -73,7 +84,11 @@ def test_the_page_and_the_files_have_the_columns_that_the_code_declares(sweep, f
 
 def test_the_page_has_the_columns_of_stored_predictions(sweep):
     blocks = dict(block.split("\n", 1) for block in page.page().split("\n## "))
-    for title, found in (("Predictions", sweep.predictions(0, "weak").schema), ("Generated texts", TEXTS_SCHEMA)):
+    for title, found in (
+        ("Predictions", sweep.predictions(0, "weak").schema),
+        ("Generated texts", TEXTS_SCHEMA),
+        ("Predictions on the way", curve_schema(2)),
+    ):
         lines = [line.split(" | ") for line in blocks[title].splitlines() if line.startswith("| `")]
         assert [line[0].strip("| `") for line in lines] == found.names
     assert sweep.predictions(0, "weak").schema == schema(2)

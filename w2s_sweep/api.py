@@ -21,7 +21,7 @@ from w2s_sweep.launch.site import usual_store
 from w2s_sweep.predictions import FILE, read_table
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.records import Results
-from w2s_sweep.results.tables.arrow import cell_table, comparison_table, group_table
+from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
 from w2s_sweep.store import Store
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ class Sweep:
     def comparisons(self) -> pa.Table:
         """A row per setting that is compared with the baseline: over all tasks, and on each."""
         return comparison_table(self.results)
+
+    @cached_property
+    def curves(self) -> pa.Table:
+        """A row per group, role and evaluation on the way through training: accuracy, agreement, PGR over steps."""
+        return curve_table(self.results)
 
     def roles(self, cell: int) -> dict[str, str]:
         """Role -> key of the stage that plays it in a cell. StoreError where there is no such cell."""

@@ -16,7 +16,7 @@ from rich.table import Table
 from w2s_sweep.errors import StoreError, W2SError
 from w2s_sweep.launch.logs import find_logs
 from w2s_sweep.launch.site import usual_store
-from w2s_sweep.launch.status import StageStatus, stage_states, sweep_status
+from w2s_sweep.launch.status import StageStatus, rarely, stage_states, sweep_status
 from w2s_sweep.modules import import_possible, recorded
 from w2s_sweep.plan.stage import differences, digest
 from w2s_sweep.store import Store
@@ -24,8 +24,11 @@ from w2s_sweep.store.files import read_json
 from w2s_sweep.store.garbage import collect_garbage
 from w2s_sweep.store.sharing import init as init_store
 from w2s_sweep.store.sharing import owner_of
+from w2s_sweep.terminal import SafeConsole, harmless
 from w2s_sweep.version import __version__
 
+QUEUE_SECONDS = 10.0
+"""Least time between two looks of `status --watch` at SLURM's queue, for all sweeps together."""
 Command = Callable[[Console, Store, argparse.Namespace], int]
 
 
@@ -33,14 +36,15 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
     names = [args.sweep] if args.sweep else _readable(store, store.sweeps()[: args.last])
     if not names:
         console.print(f"no sweeps in {store.root}")
-    states = {name: stage_states(store, name) for name in names}
+    look = rarely(0.0 if args.watch is None else QUEUE_SECONDS)
+    states = {name: stage_states(store, name, look) for name in names}
     if args.watch is None:
         console.print(_shown(store, states, brief=not args.sweep))
         return 0
     with Live(_shown(store, states), console=console, auto_refresh=False) as live:
         while any(s.alive for found in states.values() for s in found):
             time.sleep(args.watch)
-            states = {name: stage_states(store, name) for name in names}
+            states = {name: stage_states(store, name, look) for name in names}
             live.update(_shown(store, states), refresh=True)
     return 0
 
@@ -53,7 +57,7 @@ def _readable(store: Store, names: Sequence[str]) -> list[str]:
             store.read_sweep(name)
             found.append(name)
         except StoreError as error:
-            print(error, file=sys.stderr)
+            print(harmless(str(error)), file=sys.stderr)
     return found
 
 
@@ -94,12 +98,12 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     mine = [sweep for sweep in args.sweeps if owner_of(store.read_sweep(sweep)) is None]
     modules = dict.fromkeys(module for sweep in mine for module in recorded(store, sweep))  # never code of others
     for problem in import_possible(list(modules)):
-        print(f"{problem} What it registers is left out.", file=sys.stderr)
+        print(harmless(f"{problem} What it registers is left out."), file=sys.stderr)
     if args.why is not None:
         from w2s_sweep.results.collect import collect
         from w2s_sweep.results.why import explain_pgr
 
-        print(explain_pgr(store, collect(store, *args.sweeps, test=args.test), args.why))
+        print(harmless(explain_pgr(store, collect(store, *args.sweeps, test=args.test), args.why)))
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     own = own / "tests" / args.test if own and args.test else own
@@ -235,7 +239,14 @@ def parser() -> argparse.ArgumentParser:
     sub = add("status", status, "What each stage of a sweep is doing, and why failed ones failed.")
     sub.add_argument("sweep", nargs="?", help="name of the sweep; without it, the newest ones")
     sub.add_argument("--last", type=int, default=3, help="how many sweeps to show without a name (default: 3)")
-    sub.add_argument("--watch", type=float, nargs="?", const=2.0, metavar="SECONDS", help="show it again and again")
+    sub.add_argument(
+        "--watch",
+        type=float,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="show it again and again (default: every 2 s)",
+    )
     sub = add("logs", logs, "Print the log of a stage.")
     sub.add_argument("key", metavar="KEY", help="key of the stage, or enough leading digits of it")
     sub = add("cancel", cancel, "Cancel the SLURM jobs of a sweep, but those that another sweep needs.")
@@ -312,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if args.command == "explain" and len(args.keys) > 2:
         parser().error("explain takes one key or two")
-    console = Console(soft_wrap=True)
+    console = SafeConsole()
     try:
         store = Store(Path(args.store or usual_store()).expanduser().absolute())
         if args.command not in ("init", "data", "score", "tasks", "columns") and not store.stages.is_dir():
@@ -321,7 +332,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         return args.run(console, store, args)
     except W2SError as error:
-        print(error, file=sys.stderr)
+        print(harmless(str(error)), file=sys.stderr)
         return 1
     except BrokenPipeError:
         raise

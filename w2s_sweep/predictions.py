@@ -1,5 +1,6 @@
 """predictions.parquet: what a trained stage predicts for each example. Every metric is a view of it, computed later."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ TEXTS = "generated.parquet"
 """What a generation stage wrote after each text that it has predictions for."""
 TEXTS_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("legal", pa.bool_())])
 """legal: whether the text is a possible answer at all; null where the task cannot tell."""
+CURVE = "curve.parquet"
+"""What a trained stage predicted for test rows while it trained."""
 REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."
 
 
@@ -88,6 +91,13 @@ def _value_problems(p: Predictions) -> list[str]:
     return found
 
 
+def softmax(logits: Array) -> Array:
+    """float32 probabilities of logits [..., classes], computed in float64."""
+    wide = logits.astype(np.float64)
+    probs = np.exp(wide - wide.max(-1, keepdims=True))
+    return (probs / probs.sum(-1, keepdims=True)).astype(np.float32)
+
+
 def schema(classes: int) -> pa.Schema:
     """The columns of predictions of so many classes."""
     vector = pa.list_(pa.float32(), classes)
@@ -117,6 +127,51 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         _vectors(np.nan_to_num(p.seen, nan=0.0), np.asarray(np.isnan(p.seen).any(axis=1))),
     ]
     pq.write_table(pa.table(columns, schema=schema(p.logits.shape[1])), path)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a stage predicted for test rows after one of its steps."""
+
+    step: int
+    """Optimizer steps done."""
+    steps: int
+    """Of the whole training."""
+    ids: Array
+    """[n] text; unique."""
+    probs: Array
+    """[n, k] float32, rows sum to 1."""
+
+
+def curve_schema(classes: int) -> pa.Schema:
+    """The columns of a curve of so many classes."""
+    vector = pa.list_(pa.float32(), classes)
+    return pa.schema([("step", pa.int32()), ("steps", pa.int32()), ("id", pa.string()), ("probs", vector)])
+
+
+def write_curve(path: Path, curve: Sequence[Evaluated]) -> None:
+    """Write the evaluations of a stage, one after another."""
+    sizes = [len(one.ids) for one in curve]
+    columns = [
+        pa.array(np.repeat([one.step for one in curve], sizes).astype(np.int32)),
+        pa.array(np.repeat([one.steps for one in curve], sizes).astype(np.int32)),
+        pa.array([str(name) for one in curve for name in one.ids], pa.string()),
+        _vectors(np.concatenate([one.probs for one in curve])),
+    ]
+    pq.write_table(pa.table(columns, schema=curve_schema(curve[0].probs.shape[1])), path, compression="zstd")
+
+
+def read_curve(path: Path) -> list[Evaluated]:
+    """The evaluations of a stage by rising step. Raises StoreError naming the path where the file is damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read().combine_chunks()
+        ids, found = table["id"].to_numpy(zero_copy_only=False), _matrix(_column(table, "probs"))
+        at, of = (table[name].to_numpy() for name in ("step", "steps"))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise StoreError(f"curve {path} cannot be read: {error}. {REMEDY}") from error
+    places = {int(step): np.flatnonzero(at == step) for step in np.unique(at)}
+    return [Evaluated(step, int(of[rows[0]]), ids[rows], found[rows]) for step, rows in places.items()]
 
 
 def read_table(path: Path) -> pa.Table:
@@ -155,18 +210,21 @@ def _check_schema(path: Path, found: pa.Schema) -> None:
 
 
 def _from_table(table: pa.Table) -> Predictions:
-    def column(name: str) -> pa.Array:
-        array = table[name].combine_chunks()
-        return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+    seen = _matrix(_column(table, "seen")).copy()
+    seen[_column(table, "seen").is_null().to_numpy(zero_copy_only=False)] = np.nan
+    texts = [_column(table, name).to_numpy(zero_copy_only=False) for name in ("id", "split")]
+    logits, probs = (_matrix(_column(table, name)) for name in ("logits", "probs"))
+    return Predictions(texts[0], texts[1], _column(table, "truth").to_numpy(), logits, probs, seen)
 
-    def matrix(name: str) -> Array:
-        array = column(name)
-        size = array.type.list_size
-        # `values` of a pyarrow list array knows nothing of the array's offset, and `flatten` leaves null rows out.
-        values = array.values.to_numpy(zero_copy_only=False)[array.offset * size : (array.offset + len(array)) * size]
-        return values.reshape(len(array), size)
 
-    seen = matrix("seen").copy()
-    seen[column("seen").is_null().to_numpy(zero_copy_only=False)] = np.nan
-    texts = [column(name).to_numpy(zero_copy_only=False) for name in ("id", "split")]
-    return Predictions(texts[0], texts[1], column("truth").to_numpy(), matrix("logits"), matrix("probs"), seen)
+def _column(table: pa.Table, name: str) -> pa.Array:
+    array = table[name].combine_chunks()
+    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+
+
+def _matrix(array: pa.Array) -> Array:
+    """[rows, k] of an array of lists of k numbers."""
+    size = array.type.list_size
+    # `values` of a pyarrow list array knows nothing of the array's offset, and `flatten` leaves null rows out.
+    values = array.values.to_numpy(zero_copy_only=False)[array.offset * size : (array.offset + len(array)) * size]
+    return values.reshape(len(array), size)

@@ -1,6 +1,8 @@
 """A cell is one point of the grid, fully resolved and validated; `Sweep` holds what is the same for all its cells."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -21,6 +23,15 @@ class Cell(Setup):
     def datasets(self) -> tuple[Dataset, ...]:
         """All that it reads: its own, those of further test sets, and what its method names."""
         return (self.dataset, *self.tests, *self.method.datasets())
+
+    def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
+        """The cell with its datasets read from these copies, where there is one."""
+        return replace(
+            self,
+            dataset=copies.get(self.dataset, self.dataset),
+            tests=tuple(copies.get(one, one) for one in self.tests),
+            method=self.method.reading(copies),
+        )
 
 
 @schema
@@ -49,5 +60,8 @@ class Sweep:
     """Time between two checkpoints of a stage in seconds."""
     keep_weights: bool = False
     """Keep the weights of full fine-tuning (adapters and heads are always kept)."""
+    test_evaluations: Annotated[int, Field(ge=0)] = 10
+    """How often a trained stage predicts test rows on its way, evenly over its steps: curve.parquet, the curves over
+    training. 0: never. What is trained does not depend on it."""
     tracker: AnyTracker = NoTracker()
     """Where curves are mirrored to; metrics.jsonl in every stage folder is the source of truth."""

@@ -132,6 +132,10 @@ class Kind(Hashed):
         """What it holds in memory at once; no device memory means that it runs on the CPU. `shape`: of its model."""
         raise TypeError(f"{type(self).__name__} does not say what memory it needs")
 
+    def model_part(self) -> "OfModel | None":
+        """That of its settings which says what model it opens and how; None where it opens none."""
+        return None
+
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         """What has to be on the machine before it runs."""
         return ()
@@ -175,6 +179,9 @@ class OfModel(Kind):
     """Which weights: what the model's source resolved to, and `keep_layers`."""
     max_tokens: int
     """Texts are cut to so many tokens."""
+
+    def model_part(self) -> "OfModel":
+        return self
 
     @property
     def way(self) -> str:

@@ -1,6 +1,6 @@
 """The kind that shows a trained model the test rows of another dataset."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from w2s_sweep.config.dataset import Partition
 from w2s_sweep.config.schema import schema
@@ -8,7 +8,7 @@ from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
 from w2s_sweep.kinds.cost import Cost, forward, sizes_of
 from w2s_sweep.kinds.memory import ON_CPU, Memory, running
 from w2s_sweep.kinds.shape import Shape
-from w2s_sweep.kinds.training import Finetune, LoraRecipe, Probe
+from w2s_sweep.kinds.training import Finetune, Probe
 
 
 @schema
@@ -33,6 +33,9 @@ class Evaluate(Divided):
             raise ValueError("evaluate: says neither what probe nor what fine-tuning it shows rows to")
         return found
 
+    def model_part(self) -> Finetune | None:
+        return self.finetune
+
     def cost(self, hints: Hints) -> Cost:
         if self.finetune is None:
             return Cost()
@@ -46,7 +49,3 @@ class Evaluate(Divided):
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         return () if self.finetune is None else self.finetune.opens(hints)
-
-    def lora_targets(self) -> tuple[str, ...]:
-        recipe: Any = None if self.finetune is None else self.finetune.finetune
-        return recipe.targets if isinstance(recipe, LoraRecipe) else ()

@@ -47,6 +47,7 @@ class Job:
             "micro_batch_tokens": sweep.micro_batch_tokens,
             "checkpoint_seconds": sweep.checkpoint_seconds,
             "keep_weights": sweep.keep_weights,
+            "test_evaluations": sweep.test_evaluations,
         }
         return {
             "store": str(self.store.root),

@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import math
 import shutil
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from rich.console import Console
 
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.merge import merge
+from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parse import parse
+from w2s_sweep.config.dataset import AUTO
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, LaunchError, SourceError
@@ -34,6 +37,7 @@ from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.store.sharing import own_folder, owner_of, refuse_others
+from w2s_sweep.terminal import SafeConsole
 
 if TYPE_CHECKING:
     from w2s_sweep.results.records import Row
@@ -88,13 +92,19 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 
 def run_sweep(request: Request, engine: Engine) -> Ran:
     """Run the cells of the last batch; returns one result for each of them, in order."""
-    cells, sweep = parse(request.composed)
+    cells, sweep = parse(with_own_models(request.composed, request.overrides))
     sweep = replace(sweep, modules=absolute(sweep.modules))
     if sweep.data_root is not None:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 
         cells, notes = from_root(cells, sweep.data_root)
-        Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
+        SafeConsole().print("\n".join(notes), highlight=False, markup=False)
+    datasets = {d for cell in cells for d in cell.datasets()}
+    if any(AUTO in (dataset.test_split, dataset.validation_split) for dataset in datasets):
+        from w2s_sweep.cells.own_splits import with_own_splits
+
+        cells, notes = with_own_splits(cells)
+        SafeConsole().print("\n".join(notes), highlight=False, markup=False)
     ran = run_cells(cells, sweep, resolve_all(cells), request, engine)
     return replace(ran, cells=ran.cells[request.earlier :])
 
@@ -105,7 +115,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     store = Store(Path(sweep.store).expanduser().absolute())
     name = sweep.name or _own_name(store, default_name(cells, graph.roles[: request.first or None]))
     plan = plan_of(graph, store)
-    console = Console(soft_wrap=True)
+    console = SafeConsole()
     found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device)
     show_plan(console, plan, name, store, found)
     refuse_too_large(found)
@@ -212,7 +222,11 @@ def _queue(store: Store) -> Mapping[str, str]:
         return {}
     from w2s_sweep.launch.slurm.queued import queued_jobs
 
-    return queued_jobs(store)
+    try:
+        return queued_jobs(store)
+    except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
+        print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
+        return {}
 
 
 def record_sweep(

@@ -64,7 +64,7 @@ NO_TEST_LABELS = "no value, the file has no labels for test rows"
 def unscored() -> Recovery:
     """The PGR over a supervisor that says nothing of test examples."""
     none = Interval(None)
-    return Recovery(none, none, none, NO_TEST_LABELS)
+    return Recovery(none, none, none, none, NO_TEST_LABELS)
 
 
 def plain_ratio(weak: float | None, student: float | None, ceiling: float | None) -> float | None:

@@ -17,12 +17,13 @@ from w2s_sweep.metrics import NO_TEST_LABELS, Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
+from w2s_sweep.results.curves import CurveReader
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import label_all, sorted_json
 from w2s_sweep.results.pairs import Students
-from w2s_sweep.results.records import ROLES, Group, Results, Row
+from w2s_sweep.results.records import ROLES, CurvePoint, Group, Results, Row
 from w2s_sweep.results.score import Measured, Scorer, summarize
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
@@ -118,10 +119,12 @@ def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
     rows: dict[int, Row] = {}
+    curves, points = CurveReader(store, reader), list[CurvePoint]()
     groups: dict[str, tuple[Group, Recovery | None]] = {}
     for name, cells in _by_group(record["cells"]).items():
         found = [_row(name, i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in cells]
         rows |= {row.cell: row for row, _ in found}
+        points += curves.points([row for row, _ in found])
         groups[name] = group_cells(
             [row for row, _ in found], [measured for _, measured in found if measured is not None]
         )
@@ -129,7 +132,10 @@ def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
-    return Results(str(record["name"]), record, ordered, summed, medians(summed), comparisons, failures, recoveries)
+    found = medians(summed)
+    return Results(
+        str(record["name"]), record, ordered, summed, found, comparisons, failures, recoveries, tuple(points)
+    )
 
 
 def names_of_tests(record: Mapping[str, Any]) -> list[str]:
@@ -181,7 +187,7 @@ def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
     if named["weak"] is None:
         named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
     if how.get("harden"):
-        named["loss"] = {**named["loss"], "labels": "hard"}
+        named["loss"] = {**named["loss"], "supervision": "hard"}
     tried = {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
     return named | {"finetune": {**named["finetune"], **tried}}
 

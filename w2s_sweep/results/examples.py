@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from w2s_sweep.arrays import Array
+from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import RolePredictions
 from w2s_sweep.predictions import Predictions
 
@@ -21,6 +22,22 @@ class Examples(RolePredictions):
     """[examples] text: the name of each example's group. Examples of one group are no independent observations."""
     digest: str
     """Of ids and truth: equal for stages that can be compared."""
+
+    def on(self, ids: Array) -> "Examples":
+        """The examples of the given ids, in their order. StoreError where one of them is not there."""
+        names = self.ids.astype(str)
+        place = np.searchsorted(names, ids.astype(str)).clip(max=max(0, len(names) - 1))
+        if len(absent := np.flatnonzero(names[place] != ids.astype(str))):
+            raise StoreError(f"{len(absent)} of {len(ids)} evaluated test rows have no final prediction.")
+        return replace(
+            self,
+            ids=ids,
+            groups=self.groups[place],
+            truth=self.truth[place],
+            probs=self.probs[place],
+            legal=None if self.legal is None else self.legal[place],
+            digest="",
+        )
 
     @classmethod
     def of(

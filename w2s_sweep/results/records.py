@@ -12,6 +12,7 @@ __all__ = [
     "ROLES",
     "SEVERAL",
     "Comparison",
+    "CurvePoint",
     "Group",
     "Median",
     "PairedTest",
@@ -241,6 +242,52 @@ class Comparison:
         return self.second.finetune
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint(Setting):
+    """What a stage of a group was worth after one of its evaluations, over the seeds that have a curve."""
+
+    group: str
+    """That of the group, and of its cells."""
+    dataset: str
+    """Label of the task."""
+    role: str
+    """Whose training this is: weak, student or ceiling. Groups that share a stage repeat its curve."""
+    weak_params: int
+    """Parameters of the supervisor's model."""
+    strong_params: int
+    """Parameters of the model of student and ceiling."""
+    seeds: tuple[int, ...]
+    """Seeds whose stages have a curve."""
+    evaluation: int
+    """Number of the evaluation, from 1; evenly spaced, the last one follows the last step."""
+    step: int
+    """Optimizer steps done."""
+    steps: int
+    """Optimizer steps of the whole training."""
+    n_test: int
+    """Test rows that were predicted: all of them by a probe, a fixed sample of them by a fine-tuning."""
+    value: Interval
+    """`metric` of the role after this step, on these rows; 95 % interval over seeds and groups of test examples."""
+    weak: Interval
+    """Of students: `metric` of the supervisor when its training had ended, on the same rows."""
+    ceiling: Interval
+    """Of students: the same of the ceiling."""
+    pgr: Interval
+    """Of students: mean gain / mean gap on these rows; null where it is not identified."""
+    unidentified: str
+    """Why the PGR is not identified; empty where it is, and for other roles."""
+    accuracy: Interval
+    """Accuracy after this step."""
+    auroc: Interval
+    """AUROC after this step."""
+    agreement: Interval
+    """Of students: share of the rows on which it predicts the class that the supervisor predicts."""
+    agreement_supervisor_right: Interval
+    """The same, among the rows on which the supervisor is right."""
+    agreement_supervisor_wrong: Interval
+    """The same, among the supervisor's errors: it rises where a student overfits to weak labels."""
+
+
 @dataclass(frozen=True)
 class Results:
     """All of a sweep, or of several joined ones."""
@@ -257,6 +304,8 @@ class Results:
     """Stage key -> the error it ended with."""
     recoveries: Mapping[str, Recovery] = field(default_factory=dict[str, Recovery])
     """`Group.group` -> what its PGR is of."""
+    curves: tuple[CurvePoint, ...] = ()
+    """Over training: of every group with a curve, role by role, by rising step."""
 
     @property
     def over_tasks(self) -> list[Comparison]:
@@ -275,7 +324,7 @@ class Results:
         names = ("dataset", "pair", "loss", "method", "finetune")
         return frozenset(name for name in names if len({getattr(row, name) for row in self.rows}) > 1)
 
-    def variant(self, item: "Row | Group | Median | Comparison") -> str:
+    def variant(self, item: "Row | Group | Median | Comparison | CurvePoint") -> str:
         """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
         return " · ".join(str(getattr(item, name)) for name in self._variant_names())
 

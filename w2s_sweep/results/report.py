@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.results.figures import SavedFigure, save_figures
-from w2s_sweep.results.figures.curves import HEIGHT, WIDTH, learning_curves
+from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, TIP
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Results
@@ -91,13 +91,23 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
         "remarks": lines.remarks(results),
         "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
         "curves": learning_curves(store, stages),
+        "uncurved": count if (count := count_trained(stages)) > MOST else 0,
+        "most_curves": MOST,
         "curve_box": (WIDTH, HEIGHT),
-        "store": str(store.root),
+        "store": Path(relpath(store.root, folder)).as_posix(),
+        "without_curve": _without_curve(results),
         "stages": Path(relpath(store.stages, folder)).as_posix(),
         "cells": by_group(results),
         "first_cells": {row.cell for row in {row.group: row for row in reversed(by_group(results))}.values()},
         "notes": any(row.note or row.unidentified for row in results.rows),
     }
+
+
+def _without_curve(results: Results) -> str:
+    """How many settings have no curve over training; empty where all of them do."""
+    groups = [g.group for g in results.groups if g.seeds]
+    absent = len(groups) - len({point.group for point in results.curves if point.role == "student"})
+    return f"{absent} of {len(groups)} settings" if absent else ""
 
 
 def _origin(found: Mapping[str, Any]) -> dict[str, str]:

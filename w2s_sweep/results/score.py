@@ -76,11 +76,8 @@ class Scorer:
 def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
     details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    for names, members in _known(cells).items():
-        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
-        for place, name in enumerate(names):
-            details[name] = crossed_interval(moments.only(place), _bounds(name))
-    recoveries = {name: _recover(cells, name) for name in METRICS}
+    details |= means(cells)
+    recoveries = {name: recover_cells(cells, name) for name in METRICS}
     found = recoveries[metric]
     common = {
         "n_groups": len(np.unique(np.concatenate([cell.groups for cell in cells]))),
@@ -93,6 +90,16 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
     }
     return common, found
+
+
+def means(cells: Sequence[Measured]) -> dict[str, Interval]:
+    """Name of every metric that some cells have -> its mean over these cells, with its interval."""
+    found: dict[str, Interval] = {}
+    for names, members in _known(cells).items():
+        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
+        for place, name in enumerate(names):
+            found[name] = crossed_interval(moments.only(place), _bounds(name))
+    return found
 
 
 def _known(cells: Sequence[Measured]) -> dict[tuple[str, ...], list[Measured]]:
@@ -110,7 +117,8 @@ def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
     return np.concatenate([cell.stack(names) for cell in cells])
 
 
-def _recover(cells: Sequence[Measured], metric: str) -> Recovery:
+def recover_cells(cells: Sequence[Measured], metric: str) -> Recovery:
+    """The PGR of cells that differ in the seed only."""
     names = [f"{metric}/{role}" for role in ROLES]
     if any(names[0] not in cell.columns for cell in cells):
         return unscored()

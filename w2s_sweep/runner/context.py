@@ -35,6 +35,8 @@ class RunSettings:
     """Tokens of a forward pass; None is the device's own number."""
     checkpoint_seconds: float = 60.0
     keep_weights: bool = False
+    test_evaluations: int = 0
+    """How often a trained stage predicts test rows on its way."""
 
 
 @dataclass
@@ -113,16 +115,16 @@ class Context(Generic[K]):
     def report(self, step: int, steps: int, loss: float, lr: float) -> None:
         """Called after each optimizer step."""
         if step == 1 or step % max(1, steps // LOGGED_ROWS) == 0 or step == steps:
-            row = {"step": step, "total": steps, "loss": loss, "lr": lr}
-            self._rows.append(json.dumps(row))
-            with (self.work / "metrics.jsonl").open("a") as file:
-                file.write(self._rows[-1] + "\n")
+            self.log(step, steps, {"loss": loss, "lr": lr})
         self.progress(step, steps)
 
     def on_evaluation(self, step: int, steps: int, score: float) -> None:
         """Called after each evaluation of early stopping."""
-        row = {"step": step, "total": steps, "validation": score}
-        self._rows.append(json.dumps(row))
+        self.log(step, steps, {"validation": score})
+
+    def log(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        """Write a row of metrics.jsonl."""
+        self._rows.append(json.dumps({"step": step, "total": steps, **metrics}))
         with (self.work / "metrics.jsonl").open("a") as file:
             file.write(self._rows[-1] + "\n")
 

@@ -15,7 +15,7 @@ from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.training import MixedRows, Supervised, Trained
 from w2s_sweep.metrics import accuracy, auroc
-from w2s_sweep.predictions import Predictions, read_predictions
+from w2s_sweep.predictions import Predictions, read_predictions, softmax
 
 PREDICTED: tuple[Split, ...] = ("half_b", "validation", "test")
 """Splits on which every trained stage leaves predictions."""
@@ -213,9 +213,6 @@ def predictions_of(
     rows: Rows, chosen: Sequence[int], logits: np.ndarray, seen: Mapping[int, np.ndarray]
 ) -> Predictions:
     """The record of a trained stage on `chosen` rows; `seen` are the labels it was trained on, by row."""
-    wide = logits.astype(np.float64)
-    probs = np.exp(wide - wide.max(1, keepdims=True))
-    probs /= probs.sum(1, keepdims=True)
     nothing = np.full(logits.shape[1], np.nan, dtype=np.float32)
     index = list(chosen)
     return Predictions(
@@ -223,7 +220,7 @@ def predictions_of(
         splits=rows.splits[index],
         truth=rows.truth[index],
         logits=logits.astype(np.float32),
-        probs=probs.astype(np.float32),
+        probs=softmax(logits),
         seen=np.stack([seen.get(row, nothing) for row in index]),
     )
 

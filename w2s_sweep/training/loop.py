@@ -93,6 +93,8 @@ class Hooks:
     """Called after a checkpoint was written, with the number of steps in it."""
     report: Callable[[int, int, float, float], None] = lambda step, steps, loss, lr: None
     """Called after each step with (steps done, steps in all, mean loss, learning rate)."""
+    after_step: Callable[[int, int], None] = lambda step, steps: None
+    """Called after each step, before it can be in a checkpoint, with (steps done, steps in all)."""
     evaluated: Callable[[int, int, float], None] = lambda step, steps, score: None
     """Called after each evaluation of early stopping with (steps done, steps in all, score)."""
 
@@ -154,6 +156,7 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         hooks.report(step + 1, len(batches), value, recipe.lr_at(step, len(batches)))
+        hooks.after_step(step + 1, len(batches))
         if stopping is not None and stopping.due(step + 1, len(batches)):
             score = stopping.score()
             best.offer(step + 1, score, params)

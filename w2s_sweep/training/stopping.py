@@ -12,6 +12,12 @@ import torch
 from torch import Tensor
 
 
+def due(step: int, steps: int, evaluations: int) -> bool:
+    """Whether one of so many evaluations follows step number `step` of `steps`, counted from 1."""
+    # In whole numbers: evenly spaced whatever the ratio, and the last step is always one of them.
+    return step * evaluations // steps > (step - 1) * evaluations // steps
+
+
 @dataclass(frozen=True)
 class EarlyStopping:
     """Training goes on to its last step, and the parameters that scored best on the way there are kept."""
@@ -23,8 +29,7 @@ class EarlyStopping:
 
     def due(self, step: int, steps: int) -> bool:
         """Whether an evaluation follows step number `step`, counted from 1."""
-        # In whole numbers: evenly spaced whatever the ratio, and the last step is always one of them.
-        return step * self.evaluations // steps > (step - 1) * self.evaluations // steps
+        return due(step, steps, self.evaluations)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from w2s_sweep.losses.conflict import Conflict
 from w2s_sweep.metrics import accuracy
 from w2s_sweep.predictions import write_predictions
 from w2s_sweep.runner.context import Context
+from w2s_sweep.training.evaluation import evaluation_of, publish_curve
 from w2s_sweep.training.examples import (
     PREDICTED,
     Rows,
@@ -127,6 +128,13 @@ def fit(
         targets = np.concatenate(
             [targets, np.eye(supervision.rows.classes, dtype=np.float32)[supervision.rows.truth]], axis=1
         )
+    evaluation = evaluation_of(
+        context,
+        learner,
+        supervision.rows,
+        examples=len(supervision.chosen),
+        predicted=len(rows_to_predict(context, supervision.rows)),
+    )
     stopping = None if rule is None else early_stopping(supervision, learner, rule, context.stage.label)
     step = train(
         learner,
@@ -134,11 +142,13 @@ def fit(
         torch.from_numpy(targets).to(device),
         loss,
         recipe_of(settings.finetune, settings.seed),
-        hooks_of(context),
+        replace(hooks_of(context), after_step=evaluation.after_step),
         weights=None if supervision.weights is None else torch.from_numpy(supervision.weights).to(device),
         stopping=stopping,
     )
-    return {} if rule is None else {"best step": step, "evaluated against": rule.against}
+    publish_curve(context, supervision.rows)
+    said: dict[str, Json] = {"curve test rows": len(evaluation.chosen)} if evaluation.chosen else {}
+    return said if rule is None else said | {"best step": step, "evaluated against": rule.against}
 
 
 def hooks_of(context: Context[Kind]) -> Hooks:

@@ -95,6 +95,7 @@ def sbatch(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
 def squeue(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
     asked = options(arguments)
     users = [controller.me] if "me" in asked else asked.get("user", "").split(",")
+    users = [user for user in users if user == controller.me or not controller.private]
     listed = [task for task in controller.tasks if task.user in users and task.state not in ENDED]
     for task in controller.unfinished(asked["job"]) if "job" in asked else listed:
         starts = task.begins if task.state == "PENDING" else task.started
@@ -134,6 +135,8 @@ def scontrol(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
     match list(arguments):
         case ["show", "config"]:
             yield "Configuration data as of 2026-01-01T00:00:00"
+            yield f"ClusterName             = {controller.cluster}"
+            yield f"PrivateData             = {'jobs' if controller.private else 'none'}"
             yield f"MaxArraySize            = {controller.max_array}"
         case ["show", "job", job]:
             for task in controller.unfinished(job):

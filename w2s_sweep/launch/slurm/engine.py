@@ -27,6 +27,7 @@ from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import write_json
+from w2s_sweep.terminal import SafeConsole, harmless
 
 
 @dataclass
@@ -71,10 +72,10 @@ class SlurmEngine:
         settings, said = adopt_environment(self.checked)
         arrays = self._arrays(job.plan, settings, 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
-        print("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"]))
+        print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
 
     def _submit(self, job: Job) -> None:
-        console = Console(soft_wrap=True, highlight=False, markup=False)
+        console = SafeConsole(highlight=False, markup=False)
         settings, said = adopt_environment(self.checked)
         for line in said:
             console.print(line)
@@ -88,13 +89,14 @@ class SlurmEngine:
             if not plan.keys("to run"):
                 console.print("nothing to submit: all stages are done or in flight")
                 return
-            arrays = self._arrays(plan, settings, commands.max_array_size())
+            cluster = commands.cluster_config()
+            arrays = self._arrays(plan, settings, cluster.max_array_size)
             running = {key: one for key, one in queued_jobs(job.store).items() if key in plan.keys("in flight")}
             _show(console, plan, arrays, running)
             code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
             job = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
             began = time.monotonic()
-            submit(job, arrays, settings, code, running)
+            submit(job, arrays, settings, code, running, cluster.name)
         console.print(
             f"submitted in {time.monotonic() - began:.1f} s; `w2s --store {job.store.root} status {job.name} --watch` "
             "follows it"

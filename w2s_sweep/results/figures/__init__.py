@@ -15,6 +15,7 @@ from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength
 from w2s_sweep.results.figures.style import save
+from w2s_sweep.results.figures.training import draw_curves
 from w2s_sweep.results.records import Results
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ PGR = Plot("pgr", "PGR by loss and method", draw_pgr)
 BARS = Plot("accuracy", "Weak supervisor, student and ceiling", draw_bars)
 STRENGTH = Plot("strength", "Student against the strong model", draw_strength)
 SCALING = Plot("scaling", "Scaling with the student's size", draw_scaling)
+CURVES = Plot("curves", "Students over training", draw_curves)
 GAIN = Plot("gain", "Gain in Brier score against misfit", draw_gain)
 
 
@@ -57,10 +59,11 @@ def choose_plots(results: Results) -> list[Plot]:
         return []
     sizes = [STRENGTH] if len({g.strong_model for g in groups}) > 1 else []
     sizes += [SCALING] if len({g.strong_params for g in groups}) > 1 else []
+    curves = [CURVES] if any(point.role == "student" for point in results.curves) else []
     if len({g.dataset for g in groups}) == 1:
-        return [PGR, BARS, *sizes, GAIN]
+        return [PGR, BARS, *sizes, *curves, GAIN]
     averaged = facets(results).averaged  # then `medians` shows what `pgr` would, and more
-    return [MEDIANS, TASKS, *sizes, *([] if averaged else [PGR]), BARS, GAIN]
+    return [MEDIANS, TASKS, *sizes, *([] if averaged else [PGR]), BARS, *curves, GAIN]
 
 
 def save_figures(results: Results, folder: Path) -> list[SavedFigure]:
@@ -74,6 +77,7 @@ __all__ = [
     "SavedFigure",
     "choose_plots",
     "draw_bars",
+    "draw_curves",
     "draw_gain",
     "draw_medians",
     "draw_pgr",

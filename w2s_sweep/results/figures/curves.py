@@ -34,10 +34,14 @@ class Curve:
 def learning_curves(store: Store, stages: Mapping[str, Any]) -> list[Curve]:
     """The curves of all trained stages of a sweep; none where there are more than `MOST`."""
     trained = {key: about for key, about in stages.items() if about["kind"] in TRAINED}
-    if len(trained) > MOST:
+    if count_trained(stages) > MOST:
         return []
     found = (_curve(store, key, about) for key, about in trained.items())
     return sorted((curve for curve in found if curve is not None), key=lambda curve: (curve.role, curve.label))
+
+
+def count_trained(stages: Mapping[str, Any]) -> int:
+    return sum(about["kind"] in TRAINED for about in stages.values())
 
 
 def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:

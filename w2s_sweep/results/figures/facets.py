@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from w2s_sweep.metrics import Interval, t_interval
+from w2s_sweep.metrics import METRICS, Interval, median_interval, t_interval
 from w2s_sweep.results.records import ONE, SEVERAL, Group, Results
 
 MOST_PANELS = 24
@@ -72,7 +72,8 @@ def task_facets(results: Results) -> Facets:
 
 
 def average(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Group]:
-    """Groups of one panel and variant merged into one, with their means as points and an interval over them."""
+    """Groups of one panel and variant merged into one: means and intervals over them, of the PGR the median, as in
+    tables."""
     members: dict[tuple[str, ...], list[Group]] = {}
     for g in groups:
         members.setdefault((panel(g), g.loss, g.method, g.finetune), []).append(g)
@@ -80,8 +81,13 @@ def average(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Grou
 
 
 def _mean(groups: Sequence[Group]) -> Group:
-    def over(values: Sequence[float | None]) -> Interval:
-        return t_interval([value for value in values if value is not None])
+    low, high = METRICS[groups[0].metric].bounds
+
+    def over(values: Sequence[float | None], least: float = low, most: float = high) -> Interval:
+        found = t_interval([value for value in values if value is not None])
+        if found.low is None or found.high is None:
+            return found
+        return Interval(found.value, max(least, found.low), min(most, found.high))
 
     points = tuple(g.pgr.value for g in groups if g.pgr.value is not None)
     left = len(groups) - len(points)
@@ -94,11 +100,17 @@ def _mean(groups: Sequence[Group]) -> Group:
         weak=over([g.weak.value for g in groups]),
         student=over([g.student.value for g in groups]),
         ceiling=over([g.ceiling.value for g in groups]),
-        gain=over([g.gain.value for g in groups]),
-        gap=over([g.gap.value for g in groups]),
-        pgr=over(points),
+        gain=over([g.gain.value for g in groups], low - high, high - low),
+        gap=over([g.gap.value for g in groups], low - high, high - low),
+        pgr=median_interval(points),
         ratios=points,
     )
+
+
+def _over(results: Results) -> list[str]:
+    """What the intervals of groups are over: a group with one finished seed knows nothing of other runs."""
+    found = {g.over for g in results.groups if g.seeds}
+    return [text for text in (SEVERAL, ONE) if text in found] or [ONE]
 
 
 def facts(results: Results, averaged: str = "", *, interval: bool = True) -> str:
@@ -107,8 +119,8 @@ def facts(results: Results, averaged: str = "", *, interval: bool = True) -> str
     seeds = sorted({row.seed for row in results.rows if row.state == "done"})
     n_test = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else "-"
     shown = ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)} of them"
-    source = f"over {averaged} (t)" if averaged else f"over {SEVERAL}" if len(seeds) > 1 else f"over {ONE}"
-    parts = [f"mean over {averaged}"] if averaged else []
+    source = f"over {averaged} (t)" if averaged else f"over {' or '.join(_over(results))}"
+    parts = [f"mean over {averaged}, of PGR the median"] if averaged else []
     datasets = {row.dataset for row in results.rows}
     parts += [next(iter(datasets))] if len(datasets) == 1 else []
     parts += [f"n test = {n_test}", f"{'seed' if len(seeds) == 1 else 'seeds'} {shown}"]

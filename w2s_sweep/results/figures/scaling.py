@@ -8,7 +8,7 @@ from w2s_sweep.results.figures.facets import average, facets, facts
 from w2s_sweep.results.figures.style import (
     INK,
     MARKERS,
-    PALETTE,
+    MODELS,
     PGR_RANGE,
     QUIET,
     make_panels,
@@ -62,27 +62,39 @@ def draw_scaling(results: Results) -> "Figure":
 
 def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequence[tuple[int, str]]) -> None:
     """Accuracy above and PGR below, for one loss."""
-    ceilings = {g.strong_params: g.ceiling for g in groups}
+    sizes = [g.strong_params for g in groups]
+    apart = _dodge(min(sizes), max(sizes))
+    beside = apart ** (len(weak_models) / 2)
+    ceilings = {g.strong_params * beside: g.ceiling for g in groups}
     for index, (params, weak) in enumerate(weak_models):
         mine = sorted((g for g in groups if g.weak_model == weak), key=lambda g: g.strong_params)
-        color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+        color, marker = MODELS[index % len(MODELS)], MARKERS[index % len(MARKERS)]
         label = f"supervisor {weak} ({short(params)})"
-        _line(top, [(g.strong_params, g.student) for g in mine], color, marker, label)
-        _line(bottom, [(g.strong_params, g.pgr) for g in mine], color, marker, label, PGR_RANGE)
+        aside = apart ** (index - len(weak_models) / 2)
+        _line(top, [(g.strong_params * aside, g.student) for g in mine], color, marker, label)
+        _line(bottom, [(g.strong_params * aside, g.pgr) for g in mine], color, marker, label, PGR_RANGE)
         for g in mine:
             if g.pgr.value is None and g.unidentified:
-                bottom.axvline(g.strong_params * (1 + 0.02 * index), color=color, lw=1.4, ls=(0, (1, 2)), zorder=1)
+                bottom.axvline(g.strong_params * aside, color=color, lw=1.4, ls=(0, (1, 2)), zorder=1)
         known = [g.weak.value for g in mine if g.weak.value is not None]
         if known:
             top.axhline(known[0], color=color, lw=1, ls=":", zorder=1)
     _line(top, sorted(ceilings.items()), INK, "D", "ceiling (ground truth)")
+    if all(g.pgr.value is None for g in groups):
+        about = {"transform": bottom.transAxes, "ha": "center", "va": "center", "color": QUIET, "size": 8}
+        bottom.text(0.5, 0.5, "PGR not identified", **about)
     for y in (0, 1):
         bottom.axhline(y, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
 
 
+def _dodge(smallest: float, largest: float) -> float:
+    """The factor between two supervisors at one size of the student, so that their intervals do not hide each other."""
+    return (1.56 * largest / smallest) ** 0.012
+
+
 def _line(
     axis: Any,
-    points: Sequence[tuple[int, Interval]],
+    points: Sequence[tuple[float, Interval]],
     color: str,
     marker: str,
     label: str,

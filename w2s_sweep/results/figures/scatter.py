@@ -8,6 +8,7 @@ from w2s_sweep.results.figures.facets import facets, facts
 from w2s_sweep.results.figures.style import (
     INK,
     MARKERS,
+    MODELS,
     PALETTE,
     PGR_RANGE,
     QUIET,
@@ -75,7 +76,7 @@ def draw_tasks(results: Results) -> "Figure":
         for m in results.medians:
             if results.variant(m) == variant and m.pgr.value is not None and m.pair in pairs:
                 y, _ = clamp(m.pgr.value, limits)
-                axis.axhline(y, color=PALETTE[pairs.index(m.pair) % len(PALETTE)], lw=1.2, zorder=2)
+                axis.axhline(y, color=_look(pairs.index(m.pair))[0], lw=1.2, zorder=2)
         for y in (0, 1):
             axis.axhline(y, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
         axis.set_title(wrap(variant, 40), loc="left")
@@ -90,8 +91,13 @@ def draw_tasks(results: Results) -> "Figure":
     return figure
 
 
+def _look(pair: int) -> tuple[str, str]:
+    """Colour and marker of a pair of models: a marker for as many pairs as there are colours, then the next one."""
+    return MODELS[pair % len(MODELS)], MARKERS[pair // len(MODELS) % len(MARKERS)]
+
+
 def _point(axis: Any, p: Point, index: int, limits: Sequence[float]) -> None:
-    color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+    color, marker = _look(index)
     about = f"{p.task}, {p.pair}, {p.variant}: gap {number(p.gap)}, PGR {number(p.pgr, 2)}"
     if p.pgr is None:
         add_tip(axis.plot(p.gap, limits[0], "x", color=color, ms=4.5, mew=1.2, clip_on=False, zorder=5), about)
@@ -105,7 +111,8 @@ def _legend(figure: Any, axis: Any, pairs: Sequence[str]) -> None:
     if len(pairs) < 2:
         return
     for index, pair in enumerate(pairs):
-        axis.plot([], [], MARKERS[index % len(MARKERS)], color=PALETTE[index % len(PALETTE)], ms=4.5, label=pair)
+        color, marker = _look(index)
+        axis.plot([], [], marker, color=color, ms=4.5, label=pair)
     figure.legend(loc="outside lower left", ncols=min(4, len(pairs)))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets, facts
 from w2s_sweep.results.figures.scaling import short
-from w2s_sweep.results.figures.style import INK, MARKERS, PALETTE, QUIET, add_tip, make_panels, use_style, wrap
+from w2s_sweep.results.figures.style import INK, MARKERS, MODELS, QUIET, add_tip, make_panels, use_style, wrap
 from w2s_sweep.results.records import Group, Results
 from w2s_sweep.results.tables.lines import number
 
@@ -58,7 +58,7 @@ def draw_strength(results: Results) -> "Figure":
 
 def _series(axis: Any, groups: Sequence[Group], index: int, style: int, variant: str) -> None:
     """One supervisor and one setting, by rising metric of the strong model."""
-    color, marker = PALETTE[index % len(PALETTE)], MARKERS[style % len(MARKERS)]
+    color, marker = MODELS[index % len(MODELS)], MARKERS[style % len(MARKERS)]
     points: list[tuple[float, float]] = []
     for g in groups:
         if g.ceiling.value is not None and g.student.value is not None:
@@ -84,7 +84,7 @@ def _medians(results: Results) -> str:
 
 
 def _legend(figure: Any, axis: Any, weak_models: Sequence[tuple[int, str]], variants: Sequence[str]) -> None:
-    handles = [axis.plot([], [], color=PALETTE[i % len(PALETTE)], lw=2)[0] for i in range(len(weak_models))]
+    handles = [axis.plot([], [], color=MODELS[i % len(MODELS)], lw=2)[0] for i in range(len(weak_models))]
     handles += [
         axis.plot([], [], color=QUIET, ls=LINES[i], marker=MARKERS[i % len(MARKERS)], ms=4, lw=1.2)[0]
         for i in range(len(variants))

@@ -16,8 +16,10 @@ from w2s_sweep.store.files import write_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B5EA7")
-"""Okabe and Ito's colours without yellow and black, and two more."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288")
+"""Of settings (losses, methods): Okabe and Ito's colours without yellow and black, and two of Paul Tol's."""
+MODELS = ("#4C1D95", "#932667", "#DD513A", "#F5A623")
+"""Of models, from dark to light as they grow: a colour is never a loss here and a supervisor there."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK = "#1c1e21"
 """Text, axes, ceiling. In inline SVG it is replaced by the page's text colour."""
@@ -41,6 +43,7 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.22,
     "grid.linewidth": 0.6,
     "text.color": INK,
+    "text.parse_math": False,  # labels are names: "$$" in one would be a formula that cannot be read
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.labelsize": 8,

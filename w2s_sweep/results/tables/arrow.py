@@ -11,6 +11,7 @@ from w2s_sweep.results.tables.columns import (
     Item,
     cell_columns,
     comparison_columns,
+    curve_columns,
     flatten,
     group_columns,
 )
@@ -31,6 +32,11 @@ def group_table(results: Results) -> Any:
 def comparison_table(results: Results) -> Any:
     """A row per comparison: those over all tasks and those of single tasks."""
     return _table(results.comparisons, comparison_columns())
+
+
+def curve_table(results: Results) -> Any:
+    """A row per group, role and evaluation on the way through training."""
+    return _table(results.curves, curve_columns())
 
 
 def _details(items: Sequence[Row] | Sequence[Group]) -> list[str]:

@@ -15,11 +15,11 @@ from typing import Any, cast, get_type_hints
 import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.metrics import Interval
-from w2s_sweep.results.records import Comparison, Group, PairedTest, Row, State
+from w2s_sweep.results.records import Comparison, CurvePoint, Group, PairedTest, Row, State
 from w2s_sweep.results.tables.further import all_columns
 
 pa: Any = pyarrow  # has no type stubs
-Item = Row | Group | Comparison
+Item = Row | Group | Comparison | CurvePoint
 
 TYPES: Mapping[Any, Any] = {
     str: pa.string(),
@@ -69,6 +69,11 @@ def group_columns(details: Iterable[str]) -> list[Column]:
     return [*_of_fields(Group), *_of_details(details)]
 
 
+def curve_columns() -> list[Column]:
+    """The columns of a row per group, role and evaluation."""
+    return _of_fields(CurvePoint)
+
+
 def comparison_columns() -> list[Column]:
     """The columns of a row per pair of settings."""
     rows, own = field_docs(Row), field_docs(Comparison)
@@ -89,7 +94,7 @@ def known_details() -> dict[str, str]:
     }
 
 
-def _of_fields(kind: type[Row] | type[Group]) -> list[Column]:
+def _of_fields(kind: type[Row] | type[Group] | type[CurvePoint]) -> list[Column]:
     hints, docs = get_type_hints(kind), field_docs(kind)
     names = [name for name in _names(kind) if name != "details"]
     types = {name: pa.string() if name == "overrides" else TYPES[hints[name]] for name in names}
@@ -120,7 +125,7 @@ def flatten(item: Item) -> dict[str, Any]:
         if isinstance(value, Interval):
             columns |= _interval(name, value)
         elif name == "details":
-            for key, interval in item.details.items():
+            for key, interval in value.items():
                 columns |= _interval(_plain(key), interval)
         else:
             columns[name] = " ".join(value) if name == "overrides" else value

@@ -1,5 +1,5 @@
-"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; groups and comparisons as
-Parquet; the tables as Markdown."""
+"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; groups, comparisons and
+curves over training, which figures are drawn of, as Parquet and CSV; the tables as Markdown."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.results.records import Comparison, Group, Median, Results
 from w2s_sweep.results.tables import lines
-from w2s_sweep.results.tables.arrow import cell_table, comparison_table, group_table
+from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
 from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.store.files import write_bytes, write_text
 
@@ -19,18 +19,24 @@ pq: Any = parquet  # has no type stubs
 
 
 def export(results: Results, folder: Path) -> dict[str, Path]:
-    """Write the tables into `folder`; returns file type, or the table that is Parquet alone -> path."""
+    """Write the tables into `folder`; returns file type, or the name of another table than that of cells -> path."""
     paths = {"parquet": folder / "table.parquet"} | {name: folder / f"{name}.parquet" for name in PARQUET}
     write_parquet(cell_table(results), paths["parquet"])
     for name, table in PARQUET.items():
         write_parquet(table(results), paths[name])
+        paths[f"{name}.csv"] = folder / f"{name}.csv"
+        write_text(paths[f"{name}.csv"], table_as_csv(table(results)))
     for kind, text in TEXTS.items():
         paths[kind] = folder / f"table.{kind}"
         write_text(paths[kind], text(results))
     return paths
 
 
-PARQUET: dict[str, Callable[[Results], Any]] = {"groups": group_table, "comparisons": comparison_table}
+PARQUET: dict[str, Callable[[Results], Any]] = {
+    "groups": group_table,
+    "comparisons": comparison_table,
+    "curves": curve_table,
+}
 """Tables beside that of the cells."""
 
 
@@ -43,11 +49,21 @@ def write_parquet(table: Any, path: Path) -> None:
 
 def as_csv(results: Results) -> str:
     """A row per cell, a column per number."""
-    out, columns = io.StringIO(), cell_table(results).to_pydict()
+    return table_as_csv(cell_table(results))
+
+
+def table_as_csv(table: Any) -> str:
+    """A table as text; what is a list is one field."""
+    out, columns = io.StringIO(), table.to_pydict()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerows([_no_formula(cell) for cell in row] for row in zip(*columns.values(), strict=True))
     return out.getvalue()
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet would compute is written with an apostrophe before it, which makes it a text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def as_markdown(results: Results) -> str:

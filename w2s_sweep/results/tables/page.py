@@ -6,11 +6,12 @@ from typing import Any
 import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.config.dataset import SPLITS
-from w2s_sweep.predictions import TEXTS_SCHEMA, schema  # pyright: ignore[reportUnknownVariableType]
+from w2s_sweep.predictions import TEXTS_SCHEMA, curve_schema, schema  # pyright: ignore[reportUnknownVariableType]
 from w2s_sweep.results.tables.columns import (
     Column,
     cell_columns,
     comparison_columns,
+    curve_columns,
     group_columns,
     known_details,
 )
@@ -31,6 +32,13 @@ TEXTS_ABOUT = {
     "legal": "Whether that is a possible answer at all; null where the task cannot tell.",
 }
 
+CURVE_ABOUT = {
+    "step": "Optimizer steps done.",
+    "steps": "Optimizer steps of the whole training.",
+    "id": "Name of the test example, as in predictions.parquet.",
+    "probs": "Probabilities of the classes after that step; they sum to 1.",
+}
+
 HEAD = f"""# Columns
 
 Written by `{COMMAND}`; a test holds that it is up to date. `w2s report SWEEP` writes the
@@ -46,14 +54,18 @@ def page() -> str:
     blocks = [
         ("Cells", "table.parquet, table.csv; `Sweep.cells`. A row per cell; further metrics follow.",
          cell_columns([])),
-        ("Groups", "groups.parquet; `Sweep.groups`. A row per group of cells that differ in the seed only, and after "
-         "these columns the further metrics.", group_columns([])),
+        ("Groups", "groups.parquet, groups.csv; `Sweep.groups`. A row per group of cells that differ in the seed "
+         "only, and after these columns the further metrics.", group_columns([])),
         ("Further metrics", "In the tables of cells and of groups, where a cell has them.",
          cell_columns(further)[len(cell_columns([])) :]),
-        ("Comparisons", "comparisons.parquet; `Sweep.comparisons`. A row per setting that is compared with a "
-         "baseline: over all tasks, and on each.", comparison_columns()),
+        ("Comparisons", "comparisons.parquet, comparisons.csv; `Sweep.comparisons`. A row per setting that is compared "
+         "with a baseline: over all tasks, and on each.", comparison_columns()),
+        ("Curves", "curves.parquet, curves.csv; `Sweep.curves`. A row per group, role and evaluation on the way "
+         "through training; none for stages that were not evaluated (`test_evaluations=0`, generated texts).", curve_columns()),
         ("Predictions", "predictions.parquet of a trained stage; `Sweep.predictions(cell, role)`. A row per example; "
          "k is the number of classes.", _of_schema(schema(2), PREDICTIONS_ABOUT)),
+        ("Predictions on the way", "curve.parquet of a probe or a fine-tuning, in `Sweep.stage(cell, role)`. A row per "
+         "evaluation and test example that it predicts.", _of_schema(curve_schema(2), CURVE_ABOUT)),
         ("Generated texts", "generated.parquet of a generation stage, in `Sweep.stage(cell, role)`. A row per example.",
          _of_schema(TEXTS_SCHEMA, TEXTS_ABOUT)),
     ]  # fmt: skip

@@ -1,0 +1,177 @@
+"""Curves over training: what the student is worth at each step, between its supervisor and its ceiling, and how many of
+its supervisor's errors it has taken over: where it overfits to weak labels, the first falls while the second rises."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from w2s_sweep.metrics import METRICS, Interval
+from w2s_sweep.results.figures.facets import MOST_PANELS, facts
+from w2s_sweep.results.figures.layout import ends
+from w2s_sweep.results.figures.style import (
+    INK,
+    MARKERS,
+    PALETTE,
+    QUIET,
+    make_panels,
+    robust_range,
+    use_style,
+    wrap,
+)
+from w2s_sweep.results.records import CurvePoint, Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_DETAILED = 6
+"""With more panels than this, errors taken over have no panels."""
+MOST_BANDS = 2
+"""With more series than this, intervals would cover the lines, and are in curves.parquet alone."""
+Value = Callable[[CurvePoint], Interval]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One setting in one panel, by rising evaluation; several points an evaluation where tasks are averaged."""
+
+    variant: str
+    points: tuple[tuple[CurvePoint, ...], ...]
+
+    def line(self, value: Value) -> list[Interval]:
+        """The number of each evaluation; with several tasks their mean, without an interval."""
+        return [_mean([value(point) for point in points]) for points in self.points]
+
+
+def _mean(values: Sequence[Interval]) -> Interval:
+    if len(values) == 1:
+        return values[0]
+    known = [one.value for one in values if one.value is not None]
+    return Interval(fmean(known) if known else None)
+
+
+def student_series(results: Results) -> tuple[dict[str, list[Series]], int]:
+    """(title of a panel -> its series, over how many tasks they are averaged: 1 where they are not)."""
+    points = [point for point in results.curves if point.role == "student"]
+    tasks = len({point.dataset for point in points})
+    average = tasks > 1 and len({(point.dataset, point.pair) for point in points}) > MOST_PANELS
+    found: dict[str, dict[str, dict[int, list[CurvePoint]]]] = {}
+    for point in points:
+        title = point.pair if average or tasks == 1 else f"{point.dataset}: {point.pair}"
+        series = found.setdefault(title, {}).setdefault(results.variant(point), {})
+        series.setdefault(point.evaluation, []).append(point)
+    panels = {
+        title: [Series(name, tuple(tuple(at[i]) for i in sorted(at))) for name, at in series.items()]
+        for title, series in found.items()
+    }
+    return panels, tasks if average else 1
+
+
+@use_style
+def draw_curves(results: Results) -> "Figure":
+    """A panel per task and pair of models, a line per setting; below it, the supervisor's errors that are repeated."""
+    panels, tasks = student_series(results)
+    shown = dict(list(panels.items())[:MOST_PANELS])
+    variants = list(dict.fromkeys(results.variant(g) for g in results.groups if g.seeds))
+    every = [p for series in shown.values() for one in series for points in one.points for p in points]
+    in_steps = len({p.steps for p in every}) == 1
+    detailed = len(shown) <= MOST_DETAILED
+    columns = min(4, len(shown)) if len(shown) != 6 else 3
+    metric = METRICS[every[0].metric]
+    title = f"Students over training: test {metric.name}" + (", and errors of the supervisor repeated" * detailed)
+    size = ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3)
+    blocks, rows = -(-len(shown) // columns), 2 if detailed else 1
+    note = _note(results, every, tasks, len(panels) - len(shown))
+    figure, axes = make_panels(rows * blocks * columns, columns, size, title, note, sharex=True)
+    for place, (name, series) in enumerate(shown.items()):
+        at = rows * (place // columns) * columns + place % columns
+        top, below = axes[at], axes[at + columns] if detailed else None
+        _draw_scores(top, series, variants, in_steps=in_steps, right=place % columns == columns - 1)
+        top.set_title(wrap(name, {1: 80, 2: 48, 3: 36, 4: 30}[columns]), loc="left")
+        if below is not None:
+            _draw_lines(below, series, variants, lambda p: p.agreement_supervisor_wrong, in_steps=in_steps)
+        for axis, label in ((top, f"test {metric.name}"), (below, "errors repeated")):
+            if axis is not None and place % columns == 0:
+                axis.set_ylabel(label)
+        last = below or top
+        last.set_xlabel("optimizer step" if in_steps else "share of training")
+        last.tick_params(labelbottom=True)
+    for place in range(len(shown), blocks * columns):
+        for row in range(rows):
+            axes[rows * (place // columns) * columns + place % columns + row * columns].set_visible(False)
+    _legend(figure, axes[0], variants)
+    return figure
+
+
+def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int) -> str:
+    """n, what is averaged, and what is not there."""
+    sizes = sorted({p.n_test for p in every})
+    n_test = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    said = [f"of {n_test} test rows, on which weak and ceiling are their final ones"]
+    said += [f"mean over {tasks} tasks"] if tasks > 1 else ["right axis: PGR"]
+    groups = [g for g in results.groups if g.seeds]
+    absent = len(groups) - len({p.group for p in every})
+    said += [f"no curve of {absent} of {len(groups)} settings"] if absent else []
+    said += [f"{left} more panels are in curves.parquet only"] if left else []
+    return "; ".join([*said, facts(results, interval=False)])
+
+
+def _draw_scores(axis: Any, series: Sequence[Series], variants: Sequence[str], *, in_steps: bool, right: bool) -> None:
+    """The metric of students, with a line for each supervisor and ceiling that they have."""
+    levels: dict[str, list[float]] = {}
+    for name, value, color in (("weak", _weak, QUIET), ("ceiling", _ceiling, INK)):
+        finals = {round(end.value, 6) for one in series for end in one.line(value)[-1:] if end.value is not None}
+        levels[name] = sorted(finals)
+        for level in levels[name]:
+            axis.axhline(level, color=color, lw=1.2, ls=(0, (4, 2)) if name == "weak" else "-", zorder=2)
+    _draw_lines(axis, series, variants, lambda p: p.value, in_steps=in_steps)
+    values = [end for one in series for value in one.line(lambda p: p.value) for end in ends(value)[:1]]
+    axis.set_ylim(robust_range([*values, *levels["weak"], *levels["ceiling"]], (0.99, 0.01), (0.0, 1.0)))
+    alone = all(len(points) == 1 for one in series for points in one.points)
+    if alone and len(levels["weak"]) == len(levels["ceiling"]) == 1 and levels["weak"][0] < levels["ceiling"][0]:
+        _pgr_axis(axis, levels["weak"][0], levels["ceiling"][0], named=right)
+
+
+def _weak(point: CurvePoint) -> Interval:
+    return point.weak
+
+
+def _ceiling(point: CurvePoint) -> Interval:
+    return point.ceiling
+
+
+def _pgr_axis(axis: Any, weak: float, ceiling: float, *, named: bool) -> None:
+    """The same axis in units of the gap: 0 is the supervisor, 1 the ceiling."""
+    gap = ceiling - weak
+    other = axis.secondary_yaxis("right", functions=(lambda y: (y - weak) / gap, lambda y: weak + y * gap))
+    other.set_yticks([0, 0.5, 1])
+    other.tick_params(length=0, colors=QUIET)
+    other.spines["right"].set_visible(False)
+    if named:
+        other.set_ylabel("PGR", color=QUIET)
+
+
+def _draw_lines(axis: Any, series: Sequence[Series], variants: Sequence[str], value: Value, *, in_steps: bool) -> None:
+    """A line for each setting, with a band for its interval where there are few."""
+    for one in series:
+        look = variants.index(one.variant)
+        color, marker = PALETTE[look % len(PALETTE)], MARKERS[look % len(MARKERS)]
+        xs = [points[0].step if in_steps else points[0].evaluation / len(one.points) for points in one.points]
+        line = one.line(value)
+        known = [(x, y.value) for x, y in zip(xs, line, strict=True) if y.value is not None]
+        axis.plot([x for x, _ in known], [y for _, y in known], color=color, marker=marker, ms=3.2, lw=1.4, zorder=4)
+        band = [(x, y.low, y.high) for x, y in zip(xs, line, strict=True) if y.low is not None]
+        if band and len(series) <= MOST_BANDS:
+            axis.fill_between(*zip(*band, strict=True), color=color, alpha=0.14, lw=0, zorder=1)
+    axis.tick_params(length=0)
+    axis.locator_params(axis="y", nbins=5)
+    axis.locator_params(axis="x", nbins=5)
+
+
+def _legend(figure: Any, axis: Any, variants: Sequence[str]) -> None:
+    handles = [
+        axis.plot([], [], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)], ms=4, lw=1.4)[0]
+        for i in range(len(variants))
+    ]
+    handles += axis.plot([], [], color=QUIET, lw=1.2, ls=(0, (4, 2))) + axis.plot([], [], color=INK, lw=1.2)
+    figure.legend(handles, [*variants, "weak supervisor (final)", "ceiling (final)"], loc="outside lower left", ncols=3)
