@@ -90,8 +90,8 @@ def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
         if about["kind"] not in TRAINED or not store.done(key):
             continue
         used = users.get(key, [])
-        cell = results.record["cells"][used[0][1]]["cell"] if used else {}
-        dataset = cell.get("dataset", {}).get("name")
+        cell: dict[str, Any] = results.record["cells"][used[0][1]]["cell"] if used else {}
+        dataset: str | None = cell.get("dataset", {}).get("name")
         found.append(
             TrainedStage(
                 key=key,
@@ -102,7 +102,7 @@ def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
                 place=_place(results, used),
                 scores=scores.get(key, {}),
                 partners=_partners(results, key),
-                tags=() if dataset is None else (str(dataset),),
+                tags=() if dataset is None else (dataset,),
             )
         )
     return found

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -61,7 +62,7 @@ class TensorBoardTracker:
 
     def send(self, outcome: Outcome, force: bool = False) -> Sent:
         try:
-            import tensorboard  # noqa: F401  # pyright: ignore
+            import_module("tensorboard")
         except ImportError:
             line = "TensorBoard: its package is missing. pip install 'w2s-sweep[tensorboard]', then `w2s push`"
             return Sent([f"{line} {outcome.sweep}"], complete=False)
@@ -129,33 +130,29 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def write_events(run: EventRun, folder: Path) -> None:
     """Write the event file of a run."""
-    from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
-    from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
-    from tensorboard.plugins.text.metadata import create_summary_metadata  # pyright: ignore
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore
-    from tensorboard.util.tensor_util import make_tensor_proto  # pyright: ignore
-
-    writer: Any = EventFileWriter(str(folder))
+    # By name: the package is an extra, and has no types.
+    events: Any = import_module("tensorboard.compat.proto.event_pb2")
+    summaries: Any = import_module("tensorboard.compat.proto.summary_pb2")
+    texts: Any = import_module("tensorboard.plugins.text.metadata")
+    tensors: Any = import_module("tensorboard.util.tensor_util")
+    writer: Any = import_module("tensorboard.summary.writer.event_file_writer").EventFileWriter(str(folder))
     now = time.time()
 
     def add(step: int, tag: str, **value: Any) -> None:
-        shown: Any = Summary(value=[Summary.Value(tag=tag, **value)])
-        writer.add_event(Event(wall_time=now, step=step, summary=shown))
+        shown = summaries.Summary(value=[summaries.Summary.Value(tag=tag, **value)])
+        writer.add_event(events.Event(wall_time=now, step=step, summary=shown))
 
     for step, name, value in run.scalars:
         add(step, name, simple_value=value)
     for name, text in run.texts.items():
-        tensor: Any = make_tensor_proto([text.encode()])
-        add(
-            0,
-            f"{name}/text_summary",
-            tensor=tensor,
-            metadata=create_summary_metadata(display_name=name, description=""),
-        )
+        tensor = tensors.make_tensor_proto([text.encode()])
+        about = texts.create_summary_metadata(display_name=name, description="")
+        add(0, f"{name}/text_summary", tensor=tensor, metadata=about)
     for path in run.images:
         content = path.read_bytes()
         width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))  # of PNG's first chunk
-        add(0, f"figures/{path.stem}", image=Summary.Image(height=height, width=width, encoded_image_string=content))
+        image = summaries.Summary.Image(height=height, width=width, encoded_image_string=content)
+        add(0, f"figures/{path.stem}", image=image)
     writer.close()
 
 
