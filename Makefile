@@ -16,7 +16,7 @@ NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses test
 	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \
 	$(addprefix tests/models/test_,$(addsuffix .py, classifier features gguf ladders language load lora prompt readout))
 
-.PHONY: demo science test capabilities check slow slow-all bench chaos format clean
+.PHONY: demo science test capabilities check slow slow-local slow-slurm slow-all bench chaos format clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
@@ -43,9 +43,14 @@ check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# A cluster of its own fills the machine; what needs none runs two files at a time.
+# The cluster of the SLURM tests waits most of the time, so what needs none runs beside it; both run to their end.
 slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
+	$(MAKE) --no-print-directory --keep-going --output-sync=target -j 2 slow-slurm slow-local
+
+slow-local: $(VENV)/dev.ok
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not extensive and not slurm" --durations=15
+
+slow-slurm: $(VENV)/dev.ok
 	$(BIN)/python -m pytest -q -m "slow and slurm and not extensive" --durations=15
 
 slow-all: $(VENV)/dev.ok  ## every slow test: before a release, and before a change that touches them is called done

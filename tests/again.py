@@ -8,7 +8,6 @@ from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
-from w2s_sweep.tracking import NullTracker
 
 
 def planned(store: Store, key: str) -> Stage:
@@ -24,7 +23,7 @@ def stopped_and_resumed(store: Store, key: str, folder: Path, steps: int, caplog
     for name in stage.inputs.values():
         again.path(name).symlink_to(store.path(name))
     curve = again.work(key) / "metrics.jsonl"
-    pack = Pack(again, [stage], RunSettings(threads=1), NullTracker())
+    pack = Pack(again, [stage], RunSettings(threads=1))
 
     def stop():
         return curve.is_file() and len(curve.read_text().splitlines()) >= steps

@@ -70,7 +70,7 @@ class Experts(Method):
         taught = [build.train(one, role="link", on="half_a", labels=GROUND_TRUTH) for one in self.experts]
         both = build.combine([weak, *taught], role="labels", rule="mean")
         student = build.train(cell.strong, role="student", on="half_b", labels=both, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 '''
 

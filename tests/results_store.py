@@ -113,7 +113,7 @@ def _stages(
         key, label = roles[role], " ".join(map(str, names[role]))
         if key in stages:
             continue
-        stages[key] = {"label": label, "kind": "finetune", "role": role}
+        stages[key] = {"label": label, "kind": "finetune", "role": role, "inputs": {}}
         if label in shape.failed:
             write_json(store.work(key) / "failure.json", {"error": "W2SError: the loss became nan"})
         elif label not in shape.missing:

@@ -81,10 +81,13 @@ class Sweep:
         return roles[role]
 
     def stage(self, cell: int, role: str) -> Path:
-        """Folder of the finished stage that plays `role` in a cell. StoreError where there is none yet."""
+        """Folder of the finished stage that plays `role` in a cell, every digest checked.
+
+        StoreError where there is none yet, or it is damaged.
+        """
         key = self.key(cell, role)
-        if self.store.done(key):
-            return self.store.path(key)
+        if self.store.path(key).is_dir():
+            return self.store.verify(key)
         failure = self.results.failures.get(key)
         why = f"it failed ({failure})" if failure else "it has not finished"
         raise StoreError(
@@ -107,18 +110,19 @@ class Sweep:
         return {plot.name: plot.draw(self.results) for plot in choose_plots(self.results)}
 
 
-def load(sweep: str, *more: str, store: str | Path | None = None) -> Sweep:
+def load(sweep: str, *more: str, store: str | Path | None = None, test: str | None = None) -> Sweep:
     """A sweep of a store, or several joined: a cell that two of them have is there once.
 
-    `store`: the folder; None is what `w2s` takes: $W2S_STORE, that of conf/local/default.yaml, or ./runs. Raises
-    StoreError where the folder is no store or has no such sweep.
+    `test`: one of the further test sets that its cells have. `store`: the folder; None is what `w2s` takes: $W2S_STORE,
+    that of conf/local/default.yaml, or ./runs. Raises StoreError where the folder is no store or has no such sweep or
+    test set.
     """
     found = Store(Path(store or usual_store()).expanduser().absolute())
     if not found.stages.is_dir():
         raise StoreError(
             f"store: {found.root} is not a store. Allowed: a folder that sweeps were run with (store=FOLDER). Name it."
         )
-    return Sweep(found, collect(found, sweep, *more))
+    return Sweep(found, collect(found, sweep, *more, test=test))
 
 
 def run(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: str | Path | None = None) -> Sweep:

@@ -16,6 +16,7 @@ from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import HubSource, Source, WheelSource
+from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.slurm.engine import SlurmEngine
@@ -41,7 +42,7 @@ UNIONS = {
     "tracker": dict(TRACKERS.items()),
 }
 SOURCES = members(Source)
-SINGLE: dict[str, type] = {"dataset": Dataset, "model": Model}
+SINGLE: dict[str, type] = {"dataset": Dataset, "model": Model, "supervisor": Supervisor}
 FILES = [(group, path.stem) for group in (*UNIONS, *SINGLE) for path in sorted((CONF / group).glob("[a-z]*.yaml"))]
 DATASETS_ONLY = {(HubSource, "subset", "model.source")}
 """What the source of a model does not have."""
@@ -50,6 +51,7 @@ OWN: dict[str, type] = {
     "model/_hub/source": HubSource,
     "model/_wheel/source": WheelSource,
     "dataset/_base": Dataset,
+    "supervisor/weak_model": Supervisor,
     "dataset/_hub/source": HubSource,
 } | {f"{group}/{name}": cls for group, classes in UNIONS.items() for name, cls in classes.items()}
 """The file, or the part of one, that holds the defaults of a class."""

@@ -26,7 +26,6 @@ from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.runner.worker import LOST
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store
-from w2s_sweep.tracking import NullTracker
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +104,7 @@ def break_gpu(monkeypatch) -> None:
 def test_after_a_failure_that_broke_the_gpu_the_process_ends_and_the_next_one_does_the_rest(tmp_path, monkeypatch):
     bad, good = rows(tmp_path, "bad", wrong=True), rows(tmp_path, "good")
     job = ready(tmp_path / "store", [bad, good])
-    pack = Pack(job.store, [bad, good], RunSettings(), NullTracker())
+    pack = Pack(job.store, [bad, good], RunSettings())
     with monkeypatch.context() as broken:
         break_gpu(broken)
         assert is_lost()
@@ -120,7 +119,7 @@ def test_a_failure_of_a_stage_alone_ends_no_process(tmp_path):
     bad, good = rows(tmp_path, "bad", wrong=True), rows(tmp_path, "good")
     job = ready(tmp_path / "store", [bad, good])
     assert not is_lost()
-    outcomes = run_pack(Pack(job.store, [bad, good], RunSettings(), NullTracker()), stop=lambda: False)
+    outcomes = run_pack(Pack(job.store, [bad, good], RunSettings()), stop=lambda: False)
     assert outcomes == {bad.key: "failed", good.key: "done"}
 
 

@@ -32,7 +32,6 @@ from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.stages.correct import correctness
 from w2s_sweep.stages.route import route
 from w2s_sweep.store import Store
-from w2s_sweep.tracking import NullTracker
 from w2s_sweep.training.labels import with_probs
 
 
@@ -172,7 +171,7 @@ def several(tmp_path_factory, tiny_models, tiny_task):
     assert status == 0, err
     asked, _ = composed_cell([*words, "method=icm_features"])
     more = merge([asked], sources.identify)
-    pack = run.Pack(Store(store), list(more.stages.values()), RunSettings(threads=1), NullTracker())
+    pack = run.Pack(Store(store), list(more.stages.values()), RunSettings(threads=1))
     assert set(run.run_pack(pack, stop=lambda: False).values()) == {"done"}
     return store, out
 

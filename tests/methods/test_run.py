@@ -1,10 +1,13 @@
 """Methods from the command line to the table, with probes on tiny models."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import w2s_sweep as w2s
 from tests.command import launch, sweep_record, trained
 from w2s_sweep.predictions import read_predictions
 
@@ -70,6 +73,46 @@ def test_labels_are_published_like_predictions_with_a_summary(several, kind):
     folder = stage_of(store, record, kind)
     predictions = read_predictions(folder / "predictions.parquet")
     assert len(predictions) == json.loads((folder / "summary.json").read_text())["examples"]
+
+
+def test_a_ceiling_is_the_best_of_several_on_validation_rows_and_tables_say_so(several, tiny_models, tiny_task):
+    store, record, _ = several
+    argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, "name=tuned", "ceiling.lr=[0.0001,0.03]"]
+    status, _, err = launch("-m", *argv)
+    assert status == 0, err
+    tuned = json.loads((store / "sweeps" / "tuned" / "sweep.json").read_text())
+    (entry,) = tuned["cells"]
+    assert entry["roles"]["student"] == record["cells"][0]["roles"]["student"]
+    folder = store / "stages" / entry["roles"]["ceiling"]
+    said = json.loads((folder / "summary.json").read_text())
+    values = [said["validation of member 0"], said["validation of member 1"]]
+    assert said["picked"] == int(np.argmax(values))
+    picked = store / "stages" / said["stage"] / "predictions.parquet"
+    assert (folder / "predictions.parquet").read_bytes() == picked.read_bytes()
+
+
+def test_further_test_rows_have_tables_of_their_own(several, tiny_models, tiny_task):
+    store, record, _ = several
+    path = next(line.partition("=")[2] for line in tiny_task if line.startswith("dataset.path"))
+    other = Path(shutil.copytree(Path(path).parent, store.parent / "other")) / Path(path).name
+    shown = (
+        f"{{dataset: sst2, name: other, path: {other}, test_split: null, n_train: null, n_test: null, max_tokens: 32}}"
+    )
+    argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, "name=shown", f"tests=[{shown}]"]
+    status, out, err = launch("-m", *argv)
+    assert status == 0, err
+    assert "shown on other: 1 of 1 cells finished" in out
+    (entry,) = json.loads((store / "sweeps" / "shown" / "sweep.json").read_text())["cells"]
+    assert entry["roles"] == record["cells"][0]["roles"]
+    (own,), (test,) = (
+        w2s.load("shown", store=store).results.rows,
+        w2s.load("shown", store=store, test="other").results.rows,
+    )
+    assert (own.weak, own.student, own.ceiling) == (test.weak, test.student, test.ceiling)  # the same rows, read again
+    assert (store / "sweeps" / "shown" / "tests" / "other" / "report.html").is_file()
+    status, _, err = launch(*argv[:-1], "tests=[sst3]", "plan_only=true")
+    assert status == 1
+    assert "tests: unknown name 'sst3'. Did you mean 'sst2'" in err
 
 
 def test_a_chain_by_file_name_with_changes_runs_and_runs_once(tmp_path, tiny_models, tiny_task):

@@ -66,6 +66,15 @@ def experiment_of(gap: float, seeds: int, seed: int, rows: int = 200) -> Moments
     return design.moments(values)
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_excess_over_the_ceiling_is_that_of_its_own_column(seeds: int):
+    design, values = experiment(gap=0.1, gain=0.2, seeds=seeds)
+    found = recover(design.moments(values))
+    own = crossed_interval(design.moments(values[:, :1] - values[:, 1:]))
+    assert (found.excess.value, found.excess.low, found.excess.high) == pytest.approx((own.value, own.low, own.high))
+    assert found.excess.low > 0
+
+
 def test_no_gap_at_all_is_not_identified_and_says_why():
     design, values = experiment(gap=0.0, rows=200)
     found = recover(design.moments(values))

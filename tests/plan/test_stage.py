@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests.setups import cell, data_settings, dataset, identify, model
 from w2s_sweep.cells.merge import merge
+from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.config.schema import schema
+from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Hashed, Hints, Kind
@@ -42,6 +44,8 @@ GOLDEN = {
     "reveal": "108d1adb9c97bc1ffca8",
     "finetune": "83c12fd18bc44a4bf841",
     "weigh": "64856a4ee192b4a3e68f",
+    "evaluate": "bbe87457f621f6fef504",
+    "pick": "6904be4ae4f738c59071",
     "combine": "af07e8f4c9c4b127f2e6",
     "select": "6191af77378f7b1b8ecc",
     "filter": "2090c9bd49dc7d39f79c",
@@ -49,6 +53,8 @@ GOLDEN = {
     "elicit": "12f43bdca94dc829f59d",
     "generate": "3b3da65650b56572dbab",
     "adapt": "c310b04646eb0f48947c",
+    "labels_file": "1eaf681e6c7cb21457f6",
+    "harden": "35bce67740eef5005e71",
 }
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
@@ -72,10 +78,11 @@ def one_of_each_kind():
         cell(method=Ensemble(rule="boosted"), finetune=Lora(early_stopping="weak"), loss=Confidence()),
         cell(method=Conflict(kind="opposite"), strong=model("s0"), finetune=Full(head_init="label_words")),
         cell(method=OverlapSelection()),
-        cell(method=ConfidenceFilter()),
+        cell(method=ConfidenceFilter(), ceiling=Ceiling(lr=(0.1, 0.2)), tests=(dataset("other"),)),
         cell(method=Icm()),
         cell(method=IcmFeatures()),
         cell(method=Prompting(ceiling="prompted")),
+        cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
     ]
     found = {}

@@ -43,6 +43,29 @@ def test_a_cell_has_the_accuracies_and_pgr_of_its_predictions(tmp_path):
     assert all(store.done(key) for key in (row.weak_key, row.student_key, row.ceiling_key))
 
 
+def test_a_beaten_ceiling_is_told_with_the_student_and_what_to_do(tmp_path):
+    beaten = text_of(collect(build(tmp_path / "a", Shape(share=(0.5, 0.9, 0.7))), NAME), width=200)
+    assert "ceiling beaten: " in beaten
+    assert "better by +.200 [" in beaten or "better by .200 [" in beaten
+    assert "ceiling.lr=[0.003,0.01,0.03]" in beaten
+    assert "ceiling beaten" not in text_of(collect(build(tmp_path / "b", Shape(share=(0.5, 0.7, 0.72))), NAME))
+
+
+def test_a_further_test_set_has_results_of_its_own_and_changes_none_of_the_others(tmp_path):
+    store = build(tmp_path, Shape(share=(0.6, 0.7, 0.8), seeds=(0, 1)))
+    before, record = collect(store, NAME), store.read_sweep(NAME)
+    first, second = record["cells"]
+    first["tests"] = {"ood": {**second["roles"]}}  # as if these were what it says of other rows
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    assert collect(store, NAME).rows == before.rows
+    found = collect(store, NAME, test="ood")
+    assert found.sweep == f"{NAME} on ood"
+    (row,) = found.rows
+    assert (row.weak_key, row.student) == (before.rows[1].weak_key, before.rows[1].student)
+    with pytest.raises(StoreError, match=r"test: unknown name 'odd'. Did you mean 'ood'"):
+        collect(store, NAME, test="odd")
+
+
 def same_interval(found, expected):
     assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
 
@@ -209,7 +232,7 @@ def test_damaged_predictions_fail_their_cell_with_the_path(tmp_path):
     path.write_bytes(b"x" * path.stat().st_size)
     (row,) = collect(store, NAME).rows
     assert row.state == "failed"
-    assert str(path) in row.note
+    assert f"{path.parent} cannot be used: predictions.parquet was changed" in row.note
 
 
 def test_predictions_are_read_once_however_many_cells_use_them(tmp_path, monkeypatch):

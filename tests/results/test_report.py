@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -187,8 +188,11 @@ def test_a_stage_that_stopped_early_shows_what_it_was_judged_by(tmp_path):
     assert not any(curve.validation for curve in learning_curves(store, stages))
     key = next(iter(stages))
     rows = [{"step": 2, "total": 5, "validation": 0.5}, {"step": 4, "total": 5, "validation": 0.75}]
-    with (store.path(key) / "metrics.jsonl").open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    before = store.quarantine(key)
+    with store.attempt(key) as out:
+        shutil.copytree(before, out, dirs_exist_ok=True)
+        with (out / "metrics.jsonl").open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
     (shown,) = (curve for curve in learning_curves(store, stages) if curve.key == key)
     points = [tuple(map(float, p.split(","))) for p in shown.validation.split()]
     assert shown.best == 0.75

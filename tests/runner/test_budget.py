@@ -25,7 +25,6 @@ from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
-from w2s_sweep.tracking import NullTracker
 
 TUNED = {"lr": 3e-3, "epochs": 1, "batch_size": 8}
 
@@ -51,7 +50,7 @@ def run(base, finetune, folder):
     key = graph.roles[0].ceiling
     assert key is not None
     stages = [graph.stages[one] for one in (*graph.stages[key].inputs.values(), key)]
-    outcome = run_pack(Pack(store, stages, RunSettings(threads=1), NullTracker()), lambda: False)[key]
+    outcome = run_pack(Pack(store, stages, RunSettings(threads=1)), lambda: False)[key]
     if outcome != "done":
         return graph.stages[key], read_json(store.work(key) / "failure.json") or {}, None
     found = store.path(key)

@@ -24,7 +24,7 @@ def clock(monkeypatch):
 
 def begin(clock, seconds):
     run = RunSettings(checkpoint_seconds=seconds)
-    return Context(None, None, None, run, lambda: False, threading.Event(), None, started=clock.now, _saved=clock.now)
+    return Context(None, None, None, run, lambda: False, threading.Event(), started=clock.now, _saved=clock.now)
 
 
 @pytest.mark.parametrize(("cost", "interval"), [(0.5, 10), (1.5, 50), (30.0, 1000)])

@@ -12,7 +12,6 @@ from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
-from w2s_sweep.tracking import NullTracker
 
 ONE_BY_ONE = RunSettings(threads=1, micro_batch_tokens=1)
 
@@ -20,7 +19,7 @@ ONE_BY_ONE = RunSettings(threads=1, micro_batch_tokens=1)
 def stopped_and_resumed(store, stage, calls, caplog):
     """Run `stage` until it has asked so many times whether to stop, then to its end; returns the rows it kept."""
     asked = itertools.count()
-    pack = Pack(store, [stage], ONE_BY_ONE, NullTracker())
+    pack = Pack(store, [stage], ONE_BY_ONE)
     assert run_pack(pack, lambda: next(asked) >= calls)[stage.key] == "preempted"
     with caplog.at_level(logging.INFO):
         assert run_pack(pack, lambda: False)[stage.key] == "done"
@@ -42,8 +41,8 @@ def test_a_stage_of_passes_goes_on_where_it_was_stopped(tmp_path, tiny_models, t
     stores = [Store(tmp_path / name) for name in ("whole", "stopped")]
     for store in stores:
         store.prepare()
-        assert run_pack(Pack(store, [data], ONE_BY_ONE, NullTracker()), lambda: False)[data.key] == "done"
-    assert run_pack(Pack(stores[0], [stage], ONE_BY_ONE, NullTracker()), lambda: False)[stage.key] == "done"
+        assert run_pack(Pack(store, [data], ONE_BY_ONE), lambda: False)[data.key] == "done"
+    assert run_pack(Pack(stores[0], [stage], ONE_BY_ONE), lambda: False)[stage.key] == "done"
     kept = stopped_and_resumed(stores[1], stage, 12, caplog)
     assert 0 < kept <= 12
     whole, again = (store.path(stage.key) / file for store in stores)

@@ -8,7 +8,6 @@ from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store, acquire
 from w2s_sweep.store.claim import owner_record
 from w2s_sweep.store.files import write_json
-from w2s_sweep.tracking import NullTracker
 
 STAGE = data_stage()
 
@@ -21,7 +20,7 @@ def finished(tmp_path):
         (out / "examples.parquet").write_text("rows")
     (store.work(STAGE.key) / "attempt-dead").mkdir(parents=True)
     (store.work(STAGE.key) / "log.txt").write_text("published")
-    return store, Pack(store, [STAGE], RunSettings(), NullTracker())
+    return store, Pack(store, [STAGE], RunSettings())
 
 
 def test_what_a_run_killed_after_its_publication_left_is_removed(tmp_path):

@@ -1,6 +1,7 @@
 """The slurm launcher on a real SLURM: the same stores as the local one, each stage once, failures that stay local."""
 
 import csv
+import json
 import re
 import stat
 
@@ -210,3 +211,21 @@ def test_refusals_of_the_cluster_leave_nothing_behind(slurm, tmp_path, tiny_mode
     assert status == 1
     assert "hydra.launcher.max_parallel: got 0" in err
     assert "hydra.launcher.stages.weak.cpus: got 'two'" in err
+
+
+def test_the_shell_decides_nothing_and_jobs_say_what_they_do(slurm, tmp_path, tiny_models, tiny_task, monkeypatch):
+    for name, value in {"JOB_NAME": "mine", "WAIT": "1", "PARTITION": "nosuch", "TIMELIMIT": "1"}.items():
+        monkeypatch.setenv(f"SBATCH_{name}", value)
+    free = ["hydra.launcher.partition=main", "hydra.launcher.sbatch={comment: 'a b', mem: null, nice: 7}"]
+    status, out, err = launch(f"store={tmp_path}", *tiny_models, *tiny_task, *FAST, *SMALL, WAIT, *free)
+    assert status == 0, err
+    assert "SBATCH_WAIT=1 of the environment: not used" in out
+    (record,) = submissions(tmp_path)
+    assert record["cluster"] == "local"
+    said = [json.loads(path.read_text()) for path in (tmp_path / "queued" / "jobs").iterdir()]
+    assert {one["state"] for one in said} == {"ended"}
+    assert {one["cluster"] for one in said} == {"local"}
+    assert {one["job"] for one in said} == {task["job"] for task in record["tasks"]}
+    shown = slurm.scontrol("show", "job", record["tasks"][0]["job"])
+    assert "Partition=main" in shown
+    assert "Comment=a b" in shown

@@ -17,7 +17,6 @@ from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
-from w2s_sweep.tracking import NullTracker
 from w2s_sweep.training.examples import load_rows
 
 WORDS = ["finetune=full", "dataset.prompt.words=[' bad',' good']"]
@@ -25,7 +24,7 @@ SHORT = Icm(rows=8, start=4, steps=40)
 
 
 def ran(store, stages, stop=lambda: False):
-    return run_pack(Pack(store, stages, RunSettings(threads=1), NullTracker()), stop)
+    return run_pack(Pack(store, stages, RunSettings(threads=1)), stop)
 
 
 def prepared(folder, tiny_models, tiny_task, method=SHORT):

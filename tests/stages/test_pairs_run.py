@@ -4,7 +4,6 @@ import dataclasses
 import json
 import random
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file
 
 from tests.command import launch, sweep_record, trained
+from tests.once import Once
 from tests.setups import cell
 from tests.tiny import WORDS, tiny_bert, tiny_llama
 from w2s_sweep.cells.checks import problems_of
@@ -32,12 +32,8 @@ from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.runner.context import Context, RunSettings
-from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
-from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
-from w2s_sweep.tracking import NullTracker
 from w2s_sweep.training.examples import load_ids
 from w2s_sweep.training.labels import features_of
 
@@ -75,32 +71,6 @@ def base(rows, folders):
 
     data = Dataset(name="pairs", task="preference", source=LocalSource(path=str(rows)), max_tokens=24)
     return dataclasses.replace(cell(), dataset=data, weak=model(folders[0]), strong=model(folders[1]))
-
-
-class Once:
-    """The stages of a cell in a store of its own."""
-
-    def __init__(self, folder, cell, **settings):
-        self.store, self.graph = Store(folder / "store"), merge([cell], identify)
-        self.store.prepare()
-        self.settings = RunSettings(threads=1, **settings)
-
-    def run(self, stop=lambda: False):
-        pack = Pack(self.store, list(self.graph.stages.values()), self.settings, NullTracker())
-        return run_pack(pack, stop)
-
-    def ran(self):
-        outcomes = self.run()
-        failures = [read_json(self.store.work(key) / "failure.json") for key in outcomes]
-        assert set(outcomes.values()) == {"done"}, failures
-        return self
-
-    def predictions(self, role):
-        return read_predictions(self.store.path(getattr(self.graph.roles[0], role)) / "predictions.parquet")
-
-    def context(self, kind):
-        stage = next(stage for stage in self.graph.stages.values() if stage.kind == kind)
-        return Context(self.store, stage, self.store.root, self.settings, lambda: False, threading.Event(), None)
 
 
 def stop_at(call):

@@ -15,7 +15,6 @@ from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
-from w2s_sweep.tracking import NullTracker
 from w2s_sweep.training import evaluation
 from w2s_sweep.training.examples import Rows
 
@@ -34,7 +33,7 @@ class Once:
     def __init__(self, folder, cell, **settings):
         self.store, self.graph = Store(folder), merge([cell], sources.identify)
         self.store.prepare()
-        self.pack = Pack(self.store, [*self.graph.stages.values()], RunSettings(threads=1, **settings), NullTracker())
+        self.pack = Pack(self.store, [*self.graph.stages.values()], RunSettings(threads=1, **settings))
 
     def run(self, stop=lambda: False):
         outcomes = run_pack(self.pack, stop)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods import AnyMethod
@@ -16,6 +17,10 @@ class Cell(Setup):
     """What is trained and compared; nothing in here is about where or how it runs."""
 
     method: AnyMethod
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All that it reads: its own, those of further test sets, and what its method names."""
+        return (self.dataset, *self.tests, *self.method.datasets())
 
 
 @schema

@@ -1,6 +1,7 @@
 """Which fields of a cell do not go together; each field alone is checked by its type."""
 
 from w2s_sweep.cells.cell import Cell
+from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Lora, Probe
 from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.data.tasks import TASKS
@@ -9,10 +10,12 @@ from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.wspo import Wspo
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
+from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
+from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
@@ -25,7 +28,7 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
-    if (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
+    if weak is not None and (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
         )
@@ -34,7 +37,7 @@ def problems_of(cell: Cell) -> list[str]:
             f"strong.adapt: is set for {strong.name}, and method=generative adapts it by method.adapt. Leave it null: "
             "it is for other methods."
         )
-    for model in (weak, strong, *cell.method.models()):
+    for model in (*(() if weak is None else (weak,)), strong, *cell.method.models()):
         if isinstance(finetune, Lora) and not model.lora_targets:
             found.append(
                 f"lora_targets of {model.name}: is empty, and finetune=lora puts adapters on these modules. Name some, "
@@ -54,12 +57,38 @@ def problems_of(cell: Cell) -> list[str]:
             )
     return (
         found
+        + _supervisor_problems(cell)
         + _prompting_problems(cell)
         + _reward_problems(cell)
         + _generation_problems(cell)
         + _conflict_problems(cell)
         + _metric_problems(cell)
+        + _ceiling_problems(cell)
+        + _test_problems(cell)
     )
+
+
+def _supervisor_problems(cell: Cell) -> list[str]:
+    """Why a file of labels, or hard labels, cannot supervise."""
+    how, method, found = cell.supervisor, cell.method, list[str]()
+    if how.labels is not None and method.needs_weak_model:
+        found.append(
+            f"supervisor.labels: {how.labels}, but method={method.name} trains the weak model itself. Choose another "
+            "method, or put several annotators into the file as votes (supervisor.columns.votes)."
+        )
+    if how.labels is None and how.missing == "skip":
+        found.append(
+            "supervisor.missing: skip, but the weak model labels all rows. Set supervisor.labels=FILE, or leave it out."
+        )
+    if has_targets(cell.dataset) and (how.labels is not None or how.harden):
+        what = "labels" if how.labels is not None else "harden"
+        found.append(
+            f"supervisor.{what}: is set, but {cell.dataset.task} is a generation task, whose labels are texts without "
+            f"probabilities. Leave supervisor.{what} out."
+        )
+    if isinstance(cell.loss, Wspo) and how.harden:
+        found.append("supervisor.harden: true, but loss=wspo regresses on rewards. Set supervisor.harden=false.")
+    return found
 
 
 def _prompting_problems(cell: Cell) -> list[str]:
@@ -178,3 +207,67 @@ def _metric_problems(cell: Cell) -> list[str]:
         return []
     fitting = ", ".join(name for name, other in METRICS.items() if other.why_unfit(task.kind) is None)
     return [f"metric: {cell.metric}, but {task.name} is {unfit}. Use {fitting}."]
+
+
+def _ceiling_problems(cell: Cell) -> list[str]:
+    """Values for a ceiling's own fine-tuning that nothing would read."""
+    tried, finetune = cell.ceiling.tried(), cell.finetune
+    if tried and isinstance(cell.method, Prompting) and cell.method.ceiling == "prompted":
+        return [
+            f"ceiling: {', '.join(tried)} are for a ceiling that is trained, and method.ceiling=prompted trains none. "
+            "Set method.ceiling=trained, or leave ceiling empty."
+        ]
+    fields = set(type(finetune).__dataclass_fields__)
+    return [
+        f"ceiling.{name}: finetune={finetune.name} has no {name}. Set ceiling.{name}=[], or another finetune."
+        for name in tried
+        if name not in fields
+    ]
+
+
+def _test_problems(cell: Cell) -> list[str]:
+    """Why further test rows cannot be shown to the models of a cell."""
+    if not cell.tests:
+        return []
+    found: list[str] = []
+    names = [one.name for one in cell.tests]
+    if len(set(names)) < len(names):
+        found.append(
+            f"tests: got {', '.join(names)}, and results are told apart by name. Give each dataset its own name."
+        )
+    for one in cell.tests:
+        found += _test_set_problems(cell, one)
+    if cell.supervisor.labels is not None:
+        found.append(
+            "tests: supervisor.labels is a file, which says nothing of other test rows. Choose a weak model, or set "
+            "tests=[]."
+        )
+    if isinstance(cell.method, Prompting):
+        found.append(
+            "tests: method=prompting prompts its student, and further test rows are shown to trained models. Choose "
+            "another method, or set tests=[]."
+        )
+    if isinstance(cell.method, Ensemble | WeakEnsemble) and cell.method.rule in ("learned", "boosted"):
+        found.append(
+            f"tests: method.rule={cell.method.rule} weighs its members by the cell's own rows, and further test "
+            "rows are not among them. Set method.rule=mean or vote, or tests=[]."
+        )
+    return found
+
+
+def _test_set_problems(cell: Cell, one: Dataset) -> list[str]:
+    if one.task not in TASKS or cell.dataset.task not in TASKS:
+        return [] if one.task in TASKS else [unknown(f"tests.{one.name}.task", one.task, TASKS)]
+    own, other = TASKS[cell.dataset.task], TASKS[one.task]
+    if own.kind == "generate" or own.kind != other.kind:
+        alike = ", ".join(sorted(name for name, task in TASKS.items() if task.kind == own.kind != "generate"))
+        return [
+            f"tests: {one.name} is a task of kind {other.kind}, {cell.dataset.name} of kind {own.kind}. Choose "
+            f"datasets of the same kind ({alike or 'none: generated texts have no further tests yet'})."
+        ]
+    if one.source == cell.dataset.source and one.test_split is None:
+        return [
+            f"tests: {one.name} has the source of {cell.dataset.name} and no test split of its own, so that rows which "
+            "were learnt from could be tested. Set its test_split."
+        ]
+    return []

@@ -17,7 +17,7 @@ def merge(cells: Sequence[Cell], identify: Identify) -> Graph:
     asked = 0
     for cell in cells:
         build = Builder(cell, identify)
-        roles.append(cell.method.graph(cell, build))
+        roles.append(build.with_tests(cell.method.graph(cell, build)))
         asked += len(build.stages)
         for key, stage in build.stages.items():
             stages.setdefault(key, stage)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.config.choice import classes_of
+from w2s_sweep.config.finetune import Full
 from w2s_sweep.config.plain import adapter
 from w2s_sweep.errors import ConfigError, unknown
 
@@ -37,9 +38,17 @@ def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
         problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
     cells = [_cell(c, problems) for c in composed]
     problems += [problem for cell in cells if cell is not None for problem in problems_of(cell)]
+    problems += _lost_weights([cell for cell in cells if cell is not None], sweep)
     if problems or sweep is None:
         raise ConfigError(problems)
     return [cell for cell in cells if cell is not None], sweep
+
+
+def _lost_weights(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
+    """Further test rows are shown to stored weights."""
+    if sweep is None or sweep.keep_weights or not any(c.tests and isinstance(c.finetune, Full) for c in cells):
+        return []
+    return ["keep_weights: finetune=full keeps no weights that tests could be shown to. Set keep_weights=true."]
 
 
 def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
@@ -50,7 +59,11 @@ def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
 def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
     known = field_names(Cell) + field_names(Sweep)
     problems += [unknown("setting", name, known) for name in composed if name not in known]
-    return _validated(Cell, {name: _located(value) for name, value in _part(composed, Cell).items()}, problems)
+    values = {name: _located(value) for name, value in _part(composed, Cell).items()}
+    supervisor = values.get("supervisor")
+    if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
+        values["weak"] = None  # the default of its group, which nothing reads
+    return _validated(Cell, values, problems)
 
 
 def _located(value: Any) -> Any:

@@ -24,7 +24,7 @@ def from_root(cells: Sequence[Cell], root: str) -> tuple[list[Cell], list[str]]:
     found: dict[Dataset, Dataset] = {}
     notes: list[str] = []
     problems: list[str] = []
-    for dataset in dict.fromkeys(d for cell in cells for d in (cell.dataset, *cell.method.datasets())):
+    for dataset in dict.fromkeys(d for cell in cells for d in cell.datasets()):
         if not isinstance(dataset.source, HubSource):
             continue
         try:
@@ -35,7 +35,12 @@ def from_root(cells: Sequence[Cell], root: str) -> tuple[list[Cell], list[str]]:
     if problems:
         raise ConfigError(problems)
     read = [
-        replace(cell, dataset=found.get(cell.dataset, cell.dataset), method=cell.method.reading(found))
+        replace(
+            cell,
+            dataset=found.get(cell.dataset, cell.dataset),
+            tests=tuple(found.get(one, one) for one in cell.tests),
+            method=cell.method.reading(found),
+        )
         for cell in cells
     ]
     return read, list(dict.fromkeys(notes))

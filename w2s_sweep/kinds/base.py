@@ -29,7 +29,18 @@ Identity = dict[str, Any]
 SourceKind = Literal["model", "dataset"]
 
 InputName = Literal[
-    "adapted", "answers", "data", "features", "knows", "labels", "mixed", "mixed_features", "own", "weak", "weights"
+    "adapted",
+    "answers",
+    "data",
+    "features",
+    "knows",
+    "labels",
+    "mixed",
+    "mixed_features",
+    "own",
+    "trained",
+    "weak",
+    "weights",
 ]
 """What a stage may read of another stage; kinds with `members` read any number of further ones."""
 
@@ -73,6 +84,8 @@ class Hints:
     """Labels: key of the data stage whose rows they are of."""
     adapted: str | None = None
     """Key of the stage that made the weights its model begins from."""
+    labels: Source | None = None
+    """The file that its labels are read from."""
 
     @property
     def of_model(self) -> Model:
@@ -119,6 +132,10 @@ class Kind(Hashed):
         """What it holds in memory at once; no device memory means that it runs on the CPU. `shape`: of its model."""
         raise TypeError(f"{type(self).__name__} does not say what memory it needs")
 
+    def model_part(self) -> "OfModel | None":
+        """That of its settings which says what model it opens and how; None where it opens none."""
+        return None
+
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         """What has to be on the machine before it runs."""
         return ()
@@ -162,6 +179,9 @@ class OfModel(Kind):
     """Which weights: what the model's source resolved to, and `keep_layers`."""
     max_tokens: int
     """Texts are cut to so many tokens."""
+
+    def model_part(self) -> "OfModel":
+        return self
 
     @property
     def way(self) -> str:

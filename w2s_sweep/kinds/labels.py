@@ -4,7 +4,8 @@ from typing import ClassVar, Literal
 
 from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.config.schema import schema
-from w2s_sweep.kinds.base import Divided, Hints, InputName, Kind
+from w2s_sweep.config.supervisor import LabelColumns, Policy, Repeated
+from w2s_sweep.kinds.base import Divided, Hashed, Hints, Identity, InputName, Kind, Opened
 from w2s_sweep.kinds.cost import Cost
 from w2s_sweep.kinds.memory import ON_CPU, Memory
 from w2s_sweep.kinds.shape import Shape
@@ -47,6 +48,17 @@ class Combine(Labelling):
     members: ClassVar[bool] = True
 
     rule: Rule
+
+
+@schema
+class Pick(Labelling):
+    """The predictions of the best of several stages, by the truth of validation rows."""
+
+    kind: ClassVar[str] = "pick"
+    members: ClassVar[bool] = True
+
+    metric: str
+    """Name of the metric that they are compared by."""
 
 
 @schema
@@ -162,3 +174,35 @@ class Route(Labelling):
 
     on: Split
     threshold: float
+
+
+@schema
+class ColumnNames(LabelColumns, Hashed):
+    """What the columns of a labels file are called, as far as it was said."""
+
+
+@schema
+class LabelsFile(Labelling, Divided):
+    """The labels of a file that somebody made elsewhere, as predictions."""
+
+    kind: ClassVar[str] = "labels_file"
+
+    file: Identity
+    """What names its content."""
+    split: Partition
+    columns: ColumnNames = ColumnNames()
+    classes: tuple[str, ...] | None = None
+    missing: Policy = "refuse"
+    repeated: Repeated = "refuse"
+
+    def opens(self, hints: Hints) -> tuple[Opened, ...]:
+        assert hints.labels is not None, "the builder names the file"
+        return (Opened("dataset", hints.label, hints.labels, self.file),)
+
+
+@schema
+class Harden(Labelling):
+    """The most likely class of each example, for certain; classes that tie share it."""
+
+    kind: ClassVar[str] = "harden"
+    needs: ClassVar[tuple[InputName, ...]] = ("labels",)

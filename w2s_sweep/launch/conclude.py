@@ -1,30 +1,84 @@
-"""What follows once stages have run: results are collected, printed, written and handed to the tracker."""
+"""What follows once stages have run: results are collected, printed, written, and mirrored by one process at a time."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from w2s_sweep.results.collect import collect
+from w2s_sweep.errors import StoreError
+from w2s_sweep.results.collect import collect, names_of_tests
 from w2s_sweep.results.outcome import outcome_of
-from w2s_sweep.results.records import Row
+from w2s_sweep.results.records import Results, Row
 from w2s_sweep.results.report import write_results
 from w2s_sweep.results.tables.terminal import print_results
-from w2s_sweep.store import Store
-from w2s_sweep.tracking import make_tracker
+from w2s_sweep.store import Store, acquire
+from w2s_sweep.store.sharing import refuse_others
+from w2s_sweep.tracking import NoTracker, Sent, make_tracker
+
+CLAIM = "push"
+"""Name of the claim of whoever mirrors; a dead holder's claim is taken over."""
+PATIENCE_SECONDS = 3600.0
 
 
 def conclude(console: Console, store: Store, sweep: str, tracker: Mapping[str, Any] | None = None) -> tuple[Row, ...]:
     """Collect a sweep, print its table, write its files and report, and mirror it; returns a row per cell.
 
-    `tracker`: plain `tracker` settings (`tracking.AnyTracker`); None mirrors nothing.
+    So too for each further test set that its cells have, in the folder `tests`; these are not mirrored. `tracker`:
+    plain `tracker` settings (`tracking.AnyTracker`); None mirrors nothing.
     """
     results = collect(store, sweep)
-    written = write_results(store, results, store.sweep(sweep))
+    for test in names_of_tests(results.record):
+        _conclude_on(console, store, collect(store, sweep, test=test), store.sweep(sweep) / "tests" / test)
+    _conclude_on(console, store, results, store.sweep(sweep))
+    if tracker is not None:
+        mirror(console, store, results, tracker)
+    return results.rows
+
+
+def _conclude_on(console: Console, store: Store, results: Results, folder: Path) -> None:
+    written = write_results(store, results, folder)
     print_results(results, console)
     for name, path in written.list_files():
         console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
-    if tracker is not None:
-        for line in make_tracker(tracker, sweep, store.sweep(sweep)).send(outcome_of(store, results)):
-            console.print(line, highlight=False, soft_wrap=True)
-    return results.rows
+
+
+def push(console: Console, store: Store, sweep: str, tracker: Mapping[str, Any] | None, force: bool) -> bool:
+    """Write a sweep's results and mirror them; returns whether all has arrived. Nothing is run.
+
+    `tracker`: plain settings in place of those of the sweep's command.
+    """
+    refuse_others(store, sweep, "its table and report must not be overwritten.")
+    settings = tracker or store.read_sweep(sweep)["settings"]["tracker"]
+    if settings["name"] == NoTracker.name:
+        raise StoreError(
+            f"push: sweep {sweep} was run with tracker=none. Say where it goes: w2s push {sweep} tracker=wandb"
+        )
+    results = collect(store, sweep)
+    write_results(store, results, store.sweep(sweep))
+    return mirror(console, store, results, settings, force).complete
+
+
+def mirror(console: Console, store: Store, results: Results, tracker: Mapping[str, Any], force: bool = False) -> Sent:
+    """Hand results to a tracker, and print what became of it."""
+    if tracker["name"] == NoTracker.name:
+        return Sent()
+    with _alone(store):
+        sent = make_tracker(tracker, results.sweep, store.sweep(results.sweep)).send(outcome_of(store, results), force)
+    for line in sent.lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return sent
+
+
+@contextmanager
+def _alone(store: Store) -> Generator[None]:
+    """Hold the store's claim to mirror. Two that send one run at once would double its curve."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (lease := acquire(store, CLAIM)) is None:
+        if time.monotonic() > deadline:
+            raise StoreError(f"push: another one from {store.root} has not ended for {PATIENCE_SECONDS:.0f} s.")
+        time.sleep(0.5)
+    with lease:
+        yield

@@ -13,11 +13,14 @@ from w2s_sweep.launch.sweep import CellResult, Request, run_cells
 from w2s_sweep.modules import import_all, recorded
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.sharing import refuse_others
 
 
 def retry(store: Store, name: str, wait: bool) -> Sequence[CellResult]:
     """Submit what is missing of a sweep: failed and lost stages and what needs them; nothing done or in flight."""
     record = store.read_sweep(name)
+    # Its settings hold shell lines and modules of theirs, which would run as ours.
+    refuse_others(store, name, "its jobs would run their set-up lines and modules as you.")
     import_all(recorded(store, name))
     cells = [from_plain(Cell, entry["cell"]) for entry in record["cells"]]
     sweep = replace(from_plain(Sweep, record["settings"]), store=str(store.root), name=name, plan_only=False)
@@ -66,7 +69,9 @@ def cancel(store: Store, name: str) -> Cancelled:
         needs = {n: set(store.read_sweep(n)["stages"]) & alive.keys() for n in others}
         wanted = {alive[key] for keys in needs.values() for key in keys}
         jobs = {alive[key] for key in mine & alive.keys()}
-        write_json(cancelled_mark(store, name), {"time": time.strftime("%Y-%m-%d %H:%M:%S")})
         commands.cancel(sorted(jobs - wanted))
+        # Only now: marked before, a sweep whose jobs scancel refused to end would count as one that needs nothing.
+        record = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "jobs": sorted(jobs - wanted)}
+        write_json(cancelled_mark(store, name), record)
     needed_by = sorted(n for n, keys in needs.items() if not keys.isdisjoint(mine))
     return Cancelled(len(jobs - wanted), len(jobs & wanted), tuple(needed_by))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from w2s_sweep.cells.cell import Sweep
-from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.plan.graph import Plan
@@ -52,11 +51,9 @@ class Job:
         }
         return {
             "store": str(self.store.root),
-            "sweep": self.name,
             "stages": [stage.to_json() for stage in stages],
             "modules": list(sweep.modules),
             "run": run,
-            "tracker": plain(sweep.tracker),
         }
 
 

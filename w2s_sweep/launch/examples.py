@@ -1,7 +1,9 @@
 """The rows of a task as a model sees them: `w2s data TASK`."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -38,11 +40,14 @@ def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
     return cell, notes
 
 
-def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool, width: int) -> str:
+def describe_task(
+    overrides: Sequence[str], samples: int, with_tokens: bool, width: int, out: Path | None = None
+) -> str:
     """Counts, lengths, leak scan and some examples of the dataset that the overrides name.
 
     `with_tokens` loads the tokenizer of the strong model, for lengths in tokens, the share that is cut, and what is
-    left of the examples shown. `width`: characters shown of a text; 0 is all.
+    left of the examples shown. `width`: characters shown of a text; 0 is all. `out`: where id, split and texts of all
+    examples are written, for somebody to label them.
     """
     from w2s_sweep.data.examples import build_examples
     from w2s_sweep.data.show import Reader, describe
@@ -54,6 +59,8 @@ def describe_task(overrides: Sequence[str], samples: int, with_tokens: bool, wid
     assert isinstance(settings, Data)
     examples = build_examples(settings, fetch(cell.dataset.source, settings.source, "dataset"))
     parts = assign(examples, cell.dataset.split(cell.seed))
+    if out is not None:
+        write_unlabelled(out, examples, list(parts))
     reader = Reader(cell.strong.name, _tokenizer(cell), cell.dataset.max_tokens) if with_tokens else None
     text = describe(examples, list(parts), reader, samples=samples, width=width)
     head = [*notes, f"{cell.dataset.name}: task {cell.dataset.task}"]
@@ -74,3 +81,11 @@ def _tokenizer(cell: Cell):
 
         path = convert(path)
     return AutoTokenizer.from_pretrained(path)
+
+
+def write_unlabelled(path: Path, examples: Any, parts: Sequence[str]) -> None:
+    """Write id, split and texts of the examples as JSONL: what whoever labels them needs, and no truth."""
+    names = [name for name in ("id", "text", "text_other") if name in examples.column_names]
+    rows = examples.select(names).to_pylist()
+    lines = [json.dumps({"split": str(part)} | row, ensure_ascii=False) for row, part in zip(rows, parts, strict=True)]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

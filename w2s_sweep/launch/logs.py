@@ -3,19 +3,27 @@
 from pathlib import Path
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.launch.slurm.queued import records
+from w2s_sweep.launch.slurm.queued import records as submitted
 from w2s_sweep.launch.status import task_file
 from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
 
 
 def find_logs(store: Store, prefix: str) -> tuple[str, list[Path]]:
     """The key that starts with `prefix`, of all stages that any sweep of the store names, and its log files."""
     key = _key(store, prefix)
     logs = [folder / "log.txt" for folder in (store.path(key), store.work(key))]
-    record = None if store.done(key) else records(store).get(key)
+    record = None if store.done(key) else submitted(store).get(key)
     if record is not None:
         logs.append(task_file(store, record.sweep, record.job, "log"))
-    return key, [path for path in logs if path.is_file() and path.stat().st_size]
+    return key, [path for path in logs if _has_content(path)]
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except PermissionError:  # what another user's job printed outside any stage is theirs
+        return False
 
 
 def _key(store: Store, prefix: str) -> str:
@@ -23,7 +31,8 @@ def _key(store: Store, prefix: str) -> str:
     try:
         return store.find(prefix)
     except StoreError:
-        named = {key for name in store.sweeps() for key in store.read_sweep(name)["stages"] if key.startswith(prefix)}
+        records = [read_json(store.sweep(name) / "sweep.json") or {} for name in store.sweeps()]
+        named = {key for record in records for key in record.get("stages", ()) if key.startswith(prefix)}
         if len(named) != 1:
             raise
         return named.pop()

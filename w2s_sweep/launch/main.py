@@ -22,6 +22,7 @@ from w2s_sweep.launch.plugin import Task, register
 from w2s_sweep.launch.preflight import checked
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.sweep import Ran
+from w2s_sweep.terminal import harmless
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -32,7 +33,7 @@ def main(program: str | None = None, words: Sequence[str] | None = None) -> int:
     try:
         launch(program or sys.argv[0], sys.argv[1:] if words is None else words)
     except W2SError as error:
-        print(error, file=sys.stderr)
+        print(harmless(str(error)), file=sys.stderr)
         return INTERRUPTED if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -10,7 +10,6 @@ from rich.table import Table
 from w2s_sweep.config.model import Model
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import Kind
-from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, explain_too_large, fit
 from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
 from w2s_sweep.plan.stage import Stage, canonical
@@ -24,10 +23,10 @@ GB = 1e9
 
 def memory_of(stage: Stage[Kind]) -> Memory:
     """What a stage holds, from its model's config.json where that is on this machine, else from its published size."""
-    settings = stage.settings
-    if not isinstance(settings, OfModel):
+    part = stage.settings.model_part()
+    if part is None:
         return ON_CPU
-    return settings.memory(stage.hints, _shape(stage.hints.of_model, canonical(settings.weights)))
+    return stage.settings.memory(stage.hints, _shape(stage.hints.of_model, canonical(part.weights)))
 
 
 @lru_cache(maxsize=256)
@@ -57,9 +56,9 @@ def needs(stages: Iterable[Stage[Kind]], device: Device) -> list[Need]:
     """Of the stages that run on a device, each kind of need once."""
     found: dict[Need, None] = {}
     for stage in stages:
-        settings, there = stage.settings, device(stage)
-        if there and isinstance(settings, OfModel) and (memory := memory_of(stage)).fixed:
-            found[Need(stage.hints.of_model.name, settings.way, memory, there)] = None
+        part, there = stage.settings.model_part(), device(stage)
+        if there and part is not None and (memory := memory_of(stage)).fixed:
+            found[Need(stage.hints.of_model.name, part.way, memory, there)] = None
     return list(found)
 
 

@@ -16,10 +16,9 @@ from hydra.errors import HydraException
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.parse import hints_of, misfit
 from w2s_sweep.config.choice import classes_of
-from w2s_sweep.config.model import Resources
 from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import ConfigError, unknown
-from w2s_sweep.launch.slurm.settings import STAGES, stage_names
+from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
 from w2s_sweep.methods.base import Method, NamedField, named_fields
 from w2s_sweep.modules import import_all
 
@@ -167,7 +166,7 @@ def _stage_problems(key: str) -> list[str]:
     name, _, resource = key.removeprefix(f"{STAGES}.").partition(".")
     if name not in stage_names():
         return [unknown(STAGES, name, stage_names())]
-    known = hints_of(Resources)
+    known = hints_of(StageSettings)
     return [unknown(f"{STAGES}.{name}", resource, known)] if resource and resource not in known else []
 
 
@@ -256,5 +255,6 @@ def _classes(cls: type, name: str) -> list[type]:
 
 
 def _named(cls: type) -> Mapping[str, NamedField]:
-    """The fields of a method that are set as a whole: models and datasets, named by their files."""
-    return named_fields(cls) if issubclass(cls, Method) else {}
+    """The fields that are set as a whole: models and datasets of a method, and lists of them, named by their files."""
+    method = issubclass(cls, Method)
+    return {name: field for name, field in named_fields(cls).items() if method or field.many}

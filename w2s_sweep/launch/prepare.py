@@ -7,9 +7,10 @@ from rich.console import Console
 
 from w2s_sweep.errors import ConfigError, W2SError, too_long, unknown
 from w2s_sweep.kinds import Kind
-from w2s_sweep.kinds.base import Divided, OfModel, Opened
+from w2s_sweep.kinds.base import Divided, Json, OfModel, Opened
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.forward import Annotate
+from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.kinds.training import Generate, Supervised
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.stage import Stage, canonical
@@ -25,7 +26,6 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     """Fetch what jobs will open and make the examples: jobs need no network, bad data is refused before training."""
     from w2s_sweep.runner.context import RunSettings
     from w2s_sweep.runner.pack import Pack, run_pack  # imports pyarrow, which planning does not need
-    from w2s_sweep.tracking import NullTracker
 
     to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
     there: dict[str, Path] = {}
@@ -33,18 +33,33 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
         with console.status(f"fetching {one.kind} {one.name}"):
             there[name] = fetch(one.source, one.identity, one.kind)
     _require_targets(to_run, there)
-    data = [stage for stage in to_run if stage.kind == Data.kind]
-    outcomes = run_pack(Pack(store, data, RunSettings(), NullTracker()), stop=lambda: False)
-    for stage in data:
-        if outcomes[stage.key] != "done":
-            failure = read_json(store.work(stage.key) / "failure.json") or {}
-            raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
-        made = read_json(store.path(stage.key) / "summary.json") or {}
-        each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
-        note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
-        console.print(f"{stage.label}: {made['examples']:,} examples{note}", highlight=False)
+    for kind, tell in ((Data.kind, tell_examples), (LabelsFile.kind, tell_labels)):
+        made = [stage for stage in to_run if stage.kind == kind]
+        outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
+        for stage in made:
+            if outcomes[stage.key] != "done":
+                failure = read_json(store.work(stage.key) / "failure.json") or {}
+                raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
+            summary = read_json(store.path(stage.key) / "summary.json") or {}
+            console.print(f"{stage.label}: {tell(summary)}", highlight=False)
     _require_positions(store, to_run, there)
     _try_splits(store, to_run)
+
+
+def tell_examples(made: Mapping[str, Json]) -> str:
+    """What a data stage made of its source."""
+    each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
+    note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
+    return f"{made['examples']:,} examples{note}"
+
+
+def tell_labels(made: Mapping[str, Json]) -> str:
+    """What was found in a file of labels, by reason."""
+    splits = [name.partition("/")[2] for name in made if name.startswith("labelled/")]
+    found = ", ".join(f"{made[f'labelled/{split}']:,} of {made[f'of/{split}']:,} {split}" for split in splits)
+    odd = [f"{count:,} {reason.removeprefix('left out/')}" for reason, count in made.items() if "left out/" in reason]
+    note = f"; left out: {', '.join(odd)}" if odd else ""
+    return f"{made['rows']:,} rows, labels for {found}{note}" + (f". {made['note']}" if made.get("note") else "")
 
 
 def opened_by(stages: Stages) -> dict[str, Opened]:
@@ -86,9 +101,10 @@ def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) 
     problems: dict[str, None] = {}
     measured: dict[str, int] = {}  # seeds and losses read the same texts
     for stage in stages:
-        if not isinstance(stage.settings, OfModel):
+        part = stage.settings.model_part()
+        if part is None:
             continue
-        folder, limit = _model_folder(stage, there), stage.settings.max_tokens
+        folder, limit = _model_folder(stage, there), part.max_tokens
         table, name = positions(folder), stage.hints.of_model.name
         if table is not None and limit > table:
             generates = isinstance(stage.settings, Generate)

@@ -14,6 +14,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
+from w2s_sweep.terminal import SafeConsole
 
 
 class Progress:
@@ -64,7 +65,7 @@ class Progress:
 @contextmanager
 def make_progress(store: Store, stages: Sequence[Stage[Kind]]) -> Generator[Progress]:
     """Bars on a terminal, plain lines elsewhere."""
-    console = Console(stderr=False, soft_wrap=True)
+    console = SafeConsole()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bars(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as bars:
         yield Progress(store, stages, console, bars)

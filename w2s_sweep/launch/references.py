@@ -21,12 +21,15 @@ Group = Literal["model", "dataset"]
 
 
 def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """A composed cell whose method holds whole models and datasets; raises ConfigError where a name is no file."""
+    """A composed cell with whole models and datasets in method and tests; ConfigError where a name is no file."""
+    problems: list[str] = []
+    cell = dict(cell)
+    if cell.get("tests") not in (None, MISSING):
+        cell["tests"] = _list("tests", cell["tests"], "dataset", problems)
     method = cell.get("method")
     if not is_mapping(method):
-        return dict(cell)
+        return _sound(cell, problems)
     cls = METHODS.get(str(method.get("name")))
-    problems: list[str] = []
     whole: dict[str, Any] = {}
     fields = dict[str, NamedField]() if cls is None else named_fields(cls)
     for name, field in fields.items():
@@ -34,9 +37,13 @@ def with_named(cell: Mapping[str, Any]) -> dict[str, Any]:
         if value not in (None, MISSING):
             read = _list if field.many else _whole
             whole[name] = read(f"method.{name}", value, field.group, problems)
+    return _sound({**cell, "method": {**method, **whole}}, problems)
+
+
+def _sound(cell: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     if problems:
         raise ConfigError(problems)
-    return {**cell, "method": {**method, **whole}}
+    return cell
 
 
 def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:

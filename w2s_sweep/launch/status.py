@@ -1,7 +1,9 @@
 """The state of every stage of a sweep, reconciled from the store and, where jobs were submitted, from SLURM's queue."""
 
+import math
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +17,15 @@ from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
 
-StageState = Literal["done", "running", "queued", "waiting", "failed", "lost"]
-STATES: tuple[StageState, ...] = ("done", "running", "queued", "waiting", "failed", "lost")
-"""waiting: for other stages; queued: for the cluster; lost: its job left the queue without a result or an error."""
-ORDER: tuple[StageState, ...] = ("failed", "lost", "running", "queued", "waiting", "done")
+StageState = Literal["done", "running", "queued", "stuck", "waiting", "unknown", "failed", "lost", "cancelled"]
+STATES: tuple[StageState, ...] = (
+    "done", "running", "queued", "stuck", "waiting", "unknown", "failed", "lost", "cancelled"
+)  # fmt: skip
+"""waiting: for other stages; queued: for the cluster; stuck: for somebody to do something; unknown: its job cannot be
+seen from here; lost: its job left the queue without a result or an error; cancelled: on purpose. docs/CLUSTERS.md."""
+ORDER: tuple[StageState, ...] = (
+    "failed", "lost", "stuck", "cancelled", "unknown", "running", "queued", "waiting", "done"
+)  # fmt: skip
 """What people look for first stands first in long tables."""
 MANY = 40
 
@@ -47,35 +54,56 @@ class Queue:
     """Stage -> sweep that submitted it."""
     tasks: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Stage -> task that SLURM still has."""
+    unseen: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Stage -> why its job cannot be seen from here."""
+    cancelled: frozenset[str] = frozenset()
+    """Jobs that were cancelled on purpose."""
     known: bool = True
     """Whether SLURM answered."""
 
 
-def look_at_queue(store: Store, keys: Sequence[str]) -> Queue:
-    """One look at the queue for some stages, only where something was ever submitted."""
+Look = Callable[[Store, Sequence[str]], Queue]
+
+
+def rarely(seconds: float) -> Look:
+    """`look_at_queue` for whoever looks again and again: SLURM, which many poll, is asked so often at most."""
+    asked, found = -math.inf, Queue()
+
+    def look(store: Store, keys: Sequence[str]) -> Queue:
+        nonlocal asked, found
+        if time.monotonic() - asked >= seconds:
+            found, asked = look_at_queue(store, None), time.monotonic()
+        return found
+
+    return look
+
+
+def look_at_queue(store: Store, keys: Sequence[str] | None) -> Queue:
+    """One look at the queue for some stages, or for all, only where something was ever submitted."""
     if not (store.root / "queued").is_dir():
         return Queue()
     from w2s_sweep.launch.slurm import commands
-    from w2s_sweep.launch.slurm.queued import records, tasks_of
+    from w2s_sweep.launch.slurm.queued import cancelled_jobs, records, tasks_of, unseen
 
-    known = {key: record for key, record in records(store).items() if key in set(keys)}
+    wanted = None if keys is None else set(keys)
+    known = {key: record for key, record in records(store).items() if wanted is None or key in wanted}
     jobs, names = {k: r.job for k, r in known.items()}, {r.job: r.name for r in known.values()}
-    queue = Queue(jobs, names, {k: r.sweep for k, r in known.items()})
+    queue = Queue(jobs, names, {k: r.sweep for k, r in known.items()}, cancelled=frozenset(cancelled_jobs(store)))
     if not commands.available():
         return replace(queue, known=False)
     try:
-        return replace(queue, tasks=tasks_of(known))
+        return replace(queue, tasks=tasks_of(known), unseen=unseen(store, known))
     except LaunchError:
         return replace(queue, known=False)
 
 
-def stage_states(store: Store, name: str) -> list[StageStatus]:
+def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[StageStatus]:
     """One entry for every stage of the sweep, in the order of its graph."""
     claims = store.root / "claims"
     now = file_system_now(claims)
     stages = store.read_sweep(name)["stages"]
     done = {key for key in stages if store.done(key)}
-    queue = look_at_queue(store, [key for key in stages if key not in done])
+    queue = look(store, [key for key in stages if key not in done])
     found: dict[str, StageStatus] = {}
     for key, stage in stages.items():
         state = StageStatus(key, str(stage["label"]), "done") if key in done else None
@@ -97,11 +125,17 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
         return StageStatus(key, label, "failed", str(failure["text"]))
     if task is not None and task.stalled:
         return StageStatus(key, label, "lost", f"job {task.job} waits for a release that SLURM lost; `w2s retry` helps")
+    if task is not None and task.stuck:
+        return StageStatus(key, label, "stuck", f"job {task.job} ({task.reason}): {task.stuck}", alive=True)
     if task is not None:
         waits = task.reason == "Dependency"
         running = "its turn in" if task.state == "RUNNING" else ""
         note = f"{running or task.reason} job {task.job}" if running or waits else f"job {task.job} ({task.reason})"
         return StageStatus(key, label, "waiting" if waits else "queued", note, alive=True)
+    if job in queue.cancelled:
+        return StageStatus(key, label, "cancelled", f"job {job} was cancelled; `w2s retry` submits it again")
+    if key in queue.unseen:
+        return StageStatus(key, label, "unknown", f"job {job} cannot be seen from here: {queue.unseen[key]}")
     if job is not None:
         note = f"job {job} has left the queue" if queue.known else f"job {job}; squeue cannot be asked here"
         return StageStatus(key, label, "lost" if queue.known else "queued", note)
@@ -111,7 +145,7 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
 def _explain_blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
     """A stage without a job is not lost where an input of it is what went wrong."""
     for one in inputs:
-        if one.state in ("failed", "lost") or (one.state == "waiting" and not one.alive):
+        if one.state in ("failed", "lost", "cancelled") or (one.state == "waiting" and not one.alive):
             return replace(state, state="waiting", note=f"needs {one.label}, which is {one.state}")
     return state
 
@@ -132,7 +166,10 @@ def _explain(store: Store, states: Sequence[StageStatus], queue: Queue) -> list[
 def _ending(store: Store, key: str, queue: Queue, ends: Mapping[str, str]) -> str:
     job = queue.jobs[key]
     left = task_file(store, queue.sweeps[key], job, "status")
-    status = left.read_text().strip() if left.is_file() else None
+    try:
+        status = left.read_text().strip()
+    except OSError:  # there is none, or it is another user's, whose job files nobody else reads
+        status = None
     said = [ends[job]] if job in ends else []
     if status == "137":
         said.append("killed, which is what happens when memory runs out")

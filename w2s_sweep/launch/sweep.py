@@ -1,11 +1,14 @@
 """From composed cells to results: validate, merge, plan, prepare, run, collect. The same for every launcher."""
 
+import getpass
 import hashlib
 import math
 import shutil
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,7 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
-from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.errors import ConfigError, LaunchError, SourceError
 from w2s_sweep.kinds.base import Json, SourceKind
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
@@ -28,9 +31,11 @@ from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.sources import identify
-from w2s_sweep.store import Store, read_claim
+from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.sharing import own_folder, owner_of, refuse_others
+from w2s_sweep.terminal import SafeConsole
 
 if TYPE_CHECKING:
     from w2s_sweep.results.records import Row
@@ -91,7 +96,7 @@ def run_sweep(request: Request, engine: Engine) -> Ran:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 
         cells, notes = from_root(cells, sweep.data_root)
-        Console(soft_wrap=True).print("\n".join(notes), highlight=False, markup=False)
+        SafeConsole().print("\n".join(notes), highlight=False, markup=False)
     ran = run_cells(cells, sweep, resolve_all(cells), request, engine)
     return replace(ran, cells=ran.cells[request.earlier :])
 
@@ -100,22 +105,47 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     """Plan, prepare, run and collect validated cells; NaN for all of them where nothing was waited for."""
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
-    name = sweep.name or default_name(cells, graph.roles[: request.first or None])
+    name = sweep.name or _own_name(store, default_name(cells, graph.roles[: request.first or None]))
     plan = plan_of(graph, store)
-    console = Console(soft_wrap=True)
+    console = SafeConsole()
     found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device)
     show_plan(console, plan, name, store, found)
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:
         return unknown
+    refuse_others(store, name, "its record and table must not be overwritten.")
     store.prepare()
-    record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
-    prepare(console, store, plan)
-    job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
-    if not engine.run(job):
-        return unknown
-    return Ran(store, name, _results(console, store, name, sweep))
+    with _alone(store, name, graph):
+        record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
+        prepare(console, store, plan)
+        job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
+        if not engine.run(job):
+            return unknown
+        return Ran(store, name, _results(console, store, name, sweep))
+
+
+@contextmanager
+def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
+    """Keep the name of a sweep while a command runs it; LaunchError where another one runs other cells under it.
+
+    Its results are read from the record of that name, which would be the other's by then. Two commands with the same
+    cells may run: they share the record.
+    """
+    lease = acquire(store, f"sweep-{name}")
+    if lease is None:
+        stages = (read_json(store.sweep(name) / "sweep.json") or {}).get("stages", {})
+        if stages.keys() != graph.stages.keys():
+            owner = read_claim(store, f"sweep-{name}")
+            where = "" if owner is None else f" on {owner.record['host']}, process {owner.record.get('pid')}"
+            raise LaunchError(
+                f"name: {name!r} is being run by another command{where}, with other cells, and a table under that name "
+                "would be of one of them. Wait for it, or use name=OTHER; stages that both need are run once."
+            )
+        yield
+        return
+    with lease:
+        yield
 
 
 def resolve_all(cells: Sequence[Cell]) -> Resolved:
@@ -123,10 +153,15 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
     wanted: dict[tuple[Source, SourceKind], str] = {}
     for cell in cells:
         wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
-        wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        if cell.weak is not None:
+            wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+        if cell.supervisor.source is not None:
+            wanted[cell.supervisor.source, "dataset"] = "supervisor.labels"
         wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
         for model in cell.method.models():
             wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
+        for dataset in cell.tests:
+            wanted[dataset.source, "dataset"] = f"tests {dataset.name}"
         for dataset in cell.method.datasets():
             wanted[dataset.source, "dataset"] = f"method.{cell.method.name} {dataset.name}"
     known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
@@ -147,6 +182,12 @@ def default_name(cells: Sequence[Cell], roles: Sequence[Roles]) -> str:
     datasets = sorted({cell.dataset.name for cell in cells[: len(roles)]})
     head = datasets[0] if len(datasets) == 1 else f"{len(datasets)}-datasets"
     return f"{head}-{hashlib.sha256(canonical(keys).encode()).hexdigest()[:8]}"
+
+
+def _own_name(store: Store, name: str) -> str:
+    """Another user's sweep of the same cells has the same name by default, and its own record."""
+    taken = owner_of(read_json(store.sweep(name) / "sweep.json"))
+    return name if taken is None else f"{name}-{getpass.getuser()}"
 
 
 def plan_of(graph: Graph, store: Store) -> Plan:
@@ -173,7 +214,11 @@ def _queue(store: Store) -> Mapping[str, str]:
         return {}
     from w2s_sweep.launch.slurm.queued import queued_jobs
 
-    return queued_jobs(store)
+    try:
+        return queued_jobs(store)
+    except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
+        print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
+        return {}
 
 
 def record_sweep(
@@ -197,10 +242,10 @@ def record_sweep(
         for key, stage in graph.stages.items()
     }
     entries = [
-        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles)}
+        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles), "tests": tests_of(roles)}
         for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
     ]
-    path = store.sweep(name) / "sweep.json"
+    path = own_folder(store.sweep(name)) / "sweep.json"
     before = read_json(path) or {}
     lost = before.get("stages", {}).keys() - stages.keys()
     if lost:
@@ -212,6 +257,7 @@ def record_sweep(
         )
     record = {
         "name": name,
+        "user": getpass.getuser(),
         "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),
         "command": list(request.command),
         "code": code_identity(),
@@ -228,7 +274,13 @@ def record_sweep(
 
 def keys_by_role(roles: Roles) -> dict[str, str]:
     """Role -> key of the stage that plays it, without roles that nobody plays."""
-    return {role: key for role, key in plain(roles).items() if key is not None}
+    named = {f.name: getattr(roles, f.name) for f in fields(roles) if f.name != "tests"}
+    return {role: key for role, key in named.items() if key is not None}
+
+
+def tests_of(roles: Roles) -> dict[str, dict[str, str]]:
+    """Name of a further test set -> the same of it."""
+    return {name: keys_by_role(shown) for name, shown in roles.tests}
 
 
 def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:

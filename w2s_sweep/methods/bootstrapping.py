@@ -8,7 +8,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -33,7 +33,7 @@ class Bootstrapping(Method):
     in portions of equal size, as for chess, where every step took new puzzles (appendix A)."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         loss = cell.loss if self.link_loss == "cell" else CrossEntropy()
         teacher, steps = weak, len(self.chain) + 1
         portions = [(number, steps) if self.rows == "fresh" else None for number in range(steps)]
@@ -42,5 +42,5 @@ class Bootstrapping(Method):
         student = build.train(
             cell.strong, role="student", on="half_b", portion=portions[-1], labels=teacher, loss=cell.loss
         )
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", portion=portions[-1], labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong, portion=portions[-1])
         return Roles(weak=weak, student=student, ceiling=ceiling)

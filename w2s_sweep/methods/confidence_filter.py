@@ -7,7 +7,7 @@ from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -26,8 +26,8 @@ class ConfidenceFilter(Method):
     """Keep the share of each predicted class by itself; otherwise one class may get lost."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         sure = build.filter(weak, on="half_b", share=self.share, balanced=self.balanced)
         student = build.train(cell.strong, role="student", on="half_b", labels=sure, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -8,7 +8,7 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Mixed, Roles
+from w2s_sweep.plan.builder import Builder, Mixed, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -33,10 +33,10 @@ class Conflict(Method):
     """implicit: the other dataset, by the name of a file in conf/dataset, or {dataset: NAME, n_train: 500}."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         plain = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
         student = self._student(cell, build, weak) if self.strength else plain
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling, reference=plain)
 
     def _student(self, cell: Setup, build: Builder, weak: str) -> str:
@@ -49,6 +49,12 @@ class Conflict(Method):
             mixed = Mixed(replace(self.mix, max_tokens=cell.dataset.max_tokens), self.strength)
             return build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss, mixed=mixed)
         against = build.reveal(
-            cell.weak, on="half_b", share=self.strength, choose="random", seed=cell.seed, labels=weak, opposite=True
+            cell.weak or cell.strong,
+            on="half_b",
+            share=self.strength,
+            choose="random",
+            seed=cell.seed,
+            labels=weak,
+            opposite=True,
         )
         return build.train(cell.strong, role="student", on="half_b", labels=against, loss=cell.loss)

@@ -6,7 +6,7 @@ from typing import Literal
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.labels import Calibration
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -25,8 +25,8 @@ class Elicitation(Method):
     """Train on the labels alone, not on how sure they are."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         labels = build.prompt(cell.strong, role="labels", calibrate=self.calibrate, harden=self.harden)
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

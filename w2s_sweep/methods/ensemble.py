@@ -2,7 +2,7 @@
 bagging"), boosted (EnsemW2S, arXiv 2410.04571), or different by their seeds."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ class Ensemble(Method):
     and not drawn again, and the ensemble's labels stay soft.
     """
 
+    needs_weak_model: ClassVar[bool] = True
+
     name: Literal["ensemble"] = "ensemble"
     members: Annotated[int, Field(ge=2, le=100)] = 5
     bagging: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
@@ -41,16 +43,16 @@ class Ensemble(Method):
             members.append(self._member(cell, build, index, members))
         weak = build.combine(members, role="weak", rule=self.rule)
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
     def _member(self, cell: Setup, build: Builder, index: int, earlier: Sequence[str]) -> str:
         seed = (cell.seed + index * STRIDE) % 2**31
         bag = GROUND_TRUTH
         if self.bagging is not None:
-            bag = build.reveal(cell.weak, on="half_a", share=self.bagging, choose="random", seed=seed)
+            bag = build.reveal(cell.weak_model, on="half_a", share=self.bagging, choose="random", seed=seed)
         return build.train(
-            cell.weak,
+            cell.weak_model,
             role="weak",
             on="half_a",
             labels=bag,

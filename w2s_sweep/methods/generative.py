@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -27,7 +27,7 @@ class Generative(Method):
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         strong = replace(cell.strong, adapt=self.adapt)
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         student = build.train(strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

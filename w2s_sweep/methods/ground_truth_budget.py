@@ -6,7 +6,7 @@ from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -25,8 +25,10 @@ class GroundTruthBudget(Method):
     """Whose: drawn rows, or those that the supervisor is least sure of."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
-        mixed = build.reveal(cell.weak, on="half_b", share=self.share, choose=self.choose, seed=cell.seed, labels=weak)
+        weak = build.supervisor()
+        mixed = build.reveal(
+            cell.weak or cell.strong, on="half_b", share=self.share, choose=self.choose, seed=cell.seed, labels=weak
+        )
         student = build.train(cell.strong, role="student", on="half_b", labels=mixed, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -10,7 +10,7 @@ from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.labels import Calibration, Groups
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 Alpha = Annotated[float, Field(gt=0)]
@@ -46,7 +46,7 @@ class Icm(Method):
     """Train on the labels alone, not on how sure they are."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         labels = build.annotate(
             cell.strong,
             on="half_b",
@@ -59,7 +59,7 @@ class Icm(Method):
             harden=self.harden,
         )
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
 
@@ -89,7 +89,7 @@ class IcmFeatures(Method):
     of all rows are. One label for all rows is not coherent here, without any constraint."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         labels = build.elicit(
             build.prompt(cell.strong, role="labels", calibrate=self.calibrate),
             cell.strong,
@@ -102,5 +102,5 @@ class IcmFeatures(Method):
             harden=self.harden,
         )
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -9,7 +9,7 @@ from w2s_sweep.config.finetune import Share
 from w2s_sweep.config.model import Count
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -28,8 +28,8 @@ class KnnRelabel(Method):
     """Weight of the neighbours' mean; the rest is the row's own weak label."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         smooth = build.relabel(weak, cell.strong, on="half_b", k=self.k, weight=self.weight)
         student = build.train(cell.strong, role="student", on="half_b", labels=smooth, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

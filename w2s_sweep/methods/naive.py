@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 
@@ -17,7 +17,7 @@ class Naive(Method):
     name: Literal["naive"] = "naive"
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
-from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
+from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.labels import Part
 from w2s_sweep.plan.setup import Setup
 
@@ -23,8 +23,8 @@ class OverlapSelection(Method):
     """Rows to train on: overlap, or for comparison the easy or the hard rest."""
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         chosen = build.select(weak, cell.strong, on="half_b", part=self.part)
         student = build.train(cell.strong, role="student", on="half_b", labels=chosen, loss=cell.loss, partial=True)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

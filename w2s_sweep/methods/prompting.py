@@ -33,10 +33,10 @@ class Prompting(Method):
     ceiling: Literal["trained", "prompted"] = "trained"
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
-        weak = build.train(cell.weak, role="weak", on="half_a", labels=GROUND_TRUTH)
+        weak = build.supervisor()
         student = self._prompted(cell, build, "student", weak)
         if self.ceiling == "trained":
-            ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+            ceiling = build.ceiling(cell.strong)
         else:
             ceiling = self._prompted(cell, build, "ceiling", GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)

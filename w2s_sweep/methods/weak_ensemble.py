@@ -1,7 +1,7 @@
 """An ensemble of different weak models, as different experts (Cui et al. 2024, "Bayesian WeakS-to-Strong", arXiv
 2406.03199; EnsemW2S, arXiv 2410.04571)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class WeakEnsemble(Method):
     loss=evidential.
     """
 
+    needs_weak_model: ClassVar[bool] = True
+
     name: Literal["weak_ensemble"] = "weak_ensemble"
     others: Annotated[tuple[Model, ...], Field(min_length=1)]
     """The weak models besides the cell's own."""
@@ -29,9 +31,10 @@ class WeakEnsemble(Method):
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         members = [
-            build.train(model, role="weak", on="half_a", labels=GROUND_TRUTH) for model in (cell.weak, *self.others)
+            build.train(model, role="weak", on="half_a", labels=GROUND_TRUTH)
+            for model in (cell.weak_model, *self.others)
         ]
         weak = build.combine(members, role="weak", rule=self.rule)
         student = build.train(cell.strong, role="student", on="half_b", labels=weak, loss=cell.loss)
-        ceiling = build.train(cell.strong, role="ceiling", on="half_b", labels=GROUND_TRUTH)
+        ceiling = build.ceiling(cell.strong)
         return Roles(weak=weak, student=student, ceiling=ceiling)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Columns, Names, RowCodes, Rows, Square, Sums, Totals
+    from w2s_sweep.metrics.shapes import Columns, Names, RowCodes, Rows, Single, Square, Sums, Totals
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,12 @@ class Moments:
             self.mean[list(columns)], self.of_groups[chosen], of_runs, self.both[chosen], self.seeds, self.groups
         )
 
+    def difference(self) -> Moments:
+        """The same of the first column minus the second."""
+        of_runs = None if self.of_runs is None else _contrast(self.of_runs)
+        mean, of_groups, both = self.mean[:1] - self.mean[1:2], _contrast(self.of_groups), _contrast(self.both)
+        return Moments(mean, of_groups, of_runs, both, self.seeds, self.groups)
+
     @cached_property
     def covariance(self) -> Square:
         """Of the means, over seeds and groups.
@@ -119,3 +125,10 @@ def _positive(matrix: Square) -> Square:
     """A symmetric matrix without its negative eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+def _contrast(covariance: Square) -> Single:
+    """The variance of the first column minus the second; infinite where the first's is."""
+    if not np.isfinite(covariance).all():
+        return covariance[:1, :1]
+    return np.array([[covariance[0, 0] - 2 * covariance[0, 1] + covariance[1, 1]]])

@@ -23,6 +23,8 @@ class Recovery:
     """Student minus weak supervisor."""
     gap: Interval
     """Ceiling minus weak supervisor."""
+    excess: Interval
+    """Student minus ceiling: above 0 where a model that was trained on the truth is beaten."""
     pgr: Interval
     """0: the student is as good as its supervisor; 1: as good as the ceiling. Not bounded on either side."""
     reason: str = ""
@@ -33,25 +35,36 @@ class Recovery:
 def recover(moments: Moments, level: float = LEVEL) -> Recovery:
     """The PGR of two columns of a design, (student - weak) and (ceiling - weak)."""
     gain, gap = (crossed_interval(moments.only(column), level=level) for column in (0, 1))
+    excess = crossed_interval(moments.difference(), level=level)
     reason = _why(gap)
     if reason:
-        return Recovery(gain, gap, Interval(None), reason, moments)
+        return Recovery(gain, gap, excess, Interval(None), reason, moments)
     (above, below), covariance = moments.mean.tolist(), moments.covariance.tolist()
     square = t_quantile(level, moments.freedom) ** 2
     a = below**2 - square * covariance[1][1]
     if a <= 0:
         told = f"{gap.value:.4f} with {moments.freedom:.1f} degrees of freedom"
         reason = f"the gap is not told from 0 beside the student's spread: {told}"
-        return Recovery(gain, gap, Interval(None), reason, moments)
+        return Recovery(gain, gap, excess, Interval(None), reason, moments)
     b = above * below - square * covariance[0][1]
     root = math.sqrt(max(0.0, b**2 - a * (above**2 - square * covariance[0][0])))  # below 0 by rounding alone
-    return Recovery(gain, gap, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
+    return Recovery(gain, gap, excess, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
 
 
 def undefined(*roles: str) -> Recovery:
     """The PGR of roles that do not have the metric."""
     none = Interval(None)
-    return Recovery(none, none, none, f"the metric of {', '.join(roles)} is undefined")
+    return Recovery(none, none, none, none, f"the metric of {', '.join(roles)} is undefined")
+
+
+NO_TEST_LABELS = "no value, the file has no labels for test rows"
+"""Why a supervisor that is a file has no score."""
+
+
+def unscored() -> Recovery:
+    """The PGR over a supervisor that says nothing of test examples."""
+    none = Interval(None)
+    return Recovery(none, none, none, none, NO_TEST_LABELS)
 
 
 def plain_ratio(weak: float | None, student: float | None, ceiling: float | None) -> float | None:

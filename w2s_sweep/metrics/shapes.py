@@ -31,3 +31,5 @@ Columns = Float[np.ndarray, "columns"]
 """One number a column."""
 Square = Float[np.ndarray, "columns columns"]
 """A covariance of columns."""
+Single = Float[np.ndarray, "1 1"]
+"""The variance of one column."""

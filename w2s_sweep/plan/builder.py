@@ -1,7 +1,7 @@
 """The vocabulary in which a method writes its graph: what `inputs` and `labels` offer, and training on a half."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypedDict
 
 from w2s_sweep.config import finetune as config
@@ -9,7 +9,8 @@ from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
-from w2s_sweep.kinds.labels import Correct, Reveal
+from w2s_sweep.kinds.evaluate import Evaluate
+from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -37,10 +38,19 @@ class Roles:
     reference: str | None = None
     """The student without what the method puts in its way, where the results compare with that one too."""
 
+    tests: "tuple[tuple[str, Roles], ...]" = ()
+    """(name of a further dataset, the stages that show its test rows to these roles)."""
+
     def keys(self) -> tuple[str, ...]:
         """The stages whose predictions the results of the cell are computed from."""
         named = (self.weak, self.student, self.ceiling, self.reference)
-        return tuple(dict.fromkeys(key for key in named if key is not None))
+        shown = (key for _, roles in self.tests for key in roles.keys())  # noqa: SIM118 - not a dict
+        return tuple(dict.fromkeys(key for key in (*named, *shown) if key is not None))
+
+    def map(self, change: Callable[[str], str]) -> "Roles":
+        """The same roles, each played by another stage."""
+        reference = None if self.reference is None else change(self.reference)
+        return Roles(change(self.weak), change(self.student), change(self.ceiling), reference)
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,35 @@ class WeightsFields(TypedDict):
 class Builder(Labels):
     """All verbs."""
 
+    def with_tests(self, roles: Roles) -> Roles:
+        """The roles of a cell together with those on the test rows of each of its further datasets."""
+        shown = [(of.name, roles.map(lambda key, of=of: self.evaluate(key, of))) for of in self.cell.tests]
+        return replace(roles, tests=tuple(shown))
+
+    def evaluate(self, key: str, of: Dataset) -> str:
+        """What the finished stage `key` predicts for the test rows of another dataset."""
+        stage = self.stages[key]
+        settings, hints = stage.settings, stage.hints
+        if isinstance(settings, Combine):
+            members = [self.evaluate(member, of) for member in stage.inputs.values()]
+            return self.combine(members, role=hints.role or "", rule=settings.rule)
+        first = self.stages[stage.inputs["member 0"]] if isinstance(settings, Pick) else stage
+        inputs = {"data": self.data(of), "trained": key} | {k: v for k, v in first.inputs.items() if k == "adapted"}
+        hints = replace(hints, label=f"{hints.label} on {of.name}", dataset=of, model=first.hints.model, data=None)
+        split = of.split(self.cell.seed)
+        if isinstance(first.settings, Probe):
+            inputs["features"] = self.features(first.hints.of_model, of)
+            return self._add(Evaluate(probe=first.settings, split=split), inputs, hints)
+        if not isinstance(first.settings, Finetune):
+            raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
+        return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
+
+    def supervisor(self) -> str:
+        """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""
+        if self.cell.supervisor.labels is not None:
+            return self.labels_file()
+        return self.train(self.cell.weak_model, role="weak", on="half_a", labels=GROUND_TRUTH)
+
     def train(
         self,
         model: Model,
@@ -97,6 +136,7 @@ class Builder(Labels):
         also_predict: Sequence[Split] = (),
         conflict: float = 0.0,
         mixed: Mixed | None = None,
+        finetune: config.Full | config.Lora | config.Probe | None = None,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
@@ -105,9 +145,10 @@ class Builder(Labels):
         train on those rows of `on` that `labels` has, instead of refusing. `portion` (i, n): train on the
         i-th (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits
         to predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
-        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`.
+        see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`. `finetune`:
+        how, as the cell says unless given.
         """
-        cell, finetune = self.cell, self.cell.finetune
+        cell, finetune = self.cell, finetune or self.cell.finetune
         learning: LearningFields = {
             "split": cell.dataset.split(cell.seed),
             "on": on,
@@ -118,7 +159,9 @@ class Builder(Labels):
             "seed": cell.seed if seed is None else seed,
             "early_stopping": self._stopping_rule(labels),
         }
-        label = self._label(model, role, labels, learning, conflict, mixed)
+        if self.cell.supervisor.harden and labels is not None and not self._is_certain(labels):
+            labels = self.harden(labels)
+        label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
@@ -128,7 +171,7 @@ class Builder(Labels):
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
         supervision: SupervisionFields = {
-            "unlabelled": "skip" if partial else "refuse",
+            "unlabelled": "skip" if partial or (labels is not None and self._may_lack_rows()) else "refuse",
             "also_predict": tuple(also_predict),
             "conflict": conflict,
             "mixed": None if mixed is None else MixedRows(rows=mixed.rows, split=mixed.dataset.split(cell.seed)),
@@ -148,6 +191,14 @@ class Builder(Labels):
         )
         return self._add(settings, inputs | self._adapted_input(model), hints)
 
+    def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str:
+        """A model trained on half B with the truth; the best on validation rows where the cell names several ways."""
+        made = [
+            self.train(model, role="ceiling", on="half_b", labels=GROUND_TRUTH, portion=portion, finetune=finetune)
+            for finetune in self.cell.ceiling.candidates(self.cell.finetune)
+        ]
+        return made[0] if len(made) == 1 else self.pick(made, role="ceiling", metric=self.cell.metric)
+
     def _label(
         self,
         model: Model,
@@ -166,15 +217,38 @@ class Builder(Labels):
         portion = learning["portion"]
         return label if portion is None else f"{label} portion {portion[0] + 1} of {portion[1]}"
 
+    def _differing(self, finetune: config.Full | config.Lora | config.Probe) -> str:
+        """What is not as the cell's fine-tuning has it, for a label."""
+        own = self.cell.finetune
+        differs = {
+            f.name: value for f in fields(finetune) if (value := getattr(finetune, f.name)) != getattr(own, f.name)
+        }
+        return "".join(f" {name} {value:g}" for name, value in differs.items())
+
     def _supervisor(self, labels: str | None) -> str | None:
         """Name of the weak model that the labels of a stage come from in the end; None where they come from none."""
         waiting = [] if labels is None else [labels]
         while waiting:
             stage = self.stages[waiting.pop()]
+            if stage.kind == LabelsFile.kind:
+                return self.cell.supervisor.title
             if stage.hints.role == "weak":
                 return stage.hints.of_model.name
             waiting += [key for key in stage.inputs.values() if key in self.stages]
         return None
+
+    def _may_lack_rows(self) -> bool:
+        """Whether half B may have rows without a label of the supervisor."""
+        return self.cell.supervisor.labels is not None and self.cell.supervisor.missing == "skip"
+
+    def _is_certain(self, labels: str) -> bool:
+        """Whether the labels of a stage are hard already, and say more than which class is likely."""
+        return self._is_truth(labels) or self.stages[labels].kind == Correct.kind
+
+    def _is_truth(self, labels: str) -> bool:
+        """Whether a stage has a sample of the truth, and nothing of a supervisor."""
+        source = self.stages[labels]
+        return source.kind == Reveal.kind and "labels" not in source.inputs
 
     def _of_model(self, model: Model) -> WeightsFields:
         return {"model": self._weights(model), "max_tokens": self.cell.dataset.max_tokens}
@@ -212,9 +286,8 @@ class Builder(Labels):
         finetune = self.cell.finetune
         if finetune.early_stopping == "none":
             return None
-        source = None if labels is None else self.stages[labels]
-        is_truth = source is None or (source.kind == Reveal.kind and "labels" not in source.inputs)
-        judges = source is not None and source.kind == Correct.kind
+        is_truth = labels is None or self._is_truth(labels)
+        judges = labels is not None and self.stages[labels].kind == Correct.kind
         oracle = finetune.early_stopping == "oracle" and not judges
         return StoppingRule(against="truth" if is_truth or oracle else "labels", evaluations=finetune.evaluations)
 

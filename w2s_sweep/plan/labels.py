@@ -1,6 +1,7 @@
 """Labels out of labels: the verbs with which a method combines, filters, mixes or makes up supervision."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TypedDict
 
 from w2s_sweep.config.dataset import SPLITS, Split
@@ -13,13 +14,17 @@ from w2s_sweep.kinds.labels import (
     Calibrate,
     Calibration,
     Choose,
+    ColumnNames,
     Combine,
     Correct,
     Elicit,
     Filter,
     Groups,
+    Harden,
     Labelling,
+    LabelsFile,
     Part,
+    Pick,
     Relabel,
     Reveal,
     Route,
@@ -168,6 +173,11 @@ class Labels(Inputs):
         inputs = {f"member {i}": key for i, key in enumerate(members)}
         return self._labelling(Combine(rule=rule), inputs, self._model_of(members[-1]), role)
 
+    def pick(self, members: Sequence[str], *, role: str, metric: str) -> str:
+        """The predictions of the best of several stages, by `metric` on validation rows and their truth."""
+        inputs = {f"member {i}": key for i, key in enumerate(members)}
+        return self._labelling(Pick(metric=metric), inputs, self._model_of(members[-1]), role)
+
     def weigh(self, members: Sequence[str], *, on: Split) -> str:
         """Weights of the examples of `on`, larger where the `members`, boosted one after another, were wrong."""
         inputs = {f"member {i}": key for i, key in enumerate(members)}
@@ -208,6 +218,28 @@ class Labels(Inputs):
         """The labels on the split `on` of the rows that are easy, hard or both for their supervisor and `model`."""
         inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
         return self._labelling(Select(on=on, part=part), inputs, model, "labels")
+
+    def labels_file(self) -> str:
+        """The labels of the file that supervises the cell, of half B, validation and test as far as it has them."""
+        cell, how = self.cell, self.cell.supervisor
+        if how.source is None:
+            raise ValueError("supervisor.labels names no file")
+        settings = LabelsFile(
+            file=dict(self.identify(how.source, "dataset")),
+            split=cell.dataset.split(cell.seed),
+            columns=ColumnNames(**asdict(how.columns)),
+            classes=how.classes,
+            missing=how.missing,
+            repeated=how.repeated,
+        )
+        data = self.data()
+        label = f"labels {how.title} {cell.dataset.name} seed {cell.seed}"
+        hints = Hints(label=label, dataset=cell.dataset, role="weak", model=cell.strong, data=data, labels=how.source)
+        return self._add(settings, {"data": data}, hints)
+
+    def harden(self, labels: str) -> str:
+        """The most likely class of each of the predictions `labels`, for certain."""
+        return self._labelling(Harden(), {"labels": labels}, self._model_of(labels), "labels")
 
     def _labelling(self, settings: Labelling, inputs: Mapping[str, str], model: Model | None, role: str) -> str:
         cell = self.cell

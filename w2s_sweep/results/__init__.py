@@ -11,17 +11,24 @@ if TYPE_CHECKING:
     from w2s_sweep.store import Store
 
 
-def show(console: "Console", store: "Store", sweeps: Sequence[str], kind: str | None, folder: "Path | None") -> None:
+def show(
+    console: "Console",
+    store: "Store",
+    sweeps: Sequence[str],
+    kind: str | None,
+    folder: "Path | None",
+    test: str | None = None,
+) -> None:
     """Print the results of sweeps, joined: as text of a kind (csv, json, md), else as tables.
 
-    `folder`: where tables, figures and the report are written; None writes nothing.
+    `folder`: where tables, figures and the report are written; None writes nothing. `test`: a further test set.
     """
     from w2s_sweep.results.collect import collect  # matplotlib and pyarrow are not wanted at submission
     from w2s_sweep.results.report import write_results
     from w2s_sweep.results.tables.files import TEXTS
     from w2s_sweep.results.tables.terminal import print_results
 
-    results = collect(store, *sweeps)
+    results = collect(store, *sweeps, test=test)
     written = [] if folder is None else write_results(store, results, folder).list_files()
     if kind is not None:
         print(TEXTS[kind](results), end="")

@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
-from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import Recovery, plain_ratio
+from w2s_sweep.config.supervisor import Supervisor
+from w2s_sweep.errors import StoreError, unknown
+from w2s_sweep.kinds.labels import LabelsFile
+from w2s_sweep.metrics import NO_TEST_LABELS, Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
@@ -57,18 +59,22 @@ class Reader:
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
-        if not self.store.done(key):
+        if not self.store.done(key) and not self.store.path(key).is_dir():
             return "not finished"
+        data = self._data(key)
+        if data is not None and not self.store.path(data).is_dir():  # intervals without groups would claim too much
+            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
         try:
-            predictions = read_predictions(self.store.path(key) / FILE, "test")
+            folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
+            predictions = read_predictions(folder / FILE, "test")
+            groups = self._groups(data)
         except StoreError as error:
             return str(error)
-        if not len(predictions):
-            return f"no test examples in {self.store.path(key) / FILE}"
-        data = self._data(key)
-        if data is not None and not self.store.done(data):  # intervals without groups would claim too much
-            return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
-        return Examples.of(predictions, _legal(self.store.path(key) / TEXTS), self._groups(data))
+        if len(predictions):
+            return Examples.of(predictions, _legal(folder / TEXTS), groups)
+        if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
+            return NO_TEST_LABELS
+        return f"no test examples in {folder / FILE}"
 
     def _data(self, key: str) -> str | None:
         """The data stage that a stage's examples come from."""
@@ -83,7 +89,7 @@ class Reader:
             return {}
         if data not in self.groups:
             table: Any = cast(Any, pyarrow.parquet).read_table(
-                self.store.path(data) / EXAMPLES, columns=["id", "group"]
+                self.store.verify(data) / EXAMPLES, columns=["id", "group"]
             )
             self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return self.groups[data]
@@ -99,12 +105,16 @@ def _legal(path: Path) -> dict[str, bool]:
 
 
 @limit_threads
-def collect(store: Store, *sweeps: str) -> Results:
+def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
+
+    `test`: the name of one of the further test sets that cells have (`tests`); None is the cells' own.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
     record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
+    if test is not None:
+        record = _on_test(record, test)
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
@@ -122,8 +132,31 @@ def collect(store: Store, *sweeps: str) -> Results:
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
-    found = medians(summed)
-    return Results(record["name"], record, ordered, summed, found, comparisons, failures, recoveries, tuple(points))
+    return Results(
+        str(record["name"]),
+        record,
+        ordered,
+        summed,
+        medians(summed),
+        comparisons,
+        failures,
+        recoveries,
+        tuple(points),
+    )
+
+
+def names_of_tests(record: Mapping[str, Any]) -> list[str]:
+    """The further test sets that cells of a sweep have."""
+    return list(dict.fromkeys(name for entry in record["cells"] for name in entry.get("tests", {})))
+
+
+def _on_test(record: Mapping[str, Any], test: str) -> dict[str, Any]:
+    """The record with the stages that show a further test set to the roles, of the cells that have it."""
+    known = names_of_tests(record)
+    if test not in known:
+        raise StoreError(unknown("test", test, known))
+    cells = [entry | {"roles": entry["tests"][test]} for entry in record["cells"] if test in entry.get("tests", {})]
+    return {**record, "name": f"{record['name']} on {test}", "cells": cells}
 
 
 def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
@@ -147,9 +180,23 @@ def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
 
 def _names(cells: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """For each named setting: `sorted_json` -> label. Both models of a cell share one set of labels."""
-    models = label_all(cell[name] for cell in cells for name in ("weak", "strong"))
-    others = {name: label_all(cell[name] for cell in cells) for name in NAMED if name not in ("weak", "strong")}
+    named = [_named(cell) for cell in cells]
+    models = label_all(found[name] for found in named for name in ("weak", "strong"))
+    others = {name: label_all(found[name] for found in named) for name in NAMED if name not in ("weak", "strong")}
     return others | {"weak": models, "strong": models}
+
+
+def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a cell that labels are made of: a file of labels stands in the place of the weak model, whether
+    labels are made hard belongs to the loss, and how the ceiling is trained to how models are."""
+    how: Mapping[str, Any] = cell.get("supervisor") or {}
+    named = {name: cell[name] for name in NAMED}
+    if named["weak"] is None:
+        named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
+    if how.get("harden"):
+        named["loss"] = {**named["loss"], "labels": "hard"}
+    tried = {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
+    return named | {"finetune": {**named["finetune"], **tried}}
 
 
 def _row(
@@ -164,7 +211,7 @@ def _row(
 ) -> tuple[Row, Measured | None]:
     """A cell's row, and what is known of its test examples where it is finished."""
     cell, keys = entry["cell"], entry["roles"]
-    label = {name: names[name][sorted_json(cell[name])] for name in NAMED}
+    label = {name: names[name][sorted_json(value)] for name, value in _named(cell).items()}
     about: dict[str, Any] = {
         "cell": index,
         "group": group,
@@ -176,23 +223,23 @@ def _row(
         "finetune": label["finetune"],
         "seed": cell["seed"],
         "metric": cell["metric"],
-        "weak_params": cell["weak"]["params"],
+        "weak_params": 0 if cell["weak"] is None else cell["weak"]["params"],
         "strong_params": cell["strong"]["params"],
         "overrides": tuple(entry["overrides"]),
     } | {f"{role}_key": keys[role] for role in ROLES}
     found = {role: reader.examples(key) for role, key in keys.items()}
     absent = {role: text for role, text in found.items() if isinstance(text, str)}
-    if absent:
+    if absent and set(absent.values()) != {NO_TEST_LABELS}:
         return Row(**about, **_absence(absent, keys, failures, stages)), None
     sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
     mismatch = _mismatch(sets)
     if mismatch:
         return Row(**about, state="failed", note=mismatch), None
-    measured, weak = scorer.measure(keys, sets), sets["weak"]
+    measured, student = scorer.measure(keys, sets), sets["student"]
     common, _ = summarize([measured], cell["metric"])
     ratio = plain_ratio(*(common[role].value for role in ROLES))
-    about |= {"n_test": len(weak.ids), "classes": weak.probs.shape[1], "ratio": ratio}
-    return Row(**about, **common, majority=float(np.bincount(weak.truth).max() / len(weak.ids))), measured
+    about |= {"n_test": len(student.ids), "classes": student.probs.shape[1], "ratio": ratio}
+    return Row(**about, **common, majority=float(np.bincount(student.truth).max() / len(student.ids))), measured
 
 
 def _absence(
@@ -221,15 +268,15 @@ def _cause(key: str, failures: Mapping[str, str], stages: Mapping[str, Any]) -> 
 
 def _mismatch(sets: Mapping[str, Examples]) -> str:
     """Why the roles cannot be compared; empty when they predict the same examples with the same truth."""
-    base = sets["weak"]
+    first, base = next(iter(sets.items()))
     for role, other in sets.items():
         if other.digest == base.digest:
             continue
         mine, theirs = set(base.ids.tolist()), set(other.ids.tolist())
         if mine == theirs:
-            return f"the truth of the test examples differs between weak and {role}"
+            return f"the truth of the test examples differs between {first} and {role}"
         return (
-            f"the test examples differ: {len(mine - theirs)} only in weak, {len(theirs - mine)} only in {role}, "
+            f"the test examples differ: {len(mine - theirs)} only in {first}, {len(theirs - mine)} only in {role}, "
             f"{len(mine & theirs)} in both"
         )
     return ""

@@ -10,8 +10,8 @@ from w2s_sweep.results.records import NONE, ONE, SEVERAL, Group, Median, Row, Se
 from w2s_sweep.results.score import Measured, summarize
 
 NOTHING: Mapping[str, Any] = {
-    "n_groups": None, "weak": NONE, "student": NONE, "ceiling": NONE, "gain": NONE, "gap": NONE, "pgr": NONE,
-    "unidentified": "", "details": {},
+    "n_groups": None, "weak": NONE, "student": NONE, "ceiling": NONE, "gain": NONE, "gap": NONE, "excess": NONE,
+    "pgr": NONE, "unidentified": "", "details": {},
 }  # fmt: skip
 """Of a group without a finished cell."""
 

@@ -12,8 +12,10 @@ UNSEEN = frozenset({"name", "resources", "tokens_per_example"})
 DISCLOSED: Mapping[str, frozenset[str]] = {
     "early_stopping": frozenset({"oracle", "weak"}),
     "rule": frozenset({"learned"}),
+    "labels": frozenset({"hard"}),
 }
-"""Values that a label always shows, also where all settings share them: truth that is spent must not be overlooked."""
+"""Values that a label always shows, also where all settings share them: truth that is spent must not be overlooked, nor
+that labels were made hard."""
 
 
 def sorted_json(value: Any) -> str:

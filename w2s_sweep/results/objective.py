@@ -18,7 +18,7 @@ def validation_value(store: Store, row: Row, objective: str) -> tuple[float | No
     """
     wanted = ("weak", "student") if objective == "weak_agreement" else ROLES
     keys = {role: getattr(row, f"{role}_key") for role in wanted}
-    roles = {role: read_predictions(store.path(key) / FILE, "validation") for role, key in keys.items()}
+    roles = {role: read_predictions(store.verify(key) / FILE, "validation") for role, key in keys.items()}
     empty = [role for role, found in roles.items() if not len(found)]
     if empty:
         return None, f"{', '.join(empty)}: no validation rows"

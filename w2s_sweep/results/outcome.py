@@ -1,15 +1,19 @@
 """Results as the plain data that a tracker takes."""
 
+import platform
+import shlex
 from collections.abc import Mapping, Sequence
+from importlib.metadata import distributions, version
 from statistics import median
 from typing import Any
 
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.metrics import METRICS
+from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import ROLES, Group, Results, Row
 from w2s_sweep.store import Store
 from w2s_sweep.tracking.base import Outcome, TrainedStage
-from w2s_sweep.tracking.naming import run_config, tags_of
+from w2s_sweep.tracking.naming import flat_numbers
 
 HEADS = (
     "dataset", "weak", "strong", "strong params", "setting", "seeds",
@@ -23,37 +27,51 @@ def outcome_of(store: Store, results: Results) -> Outcome:
     report = store.sweep(results.sweep) / "report.html"
     return Outcome(
         sweep=results.sweep,
-        stages=_trained_stages(store, results.record),
-        scores=student_scores(results),
+        stages=_trained_stages(store, results),
         numbers=_numbers(results),
+        provenance=_provenance(store, results),
         heads=HEADS,
         table=[_line(results, g) for g in results.groups],
-        by_size=_by_size(results),
         figures=sorted((store.sweep(results.sweep) / "figures").glob("*.png")),
         report=report if report.is_file() else None,
     )
 
 
-def student_scores(results: Results) -> dict[str, dict[str, float]]:
-    """Student key -> pgr, gain, gap, acc of each role, further metrics; medians of cells that share it.
+def student_scores(results: Results) -> dict[str, dict[str, float | str]]:
+    """Student key -> pgr, gain, gap, acc of each role with intervals, further metrics; medians of cells that share it.
 
-    These are of one trained model: `pgr` is its own gain / gap where the ceiling is better than the supervisor.
+    These are of one trained model: `pgr` is its own gain / gap where the ceiling is better than the supervisor. It has
+    an interval where it is identified, else `pgr_unidentified` says why it is not.
     """
     cells: dict[str, list[Row]] = {}
     for row in results.rows:
         if row.state == "done":
             cells.setdefault(row.student_key, []).append(row)
-    return {key: _further(rows) | _scores(rows) for key, rows in cells.items()}
+    return {key: _further(rows) | _scores(rows) | _intervals(rows) for key, rows in cells.items()}
 
 
-def _further(rows: Sequence[Row]) -> dict[str, float]:
+def _intervals(rows: Sequence[Row]) -> dict[str, float | str]:
+    """Ends of intervals under `NAME_low` and `NAME_high`, or why there is no PGR."""
+    short = _short(rows[0])
+    found = {f"{short}/{role}": [getattr(row, role) for row in rows] for role in ROLES}
+    found |= {name: [getattr(row, name) for row in rows] for name in ("gain", "gap", "pgr")}
+    ends = _medians({f"{name}_low": [one.low for one in values] for name, values in found.items()})
+    ends |= _medians({f"{name}_high": [one.high for one in values] for name, values in found.items()})
+    reasons = dict.fromkeys(row.unidentified for row in rows if row.unidentified)
+    return {**ends, **({"pgr_unidentified": "; ".join(reasons)} if reasons else {})}
+
+
+def _short(row: Row) -> str:
+    return METRICS[row.metric].short or METRICS[row.metric].name
+
+
+def _further(rows: Sequence[Row]) -> dict[str, float | str]:
     names = dict.fromkeys(name for row in rows for name in row.details)
-    return _medians({name: [row.details[name].value for row in rows if name in row.details] for name in names})
+    return {**_medians({name: [row.details[name].value for row in rows if name in row.details] for name in names})}
 
 
 def _scores(rows: Sequence[Row]) -> dict[str, float]:
-    metric = METRICS[rows[0].metric]
-    values = {f"{metric.short or metric.name}/{role}": [getattr(row, role).value for row in rows] for role in ROLES}
+    values = {f"{_short(rows[0])}/{role}": [getattr(row, role).value for row in rows] for role in ROLES}
     gaps = {name: [getattr(row, name).value for row in rows] for name in ("gain", "gap")}
     return _medians(values | gaps | {"pgr": [row.ratio for row in rows]})
 
@@ -64,21 +82,102 @@ def _medians(values: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
     return {name: float(median(found)) for name, found in known.items() if found}
 
 
-def _trained_stages(store: Store, record: Mapping[str, Any]) -> list[TrainedStage]:
-    """Every finished trained stage of the sweep, with the settings of the first cell that uses it."""
-    models: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    for entry in record["cells"]:
-        for role, key in entry["roles"].items():
-            cell = entry["cell"]
-            models.setdefault(key, (cell["weak" if role == "weak" else "strong"], cell["dataset"]))
+def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
+    """Every finished trained stage of the sweep."""
+    scores, users = student_scores(results), _users(results)
     found: list[TrainedStage] = []
-    for key, about in record["stages"].items():
+    for key, about in results.record["stages"].items():
         if about["kind"] not in TRAINED or not store.done(key):
             continue
-        model, dataset = models.get(key, ({}, {}))
-        config = run_config(key, about["kind"], store.preimage(key)["settings"], model, dataset)
-        found.append(TrainedStage(key, about["label"], about["role"], store.path(key), config, tags_of(dataset)))
+        used = users.get(key, [])
+        cell = results.record["cells"][used[0][1]]["cell"] if used else {}
+        dataset = cell.get("dataset", {}).get("name")
+        found.append(
+            TrainedStage(
+                key=key,
+                label=about["label"],
+                role=about["role"],
+                folder=store.path(key),
+                config=_config(key, about["kind"], about["role"], store.preimage(key)["settings"], cell),
+                place=_place(results, used),
+                scores=scores.get(key, {}),
+                partners=_partners(results, key),
+                tags=() if dataset is None else (str(dataset),),
+            )
+        )
     return found
+
+
+Users = Mapping[str, Sequence[tuple[str, int]]]
+
+
+def _users(results: Results) -> Users:
+    """Key -> the cells that use the stage, each with the role that it plays there."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for i, entry in enumerate(results.record["cells"]):
+        for role, key in entry["roles"].items():
+            found.setdefault(key, []).append((role, i))
+    return found
+
+
+def _place(results: Results, used: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """What a stage is in this sweep: its cells, its roles, and of a student its setting."""
+    place: dict[str, Any] = {"cells": " ".join(str(cell) for cell in dict.fromkeys(cell for _, cell in used))}
+    place["roles"] = " ".join(dict.fromkeys(role for role, _ in used))
+    if any(role == "student" for role, _ in used):
+        place["setting"] = results.variant(results.rows[used[0][1]])
+    return place if used else {}
+
+
+def _partners(results: Results, key: str) -> dict[str, str]:
+    """Of a student: role -> key of its supervisor and ceiling."""
+    row = next((row for row in results.rows if row.student_key == key), None)
+    return {} if row is None else {"weak": row.weak_key, "ceiling": row.ceiling_key}
+
+
+OF_ROLE: Mapping[str, tuple[str, ...]] = {
+    "weak": ("weak",),
+    "ceiling": ("strong",),
+    "student": ("weak", "strong", "method", "loss"),
+}
+"""Role -> groups of settings of a cell that describe the stage, whichever cell uses it."""
+
+
+def _config(
+    key: str, kind: str, role: str, settings: Mapping[str, Any], cell: Mapping[str, Any]
+) -> dict[str, bool | int | float | str]:
+    """The flat configuration of a stage's run: groups of its cell, what its key hashes, and what it is called."""
+    groups = {name: cell[name] for name in (*OF_ROLE.get(role, ()), "finetune") if name in cell}
+    dataset = cell.get("dataset", {})
+    named = {"dataset": dataset.get("name"), "seed": cell.get("seed"), "metric": cell.get("metric")}
+    if role == "student":
+        named["setting"] = " · ".join(str(cell[name]["name"]) for name in ("method", "loss", "finetune"))
+    about = {
+        "key": key,
+        "kind": kind,
+        "role": role,
+        **{name: value for name, value in named.items() if value is not None},
+    }
+    return flat_numbers({"stage": settings}) | flat_numbers(groups) | flat_numbers(about)
+
+
+def _provenance(store: Store, results: Results) -> dict[str, str]:
+    """Where a sweep comes from, as texts."""
+    found: dict[str, str] = {"store": str(store.root), "versions/python": platform.python_version()}
+    for origin in origins(results.record):
+        code: Mapping[str, Any] = origin.get("code") or {}
+        said = {"command": shlex.join(origin.get("command") or ()), "created": origin.get("created")}
+        said |= {"commit": code.get("commit"), "changed": code.get("changed"), "version": code.get("version")}
+        found |= {name: str(value) for name, value in said.items() if value not in (None, "")}
+    return found | {f"versions/{name}": version(name) for name in PACKAGES if _is_installed(name)}
+
+
+PACKAGES = ("torch", "transformers", "peft", "numpy")
+"""Whose versions may show in results."""
+
+
+def _is_installed(name: str) -> bool:
+    return any(True for _ in distributions(name=name))
 
 
 def _numbers(results: Results) -> dict[str, float]:
@@ -102,12 +201,3 @@ def _line(results: Results, g: Group) -> list[Any]:
     scores += [end for found in (g.gap, g.pgr) for end in (found.value, found.low, found.high)]
     about = [g.dataset, g.weak_model, g.strong_model, g.strong_params, results.variant(g), len(g.seeds)]
     return [*about, *scores, g.unidentified]
-
-
-def _by_size(results: Results) -> dict[int, dict[str, float]]:
-    found: dict[int, dict[str, float]] = {}
-    for g in results.groups:
-        if g.pgr.value is not None:
-            series = f"pgr/{g.dataset}/{g.weak_model}/{results.variant(g)}"
-            found.setdefault(g.strong_params, {})[series] = g.pgr.value
-    return found

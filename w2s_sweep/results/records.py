@@ -68,7 +68,7 @@ class Row(Setting):
     seed: int
     """Seed of the deal of the rows, of initialisation and of the order of training."""
     weak_params: int
-    """Parameters of the supervisor's model."""
+    """Parameters of the supervisor's model; 0 where a file of labels supervises."""
     strong_params: int
     """Parameters of the model of student and ceiling."""
     overrides: tuple[str, ...]
@@ -101,6 +101,8 @@ class Row(Setting):
     """student - weak."""
     gap: Interval = NONE
     """ceiling - weak."""
+    excess: Interval = NONE
+    """student - ceiling: above 0 where the student beats a model that was trained on the truth."""
     ratio: float | None = None
     """gain / gap of this seed alone, a point of figures; null where the ceiling is not better than the supervisor."""
     pgr: Interval = NONE
@@ -120,7 +122,7 @@ class Group(Setting):
     dataset: str
     """Label of the task."""
     weak_params: int
-    """Parameters of the supervisor's model."""
+    """Parameters of the supervisor's model; 0 where a file of labels supervises."""
     strong_params: int
     """Parameters of the model of student and ceiling."""
     seeds: tuple[int, ...]
@@ -149,6 +151,8 @@ class Group(Setting):
     """student - weak."""
     gap: Interval
     """ceiling - weak."""
+    excess: Interval
+    """student - ceiling: above 0 where the student beats a model that was trained on the truth."""
     pgr: Interval
     """Performance gap recovered: mean gain / mean gap, Fieller's interval; null where it is not identified."""
     unidentified: str

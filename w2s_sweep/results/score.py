@@ -23,6 +23,7 @@ from w2s_sweep.metrics import (
     crossed_interval,
     recover,
     undefined,
+    unscored,
 )
 from w2s_sweep.results.examples import Examples
 
@@ -51,14 +52,16 @@ class Scorer:
     stages: dict[str, Columns] = field(default_factory=dict[str, Columns])
 
     def measure(self, keys: Mapping[str, str], sets: Mapping[str, Examples]) -> Measured:
-        """`keys` and `sets`: stage key and (the same) test examples of each role."""
+        """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
+        has no test examples."""
         columns: Columns = {}
-        for role in ROLES:
+        there = [role for role in ROLES if role in sets]
+        for role in there:
             columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
         for _, metric in FURTHER.items():
-            if isinstance(metric, OfCell):
+            if isinstance(metric, OfCell) and len(there) == len(ROLES):
                 columns |= {name: found.scores() for name, found in metric.measure(sets).items()}
-        return Measured(sets["weak"].groups, columns)
+        return Measured(sets["student"].groups, columns)
 
     def of_stage(self, key: str, examples: Examples) -> Columns:
         """What depends on one stage alone, by the name of the metric."""
@@ -78,9 +81,10 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
     found = recoveries[metric]
     common = {
         "n_groups": len(np.unique(np.concatenate([cell.groups for cell in cells]))),
-        **{role: details[f"{metric}/{role}"] for role in ROLES},
+        **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
         "gain": found.gain,
         "gap": found.gap,
+        "excess": found.excess,
         "pgr": found.pgr,
         "unidentified": found.reason,
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
@@ -116,6 +120,8 @@ def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
 def recover_cells(cells: Sequence[Measured], metric: str) -> Recovery:
     """The PGR of cells that differ in the seed only."""
     names = [f"{metric}/{role}" for role in ROLES]
+    if any(names[0] not in cell.columns for cell in cells):
+        return unscored()
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
     if absent:
         return undefined(*absent)

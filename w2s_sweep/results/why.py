@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import Recovery, t_quantile
 from w2s_sweep.metrics.interval import LEVEL
-from w2s_sweep.results.records import ROLES, Group, Results, Row
+from w2s_sweep.results.records import ROLES, Results, Row
 from w2s_sweep.results.tables.lines import interval, number
 from w2s_sweep.store import Store
 
@@ -22,7 +22,7 @@ def explain_pgr(store: Store, results: Results, cell: int) -> str:
     group = next(g for g in results.groups if g.group == name)
     head = f"{group.dataset}, {group.pair}, {group.loss}, {group.method}, {group.finetune}; metric {group.metric}"
     found = results.recoveries.get(name)
-    decided = ["No cell of this setting is finished."] if found is None else _decision(group, found)
+    decided = ["No cell of this setting is finished."] if found is None else explain_recovery(found)
     return "\n".join([head, "", *_seeds(rows), "", *decided, "", *_folders(store, rows)])
 
 
@@ -41,7 +41,8 @@ def _line(texts: Sequence[str]) -> str:
     return " ".join(f"{text:>9}" for text in texts)
 
 
-def _decision(group: Group, found: Recovery) -> Iterator[str]:
+def explain_recovery(found: Recovery) -> Iterator[str]:
+    """Gain and gap, the covariance of their means and the decision that follows."""
     yield f"gain = student - weak, mean {interval(found.gain, 4)}"
     yield f"gap = ceiling - weak, mean  {interval(found.gap, 4)}"
     moments = found.moments

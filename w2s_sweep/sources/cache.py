@@ -41,8 +41,11 @@ def publishing(final: Path) -> Generator[Path]:
 
 def recall(*about: object) -> dict[str, str] | None:
     """The note that was written about this, on any machine that shares the cache."""
-    path = _note(about)
-    return json.loads(path.read_text()) if path.is_file() else None
+    try:
+        found = json.loads(_note(about).read_text())
+    except (OSError, ValueError):  # none, or empty after a crash: whoever needs it writes it anew
+        return None
+    return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def remember(content: Mapping[str, str], *about: object) -> None:

@@ -1,7 +1,10 @@
 """Features stage: one frozen vector for every text, computed once per model and dataset for all probes."""
 
+import numpy as np
 from safetensors.numpy import save_file
 
+from w2s_sweep.arrays import Array
+from w2s_sweep.errors import ModelError
 from w2s_sweep.kinds.forward import Features
 from w2s_sweep.models.features import feature_layer, frozen_features
 from w2s_sweep.models.load import read_shape
@@ -30,9 +33,22 @@ def run(context: Context[Features]) -> None:
         passes=KeptPasses(context),
         collator=collator,
     )
+    refuse_infinite(features, context)
     parts = {"features": features[:examples]}
     if len(texts) > examples:
         parts["features_other"] = features[examples:]
     save_file(parts, context.out / "features.safetensors")
     counts = {"examples": examples, "tokens": sum(map(len, tokens)), "width": int(features.shape[1])}
     context.finish(counts | collator.summary())
+
+
+def refuse_infinite(features: Array, context: Context[Features]) -> None:
+    """ModelError where vectors are not finite: probes on them would blame their own training."""
+    bad = int((~np.isfinite(features).all(axis=-1)).sum())
+    if bad:
+        raise ModelError(
+            f"features of {context.stage.hints.of_model.name}: the vectors of {bad} of {len(features)} texts are not "
+            f"finite with precision={context.settings.precision}, so the weights in "
+            f"{process_cache.model_folder(context)} are damaged, or do not fit that precision. Check them, or set "
+            "precision=fp32."
+        )

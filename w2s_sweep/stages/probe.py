@@ -1,7 +1,8 @@
 """Probe stage: a linear classifier on standardised frozen features, trained by the same loop as everything else."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -67,26 +68,54 @@ class RewardProbe(FrozenProbe):
         return {"weight": self.weight}
 
 
-def standardise(features: np.ndarray, rows: Sequence[int]) -> Tensor:
-    """Features with mean 0 and standard deviation 1 over the training rows, per dimension."""
-    part = features[list(rows)].astype(np.float64)
-    scale = part.std(0)
-    return torch.from_numpy(((features - part.mean(0)) / np.where(scale > 1e-6, scale, 1.0)).astype(np.float32))
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Mean 0 and standard deviation 1 over the training rows, per dimension of the features."""
+
+    mean: np.ndarray
+    """float64 [width]"""
+    scale: np.ndarray
+    """float64 [width]; 1 where a dimension does not vary."""
+
+    @classmethod
+    def of(cls, features: np.ndarray, rows: Sequence[int]) -> "Scaling":
+        part = features[list(rows)].astype(np.float64)
+        scale = part.std(0)
+        return cls(part.mean(0), np.where(scale > 1e-6, scale, 1.0))
+
+    def apply(self, features: np.ndarray) -> Tensor:
+        """float32 [rows, width]"""
+        return torch.from_numpy(((features - self.mean) / self.scale).astype(np.float32))
+
+    def state(self) -> dict[str, Tensor]:
+        return {"mean": torch.from_numpy(self.mean), "scale": torch.from_numpy(self.scale)}
 
 
-def build(context: Context[Probe], supervision: Supervision) -> LinearProbe | RewardProbe:
+AnyProbe = LinearProbe | RewardProbe
+
+
+def make_probe(stored: Mapping[str, np.ndarray], scaling: Scaling, classes: int, l2: float) -> AnyProbe:
+    """The untrained probe on the tables of a features stage, scaled; of pairs where these have two."""
+    features = scaling.apply(stored["features"])
+    if "features_other" in stored:
+        return RewardProbe(features, scaling.apply(stored["features_other"]), l2)
+    return LinearProbe(features, classes, l2)
+
+
+def build(context: Context[Probe], supervision: Supervision) -> tuple[AnyProbe, Scaling]:
     """The untrained probe on the input `features`, which are standardised over both texts where they are of pairs."""
     stored = load_file(context.input("features") / "features.safetensors")
     if (mixed := context.optional("mixed_features")) is not None:
         more = load_file(mixed / "features.safetensors")
         stored = {name: np.concatenate([values, more[name]]) for name, values in stored.items()}
-    features, l2 = stored["features"], context.settings.finetune.l2
     if supervision.rows.others is None:
-        return LinearProbe(standardise(features, supervision.chosen), supervision.rows.classes, l2)
-    both = np.concatenate([features, stored["features_other"]])
-    chosen = [*supervision.chosen, *(row + len(features) for row in supervision.chosen)]
-    first, second = standardise(both, chosen).split(len(features))
-    return RewardProbe(first, second, l2)
+        stored.pop("features_other", None)
+    features, chosen = stored["features"], list(supervision.chosen)
+    if "features_other" in stored:
+        chosen += [row + len(features) for row in supervision.chosen]
+        features = np.concatenate([features, stored["features_other"]])
+    scaling = Scaling.of(features, chosen)
+    return make_probe(stored, scaling, supervision.rows.classes, context.settings.finetune.l2), scaling
 
 
 @contextmanager
@@ -103,9 +132,9 @@ def one_thread() -> Generator[None]:
 
 def run(context: Context[Probe]) -> None:
     supervision = read_supervision(context)
-    probe = build(context, supervision)
+    probe, scaling = build(context, supervision)
     with one_thread():
         summary = fit(context, probe, supervision, torch.device("cpu"))
         head = {name: value.detach() for name, value in probe.trainable().items()}
-        save_file(head, context.out / "head.safetensors")
+        save_file(head | scaling.state(), context.out / "head.safetensors")
         publish_trained(context, probe, supervision, summary)

@@ -4,12 +4,14 @@ Claims only save work. Should two owners ever run one stage at once, both publis
 Ages are measured on the file system's own clock, so that the clocks of the nodes do not matter.
 """
 
+import errno
 import json
 import os
 import secrets
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from typing import Any
 from w2s_sweep.store.files import explain_errors, read_json
 from w2s_sweep.store.store import Store
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What file systems without hard links answer; EPERM is Linux's for vfat and exFAT."""
 BEAT_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 """A claim without a heartbeat for so long is dead. Long enough for the attribute caches of network file systems."""
@@ -71,16 +75,22 @@ class Claim:
     """Seconds since the last heartbeat, on the file system's clock."""
 
     @property
+    def known(self) -> bool:
+        """Whether it says whose it is."""
+        return "token" in self.record
+
+    @property
     def seen(self) -> bool:
         """Whether the owner's process can be seen from here."""
-        return self.record.get("host") == socket.gethostname() and self.record.get("boot") == boot_id()
+        here = self.record.get("host") == socket.gethostname() and self.record.get("boot") == boot_id()
+        return here and self.record.get("started") is not None  # None: a system without /proc
 
     @property
     def alive(self) -> bool:
         """Whether the owner still runs: by its process where that can be seen, by its heartbeat elsewhere."""
         if self.seen:
             # The id may be another process's by now; its start time tells the two apart.
-            return process_started(int(self.record["pid"])) == self.record.get("started")
+            return process_started(int(self.record.get("pid", 0))) == self.record.get("started")
         return self.age < LEASE_SECONDS
 
     def yields_to(self, other: Mapping[str, Any]) -> bool:
@@ -103,8 +113,11 @@ class Claim:
 def file_system_now(folder: Path) -> float:
     """The file system's idea of now, in seconds since the epoch."""
     # The server stamps a new file with its own time; the clock of this node may be minutes off.
-    with tempfile.TemporaryFile(dir=folder) as probe:
-        return os.fstat(probe.fileno()).st_mtime
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:  # a reader without the right to write, a full disk: this node's clock is what there is
+        return time.time()
 
 
 def read_claim(store: Store, key: str, now: float | None = None) -> Claim | None:
@@ -114,9 +127,9 @@ def read_claim(store: Store, key: str, now: float | None = None) -> Claim | None
 
 def _read(path: Path, now: float | None = None) -> Claim | None:
     record = read_json(path)
-    if record is None:
-        return None
     try:
+        # An empty or damaged claim says not whose it is: it is believed as long as that of another machine.
+        record = record or {"host": "an unknown host (its claim cannot be read)", "pid": 0, "job": None}
         beat = path.stat().st_mtime
         return Claim(record, (file_system_now(path.parent) if now is None else now) - beat)
     except FileNotFoundError:
@@ -207,6 +220,23 @@ def _link(mine: Path, path: Path) -> bool:
         os.link(mine, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return _create(path, mine.read_bytes())
+    return True
+
+
+def _create(path: Path, content: bytes) -> bool:
+    """As `_link`, where the file system has no hard links: whoever reads it too early believes it for a while."""
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        os.write(handle, content)
+    finally:
+        os.close(handle)
     return True
 
 
@@ -220,7 +250,7 @@ def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -
     try:
         # Read again under the guard: another taker may have been here since the record was found dead.
         claim = read_claim(store, key)
-        if claim is None:
+        if claim is None:  # released meanwhile
             return _link(mine, path)
         if not claim.yields_to(record):
             return False

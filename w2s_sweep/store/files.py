@@ -83,7 +83,8 @@ def explain_errors(path: Path) -> Generator[None]:
             ) from error
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
             raise StoreError(
-                f"store: cannot write {path} ({error.strerror}). Choose a writable folder with store=FOLDER."
+                f"store: cannot write {error.filename or path} ({error.strerror}). Choose a writable folder with "
+                "store=FOLDER. In a store that you may only read, use `w2s report SWEEP --out FOLDER`."
             ) from error
         raise
 

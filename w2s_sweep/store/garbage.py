@@ -1,12 +1,19 @@
-"""What may be deleted: it is never a finished stage that a sweep names, nor work whose owner is alive."""
+"""What may be deleted: never a finished stage that a sweep or a submitted job names, nor work whose owner is alive.
+
+Measuring takes minutes in a large store, in which others go on working: each thing is looked at again before it goes,
+and a finished stage is first moved aside, looked up again, and put back where a sweep has named it meanwhile. A sweep
+is recorded before its plan is made, so one that comes later finds the stage gone and makes it again.
+"""
 
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_sweep.store.claim import read_claim
+from w2s_sweep.store.files import explain_errors
 from w2s_sweep.store.store import Store, size_of
 
 DAY_SECONDS = 86_400
@@ -24,36 +31,63 @@ class Garbage:
 def collect_garbage(store: Store, *, days: float, unreferenced: bool, delete: bool) -> list[Garbage]:
     """Find what can go; `delete` removes it."""
     found = [Garbage(path, why, size_of([path]) / 1e6) for path, why in _candidates(store, days, unreferenced)]
-    if delete:
-        for item in found:
-            if item.path.is_dir():
-                shutil.rmtree(item.path, ignore_errors=True)
-            else:
-                item.path.unlink(missing_ok=True)
-    return found
+    if not delete:
+        return found
+    left = {path for path, _ in _candidates(store, days, unreferenced)}
+    return [item for item in found if item.path in left and _deleted(store, item.path)]
+
+
+def _deleted(store: Store, path: Path) -> bool:
+    if path.parent == store.stages:
+        return _stage_deleted(store, path)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return not path.exists()
+
+
+def _stage_deleted(store: Store, path: Path) -> bool:
+    aside = store.root / "quarantine" / f"{path.name}-unreferenced"
+    with explain_errors(path):
+        aside.parent.mkdir(exist_ok=True)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if path.name in store.referenced_keys():
+            with suppress(OSError):  # made again meanwhile
+                aside.rename(path)
+            return False
+        shutil.rmtree(aside, ignore_errors=True)
+    return True
 
 
 def _candidates(store: Store, days: float, unreferenced: bool) -> Iterator[tuple[Path, str]]:
+    submitted = store.submitted_keys()
     for path in _folders(store.root / "work"):
         claim = read_claim(store, path.name)
         if claim is not None and claim.alive:
             continue
         if store.done(path.name):
             yield path, "work of a stage that is finished"
-        elif time.time() - path.stat().st_mtime > days * DAY_SECONDS:
+        elif path.name not in submitted and time.time() - path.stat().st_mtime > days * DAY_SECONDS:
             yield path, f"unfinished, untouched for {days:g} days"
     for path in _files(store.root / "claims"):
         claim = read_claim(store, path.name)
-        if claim is not None and not claim.alive:
+        if claim is None or claim.alive:
+            continue
+        if not claim.known:
+            if claim.age > DAY_SECONDS:
+                yield path, "claim that was never written to its end"
+        else:
             yield path, "claim of a process that died"
-        elif claim is None and path.name.startswith(".") and time.time() - path.stat().st_mtime > DAY_SECONDS:
-            yield path, "claim that was never written to its end"
     for path in _folders(store.root / "quarantine"):
         yield path, "damaged"
     if unreferenced:
         named = store.referenced_keys()
         for key in store.keys():  # noqa: SIM118 - not a dict
-            if key not in named:
+            if key not in named and time.time() - store.path(key).stat().st_mtime > days * DAY_SECONDS:
                 yield store.path(key), "no sweep in this store names it"
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json
 
 MANIFEST = "manifest.json"
+RECORD_REMEDY = "Run the sweep's command again, which writes it anew; finished stages are not trained again."
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Store:
 
     def prepare(self) -> None:
         """Create the top folders; StoreError with the reason where that is impossible."""
+        self.give_group_rights()
         try:
             with explain_errors(self.root):
                 for name in ("stages", "work", "claims", "sweeps"):
@@ -62,6 +65,21 @@ class Store:
                 f"store: {self.root} cannot be a folder ({error.strerror}). Choose a writable folder with store=FOLDER."
             ) from error
 
+    @property
+    def shared(self) -> bool:
+        """Whether a group shares it (sharing.py): what is in it is of that group, which can write."""
+        try:
+            mode = self.root.stat().st_mode
+        except OSError:
+            return False
+        return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+
+    def give_group_rights(self) -> None:
+        """In a store that is shared, let the group have what this process writes, whatever the umask says."""
+        if self.shared:
+            before = os.umask(0o077)
+            os.umask(before & ~0o070)
+
     def keep_earlier(self, name: str, record: Mapping[str, Any]) -> Path:
         """Set the record of a sweep aside whose name another command takes; its stages stay referenced."""
         keys = " ".join(sorted(record["stages"]))
@@ -70,15 +88,25 @@ class Store:
         return path
 
     def referenced_keys(self) -> set[str]:
-        """Keys of all stages that a sweep of this store names, or named before."""
+        """Keys of all stages that a sweep of this store names, or named before, and those that submitted jobs make.
+
+        Raises StoreError where a sweep's record cannot be read: what it names is not known then.
+        """
         now = {key for name in self.sweeps() for key in self.read_sweep(name)["stages"]}
         earlier = (read_json(path) or {} for path in (self.root / "sweeps").glob("*/earlier/*.json"))
-        return now | {key for record in earlier for key in record.get("stages", ())}
+        return now | self.submitted_keys() | {key for record in earlier for key in record.get("stages", ())}
+
+    def submitted_keys(self) -> set[str]:
+        """Keys of the stages that jobs were submitted for which may still be in the cluster's queue."""
+        found = (read_json(path) or {} for path in (self.root / "queued").glob("*.json"))
+        return {key for record in found for task in record.get("tasks", ()) for key in task.get("stages", ())}
 
     def manifest(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
-        """The files of a finished stage; None when it is not finished."""
+        """The files of a finished stage; None when it is not finished, or its manifest is damaged or another's."""
         record = read_json(self.path(key) / MANIFEST)
-        return None if record is None else record.get("files")
+        if record is None or record.get("key") != key or not is_manifest(record.get("files")):
+            return None
+        return record["files"]
 
     def done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""
@@ -89,25 +117,17 @@ class Store:
         try:
             # Sizes, not digests: every plan looks at every stage. Bytes are read where a stage is used (`verify`).
             return all((folder / name).stat().st_size == entry["size"] for name, entry in files.items())
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name with a zero byte
             return False
 
-    def damage(self, key: str) -> list[str]:
-        """What is wrong with a finished stage, every digest checked; empty when it is sound."""
+    def damage(self, key: str, only: str | None = None) -> list[str]:
+        """What is wrong with a finished stage, or with one file of it, digests checked; empty when it is sound."""
         files = self.manifest(key)
         if files is None:
-            return [f"{MANIFEST} is missing or unreadable"]
-        folder = self.path(key)
-        found: list[str] = []
-        for name, entry in files.items():
-            path = folder / name
-            if not path.is_file():
-                found.append(f"{name} is missing")
-            elif path.stat().st_size != entry["size"]:
-                found.append(f"{name} has {path.stat().st_size} bytes, not {entry['size']}")
-            elif sha256_file(path) != entry["sha256"]:
-                found.append(f"{name} was changed after it was written")
-        return found
+            other = (read_json(self.path(key) / MANIFEST) or {}).get("key", key)
+            return [f"{MANIFEST} is {f'that of stage {other}' if other != key else 'missing or unreadable'}"]
+        chosen = {name: entry for name, entry in files.items() if only in (None, name)}
+        return [text for name, entry in chosen.items() if (text := _fault(self.path(key) / name, name, entry))]
 
     def verify(self, key: str) -> Path:
         """Folder of the finished stage `key`, after every digest was checked."""
@@ -128,6 +148,8 @@ class Store:
 
     def preimage(self, key: str) -> dict[str, Any]:
         """What was hashed into `key`."""
+        if self.path(key).is_dir() and self.damage(key, "preimage.json"):
+            self.verify(key)  # raises
         record = read_json(self.path(key) / "preimage.json") or read_json(self.work(key) / "preimage.json")
         if record is None:
             raise StoreError(f"stage {key}: no preimage in {self.root}. `w2s status` lists the stages of this store.")
@@ -175,12 +197,16 @@ class Store:
 
     def _publish(self, key: str, folder: Path) -> None:
         files = manifest_of(folder)
-        mode = folder.stat().st_mode & 0o666  # some libraries write files that only their owner may read
+        # Some libraries write files that only their owner may read. In a group's store nobody may edit a result.
+        mode = folder.stat().st_mode & (0o444 if self.shared else 0o666)
+        for inner in (path for path in folder.rglob("*") if path.is_dir()):
+            os.chmod(inner, stat.S_IMODE(folder.stat().st_mode))
         for name in files:
             os.chmod(folder / name, mode)
             sync(folder / name)
         # After the files are on disk: a manifest that survives a power failure names nothing that did not.
         write_json(folder / MANIFEST, {"key": key, "files": files})
+        os.chmod(folder / MANIFEST, mode)
         sync(folder)
         self.stages.mkdir(parents=True, exist_ok=True)
         try:
@@ -211,11 +237,48 @@ class Store:
 
     def read_sweep(self, name: str) -> dict[str, Any]:
         """The record of a sweep: its cells, roles and stages."""
-        record = read_json(self.sweep(name) / "sweep.json")
+        path = self.sweep(name) / "sweep.json"
+        record = read_json(path)
         if record is None:
+            if path.exists():
+                raise StoreError(f"sweep {name!r}: {path} cannot be read ({_why_unread(path)}). {RECORD_REMEDY}")
             known = ", ".join(self.sweeps()[:10]) or "none"
             raise StoreError(f"sweep {name!r}: not in {self.root}. Sweeps there, newest first: {known}.")
+        if not isinstance(record.get("stages"), dict):
+            raise StoreError(f"sweep {name!r}: {path} is damaged, it names no stages. {RECORD_REMEDY}")
         return record
+
+
+def is_manifest(files: object) -> bool:
+    """Whether it names at least one file, each with a size and a digest."""
+    if not isinstance(files, dict) or not files:
+        return False
+    entries: Iterable[Any] = files.values()  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
+    return all(
+        isinstance(entry, dict) and isinstance(entry.get("size"), int) and isinstance(entry.get("sha256"), str)  # pyright: ignore[reportUnknownMemberType]
+        for entry in entries
+    )
+
+
+def _fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with one file of a stage."""
+    try:
+        size = path.stat().st_size
+        if size != entry["size"]:
+            return f"{name} has {size} bytes, not {entry['size']}"
+        return None if sha256_file(path) == entry["sha256"] else f"{name} was changed after it was written"
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
+        return f"{name} is missing"
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
+
+
+def _why_unread(path: Path) -> str:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        return str(error.strerror)
+    return "it is empty or damaged"
 
 
 def _remove(path: Path) -> None:
@@ -233,9 +296,12 @@ def size_of(paths: Iterable[Path]) -> int:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON-lines file; a last line that was cut off by a crash is left out."""
     rows: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            rows.append(json.loads(line))
+            row: Any = json.loads(line)
         except ValueError:
             break
+        if not isinstance(row, dict):
+            break
+        rows.append(row)  # pyright: ignore[reportUnknownArgumentType]
     return rows

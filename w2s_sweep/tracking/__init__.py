@@ -1,9 +1,8 @@
-"""Curves and results mirrored to a tracking service, behind a small interface with a null twin.
+"""Results mirrored to a tracking service, behind a small interface with a null twin.
 
 `AnyTracker` is the schema of the config group `tracker`. No tracker loads the package of its service before it is used.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,8 @@ from typing import Annotated, Any
 from w2s_sweep.config.choice import ByName
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.registry import import_modules
-from w2s_sweep.tracking.base import TRACKERS, Outcome, Run, Tracker, TrackerSettings, TrainedStage
-from w2s_sweep.tracking.null import NoTracker, NullRun, NullTracker
+from w2s_sweep.tracking.base import TRACKERS, Outcome, Sent, Tracker, TrackerSettings, TrainedStage
+from w2s_sweep.tracking.null import NoTracker, NullTracker
 
 AnyTracker = Annotated[TrackerSettings, ByName(TRACKERS)]
 
@@ -20,9 +19,7 @@ import_modules(__name__, __path__)
 
 
 def make_tracker(settings: Mapping[str, Any], sweep: str, folder: Path) -> Tracker:
-    """The tracker of plain `tracker` settings; `folder` is the sweep's. Only rank 0 mirrors."""
-    if int(os.environ.get("RANK", "0")) != 0:
-        return NullTracker()
+    """The tracker of plain `tracker` settings; `folder` is the sweep's."""
     chosen: TrackerSettings = from_plain(AnyTracker, settings)
     return chosen.open(sweep, folder)
 
@@ -31,10 +28,9 @@ __all__ = [
     "TRACKERS",
     "AnyTracker",
     "NoTracker",
-    "NullRun",
     "NullTracker",
     "Outcome",
-    "Run",
+    "Sent",
     "Tracker",
     "TrackerSettings",
     "TrainedStage",

@@ -1,43 +1,35 @@
-"""What a tracker is: it takes the curves of stages while they train, and the results of a sweep once there are some.
+"""What a tracker is: it mirrors a sweep's files when its stages have run; stages themselves know of no tracker.
 
-metrics.jsonl in a stage's folder is the source of every curve; a tracker is a mirror that may be lost.
+metrics.jsonl and summary.json in a stage's folder are the source of everything; a tracker is a mirror that may be lost.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from w2s_sweep.config.schema import schema
-from w2s_sweep.kinds import Kind
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.registry import Registry
-
-
-class Run(Protocol):
-    """The mirror of one stage while it runs."""
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Called for every row of metrics.jsonl; `step` counts finished optimizer steps."""
-        ...
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Called once with what summary.json holds."""
-        ...
 
 
 @dataclass(frozen=True)
 class TrainedStage:
-    """What a trained stage is called and filed under."""
+    """A finished stage that trained something: what it is called, filed under, and what came of it."""
 
     key: str
     label: str
     role: str
     folder: Path
-    """Where it writes metrics.jsonl and summary.json, or has written them."""
+    """Of the finished stage: metrics.jsonl and summary.json."""
     config: Mapping[str, Any]
-    """Flat names, joined with `/`, -> values."""
+    """Flat names, joined with `/`, -> values; the same whichever sweep uses the stage."""
+    place: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What it is in this sweep, such as the cells that use it; flat names -> values."""
+    scores: Mapping[str, float | str] = field(default_factory=dict[str, float | str])
+    """Of a student: pgr, acc/weak, acc/student, acc/ceiling, gaps with intervals, or why there is no PGR."""
+    partners: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of a student: role -> key of its supervisor and ceiling."""
     tags: tuple[str, ...] = ()
 
 
@@ -48,29 +40,36 @@ class Outcome:
     sweep: str
     stages: Sequence[TrainedStage]
     """Every finished trained stage."""
-    scores: Mapping[str, Mapping[str, float]]
-    """Key of a student -> pgr, acc/weak, acc/student, acc/ceiling, further metrics; medians of cells that share it."""
     numbers: Mapping[str, float]
-    """The sweep's own: how many cells are done, medians over all of them."""
+    """The sweep's own: how many cells are done and failed, medians over all of them."""
+    provenance: Mapping[str, str]
+    """Where it comes from: command, commit, versions, store."""
     heads: Sequence[str]
     table: Sequence[Sequence[Any]]
     """A row for each group of cells that differ in the seed only, under `heads`."""
-    by_size: Mapping[int, Mapping[str, float]]
-    """Parameters of the student -> series -> PGR."""
     figures: Sequence[Path]
     """PNG files."""
     report: Path | None
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What became of a mirror."""
+
+    lines: Sequence[str] = ()
+    """What to tell the user."""
+    complete: bool = True
+    """Whether all that is finished is known to have arrived."""
+
+
 class Tracker(Protocol):
-    """The mirror of a sweep in one process. Neither it nor its runs ever raise because of the service they talk to."""
+    """The mirror of a sweep. It never raises because of the service that it talks to."""
 
-    def start(self, stage: Stage[Kind], folder: Path) -> Run:
-        """The run of a stage that begins; `folder` is where the stage writes its files."""
-        ...
+    def send(self, outcome: Outcome, force: bool = False) -> Sent:
+        """Mirror all of a sweep that the service lacks, as often as you like.
 
-    def send(self, outcome: Outcome) -> Sequence[str]:
-        """Mirror all of a sweep that the service lacks, as often as you like; returns lines that say what was done."""
+        `force`: believe no note of what was sent before, and look at what is there.
+        """
         ...
 
 

@@ -1,33 +1,17 @@
 """The tracker that does nothing."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from w2s_sweep.config.schema import schema
-from w2s_sweep.kinds import Kind
-from w2s_sweep.plan.stage import Stage
-from w2s_sweep.tracking.base import TRACKERS, Outcome, Run, TrackerSettings
-
-
-class NullRun:
-    """Mirrors nothing."""
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        return
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        return
+from w2s_sweep.tracking.base import TRACKERS, Outcome, Sent, TrackerSettings
 
 
 class NullTracker:
-    """Starts runs that mirror nothing."""
+    """Mirrors nothing."""
 
-    def start(self, stage: Stage[Kind], folder: Path) -> Run:
-        return NullRun()
-
-    def send(self, outcome: Outcome) -> Sequence[str]:
-        return ()
+    def send(self, outcome: Outcome, force: bool = False) -> Sent:
+        return Sent()
 
 
 @schema

@@ -113,7 +113,7 @@ def one_line_that_is_refused_stops_no_other(folder: Path) -> None:
 
 
 def arrays_have_a_longest_length(folder: Path) -> None:
-    most = commands.max_array_size()
+    most = commands.cluster_config().max_array_size
     commands.cancel([sbatch(folder, array=f"0-{most - 1}", **LATER)])
     with pytest.raises(RuntimeError, match="Invalid job array specification"):
         sbatch(folder, array=f"0-{most}", **LATER)

@@ -80,6 +80,9 @@ class Controller:
     """The queue, and what a test wants of the cluster."""
 
     me: str
+    cluster: str = "stand-in"
+    private: bool = False
+    """PrivateData=jobs: users see their own jobs alone."""
     max_array: int = 1001
     node_memory_gb: int = 2000
     node_gpus: int = 8

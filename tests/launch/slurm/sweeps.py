@@ -19,6 +19,7 @@ from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.tracking import NoTracker
 
 PARAMS = {"w0": 100_000_000, "w1": 200_000_000, "s0": 2_000_000_000, "s1": 3_000_000_000}
 """All fit a GPU however they are trained; what they take of the host differs."""
@@ -85,7 +86,8 @@ class Sweeps:
         """As with `hydra/launcher=slurm`; a task for every stage unless `pack_flops` says otherwise."""
         how = {"wait": False, "pack_flops": 0.0, "poll_seconds": 0.0}
         how |= {key: settings.pop(key) for key in how.keys() & settings.keys()}
-        run(wanted, Sweep(store=str(self.store.root), name=name), _WithoutResults(SlurmEngine(settings, **how)))
+        sweep = Sweep(store=str(self.store.root), name=name, tracker=settings.pop("tracker", NoTracker()))
+        run(wanted, sweep, _WithoutResults(SlurmEngine(settings, **how)))
 
     def roles(self, name: str = "sweep") -> list[Mapping[str, str]]:
         """Role -> key, for each cell."""

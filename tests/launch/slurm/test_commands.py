@@ -115,9 +115,9 @@ def test_a_cluster_without_accounting_knows_no_endings(cluster, monkeypatch, tmp
 
 def test_the_longest_array_is_what_the_cluster_says(cluster):
     cluster.controller.max_array = 30
-    assert commands.max_array_size() == 30
+    assert commands.cluster_config().max_array_size == 30
     cluster.install("scontrol", "#!/bin/sh\necho ClusterName = x\n")
-    assert commands.max_array_size() == 1001
+    assert commands.cluster_config().max_array_size == 1001
 
 
 def test_many_changes_are_one_command_and_long_ones_their_own(cluster):

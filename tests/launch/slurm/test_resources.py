@@ -11,7 +11,7 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Adapt, Model, Resources
 from w2s_sweep.launch.slurm.resources import Ask, ask_of, device_of
-from w2s_sweep.launch.slurm.settings import Settings, read_settings
+from w2s_sweep.launch.slurm.settings import Settings, StageSettings, read_settings
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
@@ -160,8 +160,8 @@ def four(value: int) -> Ask:
     return Ask(**all_four(value))
 
 
-def said(**stages: int) -> dict[str, Resources]:
-    return {name: Resources(**all_four(value)) for name, value in stages.items()}
+def said(**stages: int) -> dict[str, StageSettings]:
+    return {name: StageSettings(**all_four(value)) for name, value in stages.items()}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,9 @@ def test_zero_gpus_is_a_word_too():
 @pytest.mark.parametrize("name", ["gpus", "cpus", "memory_gb", "minutes"])
 def test_what_is_left_open_is_derived(name):
     """Each of the four by itself: the file of the settings leaves all of them null."""
-    open_but_one = dataclasses.replace(SMALL, stages={"ceiling": Resources(**{name: 9}), "finetune": Resources()})
+    open_but_one = dataclasses.replace(
+        SMALL, stages={"ceiling": StageSettings(**{name: 9}), "finetune": StageSettings()}
+    )
     assert asked_by("ceiling", open_but_one) == dataclasses.replace(FULL, **{name: 9})
     assert asked_by("student", open_but_one) == FULL
     assert asked_by("ceiling", SMALL, strong=strong(resources=Resources(**{name: 9}))) == dataclasses.replace(
@@ -199,7 +201,9 @@ def test_a_time_limit_that_was_said_is_taken_as_it_is():
     """The largest of a task's stages, neither rounded nor cut."""
     graph = planned(finetune=Probe())
     keys = [*stages(graph, "features")[-1:], *stages(graph, "ceiling")]
-    minutes = Settings(max_minutes=100, stages={"features": Resources(minutes=7), "probe": Resources(minutes=1441)})
+    minutes = Settings(
+        max_minutes=100, stages={"features": StageSettings(minutes=7), "probe": StageSettings(minutes=1441)}
+    )
     assert asked(graph, keys, minutes).minutes == 1441
 
 

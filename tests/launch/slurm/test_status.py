@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from w2s_sweep.cli import main as w2s
+from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.queued import cancelled_mark
 from w2s_sweep.launch.status import stage_states
 from w2s_sweep.store import acquire
 from w2s_sweep.store.files import write_json
@@ -136,10 +138,60 @@ def test_where_slurm_cannot_be_asked_nothing_is_said_to_be_lost(cluster, state, 
     assert state("weak").note == f"job {job['weak']}; squeue cannot be asked here"
 
 
-def test_a_cancelled_task_is_lost_and_what_needed_it_waits(cluster, state, sweeps, job, capsys):
+def test_what_was_cancelled_on_purpose_says_so_until_it_is_submitted_again(cluster, state, sweeps, job, capsys):
     assert w2s(["--store", str(sweeps.store.root), "cancel", "sweep"]) == 0
+    for role in ("weak", "student", "ceiling"):
+        assert words(state(role)) == ("cancelled", False)
+        assert state(role).note == f"job {job[role]} was cancelled; `w2s retry` submits it again"
+    sweeps.submit(sweeps.cell())
+    assert words(state("weak")) == ("queued", True)
+
+
+def test_a_cancellation_that_slurm_refuses_leaves_no_mark(cluster, state, sweeps, job, capsys):
+    cluster.fail("scancel", "scancel: error: Kill job error on job id 101: Access/permission denied")
+    assert w2s(["--store", str(sweeps.store.root), "cancel", "sweep"]) == 1
+    assert "permission denied" in capsys.readouterr().err
+    assert not cancelled_mark(sweeps.store, "sweep").exists()
+    assert words(state("weak")) == ("queued", True)
+
+
+def test_a_task_that_somebody_cancelled_with_scancel_is_lost(cluster, state, job):
+    commands.cancel([job["weak"]])
     assert state("weak").note == f"job {job['weak']} has left the queue: CANCELLED by 0 (exit 0:0)"
     assert words(state("student")) == ("waiting", False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("PartitionTimeLimit", "hydra.launcher.max_minutes"),
+        ("QOSMaxWallDurationPerJobLimit", "above a limit of its QOS"),
+        ("AssocGrpGRESMinutes", "hydra.launcher.account"),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", "maintenance"),
+    ],
+)
+def test_a_task_that_may_wait_for_ever_is_stuck_and_says_what_to_do(cluster, state, job, reason, advice):
+    cluster.task(job["weak"]).held = reason
+    assert words(state("weak")) == ("stuck", True)
+    assert f"job {job['weak']} ({reason}): " in state("weak").note
+    assert advice in state("weak").note
+
+
+def test_watching_asks_slurm_rarely_and_once_for_all_sweeps(sweeps, cluster, capsys, monkeypatch):
+    sweeps.submit(sweeps.cell())
+    sweeps.submit(sweeps.cell(seed=1), name="other")
+    looks = iter(range(20))
+    before = len(cluster.calls("squeue"))
+
+    def until_done(seconds):
+        if next(looks) == 19:
+            for _ in range(6):
+                sweeps.run(most=1)
+
+    monkeypatch.setattr("w2s_sweep.cli.time", SimpleNamespace(sleep=until_done))
+    monkeypatch.setattr("w2s_sweep.launch.status.time", SimpleNamespace(monotonic=lambda: 100.0))
+    assert w2s(["--store", str(sweeps.store.root), "status", "--watch"]) == 0
+    assert len(cluster.calls("squeue")) - before == 1
 
 
 def test_the_command_counts_the_states(sweeps, cluster, roles, job, capsys):

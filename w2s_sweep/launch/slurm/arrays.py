@@ -1,22 +1,29 @@
-"""Job arrays: one sbatch call each, for later, named by a token; of a task only the path of its job file is pickled."""
+"""Job arrays: one sbatch call each, for later, named by a token; of a task only the path of its job file is pickled.
 
+Every option stands in the script, for people, and on sbatch's command line, where nothing can overrule it.
+"""
+
+import dataclasses
 import os
 import shlex
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError, JobPaths
 
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.job import run_job
+from w2s_sweep.launch.slurm.options import rewrite, words_of
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
+from w2s_sweep.store.sharing import refuse_unsafe
 
 
 def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
@@ -29,17 +36,83 @@ def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, lis
     return [(ask, chunk[i : i + most]) for ask, chunk in by_ask.items() for i in range(0, len(chunk), most)]
 
 
+class _Executor(submitit.SlurmExecutor):
+    """submitit's, with free options of sbatch and all options on its command line."""
+
+    ask: Ask
+
+    def script(self, tasks: int) -> str:
+        """What sbatch would be given for so many tasks."""
+        more = {"map_count": tasks} if tasks > 1 else {}
+        before, self.parameters = self.parameters, self.parameters | more
+        try:
+            return self._make_submission_file_text(self._submitit_command_str, "")
+        finally:
+            self.parameters = before
+
+    def _make_submission_file_text(self, command: str, uid: str) -> str:
+        text = super()._make_submission_file_text(command, uid)
+        return rewrite(text, self.ask.options, dataclasses.asdict(self.ask))
+
+    def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+        return ["sbatch", *words_of(submission_file_path.read_text()), str(submission_file_path)]
+
+    def _internal_process_submissions(self, delayed_submissions: list[DelayedSubmission]) -> list[Any]:
+        if len(delayed_submissions) == 1:
+            return super()._internal_process_submissions(delayed_submissions)
+        # As submitit does it, which submits arrays with an executor of its own class, whatever the class of this one.
+        folder = JobPaths.get_first_id_independent_folder(self.folder)
+        pickles = [folder / f"{uuid.uuid4().hex}.pkl" for _ in delayed_submissions]
+        for submission, path in zip(delayed_submissions, pickles, strict=True):
+            submission.set_timeout(self.parameters["time"], self.max_num_timeout)
+            submission.dump(path)
+        self.parameters["map_count"] = len(pickles)
+        try:
+            first = self._submit_command(self._submitit_command_str)
+        finally:
+            del self.parameters["map_count"]
+        jobs = [
+            self.job_class(folder=self.folder, job_id=f"{first.job_id}_{i}", tasks=[0]) for i in range(len(pickles))
+        ]
+        for job, path in zip(jobs, pickles, strict=True):
+            job.paths.move_temporary_file(path, "submitted_pickle")
+        return jobs
+
+
 def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, code: Path, name: str) -> list[str]:
     """Submit tasks that wait to be released, one for each pack; returns their job ids in the same order."""
     with ThreadPoolExecutor(16) as pool:  # each write waits for the disk
         specs = list(pool.map(job.write_spec, packs))
-    folder = job.folder / "jobs" / "submitit"
+    folder = _folder(job)
     folder.mkdir(mode=0o700, exist_ok=True)
     # Tasks unpickle what submitit writes here: whoever could write to it could run code as their owner.
     os.chmod(folder, 0o700)
-    executor = submitit.SlurmExecutor(folder=folder, python=settings.python)
+    refuse_unsafe(job.store, folder)
+    executor = _executor(job, ask, settings, code, name)
+    try:
+        with commands.outside_any_job(), executor.batch():
+            tasks = [executor.submit(run_job, str(spec), settings.stages_per_gpu - 1) for spec in specs]
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {str(error).strip()[-800:]}") from error
+    return [task.job_id for task in tasks]
+
+
+def scripts_of(job: Job, arrays: Sequence[tuple[Ask, Sequence[Pack]]], settings: Settings, code: Path) -> Iterator[str]:
+    """The scripts that a submission would give to sbatch; nothing is written."""
+    for number, (ask, packs) in enumerate(arrays):
+        yield _executor(job, ask, settings, code, f"w2s-TOKEN-{number}").script(len(packs))
+
+
+def _folder(job: Job) -> Path:
+    return job.folder / "jobs" / "submitit"
+
+
+def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str) -> _Executor:
+    folder = _folder(job)
+    executor = _Executor(folder=folder, python=settings.python)
+    executor.ask = ask
     # submitit pauses 0.2 s between submissions, for people who submit job by job in a loop; these are few arrays.
-    executor._throttling = 0.0  # pyright: ignore[reportPrivateUsage]
+    executor._throttling = 0.0
     executor.update_parameters(
         job_name=name,
         time=ask.minutes,
@@ -59,14 +132,9 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
             "requeue": True,
             "chdir": str(code),
         },
-        **_chosen(settings, ask),
+        **({"gpus_per_node": ask.gpus} if ask.gpus else {}),
     )
-    try:
-        with commands.outside_any_job(), executor.batch():
-            tasks = [executor.submit(run_job, str(spec), settings.stages_per_gpu - 1) for spec in specs]
-    except (FailedJobError, FailedSubmissionError) as error:
-        raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {str(error).strip()[-800:]}") from error
-    return [task.job_id for task in tasks]
+    return executor
 
 
 def _environment(code: Path, ask: Ask, beside: int) -> list[str]:
@@ -79,9 +147,3 @@ def _teardown(settings: Settings, code: Path, folder: Path) -> list[str]:
     script = code / "w2s_sweep" / "launch" / "slurm" / "requeue.sh"
     words = [folder, settings.max_minutes, settings.time_retries, settings.memory_retries, settings.signal_seconds]
     return [f"source {shlex.quote(str(script))} $? {' '.join(shlex.quote(str(word)) for word in words)}"]
-
-
-def _chosen(settings: Settings, ask: Ask) -> dict[str, Any]:
-    named = {name: getattr(settings, name) for name in ("partition", "account", "qos", "constraint")}
-    gpus = {"gpus_per_node": ask.gpus} if ask.gpus else {}
-    return {name: value for name, value in named.items() if value is not None} | gpus

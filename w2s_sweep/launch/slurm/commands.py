@@ -11,12 +11,35 @@ from datetime import datetime, timedelta
 from w2s_sweep.errors import LaunchError
 
 TIMEOUT_SECONDS = 120
-INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
-"""Variables of a surrounding job or a user's shell that would change what these commands do or print."""
+INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_")
+"""Variables of a surrounding job or a user's shell that would change what these commands do or print (options.py)."""
 KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
 """How to reach the cluster."""
 LATER_DAYS = 7
 """When tasks would begin if nobody released them; unlike those on hold, sbatch checks what such tasks request."""
+STUCK = {
+    "PartitionTimeLimit": "it asks for more time than the partition gives: set hydra.launcher.max_minutes or minutes",
+    "PartitionNodeLimit": "it asks for more nodes than the partition gives",
+    "PartitionDown": "the partition is down: wait, or set hydra.launcher.partition",
+    "PartitionInactive": "the partition takes no jobs: wait, or set hydra.launcher.partition",
+    "QOSMax": "it is above a limit of its QOS: it waits for your other jobs, or for ever if it asks for more than the "
+    "QOS gives a job (sacctmgr show qos); hydra.launcher.max_parallel, minutes, gpus and qos set what it asks for",
+    "QOSGrp": "the QOS has used up what it may: wait, or set hydra.launcher.qos",
+    "AssocGrp": "your account has used up what it may: wait, or set hydra.launcher.account",
+    "AssocMax": "it is above a limit of your account: it waits for your other jobs, or for ever if it asks for more "
+    "than the account gives a job; hydra.launcher.max_parallel, minutes and account set what it asks for",
+    "MaxSubmitJobs": "you have as many jobs as you may: wait",
+    "ReqNodeNotAvail": "nodes that could run it are down or reserved: wait for their maintenance, ask for less time "
+    "(hydra.launcher.max_minutes), or name the reservation (hydra.launcher.sbatch={reservation: NAME})",
+    "Reservation": "its reservation has not begun or has ended",
+    "BadConstraints": "no node has what it asks for: set hydra.launcher.constraint, gpus or memory_gb",
+    "InvalidQOS": "its QOS is not one of yours: set hydra.launcher.qos",
+    "InvalidAccount": "its account is not one of yours: set hydra.launcher.account",
+    "JobHeldAdmin": "an administrator holds it: ask them",
+    "JobHeldUser": "it is on hold: scontrol release JOB",
+    "Licenses": "it waits for licenses",
+}
+"""Start of a reason of squeue -> what it means for the person who waits."""
 LONGEST_LINE = 3000
 """Characters of one line that scontrol reads from its standard input."""
 
@@ -117,6 +140,13 @@ class QueuedTask:
         return self.state == "PENDING" and "held" in self.reason and "launch" in self.reason
 
     @property
+    def stuck(self) -> str:
+        """Why it may wait for ever, and what to do; empty where it just waits its turn."""
+        if self.state != "PENDING":
+            return ""
+        return next((text for start, text in STUCK.items() if self.reason.lstrip("(").startswith(start)), "")
+
+    @property
     def stalled(self) -> bool:
         """It will not start unless somebody does something (mend.py)."""
         return self.unreleased or self.launch_failed
@@ -153,13 +183,25 @@ def endings(jobs: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def max_array_size() -> int:
-    """The most tasks an array may have on this cluster (MaxArraySize: one more than the highest index)."""
-    for line in run(["scontrol", "show", "config"]).splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "MaxArraySize":
-            return max(1, int(value))
-    return 1001
+@dataclass(frozen=True)
+class ClusterConfig:
+    """What of the cluster's configuration matters here."""
+
+    name: str
+    max_array_size: int
+    """The most tasks an array may have (MaxArraySize: one more than the highest index)."""
+    hides_jobs: bool
+    """Whether squeue shows users their own jobs alone (PrivateData=jobs)."""
+
+
+def cluster_config() -> ClusterConfig:
+    """The configuration of the cluster that commands reach from here."""
+    lines = (line.partition("=") for line in run(["scontrol", "show", "config"]).splitlines())
+    found = {name.strip(): value.strip() for name, _, value in lines}
+    hidden = {word.strip() for word in found.get("PrivateData", "").split(",")}
+    return ClusterConfig(
+        found.get("ClusterName", ""), max(1, int(found.get("MaxArraySize", 1001))), bool(hidden & {"jobs", "all"})
+    )
 
 
 def set_dependencies(wanted: Mapping[str, str]) -> None:

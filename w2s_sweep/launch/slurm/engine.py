@@ -8,13 +8,16 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
+from w2s_sweep.errors import LaunchError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
-from w2s_sweep.launch.slurm.arrays import grouped
+from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
+from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
+from w2s_sweep.launch.slurm.options import adopt_environment
 from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
 from w2s_sweep.launch.slurm.resources import ask_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
@@ -24,6 +27,7 @@ from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import write_json
+from w2s_sweep.terminal import SafeConsole, harmless
 
 
 @dataclass
@@ -44,14 +48,37 @@ class SlurmEngine:
         return device_of(stage, self.checked)
 
     def run(self, job: Job) -> bool:
+        if "%" in str(job.store.root):  # SLURM and submitit fill in %j and its like, in names of folders too
+            raise LaunchError(
+                f"store: {job.store.root} has a % in its name, which names of logs cannot have with SLURM."
+            )
+        if self.checked.dry_run:
+            self._show_scripts(job)
+            return False
         write_json(job.folder / "launcher.json", {"settings": self.settings, "pack_flops": self.pack_flops})
         self._submit(job)
         if self.wait:
             follow(job, self.poll_seconds)
+        elif said := submit_last(job, self.checked):
+            Console(soft_wrap=True, highlight=False).print(said, markup=False)
         return self.wait
 
+    def _arrays(self, plan: Plan, settings: Settings, most: int) -> list[Array]:
+        packs = make_packs(plan.graph, plan.keys("to run"), self.pack_flops)
+        return grouped([(pack, ask_of(pack, settings)) for pack in packs], most)
+
+    def _show_scripts(self, job: Job) -> None:
+        """What would be submitted, without SLURM's help: on a laptop too."""
+        settings, said = adopt_environment(self.checked)
+        arrays = self._arrays(job.plan, settings, 1001)
+        scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
+        print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
+
     def _submit(self, job: Job) -> None:
-        console = Console(soft_wrap=True, highlight=False)
+        console = SafeConsole(highlight=False, markup=False)
+        settings, said = adopt_environment(self.checked)
+        for line in said:
+            console.print(line)
         with submission_lock(job.store):
             for line in mend(job.store):
                 console.print(line)
@@ -59,17 +86,17 @@ class SlurmEngine:
             forget_ended(job.store)
             cancelled_mark(job.store, job.name).unlink(missing_ok=True)
             plan = job.replanned()
-            packs = make_packs(plan.graph, plan.keys("to run"), self.pack_flops)
-            if not packs:
+            if not plan.keys("to run"):
                 console.print("nothing to submit: all stages are done or in flight")
                 return
-            arrays = grouped([(pack, ask_of(pack, self.checked)) for pack in packs], commands.max_array_size())
+            cluster = commands.cluster_config()
+            arrays = self._arrays(plan, settings, cluster.max_array_size)
             running = {key: one for key, one in queued_jobs(job.store).items() if key in plan.keys("in flight")}
             _show(console, plan, arrays, running)
             code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
             job = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
             began = time.monotonic()
-            submit(job, arrays, self.checked, code, running)
+            submit(job, arrays, settings, code, running, cluster.name)
         console.print(
             f"submitted in {time.monotonic() - began:.1f} s; `w2s --store {job.store.root} status {job.name} --watch` "
             "follows it"

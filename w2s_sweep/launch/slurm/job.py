@@ -13,14 +13,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from w2s_sweep.errors import DeviceLost
+from w2s_sweep.launch.slurm.queued import say_state
 from w2s_sweep.runner import worker
+from w2s_sweep.store import Store
 from w2s_sweep.store.claim import slurm_job
+from w2s_sweep.store.files import read_json
 
 LOOK_SECONDS = 1.0
+AGAIN = 75
+"""Exit status of a process that saved its state and is to be run again."""
 
 
 class Signals:
@@ -60,6 +66,7 @@ def run_job(spec: str, beside: int = 0, failed: Sequence[str] = ()) -> None:
     signals = Signals()
     signals.install()
     others = [_start_beside(spec) for _ in range(beside)]
+    _say(spec, "running")
     try:
         status = worker.run_files([spec], signals.leave, signals.save, failed)
     except DeviceLost as lost:
@@ -68,12 +75,19 @@ def run_job(spec: str, beside: int = 0, failed: Sequence[str] = ()) -> None:
         _succeed(spec, lost)
     # The largest status decides: 75 (run me again) must not be hidden by a stage that failed in another process.
     status = max([status, *(_wait(other, signals) for other in others)])
+    _say(spec, "queued again" if status == AGAIN else "ended")
     if signals.orphaned.is_set():
         requeue_orphan()
     sys.stdout.flush()
     sys.stderr.flush()
     if status:
         raise SystemExit(status)
+
+
+def _say(spec: str, state: str) -> None:
+    """For those who cannot see this job in their queue."""
+    if (record := read_json(Path(spec))) is not None:
+        say_state(Store(Path(record["store"])), state)
 
 
 def _start_beside(spec: str) -> "subprocess.Popen[bytes]":

@@ -1,20 +1,28 @@
 """Which stages wait or run in the cluster's queue: records written at submission, believed only while SLURM agrees.
 
 STORE/queued/TOKEN.json holds one submission: its state, its tasks and their stages. A task is known by its job's id and
-by the token in the job's name, since ids can be used again.
+by the token in the job's name, since ids can be used again. STORE/queued/jobs/NAME-JOB.json is what a job says of
+itself, for those who cannot see it in their squeue: other users where jobs are private (PrivateData=jobs), and other
+clusters on the same file system. Not to be seen is not to be gone.
 """
 
+import getpass
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.store import Store
-from w2s_sweep.store.claim import file_system_now
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.claim import file_system_now, slurm_job
+from w2s_sweep.store.files import read_json, write_json
 
+UNSEEN_SECONDS = 7 * 86_400.0
+"""How long a job that cannot be seen is believed in, without a word from it."""
 RETURN_SECONDS = 300.0
 """A controller that crashes may bring back tasks that had ended or were cancelled some seconds before."""
 
@@ -30,6 +38,8 @@ class Record:
     user: str
     submitted: float
     """On the file system's clock."""
+    cluster: str = ""
+    """Empty in records of earlier versions."""
 
 
 def folder_of(store: Store) -> Path:
@@ -58,7 +68,9 @@ def records(store: Store) -> dict[str, Record]:
         if one["state"] == "cancelled":
             continue
         for task in one.get("tasks", ()):
-            record = Record(task["job"], f"w2s-{one['token']}-", one["sweep"], one["user"], one["submitted"])
+            record = Record(
+                task["job"], f"w2s-{one['token']}-", one["sweep"], one["user"], one["submitted"], one.get("cluster", "")
+            )
             found |= dict.fromkeys(task["stages"], record)
     return found
 
@@ -83,7 +95,54 @@ def queued_jobs(store: Store) -> dict[str, str]:
     A stage that has failed since its job was submitted is not among them, though its job may still run others.
     """
     known = records(store)
-    return {key: task.job for key, task in tasks_of(known).items() if not failed_since(store, key, known[key])}
+    seen = {key: task.job for key, task in tasks_of(known).items()}
+    # Jobs of other clusters are not among them: nothing here can wait for them. Whoever comes second to a stage waits
+    # for the first by its claim.
+    hidden = {key: known[key].job for key, why in unseen(store, known).items() if key not in seen and why == PRIVATE}
+    return {key: job for key, job in (seen | hidden).items() if not failed_since(store, key, known[key])}
+
+
+PRIVATE = "jobs of other users are private on this cluster"
+
+
+def unseen(store: Store, known: Mapping[str, Record]) -> dict[str, str]:
+    """Stage -> why its job cannot be seen from here, of the jobs that have not said that they ended."""
+    me = getpass.getuser()
+    if not any(record.user != me or record.cluster for record in known.values()):
+        return {}
+    cluster = commands.cluster_config()
+    found: dict[str, str] = {}
+    for key, record in known.items():
+        if record.cluster and cluster.name and record.cluster != cluster.name:
+            found[key] = f"it was submitted to the cluster {record.cluster}, this is {cluster.name}"
+        elif record.user != me and cluster.hides_jobs:
+            found[key] = PRIVATE
+    now = file_system_now(folder_of(store)) if found else 0.0
+    return {key: why for key, why in found.items() if not _is_over(store, known[key], now)}
+
+
+def _is_over(store: Store, record: Record, now: float) -> bool:
+    """Whether a job has said that it ended, or has said nothing for so long that it is not believed in any more."""
+    said = list((folder_of(store) / "jobs").glob(f"{record.name}*-{record.job}.json"))
+    states = [state for path in said if (state := read_json(path)) is not None]
+    last = max([record.submitted, *(_written(path) for path in said)])
+    return any(state.get("state") == "ended" for state in states) or now - last > UNSEEN_SECONDS
+
+
+def say_state(store: Store, state: str) -> None:
+    """Write down what the job that this process runs in is doing; a job that cannot goes on all the same."""
+    name, job = os.environ.get("SLURM_JOB_NAME", ""), slurm_job()
+    if job is None or not name.startswith("w2s-") or "/" in name:
+        return
+    record = {
+        "state": state,
+        "job": job,
+        "cluster": os.environ.get("SLURM_CLUSTER_NAME", ""),
+        "host": os.uname().nodename,
+    }
+    store.give_group_rights()
+    with suppress(OSError, StoreError):
+        write_json(folder_of(store) / "jobs" / f"{name}-{job}.json", record)
 
 
 def failed_since(store: Store, key: str, record: Record) -> bool:
@@ -105,9 +164,22 @@ def forget_ended(store: Store) -> None:
     if not known:
         return
     alive = commands.queue({str(record["user"]) for record in known.values()}).values()
+    tasks = records(store)
+    hidden = {tasks[key].name for key in unseen(store, tasks)}
     for path, record in known.items():
-        if not any(task.name.startswith(f"w2s-{record['token']}-") for task in alive):
+        name = f"w2s-{record['token']}-"
+        if name in hidden or any(task.name.startswith(name) for task in alive):
+            continue
+        with suppress(PermissionError):  # another user's, in a store whose folders are sticky
             path.unlink(missing_ok=True)
+            for said in (folder_of(store) / "jobs").glob(f"{name}*.json"):
+                said.unlink(missing_ok=True)
+
+
+def cancelled_jobs(store: Store) -> set[str]:
+    """Jobs that were cancelled on purpose, of sweeps that were not submitted again since."""
+    marks = (read_json(path) or {} for path in (store.root / "sweeps").glob("*/cancelled.json"))
+    return {str(job) for mark in marks for job in mark.get("jobs", ())}
 
 
 def cancelled_mark(store: Store, sweep: str) -> Path:

@@ -44,7 +44,8 @@ case $status in
         fi
         ;;
     137) # killed: by the kernel, when memory ran out
-        again memory "$memory_retries" MinMemoryNode=$((2 * SLURM_MEM_PER_NODE))
+        # Without --mem, where a site forbids it, there is nothing to ask more of.
+        [ -n "$SLURM_MEM_PER_NODE" ] && again memory "$memory_retries" MinMemoryNode=$((2 * SLURM_MEM_PER_NODE))
         ;;
 esac
 [ "$status" -eq 0 ] || echo "$status" > "$folder/$job.status"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.needs import memory_of
+from w2s_sweep.launch.slurm.options import Options, options_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import Stage
@@ -30,9 +31,12 @@ class Ask:
     cpus: int
     memory_gb: int
     minutes: int
+    options: Options = ()
+    """Further options of sbatch."""
 
     def __str__(self) -> str:
-        return f"{self.gpus} GPUs, {self.cpus} CPUs, {self.memory_gb} GB, {self.minutes} minutes"
+        more = "".join(f", {name}={value}" for name, value in self.options)
+        return f"{self.gpus} GPUs, {self.cpus} CPUs, {self.memory_gb} GB, {self.minutes} minutes{more}"
 
 
 def ask_of(pack: Pack, settings: Settings) -> Ask:
@@ -42,6 +46,7 @@ def ask_of(pack: Pack, settings: Settings) -> Ask:
         cpus=max(_amount(stage, "cpus", settings) for stage in pack.stages),
         memory_gb=max(_amount(stage, "memory_gb", settings) for stage in pack.stages),
         minutes=_minutes(pack, settings),
+        options=options_of(pack, settings),
     )
 
 

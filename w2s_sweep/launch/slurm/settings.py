@@ -1,7 +1,8 @@
 """The settings of conf/hydra/launcher/slurm.yaml, all checked before anything is submitted."""
 
 import json
-from collections.abc import Mapping
+import string
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -16,16 +17,52 @@ from w2s_sweep.methods.base import ROLES
 
 STAGES = "hydra.launcher.stages"
 Positive = Annotated[float, Field(gt=0)]
+Option = str | int | bool | None
+PLACES = ("partition", "account", "qos", "constraint")
+OURS = {
+    "array": "the launcher makes the arrays",
+    "begin": "tasks wait for their release by it",
+    "chdir": "tasks run in the copy of the code",
+    "dependency": "tasks wait for the stages they need",
+    "error": "logs belong into the store",
+    "hold": "tasks wait for their release otherwise",
+    "job-name": "tasks are known by it",
+    "kill-on-invalid-dep": "what can never run must leave the queue",
+    "open-mode": "the log goes on when a task is queued again",
+    "output": "logs belong into the store",
+    "parsable": "sbatch's words are read",
+    "quiet": "sbatch's words are read",
+    "signal": "set hydra.launcher.signal_seconds",
+    "test-only": "set hydra.launcher.dry_run=true",
+    "wait": "set hydra.launcher.wait=true",
+    "wrap": "tasks run this package",
+}
+"""Options of sbatch that cannot be set freely, and why."""
+FILLED = {"gpus": 1, "cpus": 1, "memory_gb": 1, "minutes": 1}
+"""What may stand in an option's value in brackets: what the task requests."""
 
 
 @schema
-class Settings:
-    """What tasks request of the cluster; units and meanings are in the file of the settings."""
+class Placement:
+    """Where tasks go, and free options of sbatch."""
 
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
+    sbatch: dict[str, Option] | None = None
+    """Option -> value, merged last; null takes an option away, true is one without a value."""
+
+
+@schema
+class StageSettings(Placement, Resources):
+    """What tasks of one kind or role of stages request instead."""
+
+
+@schema
+class Settings(Placement):
+    """What tasks request of the cluster; units and meanings are in the file of the settings."""
+
     setup: tuple[str, ...] = ()
     python: str | None = None
     max_parallel: Count = 64
@@ -35,7 +72,7 @@ class Settings:
     cpus: Count | None = None
     memory_gb: Count | None = None
     minutes: Count | None = None
-    stages: dict[str, Resources] = Field(default_factory=dict[str, Resources])
+    stages: dict[str, StageSettings] = Field(default_factory=dict[str, StageSettings])
     """Kind or role of a stage -> what it requests instead."""
     gpu_memory_gb: Positive = 80.0
     gpu_tflops: Positive = 100.0
@@ -45,6 +82,7 @@ class Settings:
     signal_seconds: Annotated[int, Field(ge=1, le=65535)] = 90
     time_retries: Annotated[int, Field(ge=0)] = 20
     memory_retries: Annotated[int, Field(ge=0)] = 2
+    dry_run: bool = False
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
@@ -54,9 +92,31 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         raise ConfigError([_explain(dict(item)) for item in error.errors(include_url=False)]) from error
     problems = [unknown(STAGES, name, stage_names()) for name in settings.stages if name not in stage_names()]
+    problems += _bad_options("hydra.launcher.sbatch", settings)
+    problems += [line for name, of in settings.stages.items() for line in _bad_options(f"{STAGES}.{name}.sbatch", of)]
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _bad_options(field: str, of: Placement) -> Iterator[str]:
+    for name, value in (of.sbatch or {}).items():
+        if (reason := OURS.get(name.replace("_", "-").lstrip("-"))) is not None:
+            yield f"{field}.{name}: cannot be set, {reason}."
+        elif not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
+            yield f"{field}: got the name {name!r}; write a long option of sbatch without its dashes, such as `gres`."
+        elif isinstance(value, str) and (problem := _bad_value(value)):
+            yield f"{field}.{name}: got {value!r}, but {problem}. In brackets may stand: {', '.join(FILLED)}."
+
+
+def _bad_value(value: str) -> str | None:
+    if any(ord(letter) < 32 for letter in value):
+        return "it has a line break or control character"
+    try:
+        string.Formatter().vformat(value, (), FILLED)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        return f"its brackets cannot be filled in ({error})"
+    return None
 
 
 def stage_names() -> tuple[str, ...]:
@@ -68,6 +128,6 @@ def stage_names() -> tuple[str, ...]:
 def _explain(item: Mapping[str, Any]) -> str:
     path = ".".join(["hydra.launcher", *map(str, item["loc"])])
     if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        inner = Resources if len(item["loc"]) > 1 else Settings
+        inner = StageSettings if len(item["loc"]) > 1 else Settings
         return unknown(path.rpartition(".")[0], str(item["loc"][-1]), inner.__dataclass_fields__)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
     return f"{path}: got {item['input']!r}, but {item['msg'][0].lower()}{item['msg'][1:]}."

@@ -17,8 +17,11 @@ from w2s_sweep.launch.code import git
 from w2s_sweep.modules import is_file, is_installed
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import explain_errors, write_json, write_text
+from w2s_sweep.store.sharing import refuse_unsafe
 
 PACKAGE = Path(__file__).resolve().parents[2]
+SOURCE = {".py", ".sh", ".j2", ".css", ".js", ".json", ".yaml", ".toml", ".txt", ".csv"}
+"""Endings of the files that travel."""
 
 
 def take_snapshot(
@@ -40,8 +43,13 @@ def take_snapshot(
     own = store.root / "code" / getpass.getuser()
     folder = own / _digest(files)
     with explain_errors(own):
-        own.mkdir(parents=True, exist_ok=True)
+        if not own.parent.is_dir():
+            own.parent.mkdir()
+            if store.shared:
+                own.parent.chmod(0o3775)
+        own.mkdir(exist_ok=True)
         os.chmod(own, 0o700)
+        refuse_unsafe(store, own)
         if not folder.is_dir():
             _copy(files, folder)
     commit, difference = _git(package, "rev-parse", "HEAD"), _git(package, "diff", "HEAD", "--", ".")
@@ -57,9 +65,16 @@ Files = dict[str, Path]
 
 
 def _files(folder: Path, name: str) -> Files:
-    """All files of a package."""
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    """Source and templates of a package: what lies beside them, hidden (.env) or as a link, stays where it is."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix in SOURCE and _is_plain(p, folder))
     return {f"{name}/{p.relative_to(folder).as_posix()}": p for p in found}
+
+
+def _is_plain(path: Path, folder: Path) -> bool:
+    """A file, not reached through a link or a hidden folder."""
+    inner = [folder / part for part in (path.relative_to(folder), *path.relative_to(folder).parents)]
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
+    return path.is_file() and not hidden and not any(p.is_symlink() for p in inner if p != folder)
 
 
 def _importable(module: str) -> Files:

@@ -28,8 +28,10 @@ from w2s_sweep.store.files import write_json
 Array = tuple[Ask, list[Pack]]
 
 
-def submit(job: Job, arrays: Sequence[Array], settings: Settings, code: Path, running: Mapping[str, str]) -> None:
-    """Submit all packs; `running` maps stages that are in flight elsewhere to their jobs.
+def submit(
+    job: Job, arrays: Sequence[Array], settings: Settings, code: Path, running: Mapping[str, str], cluster: str
+) -> None:
+    """Submit all packs; `running` maps stages that are in flight elsewhere to their jobs, `cluster` is its name.
 
     Raises LaunchError when SLURM refuses anything; nothing is left in the queue then.
     """
@@ -40,6 +42,7 @@ def submit(job: Job, arrays: Sequence[Array], settings: Settings, code: Path, ru
         "token": token,
         "sweep": job.name,
         "user": getpass.getuser(),
+        "cluster": cluster,
         "submitted": file_system_now(path.parent),
         "state": "submitting",
     }

@@ -45,6 +45,8 @@ def count_trained(stages: Mapping[str, Any]) -> int:
 
 
 def _curve(store: Store, key: str, about: Mapping[str, Any]) -> Curve | None:
+    if store.path(key).is_dir() and store.damage(key, "metrics.jsonl"):
+        return None
     rows = read_jsonl(store.path(key) / "metrics.jsonl")
     points, scores = _points(rows, "loss"), _points(rows, "validation")
     if len(points) < 2:

@@ -43,6 +43,7 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.22,
     "grid.linewidth": 0.6,
     "text.color": INK,
+    "text.parse_math": False,  # labels are names: "$$" in one would be a formula that cannot be read
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.labelsize": 8,

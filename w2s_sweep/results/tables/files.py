@@ -57,8 +57,13 @@ def table_as_csv(table: Any) -> str:
     out, columns = io.StringIO(), table.to_pydict()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerows([_no_formula(cell) for cell in row] for row in zip(*columns.values(), strict=True))
     return out.getvalue()
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet would compute is written with an apostrophe before it, which makes it a text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def as_markdown(results: Results) -> str:

@@ -137,9 +137,27 @@ def remarks(results: Results) -> list[str]:
     shares = {g.dataset: g.majority for g in done if g.majority is not None and g.majority > UNBALANCED}
     lines += [f"{name}: always the most frequent class has accuracy {number(share)}" for name, share in shares.items()]
     lines += _count_lines("PGR not identified", "setting", (cause(g.unidentified) for g in done if g.unidentified))
+    lines += _beaten_ceilings(results, done)
     lines += _count_lines("failed", "cell", (row.note for row in results.rows if row.state == "failed"))
     lines += _count_lines("missing", "cell", (row.note for row in results.rows if row.state == "missing"))
     return lines
+
+
+def _beaten_ceilings(results: Results, done: Iterable[Group], most: int = 5) -> list[str]:
+    """Tasks and models whose ceiling a student beats, by more than chance: by which, and by how much."""
+    found: dict[tuple[str, str], list[Group]] = {}
+    for g in done:
+        if g.excess.low is not None and g.excess.low > 0:
+            found.setdefault((g.dataset, g.strong_model), []).append(g)
+    lines: list[str] = []
+    for (task, model), groups in list(found.items())[:most]:
+        best = max(groups, key=lambda g: g.excess.value or 0)
+        lines.append(
+            f"ceiling beaten: {task}, {model}: the student of {results.variant(best)} is better by "
+            f"{interval(best.excess, 3)} ({_count(len(groups), 'setting')} above it). A PGR near 1 says little here: "
+            "tune the ceiling, as in ceiling.lr=[0.003,0.01,0.03]."
+        )
+    return lines + ([f"ceiling beaten: {len(found) - most} more, see the report."] if len(found) > most else [])
 
 
 def _span(values: Iterable[int | None]) -> str:

@@ -61,7 +61,8 @@ def page() -> str:
         ("Comparisons", "comparisons.parquet, comparisons.csv; `Sweep.comparisons`. A row per setting that is compared "
          "with a baseline: over all tasks, and on each.", comparison_columns()),
         ("Curves", "curves.parquet, curves.csv; `Sweep.curves`. A row per group, role and evaluation on the way "
-         "through training; none for stages that were not evaluated (`test_evaluations=0`, generated texts).", curve_columns()),
+         "through training; none for stages that were not evaluated (`test_evaluations=0`, generated texts).",
+         curve_columns()),
         ("Predictions", "predictions.parquet of a trained stage; `Sweep.predictions(cell, role)`. A row per example; "
          "k is the number of classes.", _of_schema(schema(2), PREDICTIONS_ABOUT)),
         ("Predictions on the way", "curve.parquet of a probe or a fine-tuning, in `Sweep.stage(cell, role)`. A row per "

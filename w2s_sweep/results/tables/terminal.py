@@ -8,13 +8,14 @@ from rich.table import Table
 
 from w2s_sweep.results.records import Comparison, Results, Row
 from w2s_sweep.results.tables import lines
+from w2s_sweep.terminal import SafeConsole
 
 PLAIN_WIDTH = 100
 
 
 def print_results(results: Results, console: Console | None = None, cells: int = 60, groups: int = 120) -> None:
     """Print groups, cells and comparisons, each where there are not too many. Plain text without colour in a pipe."""
-    console = console or Console()
+    console = console or SafeConsole(soft_wrap=False)
     if not console.is_terminal:
         console.width = max(PLAIN_WIDTH, console.width)
     head = f"[bold]{escape(results.sweep)}[/]: {results.count('done')} of {len(results.rows)} cells finished"

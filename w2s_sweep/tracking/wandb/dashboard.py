@@ -1,6 +1,5 @@
-"""A saved view of a sweep in W&B: PGR, scores, figures and curves of the runs that the mirror has sent."""
+"""A saved view of a sweep in W&B: PGR, scores and curves of the runs that the mirror has sent."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.config.plain import from_plain
@@ -8,7 +7,7 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import ROLES
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.tracking.wandb.session import has_account
+from w2s_sweep.tracking.wandb.session import entity_of, has_account, project_of, run_id, server_url, sweep_tag
 from w2s_sweep.tracking.wandb.settings import Wandb
 
 if TYPE_CHECKING:
@@ -16,13 +15,15 @@ if TYPE_CHECKING:
 
 BESIDE = ("agreement", "agreement/supervisor_wrong", "gain/brier")
 """Metrics of students beside accuracy and PGR that have a panel."""
+BY = {"dataset": "dataset", "supervisor": "weak/name", "student": "strong/name", "loss": "loss/name"}
+"""Title -> configuration of a student's run."""
 
 
 def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | None, again: bool) -> str:
     """The address of the sweep's view, which is made if there is none yet, or `again`. StoreError, and what to do."""
     settings = store.read_sweep(sweep)["settings"]["tracker"]
     tracker: Wandb = from_plain(Wandb, settings) if settings["name"] == Wandb.name else Wandb()
-    project, entity = project or tracker.project, entity or tracker.entity
+    project, entity = project or project_of(tracker), entity or entity_of(tracker)
     where = {"project": project, "entity": entity}
     record = store.sweep(sweep) / "wandb" / "dashboard.json"
     known = read_json(record)
@@ -30,18 +31,17 @@ def dashboard(store: Store, sweep: str, *, project: str | None, entity: str | No
         return str(known["url"])
     if not has_account():
         raise StoreError(
-            "dashboard: no W&B account is at hand. Log in with `wandb login`, mirror the sweep (the same command with "
-            "tracker=wandb; nothing is trained again), then try once more. The report needs no account."
+            "dashboard: no W&B account is at hand. Log in with `wandb login`, mirror the sweep (w2s push "
+            f"{sweep} tracker=wandb), then try once more. The report needs no account."
         )
-    figures = sorted(path.stem for path in (store.sweep(sweep) / "figures").glob("*.png"))
-    view = workspace(sweep, figures, project, entity or _own_entity())
+    view = workspace(sweep, project, entity or _own_entity())
     try:
         url = str(view.save().url)
     except Exception as error:
         raise StoreError(
             f"dashboard: W&B refused the view of project {view.entity}/{view.project} "
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]}). Is the sweep mirrored into that project? "
-            "The same command with tracker=wandb does that; --project and --entity name another one."
+            f"`w2s push {sweep} tracker=wandb` does that; --project and --entity name another one."
         ) from error
     write_json(record, where | {"url": url})
     return url
@@ -61,8 +61,11 @@ def _own_entity() -> str:
     return str(found)
 
 
-def workspace(sweep: str, figures: Sequence[str], project: str, entity: str) -> "Workspace":
-    """The view, not saved yet: of the runs that carry the sweep's tag. StoreError without the package for it."""
+def workspace(sweep: str, project: str, entity: str) -> "Workspace":
+    """The view, not saved yet: of the stages' runs that carry the sweep's tag. StoreError without the package for it.
+
+    The sweep's summary run is not among them: it has medians under the names of the students' numbers.
+    """
     try:
         import wandb_workspaces.reports.v2 as panels
         import wandb_workspaces.workspaces as views
@@ -71,27 +74,32 @@ def workspace(sweep: str, figures: Sequence[str], project: str, entity: str) -> 
             "dashboard: the package wandb-workspaces is missing. Install it with pip install 'w2s-sweep[dashboard]'."
         ) from None
 
-    def bars(title: str, metric: str, by: str) -> Any:
-        spread: dict[str, Any] = {
-            "groupby": panels.Config(by),
-            "groupby_aggfunc": "mean",
-            "groupby_rangefunc": "stderr",
-        }
+    def bars(title: str, metric: str, by: str, how: str = "mean") -> Any:
+        spread: dict[str, Any] = {"groupby": panels.Config(by), "groupby_aggfunc": how}
+        spread |= {"groupby_rangefunc": "stderr"} if how == "mean" else {}
         return panels.BarPlot(title=title, metrics=[panels.SummaryMetric(metric)], orientation="h", **spread)
+
+    def by_size(title: str, metric: str) -> Any:
+        x, y = panels.Config("strong/params"), panels.SummaryMetric(metric)
+        return panels.ScatterPlot(title=title, x=x, y=y, log_x=True)
 
     def curve(title: str, metric: str) -> Any:
         return panels.LinePlot(title=title, x="global_step", y=[metric], title_x="optimizer step")
 
+    address = f"{server_url()}/{entity}/{project}/runs/{run_id('sweep', sweep)}"
     pgr = [
-        panels.LinePlot(title="PGR by the student's parameters", x="strong_params", metric_regex="^pgr/", log_x=True),
-        bars("PGR by loss", "pgr", "loss/name"),
-        bars("PGR by dataset", "pgr", "dataset/name"),
-        bars("PGR by student", "pgr", "model/name"),
-        panels.WeavePanelSummaryTable(table_name="results"),
+        by_size("PGR by the student's parameters", "pgr"),
+        bars("PGR by method, loss and fine-tuning", "pgr", "setting"),
+        bars("median PGR over tasks and seeds", "pgr", "setting", "median"),
+        *(bars(f"PGR by {name}", "pgr", config) for name, config in BY.items()),
+        panels.MarkdownPanel(markdown=f"Table with intervals, figures and report: [the summary run]({address})"),
     ]
-    scores = [bars(f"accuracy of the {role}, by dataset", f"acc/{role}", "dataset/name") for role in ROLES]
-    beside = [bars(f"{metric} by loss", metric, "loss/name") for metric in BESIDE]
-    shown = panels.MediaBrowser(media_keys=[*(f"figures/{name}" for name in figures), "report"], num_columns=2)
+    scores = [
+        *(by_size(f"accuracy of the {role} by the student's parameters", f"acc/{role}") for role in ROLES),
+        *(bars(f"accuracy of the {role} by method, loss and fine-tuning", f"acc/{role}", "setting") for role in ROLES),
+        *(bars(f"accuracy of the {role} by dataset", f"acc/{role}", "dataset") for role in ROLES),
+    ]
+    beside = [bars(f"{metric} by method, loss and fine-tuning", metric, "setting") for metric in BESIDE]
     curves = [curve("training loss", "loss"), curve("validation", "validation"), curve("learning rate", "lr")]
     return views.Workspace(
         entity=entity,
@@ -99,9 +107,11 @@ def workspace(sweep: str, figures: Sequence[str], project: str, entity: str) -> 
         name=f"w2s {sweep}",
         sections=[
             views.Section(name="PGR", panels=pgr, is_open=True),
-            views.Section(name="Figures and report", panels=[shown], is_open=True),
             views.Section(name="Scores", panels=[*scores, *beside], is_open=True),
             views.Section(name="Training", panels=curves),
         ],
-        runset_settings=views.RunsetSettings(filters=[views.Tags().isin([sweep])]),
+        runset_settings=views.RunsetSettings(
+            filters=[views.Tags().isin([sweep_tag(sweep)]), views.Metric("JobType") != "summary"],
+            pinned_columns=[*(f"config:{name}" for name in ("role", "dataset", "setting", "seed")), "summary:pgr"],
+        ),
     )

@@ -1,129 +1,142 @@
-"""Mirrors a sweep to W&B: each stage while it trains, and from files later, as often as you like.
+"""Mirrors a sweep to W&B from its files, as often as you like: the server is asked what it has, and gets the rest."""
 
-Only what W&B lacks is sent. Curves come from metrics.jsonl.
-"""
-
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from time import monotonic, sleep
 
-from w2s_sweep.kinds import TRAINED, Kind
-from w2s_sweep.plan.stage import Stage, digest
-from w2s_sweep.store import read_jsonl
-from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.tracking.base import Outcome, Run, TrainedStage
-from w2s_sweep.tracking.naming import describe
-from w2s_sweep.tracking.null import NullRun
-from w2s_sweep.tracking.wandb.runs import WandbRun, flat_summary, is_mirrored, marker
-from w2s_sweep.tracking.wandb.session import Session, run_id
+from w2s_sweep.tracking.base import Outcome, Sent
+from w2s_sweep.tracking.wandb.arrived import Notes, Server, ids_online
+from w2s_sweep.tracking.wandb.content import RunContent, stage_content, summary_content
+from w2s_sweep.tracking.wandb.offline import discard, write_offline
+from w2s_sweep.tracking.wandb.runs import write_run
+from w2s_sweep.tracking.wandb.session import SALT, Session, WandbFailed, choose_mode
 from w2s_sweep.tracking.wandb.settings import Wandb
 
-NOT_LOGGED = frozenset({"step", "total"})
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What a push did."""
-
-    sent: int
-    """Stages that were sent now."""
-    present: int
-    """Stages that W&B had already."""
-    complete: bool
-    """Whether everything that is finished is mirrored."""
-    mode: str
-    """online, offline or disabled."""
+LAG_SECONDS = 20.0
+"""How long a server may take to count what it was sent."""
+MOST_WAITING = 3
+"""Runs that are sent while the server says that it has none of them."""
 
 
 class WandbTracker:
-    """Mirrors every trained stage of a sweep while it trains, and its results. Never raises because of W&B."""
+    """Mirrors every trained stage of a sweep, and its results."""
 
     def __init__(self, settings: Wandb, sweep: str, folder: Path):
-        self.session = Session(settings, sweep, folder)
+        self.settings, self.sweep, self.folder = settings, sweep, folder
 
-    def start(self, stage: Stage[Kind], folder: Path) -> Run:
-        if stage.kind not in TRAINED or self.session.boundary.broken or self.session.mode == "disabled":
-            return NullRun()
-        return WandbRun(self.session, describe(stage, folder))
-
-    def send(self, outcome: Outcome) -> Sequence[str]:
-        pushed = self.push(outcome)
-        done = "written" if pushed.mode == "offline" else "sent"
-        said = [f"W&B {pushed.mode}: {pushed.sent} runs {done} now, {pushed.present} before"]
-        if pushed.mode == "offline":
-            said.append(f"to upload them: wandb sync {self.session.files}/offline-run-*")
-        return said
-
-    def push(self, outcome: Outcome) -> Pushed:
-        """Mirror every finished trained stage of a sweep and its summary run."""
-        session = self.session
-        if session.mode == "disabled":
-            return Pushed(0, 0, False, session.mode)
-        sent = present = 0
-        for stage in outcome.stages:
-            rows = read_jsonl(stage.folder / "metrics.jsonl")
-            own = read_json(stage.folder / "summary.json") or {}
-            summary = own | dict(outcome.scores.get(stage.key, {}))
-            if is_mirrored(session, stage.key, len(rows), summary):
-                present += 1
-                continue
-            replay(session, stage, rows, summary)
-            if session.boundary.broken:
-                break
-            sent += 1
-        if not session.boundary.broken:
-            _send_summary(session, outcome)
-        return Pushed(sent, present, not session.boundary.broken, session.mode)
+    def send(self, outcome: Outcome, force: bool = False) -> Sent:
+        mode = choose_mode(self.settings.mode)
+        if mode == "disabled":
+            return Sent()
+        try:
+            with Session(self.settings, self.sweep, self.folder, mode) as session:
+                contents = [stage_content(session, stage) for stage in outcome.stages]
+                contents.append(summary_content(session, outcome))
+                if mode == "offline":
+                    return write_offline(session, contents, ids_online(self.folder / "wandb"))
+                return Push(session, Notes(self.folder / "wandb", server := Server(session)), server).run(
+                    contents, outcome, force
+                )
+        except WandbFailed as failure:
+            return Sent([f"W&B: {failure}. Nothing is lost: {later(self.sweep)}"], complete=False)
 
 
-def replay(session: Session, stage: TrainedStage, rows: list[dict[str, Any]], summary: Mapping[str, Any]) -> None:
-    """Send the rows that W&B lacks; an offline run cannot be continued, so an unfinished one is written anew."""
-    if session.mode == "offline":
-        _discard(session, run_id("stage", stage.key))
-    run = WandbRun(session, stage)
-    run.rows = min(run.starting_row, len(rows))
-    for row in rows[run.rows :]:
-        run.log({name: value for name, value in row.items() if name not in NOT_LOGGED}, row["step"])
-    run.finish(summary)
+def later(sweep: str) -> str:
+    """What to do where something has not arrived."""
+    return f"`w2s push {sweep}` sends what is missing."
 
 
-def _discard(session: Session, name: str) -> None:
-    for folder in session.files.glob(f"offline-run-*-{name}"):
-        shutil.rmtree(folder, ignore_errors=True)
+@dataclass
+class Push:
+    """One push to a server that answers."""
+
+    session: Session
+    notes: Notes
+    server: Server
+    present: int = 0
+    """Runs that the server had already."""
+    arrived: int = 0
+    """Runs that were sent now and that the server has, as it says itself."""
+    waiting: list[RunContent] = field(default_factory=list[RunContent])
+    """Runs that were sent and that it does not have so far."""
+    deleted: int = 0
+    """Runs whose id the server refuses for ever."""
+    failure: str = ""
+
+    def run(self, contents: Sequence[RunContent], outcome: Outcome, force: bool) -> Sent:
+        try:
+            for content in contents:
+                if not force and self.notes.knows(content.name, content.stamp):
+                    self.present += 1
+                    continue
+                self._send(content, message_of(self.session, outcome))
+                self._look()
+                if len(self.waiting) >= MOST_WAITING and not self._wait():
+                    break  # it takes what is sent and keeps nothing: the rest would fare no better
+            self._wait()
+        except WandbFailed as failure:
+            self.failure = str(failure)
+            with suppress(WandbFailed):
+                self._look()
+        return self._told(len(contents))
+
+    def _send(self, content: RunContent, message: tuple[str, str] | None) -> None:
+        """Send what the server lacks of a run."""
+        found = self.server.arrived(content.name)
+        if found is not None and found.holds(len(content.rows), content.mark, content.stamp):
+            self.present += 1
+            self.notes.add({content.name: content.stamp})
+            return
+        discard(self.session, content.name)  # `wandb sync` of what was written offline would send it once more
+        self.notes.begin(content.name)
+        try:
+            write_run(self.session, content, found, message if content.job_type == "summary" else None)
+        except WandbFailed as failure:
+            if "deleted" not in str(failure):  # "run ... was previously created and deleted; try a new run name"
+                raise
+            self.deleted += 1
+        else:
+            self.waiting.append(content)
+
+    def _look(self) -> None:
+        """Note what has arrived of what was sent, as the server says."""
+        for content in list(self.waiting):
+            found = self.server.arrived(content.name)
+            if found is not None and found.holds(len(content.rows), content.mark, content.stamp):
+                self.waiting.remove(content)
+                self.notes.add({content.name: content.stamp})
+                self.arrived += 1
+
+    def _wait(self) -> bool:
+        """Give the server time to count what it was sent; whether it has all of it then."""
+        deadline = monotonic() + LAG_SECONDS
+        while self.waiting and monotonic() < deadline:
+            sleep(1.0)
+            self._look()
+        return not self.waiting
+
+    def _told(self, wanted: int) -> Sent:
+        where = f"{self.server.entity}/{self.server.project}"
+        missing = wanted - self.present - self.arrived - self.deleted
+        lines = [f"W&B {where}: {self.arrived} runs sent now, {self.present} there before"]
+        if self.deleted:
+            lines.append(
+                f"W&B: {self.deleted} runs were deleted there, and a deleted id is never taken again. "
+                f"{SALT}=ANY_WORD gives the sweep's runs new ids: {SALT}=2 w2s push {self.session.sweep}"
+            )
+        if missing:
+            why = self.failure or "the server does not have what it was sent"
+            lines.append(f"W&B: {missing} runs have not arrived ({why}). Nothing is lost: {later(self.session.sweep)}")
+        return Sent(lines, complete=not missing and not self.deleted)
 
 
-def _send_summary(session: Session, outcome: Outcome) -> None:
-    """One run for the sweep: the table of groups, PGR against student size, medians over all cells, and the report."""
-    stamp = digest([flat_summary(outcome.numbers), [list(row) for row in outcome.table]])
-    done = marker(session, "summary")
-    found = read_json(done)
-    if found is not None and found.get("stamp") == stamp and (found["mode"] == "online" or session.mode == "offline"):
-        return
-    name = run_id("sweep", outcome.sweep)
-    if session.mode == "offline":
-        _discard(session, name)
-    with session.boundary("the summary run"):
-        run = session.open(name, name=f"summary {outcome.sweep}", job_type="summary", tags=[outcome.sweep])
-        _log_curves(run, outcome)
-        with session.boundary("the table of the summary run"):
-            import wandb
-
-            table = wandb.Table(columns=list[str | int](outcome.heads), data=[list(row) for row in outcome.table])
-            run.log({"results": table})
-            run.log({f"figures/{path.stem}": wandb.Image(str(path)) for path in outcome.figures})
-            if outcome.report is not None:
-                run.log({"report": wandb.Html(str(outcome.report), inject=False)})
-        run.summary.update(dict(outcome.numbers))
-        run.finish()
-        if not session.boundary.broken:
-            write_json(done, {"stamp": stamp, "mode": session.mode})
-
-
-def _log_curves(run: Any, outcome: Outcome) -> None:
-    """PGR against the student's size: one row per size, one series per weak model and setting."""
-    run.define_metric("strong_params")
-    run.define_metric("pgr/*", step_metric="strong_params")
-    for size in sorted(outcome.by_size):
-        run.log({"strong_params": size, **outcome.by_size[size]})
+def message_of(session: Session, outcome: Outcome) -> tuple[str, str] | None:
+    """Title and text of the message that the sweep has ended, where one is wished for."""
+    if not session.settings.alert:
+        return None
+    cells, done, failed = (int(outcome.numbers[name]) for name in ("cells", "cells/done", "cells/failed"))
+    state = f"{failed} of {cells} cells failed" if failed else f"{done} of {cells} cells finished"
+    pgr = outcome.numbers.get("median/pgr")
+    return f"{outcome.sweep}: {state}", state + ("" if pgr is None else f"; median PGR {pgr:.2f}")

@@ -1,75 +1,48 @@
-"""The W&B run of one trained stage, under an id derived from the stage's key; a mirror that may be lost."""
+"""Writes the content of a run into a W&B run, online or offline: the rows that are not there yet, and the rest."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from w2s_sweep.plan.stage import digest
-from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.tracking.base import TrainedStage
-from w2s_sweep.tracking.naming import join_names
-from w2s_sweep.tracking.wandb.session import Session, run_id
+from w2s_sweep.tracking.naming import shorten
+from w2s_sweep.tracking.wandb.arrived import Arrived
+from w2s_sweep.tracking.wandb.content import RunContent
+from w2s_sweep.tracking.wandb.session import NAME, Session, WandbFailed, boundary
 
 
-class WandbRun:
-    """The run of one stage."""
-
-    def __init__(self, session: Session, stage: TrainedStage):
-        self.session, self.stage = session, stage
-        self.rows = 0
-        self.run: Any = None
-        with session.boundary(f"starting the run of {stage.label}"):
-            self.run = session.open(
-                run_id("stage", stage.key),
-                name=stage.label,
-                job_type=stage.role,
-                config=dict(stage.config),
-            )
-            self.run.tags = tuple(dict.fromkeys([*(self.run.tags or ()), session.sweep, *stage.tags]))
-
-    @property
-    def lost(self) -> bool:
-        return self.run is None or self.session.boundary.broken
-
-    @property
-    def starting_row(self) -> int:
-        """Rows the server has already; W&B counts one step a row."""
-        return 0 if self.lost or self.session.mode == "offline" else int(self.run.starting_step or 0)
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        if self.lost:
-            return
-        with self.session.boundary("logging"):
-            self.run.log({"global_step": step, **metrics})
-            self.rows += 1
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        if self.lost:
-            return
-        with self.session.boundary("finishing a run"):
-            self.run.summary.update(flat_summary(summary))
-            self.run.finish()
-            mode = self.session.mode
-            write_json(marker(self.session, self.stage.key), fingerprint(self.rows, summary) | {"mode": mode})
+def write_run(
+    session: Session, content: RunContent, found: Arrived | None = None, message: tuple[str, str] | None = None
+) -> None:
+    """Write a run of which the server has what `found` says; `message`: title and text of an alert."""
+    run = open_run(session, content, found)
+    with boundary("sending a curve"):
+        # W&B counts one step a row, and so do we: it has the rows before its next step.
+        for step, row in enumerate(content.rows[run.starting_step :], run.starting_step):
+            run.log(dict(row), step=step)
+    failure: WandbFailed | None = None
+    try:
+        with boundary("sending table and figures"):
+            if content.extra is not None:
+                content.extra(run)
+            if message is not None:
+                run.alert(*message)
+    except WandbFailed as error:  # tables are artifacts, which raise in an outage
+        failure = error
+    with boundary("ending a run"):
+        stamp = {} if failure else {content.mark: content.stamp}
+        run.summary.update({**content.summary, **stamp})
+        run.finish()
+    if failure:
+        raise failure
 
 
-def flat_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers and texts of a summary under flat names joined with `/`."""
-    return {name: value for name, value in join_names(summary).items() if isinstance(value, bool | int | float | str)}
-
-
-def fingerprint(rows: int, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells whether a stage was mirrored in full."""
-    return {"rows": rows, "summary": digest(flat_summary(summary))}
-
-
-def marker(session: Session, key: str) -> Path:
-    return session.files / "mirrored" / f"{key}.json"
-
-
-def is_mirrored(session: Session, key: str, rows: int, summary: Mapping[str, Any]) -> bool:
-    """Whether W&B has all of this already; what was mirrored offline is sent again once there is a server."""
-    found = read_json(marker(session, key))
-    if found is None or (session.mode == "online" and found["mode"] != "online"):
-        return False
-    return {"rows": found["rows"], "summary": found["summary"]} == fingerprint(rows, summary)
+def open_run(session: Session, content: RunContent, found: Arrived | None) -> Any:
+    """The open run. One that is there keeps its group and tags: it may belong to other sweeps as well."""
+    tags = dict.fromkeys([*(found.tags if found else ()), *content.tags])
+    return session.open(
+        content.name,
+        name=content.title,
+        job_type=content.job_type,
+        group=(found.group if found else None) or shorten(session.sweep, NAME),
+        tags=list(tags),
+        notes=content.notes,
+        config=dict(content.config),
+    )

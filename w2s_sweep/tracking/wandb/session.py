@@ -1,122 +1,173 @@
-"""How W&B is opened: settings that keep it quiet, off the home quota and bounded in time; failures never leave here."""
+"""How W&B is opened: settings that keep it quiet, off the home quota and bounded in time.
+
+Nothing here is called while a stage trains: an outage costs the uploader some seconds, and nobody else anything.
+"""
 
 import hashlib
-import logging
-import netrc
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
-from urllib.parse import urlparse
 
+from w2s_sweep.tracking.naming import shorten
 from w2s_sweep.tracking.wandb.settings import Wandb
-
-log = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled"]
 SALT = "W2S_WANDB_SALT"
 """Environment variable that is mixed into run ids: W&B never accepts the id of a deleted run again."""
 ORIGINS = {"builtins", "wandb", "pydantic_core", "google", "requests", "urllib3"}
 """Packages whose exceptions a W&B call raises on its own account (several of them derive from Exception only)."""
+TAG, NAME = 64, 128
+"""Most characters of a tag, and of the names of runs and groups, that W&B takes."""
+SECONDS, RETRIES = 20.0, 3
+"""Of one request. What fails is sent by the next push, so patience gains nothing."""
 
 
-@dataclass
-class Boundary:
-    """The one place where W&B's failures end: the first is told in one line, then nothing is sent any more."""
+class WandbFailed(Exception):
+    """What W&B raised, in one line."""
 
-    broken: bool = False
 
-    @contextmanager
-    def __call__(self, what: str) -> Generator[None]:
-        try:
-            yield
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ORIGINS:
-                raise  # an exception of somebody else, such as a signal handler's, that surfaced in here
-            if not self.broken:
-                text = " ".join(str(error).split())[:300]
-                log.warning(
-                    "W&B: %s failed (%s: %s); training goes on and metrics.jsonl keeps every row. "
-                    "Run the same command again to mirror what is missing.",
-                    what,
-                    type(error).__name__,
-                    text,
-                )
-            self.broken = True
+@contextmanager
+def boundary(what: str) -> Generator[None]:
+    """The one place where W&B's own exceptions become WandbFailed; those of others pass."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ORIGINS:
+            raise  # an exception of somebody else, such as a signal handler's, that surfaced in here
+        raise WandbFailed(f"{what}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 
 
 @dataclass
 class Session:
-    """W&B for one sweep in one process."""
+    """W&B for one push of one sweep. Use as a context manager: W&B's process ends with it."""
 
     settings: Wandb
     sweep: str
     folder: Path
-    """The sweep's folder; W&B's files go to `wandb/` in it."""
+    """The sweep's folder; offline runs go to `wandb/` in it, or in WANDB_DIR."""
+    mode: Mode
+    _before: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), init=False)
+    """The user's environment."""
 
-    def __post_init__(self) -> None:
-        self.mode: Mode = choose_mode(self.settings.mode)
-        self.boundary = Boundary()
+    def __enter__(self) -> "Session":
+        self._scratch = TemporaryDirectory(prefix="w2s-wandb-", ignore_cleanup_errors=True)
+        # Artifacts and tables are staged in the home directory otherwise. WANDB_CONFIG_DIR stays: `wandb login --host`
+        # writes there which server is the user's.
+        own = {"WANDB_DATA_DIR": self._scratch.name, "WANDB_CACHE_DIR": self._scratch.name}
+        for name, value in (own | {"WANDB_ERROR_REPORTING": "false", "WANDB__SERVICE_WAIT": "300"}).items():
+            os.environ.setdefault(name, value)
+        # Read by W&B in place of what is passed, or in addition to it.
+        for name in ("WANDB_MODE", "WANDB_TAGS", "WANDB_NOTES", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RUN_GROUP"):
+            os.environ.pop(name, None)
+        import wandb
+
+        with boundary("starting W&B"):
+            wandb.teardown()  # it keeps settings and credentials of the environment that it was first used in
+            wandb.setup(wandb.Settings(**self.bounds()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import wandb
+
+        with suppress(WandbFailed), boundary("ending W&B's process"):
+            wandb.teardown()
+        os.environ.clear()
+        os.environ.update(self._before)
+        self._scratch.cleanup()
+
+    @property
+    def project(self) -> str:
+        return project_of(self.settings)
+
+    @property
+    def entity(self) -> str | None:
+        return entity_of(self.settings)
+
+    @property
+    def tag(self) -> str:
+        """Of all runs of the sweep."""
+        return sweep_tag(self.sweep)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Of every run: the sweep's, and those that were wished for."""
+        wished = self.settings.tags
+        if wished is None:
+            wished = tuple(name.strip() for name in self._before.get("WANDB_TAGS", "").split(","))
+        return tuple(dict.fromkeys([self.tag, *(shorten(name, TAG) for name in wished if name)]))
+
+    @property
+    def notes(self) -> str | None:
+        return self.settings.notes or self._before.get("WANDB_NOTES") or None
+
+    @property
+    def root(self) -> Path:
+        """Where W&B's files of offline runs go, into a folder `wandb`."""
+        return Path(os.environ.get("WANDB_DIR") or self.folder).absolute()
 
     @property
     def files(self) -> Path:
-        return self.folder / "wandb"
+        return self.root / "wandb"
+
+    def bounds(self) -> dict[str, Any]:
+        """Settings of W&B that bound how long anything may take."""
+        kinds = ("graphql", "file_stream", "file_transfer")
+        retries = {f"x_{kind}_retry_max": RETRIES for kind in kinds}
+        waits = {f"x_{kind}_retry_wait_max_seconds": min(5.0, SECONDS) for kind in kinds}
+        limits = {f"x_{kind}_timeout_seconds": SECONDS for kind in kinds}
+        times = {"init_timeout": 3 * SECONDS, "finish_timeout": 3 * SECONDS, "login_timeout": SECONDS}
+        return {**retries, **waits, **limits, **times, "silent": True}
 
     def open(self, run_id: str, **about: Any) -> Any:
-        """A W&B run with this id; offline where the server does not answer. Raises what W&B raises."""
-        self._environment()
+        """A W&B run with this id. WandbFailed where that is refused or takes too long."""
         import wandb
-        from wandb.errors import CommError
 
-        if self.mode == "online":
-            try:
-                return self._init(wandb, run_id, "online", about)
-            except CommError as error:
-                log.warning("W&B does not answer (%s); mirroring offline into %s", type(error).__name__, self.files)
-                wandb.teardown()
-                self.mode = "offline"
-        return self._init(wandb, run_id, self.mode, about)
-
-    def _init(self, wandb: Any, run_id: str, mode: Mode, about: Mapping[str, Any]) -> Any:
-        run = wandb.init(
-            id=run_id,
-            mode=mode,
-            resume="allow" if mode == "online" else None,
-            reinit="finish_previous",  # a stage that failed leaves its run open
-            project=self.settings.project,
-            entity=self.settings.entity,
-            group=self.sweep,
-            dir=self.folder,
-            settings=wandb.Settings(
-                console="off",
-                silent=True,
-                disable_git=True,
-                disable_code=True,
-                x_disable_stats=True,
-                x_graphql_retry_max=5,
-                init_timeout=300.0 if "SLURM_ARRAY_TASK_ID" in os.environ else 60.0,
-                finish_timeout=60.0,
-            ),
-            **about,
-        )
-        run.define_metric("global_step")
-        run.define_metric("*", step_metric="global_step")
+        online = self.mode == "online"
+        if not online:
+            self.files.mkdir(parents=True, exist_ok=True)
+        with boundary(f"opening the run {about['name']}"):
+            run = wandb.init(
+                id=run_id,
+                mode=self.mode,
+                resume="allow" if online else None,
+                reinit="finish_previous",
+                project=self.project,
+                entity=self.entity,
+                # What went online is in the store and at the server: a local copy could only be sent a second time.
+                dir=self._scratch.name if online and not os.environ.get("WANDB_DIR") else self.root,
+                settings=wandb.Settings(
+                    console="off",
+                    disable_git=True,
+                    disable_code=True,
+                    x_disable_stats=True,
+                    x_disable_machine_info=True,
+                    x_save_requirements=False,
+                    **self.bounds(),
+                ),
+                **about,
+            )
+            run.define_metric("global_step")
+            run.define_metric("*", step_metric="global_step")
         return run
 
-    def _environment(self) -> None:
-        """What W&B reads from the environment only; a user's own choice stays."""
-        self.files.mkdir(parents=True, exist_ok=True)
-        own = {
-            "WANDB_DATA_DIR": str(self.files / "data"),
-            "WANDB_CACHE_DIR": str(self.files / "cache"),
-            "WANDB_CONFIG_DIR": str(self.files / "config"),
-            "WANDB_ERROR_REPORTING": "false",
-            "WANDB__SERVICE_WAIT": "300",
-        }
-        for name, value in own.items():
-            os.environ.setdefault(name, value)
+
+def project_of(settings: Wandb) -> str:
+    """Where runs go; W&B's own variable holds where nothing is set."""
+    return settings.project or os.environ.get("WANDB_PROJECT") or "w2s-sweep"
+
+
+def entity_of(settings: Wandb) -> str | None:
+    """User or team; None is the default of the account."""
+    return settings.entity or os.environ.get("WANDB_ENTITY") or None
+
+
+def sweep_tag(sweep: str) -> str:
+    """The tag of a sweep's runs."""
+    return shorten(sweep, TAG)
 
 
 def run_id(*names: str) -> str:
@@ -126,25 +177,32 @@ def run_id(*names: str) -> str:
 
 
 def choose_mode(wanted: str) -> Mode:
-    """What `auto` means here: WANDB_MODE where it is set, online when logged in, offline otherwise."""
-    if wanted != "auto":
-        return "online" if wanted == "online" else "offline"
+    """What the setting `mode` means here. WANDB_MODE=disabled is a switch that turns everything off."""
     variable = os.environ.get("WANDB_MODE", "")
-    if variable in {"offline", "disabled", "online"}:
-        return variable  # type: ignore[return-value]
-    return "offline" if variable == "dryrun" or not has_account() else "online"
+    if variable == "disabled" or wanted == "disabled":
+        return "disabled"
+    chosen = wanted if wanted != "auto" else {"dryrun": "offline", "run": "online"}.get(variable, variable)
+    if chosen in ("online", "offline"):
+        return chosen  # pyright: ignore[reportReturnType]
+    return "online" if has_account() else "offline"
+
+
+def server_url() -> str:
+    """The server that W&B would talk to: WANDB_BASE_URL, else what `wandb login --host` wrote down, else W&B's own."""
+    import wandb
+
+    return str(wandb.setup().settings.base_url).rstrip("/")
 
 
 def has_account() -> bool:
-    """Whether a W&B key is at hand: in the environment, or an entry of the netrc file for the server's host."""
-    if os.environ.get("WANDB_API_KEY"):
+    """Whether W&B finds a key for its server: in the environment, or in the netrc file under any of its names."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    own = os.environ.get("NETRC")
-    for path in [Path(own)] if own else [Path.home() / ".netrc", Path.home() / "_netrc"]:
-        try:
-            if host in netrc.netrc(path).hosts:
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
+    from wandb.sdk.lib import wbauth
+
+    try:
+        return wbauth.read_netrc_auth(host=server_url()) is not None
+    except Exception as error:  # a key of another form, which W&B would refuse as well
+        if type(error).__module__.partition(".")[0] not in ORIGINS:
+            raise
+        return False

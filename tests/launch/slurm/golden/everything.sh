@@ -18,7 +18,6 @@
 #SBATCH --requeue
 #SBATCH --signal=USR2@45
 #SBATCH --time=61
-#SBATCH --wckey=submitit
 
 # setup
 module load cuda

@@ -15,7 +15,6 @@
 #SBATCH --requeue
 #SBATCH --signal=USR2@90
 #SBATCH --time=45
-#SBATCH --wckey=submitit
 
 # setup
 export PYTHONPATH=STORE/code/USER/DIGEST${PYTHONPATH:+:$PYTHONPATH}

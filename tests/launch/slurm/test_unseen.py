@@ -1,0 +1,106 @@
+"""What cannot be seen is not gone: jobs of others where they are private, and of other clusters on the file system."""
+
+import getpass
+import os
+
+import pytest
+
+from w2s_sweep.cells.cell import Sweep
+from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.slurm import queued
+from w2s_sweep.launch.slurm.queued import forget_ended, queued_jobs, say_state
+from w2s_sweep.launch.status import stage_states
+from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
+
+
+@pytest.fixture
+def roles(sweeps, cluster, monkeypatch):
+    """Of a sweep that another user has submitted to a cluster where jobs are private."""
+    monkeypatch.setenv("LOGNAME", "bob")
+    cluster.controller.private = True
+    cluster.controller.me = "bob"
+    sweeps.submit(sweeps.cell(), name="bobs")
+    monkeypatch.delenv("LOGNAME")
+    cluster.controller.me = getpass.getuser()
+    (found,) = sweeps.roles("bobs")
+    return found
+
+
+def states(sweeps, name="bobs"):
+    return {found.key: found for found in stage_states(sweeps.store, name)}
+
+
+def test_jobs_that_are_private_are_unknown_and_not_submitted_again(sweeps, cluster, roles):
+    assert states(sweeps)[roles["weak"]].state == "unknown"
+    assert "jobs of other users are private on this cluster" in states(sweeps)[roles["weak"]].note
+    assert queued_jobs(sweeps.store) == sweeps.jobs()
+    before = len(cluster.controller.tasks)
+    sweeps.submit(sweeps.cell(), name="mine")
+    assert len(cluster.controller.tasks) == before
+
+
+def say(sweeps, monkeypatch, job, state):
+    (record,) = sweeps.submissions()
+    monkeypatch.setenv("SLURM_JOB_NAME", f"w2s-{record['token']}-0")
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    say_state(sweeps.store, state)
+
+
+def test_a_job_that_says_that_it_ended_is_believed(sweeps, roles, monkeypatch):
+    job = sweeps.jobs()[roles["weak"]]
+    say(sweeps, monkeypatch, job, "running")
+    assert roles["weak"] in queued_jobs(sweeps.store)
+    say(sweeps, monkeypatch, job, "ended")
+    assert queued_jobs(sweeps.store).keys() == {roles["student"], roles["ceiling"]}
+    assert states(sweeps)[roles["weak"]].state == "lost"
+
+
+def test_a_job_that_is_silent_for_long_is_believed_in_no_more(sweeps, roles, monkeypatch):
+    monkeypatch.setattr(queued, "UNSEEN_SECONDS", -1.0)
+    assert queued_jobs(sweeps.store) == {}
+    assert states(sweeps)[roles["weak"]].state == "lost"
+
+
+def test_records_of_jobs_that_cannot_be_seen_are_kept(sweeps, roles):
+    (path,) = (sweeps.store.root / "queued").glob("*.json")
+    os.utime(path, (0, 0))
+    forget_ended(sweeps.store)
+    assert path.is_file()
+
+
+def test_another_clusters_view_knows_that_it_knows_nothing(sweeps, cluster):
+    sweeps.submit(sweeps.cell())
+    (roles,) = sweeps.roles()
+    cluster.controller.cluster = "other"
+    cluster.controller.tasks.clear()
+    cluster.controller.by_name.clear()
+    assert states(sweeps, "sweep")[roles["weak"]].state == "unknown"
+    assert "submitted to the cluster stand-in, this is other" in states(sweeps, "sweep")[roles["weak"]].note
+    sweeps.submit(sweeps.cell())  # nothing here can wait for that job: claims keep the two apart
+    assert states(sweeps, "sweep")[roles["weak"]].state == "queued"
+
+
+class _Here:
+    """An engine of this machine."""
+
+    ran = False
+
+    def device(self, stage):
+        return None
+
+    def run(self, job: Job) -> bool:
+        self.ran = True
+        assert job.replanned().keys("to run")
+        return False
+
+
+def test_a_controller_that_is_away_stops_no_plan_and_no_local_run(sweeps, cluster, capsys):
+    sweeps.submit(sweeps.cell())
+    cluster.go_away()
+    cells = [sweeps.cell(seed=1)]
+    request, engine = Request(["launch.py"], overrides=[[]]), _Here()
+    for plan_only in (True, False):
+        sweep = Sweep(store=str(sweeps.store.root), name="here", plan_only=plan_only)
+        run_cells(cells, sweep, resolve_all(cells), request, engine)
+        assert "what is queued is not known, SLURM does not answer" in capsys.readouterr().err
+    assert engine.ran

@@ -1,0 +1,76 @@
+"""Other people's text is read and does nothing: in a terminal, in a figure, in a spreadsheet."""
+
+import csv
+import io
+
+import pytest
+from rich.table import Table
+
+from tests.results_store import NAME, Shape, build
+from w2s_sweep.cli import main as w2s
+from w2s_sweep.results.collect import collect
+from w2s_sweep.results.figures import choose_plots
+from w2s_sweep.results.tables.files import as_csv
+from w2s_sweep.store.files import write_json
+from w2s_sweep.terminal import SafeConsole, harmless
+
+TITLE = "\x1b]0;owned\x07"
+CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
+TURNED = "abc\u202egnp.exe"
+
+
+@pytest.mark.parametrize("text", [TITLE, CLIPBOARD, TURNED, "\x9b2J", "a\x00b", "\x7f"])
+def test_no_character_acts_and_every_one_is_shown(text):
+    shown = harmless(f"{text}|{text}")
+    assert shown.isprintable()
+    assert shown.count("\\x") + shown.count("\\u") > 1
+    assert "|" in shown
+
+
+def test_words_lines_and_tabs_stay_as_they_are():
+    assert harmless("größe → 1\n\tnaïve 弱") == "größe → 1\n\tnaïve 弱"
+    assert harmless("10 %\r20 %\r\nend") == "10 %\n20 %\nend"
+
+
+def test_a_console_keeps_its_own_colours(capsys):
+    console = SafeConsole(force_terminal=True, color_system="standard", file=io.StringIO())
+    table = Table("name")
+    table.add_row(TITLE)
+    console.print(f"[red]{CLIPBOARD}[/]", table, highlight=False)
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "\x1b[31m" in said
+    assert "\x1b]" not in said
+    assert "\x07" not in said
+    assert said.count("\\x1b]") == 2
+
+
+def test_failures_logs_and_labels_of_a_store_do_nothing(tmp_path, capsys):
+    store = build(tmp_path / "store", Shape(n_test=20, failed=("student w14 s410 sciq 0 0",)))
+    record = store.read_sweep(NAME)
+    (student,) = {cell["roles"]["student"] for cell in record["cells"]}
+    record["stages"][student]["label"] = f"student {TITLE}"
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    write_json(store.work(student) / "failure.json", {"error": f"Error: {CLIPBOARD}", "text": f"Error: {CLIPBOARD}"})
+    (store.work(student) / "log.txt").write_text(f"{TITLE}step 1\rstep 2")
+    for command in (["status", NAME], ["logs", student], ["report", NAME, "--out", str(tmp_path / "out")]):
+        w2s(["--store", str(store.root), *command])
+        out, err = capsys.readouterr()
+        assert "\\x1b]" in out
+        assert not {"\x1b", "\x07", "\r"} & {*out, *err}
+    assert w2s(["--store", str(store.root), "status", TITLE]) == 1
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_label_is_no_formula_in_a_figure(tmp_path):
+    losses = ({"name": "xent"}, {"name": "$$ and $\\nope{$"})
+    results = collect(build(tmp_path / "store", Shape(n_test=20, losses=losses)), NAME)
+    for plot in choose_plots(results):
+        plot.draw(results).draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "-cmd", "+1"])
+def test_a_label_is_no_formula_in_a_spreadsheet(tmp_path, name):
+    store = build(tmp_path / "store", Shape(n_test=20, losses=({"name": name},)))
+    (row,) = csv.DictReader(io.StringIO(as_csv(collect(store, NAME))))
+    assert row["loss"] == f"'{name}"
+    assert float(row["gain"]) == pytest.approx(0.1)

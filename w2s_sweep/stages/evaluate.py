@@ -1,0 +1,84 @@
+"""Evaluate stage: what a trained model predicts for the test rows of another dataset."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.torch import load_file
+
+from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.evaluate import Evaluate
+from w2s_sweep.kinds.training import Finetune, Probe
+from w2s_sweep.models.lora import trainable
+from w2s_sweep.models.reward import LanguageScore
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.predictions import FILE, read_predictions, write_predictions
+from w2s_sweep.runner.context import Context
+from w2s_sweep.stages import finetune, probe
+from w2s_sweep.training.examples import Rows, load_rows, predictions_of, scores
+from w2s_sweep.training.loop import predict
+
+
+def probe_logits(context: Context[Evaluate], settings: Probe, rows: Rows, chosen: list[int]) -> np.ndarray:
+    """float32 [chosen, classes]: of a probe, with the features scaled as it learnt them."""
+    state = load_arrays(_weights(context.input("trained"), "head.safetensors"))
+    stored = load_arrays(context.input("features") / "features.safetensors")
+    trained = probe.make_probe(stored, probe.Scaling(state["mean"], state["scale"]), rows.classes, settings.finetune.l2)
+    _restore(trained.trainable(), {name: torch.from_numpy(state[name]) for name in trained.trainable()})
+    with probe.one_thread():
+        return predict(trained, chosen, context.stop)
+
+
+def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows, chosen: list[int]) -> np.ndarray:
+    """float32 [chosen, classes]: of a transformer as its stage left it."""
+    stage = context.stage
+    inputs = {name: key for name, key in stage.inputs.items() if name in (*Finetune.needs, *Finetune.takes)}
+    trained: Context[Any] = replace(context, stage=Stage(settings, inputs, stage.hints))
+    learner = finetune.build(trained, rows.classes, rows.every_text, rows.others is not None)
+    if isinstance(learner, finetune.PairLearner) and isinstance(learner.model, LanguageScore):
+        finetune.refer(trained, learner, chosen)  # before the weights change
+    state = load_file(_weights(context.input("trained"), "weights.safetensors"), device=str(learner.device))
+    _restore(trainable(learner.model), state)
+    learner.mode(training=False)
+    return predict(learner, chosen, context.stop)
+
+
+def _weights(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise DataError(
+            f"tests: stage {folder.name} kept no weights ({name}) that could read other test rows. Full fine-tuning "
+            f"keeps them with keep_weights=true: set it, delete {folder} and run the sweep again."
+        )
+    return folder / name
+
+
+def _restore(parameters: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:
+    if parameters.keys() != state.keys():
+        odd = ", ".join(sorted(parameters.keys() ^ state.keys())[:3])
+        raise DataError(f"tests: the stored weights are not those of this model: {odd} stand on one side alone.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(state[name])
+
+
+def run(context: Context[Evaluate]) -> None:
+    settings = context.settings
+    rows = load_rows(context.input("data"), settings.split)
+    classes = read_predictions(context.input("trained") / FILE).probs.shape[1]
+    if rows.classes > classes:
+        raise DataError(
+            f"tests: {context.stage.hints.dataset.name} has {rows.classes} classes, the trained model {classes}."
+        )
+    chosen = rows.on("test")
+    trained = settings.trained
+    if isinstance(trained, Probe):
+        logits = probe_logits(context, trained, rows, chosen)
+    else:
+        logits = finetuned_logits(context, trained, rows, chosen)
+    found = predictions_of(rows, chosen, logits, {})
+    write_predictions(context.out / FILE, found)
+    context.finish({"examples": len(chosen)} | scores(found))
