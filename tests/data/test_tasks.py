@@ -49,7 +49,7 @@ BINARY: list[tuple[str, Mapping[str, Any], str, int | None]] = [
     ("ethics_deontology", {"scenario": "S", "excuse": "E", "label": 0}, "S\nE", 0),
     ("ethics_virtue", {"scenario": "He gave. [SEP] kind", "label": 1}, "He gave.\nTrait: kind", 1),
     ("text_label", {"text": "x", "label": "true"}, "x", 1),
-    ("text_label", {"text": None, "label": 0}, "", 0),
+    ("text_label", {"text": "", "label": 0}, "", 0),
     ("jsonl_triplet", {"question": "Q", "choice": "C", "label": True}, "Question: Q\nAnswer: C", 1),
     ("jsonl_triplet", {"text": "t", "label": 0}, "t", 0),
 ]

@@ -89,6 +89,7 @@ def test_a_ceiling_is_the_best_of_several_on_validation_rows_and_tables_say_so(s
     assert said["picked"] == int(np.argmax(values))
     picked = store / "stages" / said["stage"] / "predictions.parquet"
     assert (folder / "predictions.parquet").read_bytes() == picked.read_bytes()
+    assert (folder / "curve.parquet").read_bytes() == picked.with_name("curve.parquet").read_bytes()
 
 
 def test_further_test_rows_have_tables_of_their_own(several, tiny_models, tiny_task):

@@ -17,6 +17,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.selective import Selective
+from w2s_sweep.results.labels import label_all
 from w2s_sweep.stages.harden import harden
 from w2s_sweep.stages.labels_file import match, require_taught, to_predictions
 from w2s_sweep.training.examples import Rows
@@ -149,7 +150,7 @@ def test_a_sweep_supervised_by_a_file(tmp_path, tiny_models, tiny_task, monkeypa
     assert f"labels for {len(half_b) - 5} of {len(half_b)} half_b, 0 of" in " ".join(out.split())
     assert "gpt4 → tiny-strong" in out
     assert "no value, the file has no labels for test rows" in out
-    assert "xent(labels=hard)" in out
+    assert "xent(supervision=hard)" in out
     roles = [entry["roles"] for entry in sweep_record(store)["cells"]]
     made = json.loads((store / "stages" / roles[0]["student"] / "summary.json").read_text())
     assert made["examples"] == len(half_b) - 5
@@ -158,3 +159,8 @@ def test_a_sweep_supervised_by_a_file(tmp_path, tiny_models, tiny_task, monkeypa
     assert status == 0, err
     assert "rows without" not in out
     assert "no value" not in out
+
+
+def test_hard_labels_are_always_shown_and_names_of_classes_are_no_reason_to_fail():
+    labels = label_all([{"name": "xent", "supervision": "hard"}, {"name": "mine", "labels": ["no", "yes"]}])
+    assert sorted(labels.values()) == ["mine", "xent(supervision=hard)"]

@@ -9,6 +9,7 @@ from w2s_sweep.errors import ModelError
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable, trainable_state
+from w2s_sweep.training.learners import require_trained
 
 TARGETS = {"llama": ("q_proj", "v_proj"), "gpt2": ("c_attn",), "neox": ("query_key_value",), "bert": ("query", "value")}
 BUILDERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox, "bert": tiny_bert}
@@ -104,3 +105,13 @@ def test_gradients_reach_every_adapter_after_the_first_step(folders):
     model.zero_grad()
     model(*tokens)[:, 1].sum().backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in trainable(model).values())
+
+
+def test_full_trains_every_weight_and_lora_its_adapters_alone(folders):
+    plain, tuned = load_backbone(folders["llama"]).module, adapted(folders["llama"], TARGETS["llama"]).transformer
+    require_trained(plain, lora=False)
+    require_trained(tuned, lora=True)
+    with pytest.raises(ModelError, match=r"every weight trains, but .* is frozen"):
+        require_trained(tuned, lora=False)
+    with pytest.raises(ModelError, match=r"adapters alone train, but .* trains"):
+        require_trained(plain, lora=True)

@@ -1,6 +1,8 @@
 """A cell is one point of the grid, fully resolved and validated; `Sweep` holds what is the same for all its cells."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -21,6 +23,15 @@ class Cell(Setup):
     def datasets(self) -> tuple[Dataset, ...]:
         """All that it reads: its own, those of further test sets, and what its method names."""
         return (self.dataset, *self.tests, *self.method.datasets())
+
+    def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
+        """The cell with its datasets read from these copies, where there is one."""
+        return replace(
+            self,
+            dataset=copies.get(self.dataset, self.dataset),
+            tests=tuple(copies.get(one, one) for one in self.tests),
+            method=self.method.reading(copies),
+        )
 
 
 @schema

@@ -1,7 +1,7 @@
 """Which fields of a cell do not go together; each field alone is checked by its type."""
 
 from w2s_sweep.cells.cell import Cell
-from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.dataset import AUTO, Dataset
 from w2s_sweep.config.finetune import Lora, Probe
 from w2s_sweep.data.shape import has_pairs, has_targets
 from w2s_sweep.data.tasks import TASKS
@@ -28,6 +28,13 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
+    if cell.dataset.labels is not None and "label" not in _columns_of(cell):
+        found.append(
+            f"dataset.labels: is set, but task {cell.dataset.task} reads no column label. Leave it out, or choose "
+            "dataset.task=text_label."
+        )
+    unknown_columns = [name for name, _ in cell.dataset.columns or () if name not in _columns_of(cell)]
+    found += [unknown("dataset.columns", name, _columns_of(cell)) for name in unknown_columns if _columns_of(cell)]
     if weak is not None and (weak.source, weak.keep_layers) == (strong.source, strong.keep_layers):
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
@@ -66,6 +73,12 @@ def problems_of(cell: Cell) -> list[str]:
         + _ceiling_problems(cell)
         + _test_problems(cell)
     )
+
+
+def _columns_of(cell: Cell) -> tuple[str, ...]:
+    """The columns that the task of a cell reads."""
+    task = TASKS.get(cell.dataset.task)
+    return () if task is None else (*task.columns, *task.optional)
 
 
 def _supervisor_problems(cell: Cell) -> list[str]:
@@ -265,7 +278,7 @@ def _test_set_problems(cell: Cell, one: Dataset) -> list[str]:
             f"tests: {one.name} is a task of kind {other.kind}, {cell.dataset.name} of kind {own.kind}. Choose "
             f"datasets of the same kind ({alike or 'none: generated texts have no further tests yet'})."
         ]
-    if one.source == cell.dataset.source and one.test_split is None:
+    if one.source == cell.dataset.source and one.test_split in (None, AUTO):
         return [
             f"tests: {one.name} has the source of {cell.dataset.name} and no test split of its own, so that rows which "
             "were learnt from could be tested. Set its test_split."

@@ -34,15 +34,7 @@ def from_root(cells: Sequence[Cell], root: str) -> tuple[list[Cell], list[str]]:
             problems.append(str(error))
     if problems:
         raise ConfigError(problems)
-    read = [
-        replace(
-            cell,
-            dataset=found.get(cell.dataset, cell.dataset),
-            tests=tuple(found.get(one, one) for one in cell.tests),
-            method=cell.method.reading(found),
-        )
-        for cell in cells
-    ]
+    read = [cell.reading(found) for cell in cells]
     return read, list(dict.fromkeys(notes))
 
 

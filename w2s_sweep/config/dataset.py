@@ -1,10 +1,11 @@
 """A labelled task: where its rows come from, how they become balanced examples, how they are split."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from w2s_sweep.config.prompt import Prompt
+from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.config.schema import schema
 from w2s_sweep.config.source import Source
 
@@ -12,6 +13,19 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Split = Literal["half_a", "half_b", "validation", "test"]
 """Half A trains the supervisor, half B student and ceiling; a student is chosen on validation and scored on test."""
 SPLITS: tuple[Split, ...] = get_args(Split)
+AUTO = "auto"
+"""A split of a folder of one's own that is used where it is there."""
+
+
+def _pairs(value: Any) -> Any:
+    """Names by name, as sorted pairs, which can be hashed."""
+    if is_mapping(value):
+        return tuple(sorted((str(one), other) for one, other in value.items()))
+    return tuple(tuple(one) if is_list(one) else one for one in value) if is_list(value) else value
+
+
+Renamed = Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(_pairs)]
+"""Name that a task knows -> name in the source."""
 
 
 @schema
@@ -44,6 +58,14 @@ class Dataset:
     """Source split that the halves and validation are drawn from."""
     test_split: str | None = None
     """Source split that the test set is drawn from; null holds out `test` of the training split by group."""
+    validation_split: str | None = None
+    """Source split that validation is drawn from; null holds out `validation` of the training rows by group."""
+    columns: Renamed = None
+    """What the source calls the columns of the task: `{text: sentence, label: sentiment}`; others have their names."""
+    labels: tuple[str, ...] | None = None
+    """What the column `label` calls class 0, class 1, ...; null where it has numbers, true or false."""
+    odd_rows: Literal["refuse", "skip"] = "refuse"
+    """Rows whose text is no text, or whose label is none of the classes: refused, or left out and counted."""
     n_train: Annotated[int, Field(ge=4)] | None = None
     """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
     n_test: Annotated[int, Field(ge=2)] | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from w2s_sweep.config.dataset import AUTO
 from w2s_sweep.data.tasks import TASKS, Example, Task
 from w2s_sweep.errors import DataError
 
@@ -95,7 +96,9 @@ def _source(content: Mapping[str, Any]) -> str:
         "wheel": lambda: f"package {source['package']} {source['version']}",
         "local": lambda: "files of your own",
     }[source["kind"]]()
-    test = f"test from `{content['test_split']}`" if content["test_split"] else "test held out by group"
+    split = content["test_split"]
+    test = f"test from `{'test' if split == AUTO else split}`" if split else "test held out by group"
+    test += " where it is there" if split == AUTO else ""
     return f"{where}, train from `{content['train_split']}`, {test}, cut to {content['max_tokens']} tokens"
 
 

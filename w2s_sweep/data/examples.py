@@ -3,6 +3,7 @@
 An example's id is a hash of its content, so it stays the same whatever else is sampled.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -47,12 +48,20 @@ class Sampling(Protocol):
     def sample_seed(self) -> int: ...
     @property
     def balance(self) -> str: ...
+    @property
+    def validation_split(self) -> str | None: ...
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...] | None: ...
+    @property
+    def labels(self) -> tuple[str, ...] | None: ...
+    @property
+    def odd_rows(self) -> str: ...
 
 
-def build_examples(settings: Sampling, path: Path) -> pa.Table:
+def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None = None) -> pa.Table:
     """The examples of a data stage, in the order of the source.
 
-    `path`: the fetched source.
+    `path`: the fetched source. `left_out`: counts rows and examples that are not in it, by reason.
     Columns: id, text (string); label (int8, 0 or 1); group (string); origin ("train", "test", or "half_a" and "half_b"
     where the source fixes the halves); text_other for pairs; target for generation. Raises DataError.
     """
@@ -64,6 +73,10 @@ def build_examples(settings: Sampling, path: Path) -> pa.Table:
         later = [names for other in pools[number + 1 :] for names in (other.groups, other.links)]
         free = _outside([groups[number], pool.groups, pool.links], groups[number + 1 :] + later)
         kept = free[_sample_pool(pool, groups[number], free, settings)]
+        if left_out is not None:
+            left_out.update(pool.left_out)
+            left_out["in a group that is also in a later split"] += len(pool) - len(free)
+            left_out["to balance classes, or beyond n_train or n_test"] += len(free) - len(kept)
         _check(pool, free, kept)
         parts.append(_table(pool, groups[number], kept))
     return pa.concat_tables(parts)
@@ -73,13 +86,14 @@ def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSpli
     """(split, origin), training first: a group that is also in a later one is left out of the earlier one."""
     subset, seed = settings.source.get("subset"), settings.sample_seed
     splits: list[tuple[SourceSplit, str]] = []
-    for name, origin in _origins(task, settings.train_split, settings.test_split):
+    for name, origin in _origins(task, settings.train_split, settings.test_split, settings.validation_split):
         share = share_to_read(task, path, name, subset, _limit(origin, settings))
-        splits.append((SourceSplit(task, path, name, subset, share, seed), origin))
+        columns, skip = dict(settings.columns or ()), settings.odd_rows == "skip"
+        splits.append((SourceSplit(task, path, name, subset, share, seed, columns, settings.labels, skip), origin))
     return splits
 
 
-def _origins(task: Task, train: str, test: str | None) -> list[tuple[str, str]]:
+def _origins(task: Task, train: str, test: str | None, validation: str | None = None) -> list[tuple[str, str]]:
     rows = [(train, "train")]
     if task.fixed_halves:
         halves = train.split("+")
@@ -90,10 +104,13 @@ def _origins(task: Task, train: str, test: str | None) -> list[tuple[str, str]]:
                 "train_split=train_label+train_unlabel test_split=test."
             )
         rows = [(halves[0], "half_a"), (halves[1], "half_b")]
+    rows += [] if validation is None else [(validation, "validation")]
     return rows if test is None else [*rows, (test, "test")]
 
 
 def _limit(origin: str, settings: Sampling) -> int | None:
+    if origin == "validation":
+        return None
     limit = settings.n_test if origin == "test" else settings.n_train
     return limit // 2 if limit is not None and origin.startswith("half") else limit
 
@@ -127,7 +144,7 @@ def _most(origin: str, settings: Sampling) -> float:
 
 def _check(pool: Pool, free: Positions, kept: Positions) -> None:
     counts = np.bincount(pool.labels[kept], minlength=2)
-    least = 1 if pool.origin == "test" else LEAST_PER_CLASS
+    least = 1 if pool.origin in ("validation", "test") else LEAST_PER_CLASS
     task = pool.split.task
     if (counts.sum() if task.kind == "generate" else 2 * counts.min()) >= 2 * least:
         return

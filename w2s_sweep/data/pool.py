@@ -1,19 +1,21 @@
 """The examples of one split before any of them is chosen. The source is read twice, once for what choosing needs and
 once for the texts chosen, so that the texts of millions of rows are never in memory together."""
 
+import json
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2s_sweep.data.hashing import Hashes, stable_hash
-from w2s_sweep.data.readers import Row, count_rows, read_rows
+from w2s_sweep.data.readers import Row, class_names, count_rows, read_rows
 from w2s_sweep.data.tasks import Example, Task
-from w2s_sweep.errors import DataError
+from w2s_sweep.data.tasks.base import OddRow
+from w2s_sweep.errors import DataError, nearest_first
 
 THINNED = 20
 """Rows read for each example needed: of a larger source only a share is converted, whole groups by their hash."""
@@ -31,19 +33,61 @@ class SourceSplit:
     share: float = 1.0
     """Share of the groups that is read at all."""
     seed: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Column of the task -> what the source calls it, where that differs."""
+    labels: tuple[str, ...] | None = None
+    """What the column `label` calls the classes."""
+    skip_odd: bool = False
+    """Leave out rows that do not fit the task, instead of refusing them."""
 
     def rows(self) -> Iterator[Row]:
         """The rows in order, without the groups that were thinned out."""
         task = self.task
-        rows = read_rows(self.path, self.name, self.subset, task.columns, task.optional)
+        wanted, optional = ([self.columns.get(c, c) for c in names] for names in (task.columns, task.optional))
+        rows = read_rows(self.path, self.name, self.subset, wanted, optional)
+        if self.columns:
+            rows = (self._renamed(row, index) for index, row in enumerate(rows))
         if self.share >= 1 or not task.thin_by:
             return rows
         bound = int(self.share * 2**64)
         return (row for row in rows if stable_hash("thin", self.seed, *map(row.get, task.thin_by)) < bound)
 
-    def examples(self) -> Iterator[Example]:
-        """The examples in order, the same ones at every call."""
-        return chain.from_iterable(self.task.examples(row, index) for index, row in enumerate(self.rows()))
+    def _renamed(self, row: Row, index: int) -> Row:
+        for column, name in self.columns.items():
+            if name not in row:
+                found = ", ".join(nearest_first(name, row))
+                raise DataError(
+                    f"dataset.columns.{column}: row {index} has no column {name!r}. Columns found: {found}."
+                )
+        return row | {column: row[name] for column, name in self.columns.items()}
+
+    def examples(self, left_out: Counter[str] | None = None) -> Iterator[Example]:
+        """The examples in order, the same ones at every call. `left_out` counts rows without one, by reason."""
+        names = class_names(self.path, self.name, self.subset) if self.labels else {}
+        named = names.get(self.columns.get("label", "label"))
+        counts = Counter[str]() if left_out is None else left_out
+        for index, row in enumerate(self.rows()):
+            try:
+                found = self.task.examples(self._relabelled(row, named), index)
+            except OddRow as error:
+                if not self.skip_odd:
+                    raise
+                counts[error.reason] += 1
+                continue
+            counts["without a label that the task uses"] += not found
+            yield from found
+
+    def _relabelled(self, row: Row, named: Sequence[str] | None) -> Row:
+        """The row with the number of its class; `named`: what its file calls the numbers that it has."""
+        if self.labels is None or "label" not in row:
+            return row
+        value = row["label"]
+        if value is None or value == "":
+            return row
+        if named is not None and isinstance(value, int):
+            value = named[value] if 0 <= value < len(named) else value
+        said = value.strip() if isinstance(value, str) else json.dumps(value, default=str)
+        return row | {"label": self.labels.index(said) if said in self.labels else said}
 
 
 @dataclass(frozen=True)
@@ -56,6 +100,8 @@ class Pool:
     groups: Hashes
     links: Hashes
     contents: Hashes
+    left_out: Mapping[str, int]
+    """Why rows have no example -> how many."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,7 +123,8 @@ def share_to_read(task: Task, path: Path, name: str, subset: str | None, limit: 
 def scan(split: SourceSplit, origin: str) -> Pool:
     """Read what choosing needs. DataError if the split has no labelled row."""
     labels, groups, links, contents = array("b"), array("Q"), array("Q"), array("Q")
-    for example in split.examples():
+    left_out = Counter[str]()
+    for example in split.examples(left_out):
         group = stable_hash(example.group)
         labels.append(example.label)
         groups.append(group)
@@ -88,8 +135,9 @@ def scan(split: SourceSplit, origin: str) -> Pool:
             f"task {split.task.name!r}: no row of split {split.name!r} has a label that the task uses. "
             "Choose a split with labels."
         )
-    hashes = [np.array(values, dtype=np.uint64) for values in (groups, links, contents)]
-    return Pool(split, origin, np.array(labels, dtype=np.int8), *hashes)
+    names, linked, content = (np.array(values, dtype=np.uint64) for values in (groups, links, contents))
+    reasons = {reason: count for reason, count in left_out.items() if count}
+    return Pool(split, origin, np.array(labels, dtype=np.int8), names, linked, content, reasons)
 
 
 def _content(example: Example) -> int:

@@ -20,15 +20,16 @@ def assign(examples: pa.Table, split: Partition) -> Parts:
     """The part of each row: half_a, half_b, validation or test.
 
     `split`: seed; validation, the share of the training rows held out (the halves share the rest equally); test, the
-    share of all rows held out by group where the source has no test rows of its own. Halves that the source fixes stay
-    as they are but for their share of validation. Raises DataError if a part would lack a class.
+    share of all rows held out by group, each where the source has no such rows of its own. Halves that the source fixes
+    stay as they are but for their share of validation. Raises DataError if a part would lack a class.
     """
     origin = np.array(examples["origin"].to_pylist())
     labels = examples["label"].to_numpy().astype(np.int64)
     groups = np.array(examples["group"].to_pylist())
-    validation, own_test = split.validation, bool((origin == "test").any())
-    parts = np.full(len(origin), "test", dtype="<U10")
-    for name in sorted({*origin.tolist()} - {"test"}):
+    own_test, own_validation = (bool((origin == part).any()) for part in ("test", "validation"))
+    validation = 0.0 if own_validation else split.validation
+    parts = np.where(origin == "validation", "validation", "test").astype("<U10")
+    for name in sorted({*origin.tolist()} - {"test", "validation"}):
         shares = _shares(name, validation, 0.0 if own_test else split.test)
         rows = np.flatnonzero(origin == name)
         parts[rows] = _deal(groups[rows], labels[rows], shares, split.seed)

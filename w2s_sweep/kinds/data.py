@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+from w2s_sweep.config.dataset import Renamed
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Hints, Identity, InputName, Kind, Opened
 from w2s_sweep.kinds.cost import Cost
@@ -26,6 +27,10 @@ class Data(Kind):
     n_test: int | None
     sample_seed: int
     balance: Literal["classes", "none"] = "classes"
+    validation_split: str | None = None
+    columns: Renamed = None
+    labels: tuple[str, ...] | None = None
+    odd_rows: Literal["refuse", "skip"] = "refuse"
 
     def cost(self, hints: Hints) -> Cost:
         return Cost()

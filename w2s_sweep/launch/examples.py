@@ -1,6 +1,7 @@
 """The rows of a task as a model sees them: `w2s data TASK`."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,12 @@ def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
             (cell,), sweep = parse([plain_cell(hydra.compose("config", overrides=words))])
     except HydraException as error:
         raise ConfigError([" ".join(str(error).split())]) from error
-    if sweep.data_root is None:
-        return cell, []
+    from w2s_sweep.cells.own_splits import with_own_splits
     from w2s_sweep.cells.root import from_root
 
-    (cell,), notes = from_root([cell], sweep.data_root)
-    return cell, notes
+    (cell,), notes = ([cell], []) if sweep.data_root is None else from_root([cell], sweep.data_root)
+    (cell,), more = with_own_splits([cell])
+    return cell, [*notes, *more]
 
 
 def describe_task(
@@ -57,7 +58,8 @@ def describe_task(
     build = Builder(cell, identify)
     settings = build.stages[build.data()].settings
     assert isinstance(settings, Data)
-    examples = build_examples(settings, fetch(cell.dataset.source, settings.source, "dataset"))
+    left_out = Counter[str]()
+    examples = build_examples(settings, fetch(cell.dataset.source, settings.source, "dataset"), left_out)
     parts = assign(examples, cell.dataset.split(cell.seed))
     if out is not None:
         write_unlabelled(out, examples, list(parts))
@@ -68,6 +70,7 @@ def describe_task(
         prompt = cell.dataset.prompt
         words, about = prompt.words or cell.strong.label_words, repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
         head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
+    head += [f"left out: {count:,} {reason}" for reason, count in left_out.items() if count]
     return "\n".join([*head, text])
 
 

@@ -50,16 +50,22 @@ def tell_examples(made: Mapping[str, Json]) -> str:
     """What a data stage made of its source."""
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
     note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
-    return f"{made['examples']:,} examples{note}"
+    return f"{made['examples']:,} examples{note}{_tell_left_out(made)}"
 
 
 def tell_labels(made: Mapping[str, Json]) -> str:
     """What was found in a file of labels, by reason."""
     splits = [name.partition("/")[2] for name in made if name.startswith("labelled/")]
     found = ", ".join(f"{made[f'labelled/{split}']:,} of {made[f'of/{split}']:,} {split}" for split in splits)
-    odd = [f"{count:,} {reason.removeprefix('left out/')}" for reason, count in made.items() if "left out/" in reason]
-    note = f"; left out: {', '.join(odd)}" if odd else ""
-    return f"{made['rows']:,} rows, labels for {found}{note}" + (f". {made['note']}" if made.get("note") else "")
+    note = f". {made['note']}" if made.get("note") else ""
+    return f"{made['rows']:,} rows, labels for {found}{_tell_left_out(made)}{note}"
+
+
+def _tell_left_out(made: Mapping[str, Json]) -> str:
+    odd = [
+        f"{count:,} {name.removeprefix('left out/')}" for name, count in made.items() if name.startswith("left out/")
+    ]
+    return f"; left out: {', '.join(odd)}" if odd else ""
 
 
 def opened_by(stages: Stages) -> dict[str, Opened]:

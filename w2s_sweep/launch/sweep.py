@@ -16,7 +16,9 @@ from rich.console import Console
 
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.merge import merge
+from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parse import parse
+from w2s_sweep.config.dataset import AUTO
 from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, LaunchError, SourceError
@@ -90,12 +92,18 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 
 def run_sweep(request: Request, engine: Engine) -> Ran:
     """Run the cells of the last batch; returns one result for each of them, in order."""
-    cells, sweep = parse(request.composed)
+    cells, sweep = parse(with_own_models(request.composed, request.overrides))
     sweep = replace(sweep, modules=absolute(sweep.modules))
     if sweep.data_root is not None:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 
         cells, notes = from_root(cells, sweep.data_root)
+        SafeConsole().print("\n".join(notes), highlight=False, markup=False)
+    datasets = {d for cell in cells for d in cell.datasets()}
+    if any(AUTO in (dataset.test_split, dataset.validation_split) for dataset in datasets):
+        from w2s_sweep.cells.own_splits import with_own_splits
+
+        cells, notes = with_own_splits(cells)
         SafeConsole().print("\n".join(notes), highlight=False, markup=False)
     ran = run_cells(cells, sweep, resolve_all(cells), request, engine)
     return replace(ran, cells=ran.cells[request.earlier :])

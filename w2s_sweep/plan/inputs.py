@@ -46,6 +46,10 @@ class Inputs:
             n_test=d.n_test,
             sample_seed=d.sample_seed,
             balance=d.balance,
+            validation_split=d.validation_split,
+            columns=d.columns,
+            labels=d.labels,
+            odd_rows=d.odd_rows,
         )
         return self._add(settings, {}, Hints(label=f"data {d.name}", dataset=d))
 

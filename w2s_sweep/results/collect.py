@@ -132,16 +132,9 @@ def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
+    found = medians(summed)
     return Results(
-        str(record["name"]),
-        record,
-        ordered,
-        summed,
-        medians(summed),
-        comparisons,
-        failures,
-        recoveries,
-        tuple(points),
+        str(record["name"]), record, ordered, summed, found, comparisons, failures, recoveries, tuple(points)
     )
 
 
@@ -194,7 +187,7 @@ def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
     if named["weak"] is None:
         named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
     if how.get("harden"):
-        named["loss"] = {**named["loss"], "labels": "hard"}
+        named["loss"] = {**named["loss"], "supervision": "hard"}
     tried = {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
     return named | {"finetune": {**named["finetune"], **tried}}
 

@@ -12,7 +12,7 @@ UNSEEN = frozenset({"name", "resources", "tokens_per_example"})
 DISCLOSED: Mapping[str, frozenset[str]] = {
     "early_stopping": frozenset({"oracle", "weak"}),
     "rule": frozenset({"learned"}),
-    "labels": frozenset({"hard"}),
+    "supervision": frozenset({"hard"}),
 }
 """Values that a label always shows, also where all settings share them: truth that is spent must not be overlooked, nor
 that labels were made hard."""

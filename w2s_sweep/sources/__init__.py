@@ -11,6 +11,7 @@ from typing import Any
 from w2s_sweep.config.source import HubSource, LocalSource, Source, WheelSource
 from w2s_sweep.sources import hub, local, manifest, wheel
 from w2s_sweep.sources.hub import RepoType
+from w2s_sweep.sources.model_folder import require_model
 
 __all__ = ["fetch", "find", "identify"]
 
@@ -19,13 +20,16 @@ def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
     """What names the content of `source` for ever, as plain JSON.
 
     hub: the commit its revision points to now (needs the network unless the revision is a commit or the hub's cache
-    knows it); local: the digest of the content; wheel: what the source pins, without reading anything.
+    knows it); local: the digest of the content, for a model only of what can be one; wheel: what the source pins,
+    without reading anything.
     Raises SourceError.
     """
     match source:
         case HubSource():
             return hub.identify(source, repo_type)
         case LocalSource():
+            if repo_type == "model":
+                require_model(local.existing(source))
             return local.identify(source)
         case WheelSource():
             return wheel.identify(source)

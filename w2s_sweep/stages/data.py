@@ -1,5 +1,7 @@
 """Data stage: the rows of a source as the balanced examples of a task, in one Parquet file."""
 
+from collections import Counter
+
 import pyarrow.parquet as pq
 
 from w2s_sweep.data.examples import build_examples
@@ -14,11 +16,13 @@ def run(context: Context[Data]) -> None:
     settings = context.settings
     _check_version(settings)
     path = fetch(context.stage.hints.dataset.source, settings.source, "dataset")
-    examples = build_examples(settings, path)
+    left_out = Counter[str]()
+    examples = build_examples(settings, path, left_out)
     pq.write_table(examples, context.out / "examples.parquet", compression="zstd")
     labels = examples["label"].to_pylist()
     counts = {f"label {value}": labels.count(value) for value in sorted(set(labels))}
-    context.finish({"examples": examples.num_rows} | counts)
+    odd = {f"left out/{reason}": count for reason, count in left_out.items() if count}
+    context.finish({"examples": examples.num_rows} | counts | odd)
 
 
 def _check_version(settings: Data) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Pick
 from w2s_sweep.metrics import METRICS
-from w2s_sweep.predictions import FILE, TEXTS, Predictions, read_predictions
+from w2s_sweep.predictions import CURVE, FILE, TEXTS, Predictions, read_predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import scores
 
@@ -43,7 +43,7 @@ def run(context: Context[Pick]) -> None:
     folders = context.members()
     members = [read_predictions(folder / FILE) for folder in folders]
     best, values = best_of(members, context.settings.metric)
-    for name in (FILE, TEXTS, *WEIGHTS):
+    for name in (FILE, TEXTS, CURVE, *WEIGHTS):
         if (folders[best] / name).is_file():
             shutil.copyfile(folders[best] / name, context.out / name)
     said = {f"validation of member {i}": value for i, value in enumerate(values)}

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
+from w2s_sweep.errors import ModelError
 from w2s_sweep.kinds.training import LoraRecipe, Tuned
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import pick_device
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import Tuneable, add_lora, trainable
 from w2s_sweep.runner.context import Context
+
+ADAPTER = ".lora_"
+"""Part of the names of weights that LoRA adds."""
 
 M = TypeVar("M", bound=Classifier | LanguageModel)
 
@@ -51,7 +55,7 @@ class TransformerLearner(Generic[M]):
 
 
 def add_adapters(context: Context[Tuned], model: Tuneable) -> None:
-    """Give `model` the adapters of the stage's recipe, where this is of LoRA."""
+    """Give `model` the adapters of the stage's recipe, where this is of LoRA; what trains is then what it says."""
     settings, finetune = context.settings, context.settings.finetune
     if isinstance(finetune, LoraRecipe):
         add_lora(
@@ -62,3 +66,15 @@ def add_adapters(context: Context[Tuned], model: Tuneable) -> None:
             seed=settings.seed,
             dropout=finetune.dropout,
         )
+    require_trained(model.transformer, lora=isinstance(finetune, LoraRecipe))
+
+
+def require_trained(transformer: nn.Module, *, lora: bool) -> None:
+    """ModelError unless every weight of the transformer trains, or with `lora` its adapters and nothing else."""
+    for name, parameter in transformer.named_parameters():
+        if parameter.requires_grad != (not lora or ADAPTER in name):
+            state = "trains" if parameter.requires_grad else "is frozen"
+            wanted = "adapters alone train" if lora else "every weight trains"
+            raise ModelError(
+                f"finetune: {wanted}, but {name} {state}. Give the folder of a plain model, without adapters."
+            )

@@ -1,5 +1,6 @@
 """A task turns one row of its source into labelled texts: a pure function of the row, without a random generator."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,22 @@ class Example:
     """Text to generate after `text`."""
     linked: str | None = None
     """Another group this row belongs to as well: the two become one."""
+
+
+class Odd(ValueError):
+    """A value of a row that is not what a task reads; `reason` is what such rows are counted by."""
+
+    def __init__(self, text: str, reason: str):
+        super().__init__(text)
+        self.reason = reason
+
+
+class OddRow(DataError):
+    """A row that does not fit its task."""
+
+    def __init__(self, text: str, reason: str):
+        super().__init__(text)
+        self.reason = reason
 
 
 Convert = Callable[[Row], Sequence[Example]]
@@ -67,7 +84,9 @@ class Task:
         except KeyError as error:
             raise DataError(self._missing(str(error.args[0]), row, index)) from error
         except (ValueError, TypeError, IndexError, AttributeError) as error:
-            raise DataError(f"task {self.name!r}: row {index} does not fit: {error}. The row: {_shown(row)}") from error
+            reason = error.reason if isinstance(error, Odd) else "that do not fit the task"
+            text = f"task {self.name!r}: row {index} does not fit: {error}. The row: {_shown(row)}"
+            raise OddRow(text, reason) from error
 
     def _missing(self, column: str, row: Row, index: int) -> str:
         return (
@@ -102,6 +121,19 @@ def text(row: Row, column: str) -> str:
     return "" if value is None else str(value)
 
 
+def strict_text(row: Row, column: str) -> str:
+    """The text of a column that must hold one: rows of one's own are not guessed at."""
+    value = row[column]
+    if not isinstance(value, str):
+        kind = "null" if value is None else type(value).__name__
+        raise Odd(
+            f"column {column!r} holds {kind}, and a text is needed; name the column with dataset.columns={{{column}: "
+            "NAME}, or leave such rows out with dataset.odd_rows=skip",
+            f"whose {column} is {kind}",
+        )
+    return value
+
+
 def label(row: Row, column: str = "label") -> int | None:
     """An integer label; None where the row is unlabelled (null, empty or -1). Text such as "1" or "true" will do."""
     value = row[column]
@@ -109,9 +141,17 @@ def label(row: Row, column: str = "label") -> int | None:
         return None
     if isinstance(value, str):
         value = {"true": 1, "false": 0}.get(value.strip().lower(), value)
-    number = int(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    try:
+        number = int(float(value))
+    except ValueError:
+        raise Odd(
+            f"column {column!r} is {value!r}, no number; name the classes in order, as in dataset.labels=[no,yes]",
+            f"whose {column} is no class",
+        ) from None
     if number != float(value):
-        raise ValueError(f"column {column!r} is {value!r}, not a whole number")
+        raise Odd(f"column {column!r} is {value!r}, not a whole number", f"whose {column} is no class")
     return None if number == -1 else number
 
 
@@ -119,7 +159,10 @@ def binary(row: Row, column: str = "label") -> int | None:
     """A label that must be 0 or 1, or absent."""
     value = label(row, column)
     if value not in (None, 0, 1):
-        raise ValueError(f"column {column!r} is {value}, allowed: 0, 1, and -1 or null for unlabelled rows")
+        raise Odd(
+            f"column {column!r} is {value}, allowed: 0, 1, and -1 or null for unlabelled rows",
+            f"whose {column} is no class",
+        )
     return value
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, binary, one, register, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, one, register, strict_text, text
 
 
 def _text_label(row: Row) -> Sequence[Example]:
     """Text and label; rows with the same `group`, else with the same text, are one group."""
-    value = text(row, "text")
+    value = strict_text(row, "text")
     return one(value, binary(row), *(("group", text(row, "group")) if row.get("group") is not None else (value,)))
 
 

@@ -1,0 +1,117 @@
+"""Local models: what is known of `strong.path=FOLDER` comes from its files, not from the model whose place it takes.
+
+With `model@strong=NAME` beside it the folder is a copy of that model, and has to look like it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.config.read import is_mapping
+from w2s_sweep.config.source import LocalSource
+from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.sources.local import existing
+from w2s_sweep.sources.model_folder import Facts, read_facts, require_model
+
+Settings = dict[str, Any]
+ROLES = ("weak", "strong")
+SMALL = 500e6
+"""Parameters below which full fine-tuning takes the larger of the two usual learning rates."""
+EXACT = ("layers", "hidden")
+CLOSE = 0.05
+"""How far a number of parameters that was set may be from that in the files, which counts no head."""
+
+
+def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[Settings]:
+    """Composed cells whose local models are described by their files; `overrides` is what the command said of each.
+
+    Raises ConfigError with all folders that cannot be trained, and all settings that contradict their files.
+    """
+    problems: dict[str, None] = {}
+    known: dict[str, Facts] = {}
+    cells: list[Settings] = []
+    for cell, lines in zip(composed, overrides, strict=True):
+        said = {name: value for name, _, value in (line.lstrip("+").partition("=") for line in lines)}
+        described = {
+            role: _described(role, cell[role], said, known, problems)
+            for role in ROLES
+            if f"{role}.path" in said and is_mapping(cell.get(role)) and _is_used(cell, role)
+        }
+        cells.append({**cell, **described})
+    if problems:
+        raise ConfigError(list(problems))
+    return cells
+
+
+def _is_used(cell: Mapping[str, Any], role: str) -> bool:
+    """Whether the model has a part in the cell: with a file of labels the weak one has none."""
+    supervisor = cell.get("supervisor")
+    return role != "weak" or not (is_mapping(supervisor) and supervisor.get("labels"))
+
+
+def _described(
+    role: str, model: Mapping[str, Any], said: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
+) -> Settings:
+    path = model.get("path")
+    if not isinstance(path, str):
+        return dict(model)
+    try:
+        if path not in known:
+            folder = existing(LocalSource(path=path))
+            require_model(folder)
+            known[path] = read_facts(folder)
+    except SourceError as error:
+        problems[f"model@{role}: {error}"] = None
+        return dict(model)
+    facts = known[path]
+    if f"model@{role}" in said or said.get("experiment", "null") != "null":
+        by = f"model@{role}={said.get(f'model@{role}', model['name'])}"
+        problems |= dict.fromkeys(_contradictions(by, model, facts, path, EXACT))
+        return dict(model)
+    own = {name.partition(".")[2] for name in said if name.startswith(f"{role}.")}
+    problems |= dict.fromkeys(_contradictions(role, model, facts, path, [n for n in (*EXACT, "params") if n in own]))
+    return {**model, **{name: value for name, value in _derived(path, facts).items() if name not in own}}
+
+
+def _contradictions(by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> list[str]:
+    """What was said of a model and its files deny."""
+    found: list[str] = []
+    for name in names:
+        value, true = model[name], getattr(facts, name)
+        if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
+            field = f"{by}.{name}" if by in ROLES else f"{by}, {name}"
+            found.append(
+                f"{field}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the folder's files."
+            )
+    return found
+
+
+def _derived(path: str, facts: Facts) -> Settings:
+    """The fields of `config.model.Model` that follow from the files."""
+    return {
+        "name": name_of(Path(path)),
+        "params": max(1, facts.params),
+        "layers": facts.layers,
+        "hidden": facts.hidden,
+        "keep_layers": None,
+        "feature_layer": None,
+        "pooling": "mean" if facts.is_encoder else "last",
+        "lora_targets": list(facts.lora_targets),
+        "label_words": None if facts.is_encoder else [" incorrect", " correct"],
+        "lr_full": 5e-5 if facts.params < SMALL else 1e-5,
+        "lr_lora": 1e-4,
+        "confidence_weight": 0.5,
+    }
+
+
+def name_of(path: Path) -> str:
+    """What tables call a local model: its folder, with that around it where the folder's own name says nothing."""
+    path = path.expanduser().absolute()
+    parts = path.parts
+    if path.parent.name == "snapshots":  # of the hub's cache: models--OWNER--NAME/snapshots/COMMIT
+        parts = (path.parent.parent.name.rpartition("--")[2],)
+    elif path.name.startswith("checkpoint-"):
+        parts = (f"{path.parent.name}-{path.name}",)
+    stem = re.sub(r"\.gguf$", "", parts[-1], flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "model"

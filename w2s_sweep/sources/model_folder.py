@@ -1,0 +1,251 @@
+"""What is wrong with a folder that is to be a model, and what its files say of it: told at once, without torch."""
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.config.read import is_mapping
+from w2s_sweep.errors import SourceError
+
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer_config.json",
+)
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
+HEADS = ("lm_head.", "cls.", "pooler.", "score.", "classifier.", "embed_out.")
+"""How names of weights begin that are no part of the backbone."""
+ENCODERS = ("bert", "roberta", "electra", "deberta", "modernbert", "albert", "camembert", "mpnet")
+"""Parts of the `model_type` of models that read a text in both directions."""
+TARGETS = (("gpt2", ("c_attn",)), ("gpt_neox", ("query_key_value",)), ("bloom", ("query_key_value",)),
+           ("falcon", ("query_key_value",)), ("phi3", ("qkv_proj",)), ("distilbert", ("q_lin", "v_lin")),
+           ("modernbert", ("Wqkv",)), ("deberta-v2", ("query_proj", "value_proj")), ("bert", ("query", "value")),
+           ("electra", ("query", "value")), ("roberta", ("query", "value")))  # fmt: skip
+"""How a `model_type` begins or ends -> linear modules of attention that get adapters; others have q_proj and v_proj."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the files of a folder say of a model."""
+
+    family: str
+    params: int
+    """Of the backbone, without a head; 0 where there is no safetensors file."""
+    layers: int
+    hidden: int
+    heads: int | None
+    context: int | None
+    """Tokens that it was made for."""
+    is_encoder: bool
+    lora_targets: tuple[str, ...]
+
+
+def problem_of(folder: Path) -> str | None:
+    """Why the folder cannot be trained, and which one to give instead; None where nothing speaks against it."""
+    if folder.is_file():
+        return None if folder.suffix.lower() == ".gguf" else f"is a file. Give its folder, {folder.parent}, or a .gguf."
+    if (folder / "adapter_config.json").is_file():
+        base = _read(folder / "adapter_config.json").get("base_model_name_or_path")
+        return (
+            "holds an adapter (adapter_config.json), which training would drop or freeze unseen. Merge it into its "
+            f"base ({base}) with peft's merge_and_unload, save that with save_pretrained, and give that folder."
+        )
+    if not (folder / "config.json").is_file():
+        return _without_config(folder)
+    return _config_problem(folder) or _weights_problem(folder) or _tokenizer_problem(folder)
+
+
+def _without_config(folder: Path) -> str:
+    inside = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    near = _inside(folder)
+    if near:
+        return f"is no model, one of the folders inside is: give {near[-1]}."
+    if (folder / "model_index.json").is_file():
+        return "is a pipeline of diffusers, not a language model."
+    if (folder / "params.json").is_file():
+        return "is in the format of the original Llama release. Convert it with transformers' conversion script."
+    found = ", ".join(inside[:8]) or "nothing"
+    return f"holds no config.json (found: {found}). Give the folder that save_pretrained wrote."
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Folders below that hold a config.json, the last one the best: the newest checkpoint, the snapshot of a cache."""
+    found = [
+        path.parent for depth in ("*", "snapshots/*", "*/snapshots/*") for path in folder.glob(f"{depth}/config.json")
+    ]
+
+    def step(path: Path) -> tuple[int, str]:
+        number = path.name.rpartition("-")[2]
+        return (int(number) if number.isdigit() else -1, path.name)
+
+    return sorted(found, key=step)
+
+
+def _config_problem(folder: Path) -> str | None:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        return f"has a config.json that cannot be read ({error})."
+    if not is_mapping(config) or not config.get("model_type"):
+        return "has a config.json without model_type: it is no model of transformers."
+    family, text = str(config["model_type"]), {**config, **config.get("text_config", {})}
+    if config.get("is_encoder_decoder"):
+        return f"is an encoder-decoder ({family}). Give a decoder, such as Llama, or an encoder, such as BERT."
+    if quantized := config.get("quantization_config"):
+        how = quantized.get("quant_method", "some method") if is_mapping(quantized) else "some method"
+        return f"is quantised ({how}), and such weights cannot be trained. Give the original weights."
+    if config.get("auto_map") and not _is_native(family):
+        return f"needs code of its own ({family}: auto_map), which is never run. Give a model that transformers knows."
+    if not all(_number(text, *names) for names in (LAYERS, HIDDEN)) or not _number(text, "vocab_size"):
+        return f"is no language model: its config.json ({family}) has no layers, width or vocabulary."
+    return None
+
+
+def _is_native(family: str) -> bool:
+    """Whether the installed transformers has the architecture, without importing it."""
+    spec = find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return True
+    name, models = family.replace("-", "_"), Path(spec.origin).parent / "models"
+    return any(name == one.name or name.startswith(f"{one.name}_") for one in models.iterdir() if one.is_dir())
+
+
+def _weights_problem(folder: Path) -> str | None:
+    files = sorted(folder.glob("*.safetensors"))
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        named = sorted(set(_read(index).get("weight_map", {}).values()))
+        absent = [name for name in named if not (folder / name).is_file()]
+        if absent:
+            return f"lacks {len(absent)} of {len(named)} files of its weights, such as {absent[0]}. Complete the copy."
+    if not files:
+        pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+        if pickles:
+            return (
+                f"has its weights in {pickles[0]}, a pickle, which can run code and is never loaded. Load and save it "
+                "once with transformers, which writes safetensors, or take a revision that has them."
+            )
+        near = _inside(folder)
+        return (
+            f"has no weights; give {near[-1]}." if near else "has no weights (no .safetensors file). Complete the copy."
+        )
+    for path in files:
+        if why := _damage(path):
+            return f"has a file {path.name} that {why}. Copy it again."
+    return None
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        header = _header(path)
+    except (OSError, ValueError, struct.error):
+        with path.open("rb") as file:
+            pointer = file.read(60).startswith(b"version https://git-lfs")
+        return "is a pointer of git lfs, not the weights" if pointer else "is no safetensors file"
+    end = max((int(one["data_offsets"][1]) for one in header.values() if "data_offsets" in one), default=0)
+    with path.open("rb") as file:
+        start = 8 + struct.unpack("<Q", file.read(8))[0]
+    return "is cut off" if path.stat().st_size < start + end else None
+
+
+def _header(path: Path) -> Mapping[str, Any]:
+    """Name -> dtype, shape and place of every tensor of a safetensors file."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        if size > path.stat().st_size:
+            raise ValueError(size)
+        found: Any = json.loads(file.read(size))
+    if not is_mapping(found):
+        raise TypeError(path)
+    return {name: one for name, one in found.items() if name != "__metadata__"}
+
+
+def _tokenizer_problem(folder: Path) -> str | None:
+    if any((folder / name).is_file() for name in TOKENIZERS):
+        return None
+    return f"holds no tokenizer (none of {', '.join(TOKENIZERS[:4])}, ...). Copy the tokenizer's files into it."
+
+
+def require_model(folder: Path) -> None:
+    """SourceError where the folder cannot be trained."""
+    if why := problem_of(folder):
+        raise SourceError(f"model {folder} {why}")
+
+
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+
+
+def read_facts(folder: Path) -> Facts:
+    """What a folder without problems, or a .gguf file, says."""
+    if folder.is_file():
+        return _read_gguf(folder)
+    whole = _read(folder / "config.json")
+    config = {**whole, **whole.get("text_config", {})}
+    family = str(whole["model_type"])
+    return Facts(
+        family=family,
+        params=sum(_sizes(folder)),
+        layers=_number(config, *LAYERS) or 0,
+        hidden=_number(config, *HIDDEN) or 0,
+        heads=_number(config, "num_attention_heads", "n_head", "n_heads"),
+        context=_number(config, "max_position_embeddings", "n_positions", "n_ctx"),
+        is_encoder=any(part in family for part in ENCODERS),
+        lora_targets=_targets_of(family),
+    )
+
+
+def _read_gguf(path: Path) -> Facts:
+    from gguf import GGUFReader  # not needed for folders
+
+    reader = GGUFReader(path)
+    family = str(reader.fields["general.architecture"].contents())
+
+    def number(name: str) -> int | None:
+        field = reader.fields.get(f"{family}.{name}")
+        return None if field is None else int(field.contents())
+
+    return Facts(
+        family=family,
+        params=sum(int(one.n_elements) for one in reader.tensors if one.name != "output.weight"),
+        layers=number("block_count") or 0,
+        hidden=number("embedding_length") or 0,
+        heads=number("attention.head_count"),
+        context=number("context_length"),
+        is_encoder=any(part in family for part in ENCODERS),
+        lora_targets=_targets_of(family),
+    )
+
+
+def _targets_of(family: str) -> tuple[str, ...]:
+    found = (targets for name, targets in TARGETS if family.startswith(name) or family.endswith(name))
+    return next(found, ("q_proj", "v_proj"))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for path in folder.glob("*.safetensors"):
+        for name, one in _header(path).items():
+            if not name.startswith(HEADS):
+                yield math.prod(one["shape"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: Any = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return dict(found) if is_mapping(found) else {}
+
+
+def _number(config: Mapping[str, Any], *names: str) -> int | None:
+    found = (config.get(name) for name in names)
+    return next((int(value) for value in found if isinstance(value, int) and not isinstance(value, bool)), None)
