@@ -1,11 +1,12 @@
 """Curves over training: accuracy, agreement and PGR of each evaluation, counted by hand on made-up predictions."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build, put_stage
-from w2s_sweep.predictions import CURVE, FILE, read_curve, read_predictions, write_curve
+from w2s_sweep.predictions import CURVE, FILE, read_curve, read_predictions
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.records import ROLES, Results
 from w2s_sweep.results.tables.arrow import curve_table
@@ -78,9 +79,12 @@ def test_seeds_without_a_curve_are_left_out_and_no_curve_is_no_row(tmp_path, res
 
 def test_trainings_that_differ_by_a_few_steps_are_matched_by_their_evaluations(tmp_path):
     store = build(tmp_path, Shape(seeds=(0, 1), n_test=400, share=(0.3, 0.35, 0.45), curve=RISING))
-    path = store.path(collect(store, NAME).rows[1].student_key) / CURVE
-    shorter = [type(one)(one.step - one.step // 5, 24, one.ids, one.probs) for one in read_curve(path)]
-    write_curve(path, shorter)
+    key = collect(store, NAME).rows[1].student_key
+    predictions, curve = read_predictions(store.path(key) / FILE), read_curve(store.path(key) / CURVE)
+    store.quarantine(key)
+    put_stage(
+        store, key, "shorter", predictions, curve=[replace(o, step=o.step - o.step // 5, steps=24) for o in curve]
+    )
     found = points(collect(store, NAME))
     assert [(p.step, p.steps) for p in found] == [(9, 27), (18, 27), (27, 27)]
     assert [p.pgr.value for p in found] == pytest.approx([0.0, 2 / 3, 1 / 3])

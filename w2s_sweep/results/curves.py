@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import METRICS, OfMeans, agreement
+from w2s_sweep.metrics import METRICS, Interval, OfMeans, agreement
 from w2s_sweep.predictions import CURVE, Evaluated, read_curve
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.records import NONE, ROLES, CurvePoint, Row
@@ -80,7 +80,7 @@ class CurveReader:
         cells = [self._measure(role, row, at) for row, at in found]
         metric = first.metric
         recovery = recover_cells(cells, metric) if role == "student" else None
-        known = defaultdict(lambda: NONE, means(cells))
+        known = defaultdict[str, Interval](lambda: NONE, means(cells))
         return CurvePoint(
             **_place(first),
             role=role,
@@ -94,7 +94,8 @@ class CurveReader:
             ceiling=known[f"{metric}/ceiling"] if role == "student" else NONE,
             pgr=NONE if recovery is None else recovery.pgr,
             unidentified="" if recovery is None else recovery.reason,
-            **{name: known[f"{name}/{role}"] for name in SCORES},
+            accuracy=known[f"accuracy/{role}"],
+            auroc=known[f"auroc/{role}"],
             agreement=known["agreement"],
             agreement_supervisor_right=known["agreement/supervisor_right"],
             agreement_supervisor_wrong=known["agreement/supervisor_wrong"],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import METRICS, Interval
 from w2s_sweep.results.figures.facets import MOST_PANELS, facts
 from w2s_sweep.results.figures.layout import ends
@@ -143,7 +144,14 @@ def _ceiling(point: CurvePoint) -> Interval:
 def _pgr_axis(axis: Any, weak: float, ceiling: float, *, named: bool) -> None:
     """The same axis in units of the gap: 0 is the supervisor, 1 the ceiling."""
     gap = ceiling - weak
-    other = axis.secondary_yaxis("right", functions=(lambda y: (y - weak) / gap, lambda y: weak + y * gap))
+
+    def share(values: Array) -> Array:
+        return (values - weak) / gap
+
+    def score(shares: Array) -> Array:
+        return weak + shares * gap
+
+    other = axis.secondary_yaxis("right", functions=(share, score))
     other.set_yticks([0, 0.5, 1])
     other.tick_params(length=0, colors=QUIET)
     other.spines["right"].set_visible(False)
