@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from tests.setups import model
-from w2s_sweep.kinds.memory import CONTEXT, HEADROOM, LOGITS, Memory, fit, of_block, training
+from w2s_sweep.kinds.memory import CONTEXT, COUNTS, HEADROOM, LOGITS, Memory, fewest, fit, of_block, training
 from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
 from w2s_sweep.models.checkpointing import checkpoint_blocks
 from w2s_sweep.models.lora import add_lora
@@ -185,3 +185,20 @@ def test_likelihoods_need_an_unembedding_in_32_bits():
 def test_features_hold_the_blocks_that_run():
     shape = Shape("llama", 1e9, 10, 1000, queries=1000, keys=500, inner=3000, heads=8)
     assert (shape.first(0.6).params, shape.first(0.6).layers) == (6e8, 6)
+
+
+def test_several_gpus_hold_a_share_each_and_what_is_gathered():
+    shape = Shape("llama", params=8e9, layers=10, hidden=1000, queries=1000, keys=1000, inner=3000, heads=8)
+    need = training(shape, "fp32", 1, adapters=None, stopping=False)
+    block = 1000 * (4 * 1000 + 3 * 3000)
+    outside = 8e9 - 10 * block
+    assert need.on(1) is need
+    assert need.on(4).fixed == pytest.approx(16 * 8e9 / 4 + block * (2 * 4 + 4) + outside * (4 + 4))
+
+
+@pytest.mark.parametrize(("size", "counts", "gpus"), [(1e9, COUNTS, 1), (9.5e9, COUNTS, 4), (9.5e9, (1,), 1)])
+def test_the_fewest_gpus_that_fit_are_taken(size, counts, gpus):
+    shape = Shape("llama", size, layers=40, hidden=4096, queries=4096, keys=1024, inner=14336, heads=32)
+    need = training(shape, "bf16", 512, adapters=None, stopping=False)
+    assert fewest(need, 80e9, counts) == gpus
+    assert (fit(need.on(gpus), 80e9) is None) == (counts == (1,))

@@ -188,3 +188,28 @@ def test_a_gpu_that_was_given_and_cannot_be_used_is_an_error(monkeypatch):
     monkeypatch.setenv("W2S_GPUS", "1")
     with pytest.raises(W2SError, match=r"given 1 GPU \(CUDA_VISIBLE_DEVICES=3\).*Install a build of torch"):
         pick_device()
+
+
+def test_a_worker_takes_as_many_gpus_as_its_pack_needs_and_gives_them_back(tmp_path, monkeypatch):
+    """A pack that needs both GPUs waits for a worker that has one of them, and the next one takes one again."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
+    (tmp_path / "tells.py").write_text(
+        "import os\nfrom pathlib import Path\nnames = ('CUDA_VISIBLE_DEVICES', 'W2S_RANKS', 'W2S_GPUS')\n"
+        "with Path(__file__).with_suffix('.told').open('a') as file:\n"
+        "    print(*(os.environ[name] for name in names), file=file)\n"
+    )
+    stages = [rows(tmp_path, name) for name in ("x", "y", "z")]
+    wanted = {stages[0].key: 1, stages[1].key: 2, stages[2].key: 1}
+    engine = LocalEngine()
+    monkeypatch.setattr(engine, "gpus_of", lambda pack: wanted[pack.keys[0]])
+    assert engine.run(ready(tmp_path / "store", stages, (str(tmp_path / "tells.py"),)))
+    told = (tmp_path / "tells.told").read_text().splitlines()
+    assert "a,b 2 2" in told or "b,a 2 2" in told
+    assert all(Store(tmp_path / "store").done(stage.key) for stage in stages)
+
+
+@pytest.mark.parametrize("change", [{"gpus": 3}, {"gpus": 0}, {"cpu_ranks": 0}])
+def test_gpus_that_are_not_there_are_refused(monkeypatch, change):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
+    with pytest.raises(W2SError, match=rf"hydra.launcher.{next(iter(change))}: got"):
+        LocalEngine(**change)

@@ -121,6 +121,8 @@ class Kind(Hashed):
     """Inputs without which it cannot run."""
     takes: ClassVar[tuple[InputName, ...]] = ()
     """Inputs that it reads where it has them."""
+    shards: ClassVar[bool] = False
+    """Whether several processes, each with a GPU of its own, can compute it together."""
     members: ClassVar[bool] = False
     """Whether its inputs are any number of equals, `member 0`, `member 1`, ..."""
 

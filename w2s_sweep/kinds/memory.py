@@ -7,7 +7,7 @@ Not in them: temporaries inside of a kernel, and what an allocator loses to frag
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision
@@ -40,6 +40,15 @@ class Memory:
     """Of the weights on the device, but of those that train with adapters, which are in 32 bits."""
     host: float = 0.0
     """On the host, where weights are there twice for a moment while they are loaded."""
+    shared: float = 0.0
+    """What of `fixed` several devices divide among them; 0 means that the stage runs on one."""
+    gathered: float = 0.0
+    """What each of several devices holds beside its share: the weights of blocks while they compute, and all that is
+    outside of blocks."""
+
+    def on(self, gpus: int) -> "Memory":
+        """What each of so many devices holds."""
+        return self if gpus == 1 else replace(self, fixed=self.fixed - self.shared * (1 - 1 / gpus) + self.gathered)
 
     def device(self, tokens: float, checkpointing: bool = False) -> float:
         """Bytes on the device, what CUDA takes included; 0 on the CPU."""
@@ -77,7 +86,16 @@ def fit(need: Memory, device: float, most: int = MOST_TOKENS) -> Fit | None:
     return None
 
 
-def explain_too_large(what: str, need: Memory, device: float) -> str:
+COUNTS = (1, 2, 4, 8)
+"""GPUs that a stage may compute on, where nobody says how many."""
+
+
+def fewest(need: Memory, device: float, counts: Sequence[int] = COUNTS) -> int:
+    """The first of `counts` GPUs of `device` bytes each on which a stage fits; the last where it fits on none."""
+    return next((gpus for gpus in counts if fit(need.on(gpus), device) is not None), counts[-1])
+
+
+def explain_too_large(what: str, need: Memory, device: float, gpus: int = 1) -> str:
     """What is wrong where `fit` finds nothing, and what helps."""
     least = need.device(need.least, need.token_checkpointed is not None)
     help_ = ["a smaller model", "a GPU with more memory (SLURM: hydra.launcher.gpu_memory_gb and a constraint)"]
@@ -85,9 +103,10 @@ def explain_too_large(what: str, need: Memory, device: float) -> str:
         help_.insert(0, "finetune=lora where all weights train")
     if CONTEXT + need.fixed < HEADROOM * device:
         help_.insert(0, "a lower dataset.max_tokens")
+    where = "It computes on one GPU." if gpus == 1 else f"That is each of the {gpus} GPUs that it computes on."
     return (
         f"{what}: needs about {least / 1e9:.0f} GB for one row of {need.least} tokens, and its share of the GPU is "
-        f"{device / 1e9:.0f} GB. A stage computes on one GPU. Use {', or '.join(help_)}."
+        f"{device / 1e9:.0f} GB. {where} Use {', or '.join(help_)}."
     )
 
 
@@ -161,15 +180,24 @@ def training(
     copies = 2 * (shape.matrices * shape.layers if adapters is None else trained) if half else 0
     head = shape.head * (4 if adapters else 16 + 4 * stopping) + LOGITS if language else 0
     fixed = frozen + trained * (16 + 4 * stopping) + copies + head
+    # FSDP: two blocks are whole at a time, the one that computes and the next one, in 16 bits where products are, with
+    # the gradients of one before they are divided; embedding and unembedding always, with theirs. Blocks in 16 bits are
+    # the copies that autocast would keep.
+    grads = 0 if adapters else 4
+    outside = shape.params - shape.matrices * shape.layers + (shape.head if language else 0)
+    block = shape.matrices * (2 * (2 if half else 4) + grads)
+    gathered = block + max(0.0, outside) * ((2 if half and adapters else 4) + grads) - copies
     state = shape.hidden * (2 if half and adapters else 4)
-    block = of_block(shape, way, precision)
+    kept = of_block(shape, way, precision)
     return Memory(
         fixed=fixed,
-        token=shape.layers * block + state,
-        token_checkpointed=shape.layers * state + block + state,
+        token=shape.layers * kept + state,
+        token_checkpointed=shape.layers * state + kept + state,
         least=least,
         weights="bf16" if half and adapters else "fp32",
         host=shape.params * 2 * (2 if half and adapters else 4),
+        shared=fixed - copies - (LOGITS if language else 0),
+        gathered=gathered,
     )
 
 

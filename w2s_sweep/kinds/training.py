@@ -177,6 +177,8 @@ class Probe(Supervised):
 class Tuned(Trained, OfModel):
     """Part of the kinds that train inside a transformer."""
 
+    shards: ClassVar[bool] = True
+
     finetune: Annotated[FullRecipe | LoraRecipe, Field(discriminator="name")]
     early_stopping: StoppingRule | None
 
@@ -261,6 +263,7 @@ class Adapt(OfModel, Divided):
 
     kind: ClassVar[str] = "adapt"
     takes: ClassVar[tuple[InputName, ...]] = ()
+    shards: ClassVar[bool] = True
 
     adapt: AdaptRecipe
     precision: Precision

@@ -64,6 +64,10 @@ class Engine(Protocol):
         """Bytes of the GPU that it would run a stage on; None where that is the CPU."""
         ...
 
+    def counts(self, stage: Stage[Kind]) -> Sequence[int]:
+        """Numbers of GPUs that it may run a stage on, the smallest first."""
+        ...
+
     def run(self, job: Job) -> bool:
         """Run the job; True when it has ended (well or not), False when it goes on without this process."""
         ...

@@ -19,7 +19,9 @@ from typing import IO, Any
 
 from w2s_sweep.errors import Interrupted, W2SError
 from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.needs import gpus_of
 from w2s_sweep.launch.progress import Progress, make_progress
 from w2s_sweep.plan.packs import Pack, make_packs
 from w2s_sweep.plan.stage import Stage
@@ -73,15 +75,17 @@ def _like_ctrl_c(*signals: signal.Signals) -> Generator[None]:
 class Worker:
     """A process that runs one pack after another."""
 
-    def __init__(self, gpu: str | None, beside: int, log: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
-        """`beside`: how many workers share the GPU."""
-        self.gpu, self.log = gpu, log
+    def __init__(self, places: Sequence[str | None], engine: "LocalEngine", log: Path):
+        """`places`: its GPUs, on which a process each computes a stage together; [None] for the CPU."""
+        self.places, self.log = places, log
         self.pack: Pack | None = None
         self.running: str | None = None
         """Key of the stage that it works on."""
-        env = dict(os.environ)
-        if gpu is not None:
-            env |= {"CUDA_VISIBLE_DEVICES": gpu, "W2S_GPUS": "1", "W2S_STAGES_PER_GPU": str(beside)}  # models/device.py
+        gpus = [gpu for gpu in places if gpu is not None]
+        env = os.environ | {"W2S_RANKS": str(len(gpus) or engine.cpu_ranks)}  # models/device.py
+        if gpus:
+            given = {"CUDA_VISIBLE_DEVICES": ",".join(gpus), "W2S_GPUS": str(len(gpus))}
+            env |= given | {"W2S_STAGES_PER_GPU": str(engine.beside)}
         # Workers import the code of this process, also out of a checkout that is not installed.
         source = str(Path(__file__).resolve().parents[2])
         env["PYTHONPATH"] = os.pathsep.join(p for p in (source, env.get("PYTHONPATH")) if p)
@@ -100,7 +104,7 @@ class Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._stdin: IO[str] = self.process.stdin
-        self._ear = threading.Thread(target=self._listen, args=(self.process.stdout, events), daemon=True)
+        self._ear = threading.Thread(target=self._listen, args=(self.process.stdout, engine._events), daemon=True)
         self._ear.start()
 
     def _listen(self, stdout: IO[str], events: "queue.Queue[tuple[Worker, dict[str, Any]]]") -> None:
@@ -136,11 +140,22 @@ class LocalEngine:
     """Worker processes; null is one for each GPU, or one."""
     pack_flops: float = 1e18
     """Stages that share model and data share a pack up to so many estimated floating-point operations."""
+    gpus: int | None = None
+    """GPUs that train a model together; null is the fewest in which it fits."""
+    cpu_ranks: int = 1
+    """Processes that train a model together where there is no GPU."""
     _events: "queue.Queue[tuple[Worker, dict[str, Any]]]" = field(default_factory=queue.Queue, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.processes is not None and self.processes < 1:
             raise W2SError(f"hydra.launcher.processes: got {self.processes}, needs at least 1, or null.")
+        if self.cpu_ranks < 1:
+            raise W2SError(f"hydra.launcher.cpu_ranks: got {self.cpu_ranks}, needs at least 1.")
+        if self.gpus is not None and not 1 <= self.gpus <= max(1, len(self.there)):
+            raise W2SError(
+                f"hydra.launcher.gpus: got {self.gpus}, and this machine has {len(self.there)}. Use null, which takes "
+                "the fewest GPUs in which a stage fits, or a number that there is."
+            )
 
     def run(self, job: Job) -> bool:
         keys = job.plan.keys("to run", "in flight")
@@ -153,24 +168,37 @@ class LocalEngine:
     def device(self, stage: Stage[Kind]) -> float | None:
         return self._bytes
 
+    def counts(self, stage: Stage[Kind]) -> Sequence[int]:
+        """Numbers of GPUs that a stage may compute on."""
+        if not stage.settings.shards or self.beside > 1:
+            return (1,)
+        model = stage.hints.model
+        said = self.gpus or (None if model is None else model.resources.gpus)
+        most = max(1, len(self.places()))
+        return tuple(n for n in COUNTS if n <= most) if not said else (min(said, most),)
+
+    def gpus_of(self, pack: Pack) -> int:
+        """How many GPUs a pack gets; 1 on the CPU too."""
+        return max((gpus_of(stage, self.device(stage), self.counts(stage)) for stage in pack.stages), default=1)
+
     @cached_property
-    def gpus(self) -> list[str]:
+    def there(self) -> list[str]:
         """Names of the GPUs that there are."""
         return visible_gpus()
 
     @property
     def beside(self) -> int:
         """Most workers of one GPU."""
-        return -(-(self.processes or 1) // max(1, len(self.gpus)))
+        return -(-(self.processes or 1) // max(1, len(self.there)))
 
     @cached_property
     def _bytes(self) -> float | None:
-        there = gpu_bytes(self.gpus)
+        there = gpu_bytes(self.there)
         return None if there is None else there / self.beside
 
     def places(self) -> list[str | None]:
-        """The GPU of each worker."""
-        gpus: Sequence[str | None] = self.gpus or [None]
+        """The GPU of each worker that has one alone."""
+        gpus: Sequence[str | None] = self.there or [None]
         count = self.processes or len(gpus)
         return [gpus[i % len(gpus)] for i in range(count)]
 
@@ -187,6 +215,8 @@ class _Run:
         self.workers: list[Worker] = []
         self.free = self.engine.places()
         """GPUs without a worker, one entry for each that could be there."""
+        self.counts = {pack.name: self.engine.gpus_of(pack) for pack in packs}
+        """Pack -> GPUs that it gets."""
         self.born = 0
 
     def loop(self) -> None:
@@ -209,17 +239,28 @@ class _Run:
         for pack in list(self.waiting):
             if not pack.waits_for <= self.ended:
                 continue
-            worker = next((w for w in self.workers if w.pack is None), None)
-            if worker is None and self.free:
-                worker = self._hire(self.free.pop(0))
+            worker = self._worker_for(self.counts[pack.name])
             if worker is None:
-                return
+                continue  # what needs fewer GPUs may go first
             self.waiting.remove(pack)
             worker.assign(pack, self.specs[pack.name])
 
-    def _hire(self, gpu: str | None) -> Worker:
+    def _worker_for(self, count: int) -> Worker | None:
+        """One with so many GPUs that has nothing to do; those with another number make room for it."""
+        idle = [worker for worker in self.workers if worker.pack is None]
+        if found := next((worker for worker in idle if len(worker.places) == count), None):
+            return found
+        while idle and len(self.free) < count:
+            worker = idle.pop()
+            self.workers.remove(worker)
+            worker.dismiss()
+            self.free.extend(worker.places)
+        return self._hire(count) if len(self.free) >= count else None
+
+    def _hire(self, count: int) -> Worker:
+        places, self.free = self.free[:count], self.free[count:]
         log = self.job.folder / "jobs" / f"worker-{self.born}.log"
-        worker = Worker(gpu, self.engine.beside, log, self.engine._events)
+        worker = Worker(places, self.engine, log)
         self.born += 1
         self.workers.append(worker)
         return worker
@@ -248,7 +289,7 @@ class _Run:
         """A worker died: the stage it was working on has failed, the rest of its pack goes to another worker."""
         self.workers.remove(worker)
         worker.dismiss()
-        self.free.append(worker.gpu)
+        self.free.extend(worker.places)
         pack = worker.pack
         if pack is None:
             return
@@ -262,6 +303,7 @@ class _Run:
         if rest:
             again = Pack(f"{pack.name}-{self.born}", rest, pack.waits_for)
             self.specs[again.name] = self.job.write_spec(again)
+            self.counts[again.name] = self.counts[pack.name]
             self.waiting.insert(0, again)
 
     def _interrupt(self) -> None:

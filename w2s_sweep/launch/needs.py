@@ -1,7 +1,7 @@
 """What the stages of a plan need of a device: printed with the plan, and refused where no device could hold it."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from w2s_sweep.config.model import Model
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds import Kind
-from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, explain_too_large, fit
+from w2s_sweep.kinds.memory import ON_CPU, Fit, Memory, explain_too_large, fewest, fit
 from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.sources import find
@@ -18,6 +18,8 @@ from w2s_sweep.sources.weights import read_config
 
 Device = Callable[[Stage[Kind]], float | None]
 """Bytes of the device that a stage is to run on; None where it is the CPU."""
+Counts = Callable[[Stage[Kind]], Sequence[int]]
+"""Numbers of GPUs that a stage may compute on, the smallest first."""
 GB = 1e9
 
 
@@ -46,26 +48,45 @@ class Need:
     memory: Memory
     device: float
     """Bytes of the device."""
+    counts: tuple[int, ...] = (1,)
+    """Numbers of GPUs that there may be."""
+
+    @property
+    def gpus(self) -> int:
+        """Of which so many compute the stage together."""
+        return fewest(self.memory, self.device, self.counts)
+
+    @property
+    def each(self) -> Memory:
+        """What each of these GPUs holds."""
+        return self.memory.on(self.gpus)
 
     @property
     def fit(self) -> Fit | None:
-        return fit(self.memory, self.device)
+        return fit(self.each, self.device)
 
 
-def needs(stages: Iterable[Stage[Kind]], device: Device) -> list[Need]:
+def gpus_of(stage: Stage[Kind], device: float | None, counts: Sequence[int]) -> int:
+    """How many GPUs compute a stage: the fewest on which it fits."""
+    return counts[0] if device is None or len(counts) == 1 else fewest(memory_of(stage), device, counts)
+
+
+def needs(stages: Iterable[Stage[Kind]], device: Device, counts: Counts = lambda stage: (1,)) -> list[Need]:
     """Of the stages that run on a device, each kind of need once."""
     found: dict[Need, None] = {}
     for stage in stages:
         part, there = stage.settings.model_part(), device(stage)
         if there and part is not None and (memory := memory_of(stage)).fixed:
-            found[Need(stage.hints.of_model.name, part.way, memory, there)] = None
+            found[Need(stage.hints.of_model.name, part.way, memory, there, tuple(counts(stage)))] = None
     return list(found)
 
 
 def refuse_too_large(found: Iterable[Need]) -> None:
     """ConfigError with every need that no device holds, and what would help."""
     problems = [
-        explain_too_large(f"{need.model}, {need.way}", need.memory, need.device) for need in found if need.fit is None
+        explain_too_large(f"{need.model}, {need.way}", need.each, need.device, need.gpus)
+        for need in found
+        if need.fit is None
     ]
     if problems:
         raise ConfigError(problems)
@@ -73,14 +94,18 @@ def refuse_too_large(found: Iterable[Need]) -> None:
 
 def table_of(found: Iterable[Need]) -> Table:
     """One line for each need: how the stages will run."""
-    names = ("model", "way", "weights", "tokens a pass", "checkpointing", "GPU memory")
+    names = ("model", "way", "weights", "tokens a pass", "checkpointing", "GPUs", "GPU memory")
     table = Table(*names, box=None, pad_edge=False)
     for need in found:
         how = need.fit
         if how is None:
-            table.add_row(need.model, need.way, need.memory.weights, "-", "-", f"over {need.device / GB:.0f} GB")
+            table.add_row(
+                need.model, need.way, need.memory.weights, "-", "-", str(need.gpus), f"over {need.device / GB:.0f} GB"
+            )
             continue
         memory = f"{how.device / GB:.1f} of {need.device / GB:.0f} GB"
         checkpointing = "on" if how.checkpointing else "off"
-        table.add_row(need.model, need.way, need.memory.weights, f"{how.tokens:,}", checkpointing, memory)
+        table.add_row(
+            need.model, need.way, need.memory.weights, f"{how.tokens:,}", checkpointing, str(need.gpus), memory
+        )
     return table

@@ -116,7 +116,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     name = sweep.name or _own_name(store, default_name(cells, graph.roles[: request.first or None]))
     plan = plan_of(graph, store)
     console = SafeConsole()
-    found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device)
+    found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device, engine.counts)
     show_plan(console, plan, name, store, found)
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))

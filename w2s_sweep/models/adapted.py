@@ -5,14 +5,13 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import trainable_state
+from w2s_sweep.models.lora import save_trained
 
 WEIGHTS, ADAPTERS = "weights.safetensors", "adapters.safetensors"
 
@@ -20,9 +19,9 @@ WEIGHTS, ADAPTERS = "weights.safetensors", "adapters.safetensors"
 def save_adapted(model: LanguageModel, folder: Path, scale: float | None = None) -> None:
     """Write what training changed: adapters of scale `scale`, or all weights."""
     if scale is None:
-        save_file(trainable_state(model), folder / WEIGHTS)
+        save_trained(model, folder / WEIGHTS)
     else:
-        save_file(trainable_state(model), folder / ADAPTERS, metadata={"scale": repr(scale)})
+        save_trained(model, folder / ADAPTERS, metadata={"scale": repr(scale)})
 
 
 def load_adapted(backbone: Backbone, folder: Path) -> Backbone:

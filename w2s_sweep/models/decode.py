@@ -11,6 +11,7 @@ from w2s_sweep.config.finetune import Precision
 from w2s_sweep.models.backbone import cache_name
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
+from w2s_sweep.models.ranks import Ranks, this_process
 
 
 def greedy(
@@ -28,36 +29,37 @@ def greedy(
     `token_budget`: tokens of a batch, prompts and what follows; it changes results by rounding only. `on_progress` gets
     (prompts done, prompts in all) and may raise to stop.
     """
+    ranks = this_process()
+
+    def write(rows: Sequence[int]) -> Tensor:
+        ids = torch.tensor([prompts[row] for row in rows], dtype=torch.int64, device=model.backbone.device)
+        return _continue(model, ids, most, end, ranks)
+
     found: dict[int, list[int]] = {}
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
     for length, same in groupby(order, key=lambda row: len(prompts[row])):
         rows = list(same)
-        size = max(1, token_budget // (length + most))
+        size = max(1, token_budget // (length + most)) * ranks.size
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            ids = torch.tensor([prompts[row] for row in part], dtype=torch.int64, device=model.backbone.device)
             with torch.no_grad(), autocast(model.backbone.device, precision):
-                follows = _continue(model, ids, most, end).tolist()
+                follows = ranks.spread(part, lambda row: len(prompts[row]), write).tolist()
             found |= {row: _until(end, new) for row, new in zip(part, follows, strict=True)}
             on_progress(len(found), len(prompts))
+    ranks.settle(model)
     return [found[row] for row in range(len(prompts))]
 
 
-def _continue(model: LanguageModel, ids: Tensor, most: int, end: int) -> Tensor:
+def _continue(model: LanguageModel, ids: Tensor, most: int, end: int, ranks: Ranks) -> Tensor:
     """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone."""
     cache = DynamicCache(config=model.transformer.config)  # pyright: ignore[reportArgumentType]
     kept = {cache_name(model.transformer): cache, "use_cache": True}
-    new = [_likeliest(model, model.transformer(input_ids=ids, **kept).last_hidden_state)]
+    new = [model.next_tokens(ids, kept)]
     ended = new[0] == end
-    while len(new) < most and not ended.all():
-        new.append(_likeliest(model, model.transformer(input_ids=new[-1][:, None], **kept).last_hidden_state))
+    while len(new) < most and not ranks.all_of(bool(ended.all())):
+        new.append(model.next_tokens(new[-1][:, None], kept))
         ended |= new[-1] == end
     return torch.stack(new, 1)
-
-
-def _likeliest(model: LanguageModel, hidden: Tensor) -> Tensor:
-    with torch.autocast(hidden.device.type, enabled=False):  # rounding to bf16 would make ties
-        return (hidden[:, -1].float() @ model.unembedding.float().T).argmax(1)
 
 
 def _until(end: int, new: list[int]) -> list[int]:

@@ -15,13 +15,19 @@ GPUS = "W2S_GPUS"
 
 SHARED = "W2S_STAGES_PER_GPU"
 """Environment variable by which a launcher tells how many processes share a GPU."""
+
+RANK = "W2S_RANK"
+"""Environment variable that tells a process which it is of those that compute a stage together, each on its GPU."""
+
+RANKS = "W2S_RANKS"
+"""Environment variable by which a launcher tells how many processes compute a stage together."""
 TOKENS = {"cpu": 2048}
 """Tokens of a forward pass by kind of device: on a CPU what its caches like (docs/PERFORMANCE.md)."""
 CPU_BF16 = ("avx512_bf16", "amx_bf16")
 
 
 def pick_device() -> torch.device:
-    """The first visible GPU, else the CPU. What is visible is the launcher's choice.
+    """The first visible GPU, or that of this rank, else the CPU. What is visible is the launcher's choice.
 
     W2SError where the launcher gave this process a GPU and torch cannot use it: hours on the CPU of such a node would
     be found by nobody.
@@ -29,7 +35,7 @@ def pick_device() -> torch.device:
     if torch.cuda.is_available():
         # Products of float32 numbers with 10 bits of mantissa, more than bf16 has: several times as fast.
         torch.backends.cuda.matmul.allow_tf32 = True
-        return torch.device("cuda", 0)
+        return torch.device("cuda", int(os.environ.get(RANK, "0")))
     if given := os.environ.get(GPUS, "0").strip("0"):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"

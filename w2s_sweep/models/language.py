@@ -3,7 +3,8 @@ bounded number of positions at a time, forwards and backwards."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,12 @@ class LanguageModel(nn.Module):
         found = token_log_probs(hidden, self.unembedding, input_ids, marked * (texts.positions > 0))
         # The log-probability of token t is at t - 1; nothing is said of the very first one.
         return torch.stack([part.sum() for part in nn.functional.pad(found[0], (1, 0)).split(texts.lengths)])
+
+    def next_tokens(self, ids: Int[Tensor, "batch tokens"], cache: Mapping[str, Any]) -> Int[Tensor, " batch"]:
+        """The likeliest token after each text; `cache`: what the transformer is given to keep earlier tokens in."""
+        hidden = self.transformer(input_ids=ids, **cache).last_hidden_state
+        with torch.autocast(hidden.device.type, enabled=False):  # rounding to bf16 would make ties
+            return (hidden[:, -1].float() @ self.unembedding.float().T).argmax(1)
 
 
 def token_log_probs(

@@ -2,14 +2,17 @@
 saved."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.errors import ModelError, unknown
+from w2s_sweep.models.ranks import this_process, whole
 
 
 class Tuneable(Protocol):
@@ -53,7 +56,22 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
     """Name -> value of what training changes, on the CPU: adapters and head, or every weight."""
-    return {name: parameter.detach().cpu().contiguous() for name, parameter in trainable(module).items()}
+    return {name: whole(parameter.detach()).cpu().contiguous() for name, parameter in trainable(module).items()}
+
+
+def save_trained(module: nn.Module, path: Path, prefix: str = "", metadata: dict[str, str] | None = None) -> None:
+    """Write what training changed, of names that begin with `prefix` alone; no file where there is nothing.
+
+    Of a model that processes share every one has to call this, and the first one writes.
+    """
+    leads, values = this_process().leads, dict[str, Tensor]()
+    for name, parameter in trainable(module).items():
+        if name.startswith(prefix):
+            value = whole(parameter.detach())
+            if leads:
+                values[name] = value.cpu().contiguous()
+    if values:
+        save_file(values, path, metadata)
 
 
 def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:

@@ -12,6 +12,7 @@ from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.checkpointing import checkpoint_blocks
 from w2s_sweep.models.device import describe, memory_bytes, pick_device, token_budget
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources.weights import read_config
 
@@ -30,7 +31,8 @@ def fit_device(context: Context[OfModel], backbone: Backbone) -> int:
     if there is None:
         return token_budget(device, wanted)
     hints = context.stage.hints
-    need = context.settings.memory(hints, parse_shape(read_config(backbone.folder), hints.of_model))
+    alone = context.settings.memory(hints, parse_shape(read_config(backbone.folder), hints.of_model))
+    need = alone.on(this_process().size)
     how = fit(need, there, wanted or MOST_TOKENS)
     if how is None:
         raise W2SError(explain_too_large(context.stage.label, need, there))

@@ -20,6 +20,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.modules import import_possible
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.context import Context, RunSettings
+from w2s_sweep.runner.ranks import ranks_of, run_on_ranks
 from w2s_sweep.store import Lease, Store, acquire, read_claim
 from w2s_sweep.store.files import read_json, write_json
 
@@ -47,6 +48,8 @@ class Pack:
     store: Store
     stages: Sequence[Stage[Kind]]
     run: RunSettings
+    spec: Path | None = None
+    """Where it was read."""
 
     @classmethod
     def read(cls, path: Path) -> "Pack":
@@ -60,6 +63,7 @@ class Pack:
             store=Store(Path(spec["store"])),
             stages=[Stage.from_json(stage) for stage in spec["stages"]],
             run=RunSettings(**spec["run"]),
+            spec=path,
         )
 
 
@@ -162,7 +166,7 @@ def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts)
     work = pack.store.work(stage.key)
     work.mkdir(parents=True, exist_ok=True)
     pack.store.clear_attempts(stage.key)
-    with _log_to(work / "log.txt"):
+    with log_to(work / "log.txt"):
         log.info("start %s (%s) on %s, process %d", stage.label, stage.key, socket.gethostname(), os.getpid())
         try:
             write_json(work / "preimage.json", stage.preimage)
@@ -192,7 +196,10 @@ def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> 
         return signals.stop()
 
     with pack.store.attempt(stage.key) as out:
-        stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save))
+        if pack.spec is not None and (count := ranks_of(stage)) > 1:
+            run_on_ranks(pack.spec, stage, out, count, stop, signals.save)
+        else:
+            stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save))
         # Once more before publication: the last work of a stage may have been long, without a call of `stop`.
         if not lease.check():
             raise Preempted
@@ -220,7 +227,7 @@ def _record_failure(work: Path, stage: Stage[Kind], error: Exception) -> None:
 
 
 @contextmanager
-def _log_to(path: Path):
+def log_to(path: Path):
     """Everything that is logged while a stage runs goes to its log file too."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))

@@ -43,6 +43,12 @@ def own_backbone(context: Context[OfModel], precision: Precision, *, frozen: boo
     return _load(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dtype, dropout)
 
 
+def forget() -> None:
+    """Let go of the model that was loaded last, and of its memory on the GPU."""
+    _frozen.cache_clear()
+    torch.cuda.empty_cache()
+
+
 @lru_cache(maxsize=1)
 def _frozen(folder: Path, keep_layers: int | None, changed: Path | None, dtype: torch.dtype) -> Backbone:
     return _load(folder, keep_layers, changed, dtype, 0.0).to(pick_device())

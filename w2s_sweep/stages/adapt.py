@@ -9,6 +9,7 @@ from w2s_sweep.kinds.training import Adapt
 from w2s_sweep.models.adapted import save_adapted
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import add_lora
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -43,7 +44,8 @@ def nats(context: Context[Adapt], learner: SequenceLearner, rows: Sequence[int])
 def run(context: Context[Adapt]) -> None:
     settings, how = context.settings, context.settings.adapt
     inside, outside = load_corpus(context.input("data"), settings.split)
-    learner = build(context, inside + outside)
+    with this_process().in_turn():
+        learner = build(context, inside + outside)
     told = [row for row, (length,) in enumerate(learner.lengths) if length > 1]
     rows, test = [row for row in told if row < len(inside)], [row for row in told if row >= len(inside)]
     before = nats(context, learner, test)

@@ -4,14 +4,15 @@ pairs the head, or the language model itself, gives each text a reward."""
 from collections.abc import Sequence
 
 import torch
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.kinds.training import Finetune, LoraRecipe
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast
-from w2s_sweep.models.lora import trainable_state
+from w2s_sweep.models.lora import save_trained
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
@@ -36,7 +37,7 @@ class TextLearner(TransformerLearner[Model]):
         """Tokens of the texts of a row."""
         return (self.tokens[row],)
 
-    def logits(self, rows: Sequence[int]) -> Tensor:
+    def compute(self, rows: Sequence[int]) -> Tensor:
         return self.scores([self.tokens[row] for row in rows])
 
     def scores(self, texts: Sequence[Sequence[int]]) -> Tensor:
@@ -64,7 +65,7 @@ class PairLearner(TextLearner):
     def read(self, row: int) -> tuple[list[int], ...]:
         return self.others[row], self.tokens[row]
 
-    def logits(self, rows: Sequence[int]) -> Tensor:
+    def compute(self, rows: Sequence[int]) -> Tensor:
         texts = [texts for row in rows for texts in self.read(row)]
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
         place = torch.empty(len(texts), dtype=torch.int64)
@@ -75,12 +76,14 @@ class PairLearner(TextLearner):
 
 def refer(context: Context[Finetune], learner: PairLearner, rows: Sequence[int]) -> None:
     """Count the rewards of `rows` from what the model gives now, before training: once, however often it is resumed."""
-    path = context.work / "reference.safetensors"
-    if not path.is_file():
+    path, ranks = context.work / "reference.safetensors", learner.ranks
+    if not ranks.agree(path.is_file()):
         learner.model.eval()
         reference = torch.zeros(len(learner.tokens), 2)
         reference[list(rows)] = torch.from_numpy(predict(learner, rows, context.stop))
-        write_bytes(path, save({"reference": reference}))
+        if ranks.leads:
+            write_bytes(path, save({"reference": reference}))
+        ranks.wait()
     learner.reference = load_file(path)["reference"].to(learner.device)
 
 
@@ -108,18 +111,16 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
 def run(context: Context[Finetune]) -> None:
     supervision = read_supervision(context)
     rows = supervision.rows
-    learner = build(context, rows.classes, rows.every_text, rows.others is not None)
+    with this_process().in_turn():
+        learner = build(context, rows.classes, rows.every_text, rows.others is not None)
     if isinstance(learner, PairLearner) and isinstance(learner.model, LanguageScore):
         refer(context, learner, sorted({*supervision.chosen, *rows_to_predict(context, rows)}))
     learner.mode(training=True)
     summary = fit(context, learner, supervision, learner.device)
     learner.mode(training=False)
-    weights = trainable_state(learner.model)
     if isinstance(context.settings.finetune, LoraRecipe) or context.run.keep_weights:
-        save_file(weights, context.out / "weights.safetensors")
+        save_trained(learner.model, context.out / "weights.safetensors")
     else:
-        head = {name: value for name, value in weights.items() if name.startswith("head.")}
-        if head:  # an implicit reward has none
-            save_file(head, context.out / "head.safetensors")
+        save_trained(learner.model, context.out / "head.safetensors", "head.")  # an implicit reward has none
     tokens = {"tokens": learner.tokens_of(supervision.chosen)}
     publish_trained(context, learner, supervision, tokens | summary | learner.collator.summary())

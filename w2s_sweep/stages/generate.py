@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save_file
 
 from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.training import Generate, LoraRecipe
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import trainable_state
+from w2s_sweep.models.lora import save_trained
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
@@ -128,15 +128,16 @@ def run(context: Context[Generate]) -> None:
     chosen, told = rows_of_portion(rows, settings), rows.on(*PREDICTED)
     supervision = context.optional("labels")
     answers = answers_of(rows, supervision, chosen, stage.label)
-    model = build(context)
-    prompts = read_prompts(context, model.backbone, rows, answers)
-    learner = SequenceLearner(
-        model,
-        prompts.sequences(),
-        [len(prompt) for prompt in prompts.rows],
-        finetune.precision,
-        fit_device(context, model.backbone),
-    )
+    with this_process().in_turn():
+        model = build(context)
+        prompts = read_prompts(context, model.backbone, rows, answers)
+        learner = SequenceLearner(
+            model,
+            prompts.sequences(),
+            [len(prompt) for prompt in prompts.rows],
+            finetune.precision,
+            fit_device(context, model.backbone),
+        )
     step = train(
         learner,
         chosen,
@@ -147,7 +148,7 @@ def run(context: Context[Generate]) -> None:
         stopping=early_stopping(context, learner, prompts, rows, supervision),
     )
     if isinstance(finetune, LoraRecipe) or context.run.keep_weights:
-        save_file(trainable_state(model), context.out / "weights.safetensors")
+        save_trained(model, context.out / "weights.safetensors")
     written = write_answers(context, learner, prompts, told, context.progress_or_stop)
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from w2s_sweep.models.ranks import as_shared, this_process, whole
 from w2s_sweep.store.files import replacing
 from w2s_sweep.training.stopping import Best
 
@@ -26,11 +27,19 @@ DTYPES = {
 
 
 def save(path: Path, step: int, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> None:
-    """Replace the checkpoint in `path` by the state after `step` steps."""
+    """Replace the checkpoint in `path` by the state after `step` steps.
+
+    It is the same whatever number of processes wrote it: rank 0 writes, the others help to put tensors together.
+    """
     # safetensors, by name: torch.save writes a pickle, and an optimizer's own state names parameters by their place.
     metadata = {"step": str(step), "best step": str(best.step), "best score": repr(best.score)}
+    tensors = dict(_tensors(params, optimizer, best))
+    if not this_process().leads:
+        for tensor in tensors.values():
+            whole(tensor)
+        return
     with replacing(path) as file:
-        write_tensors(file, dict(_tensors(params, optimizer, best)), metadata)
+        write_tensors(file, tensors, metadata)
 
 
 def _tensors(
@@ -56,7 +65,7 @@ def write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mappi
     file.write(len(text).to_bytes(8, "little"))
     file.write(text)
     for tensor in tensors.values():
-        file.write(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        file.write(whole(tensor).cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Best) -> int:
@@ -67,17 +76,21 @@ def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.op
     with safe_open(path, framework="pt") as file:
         for name, param in params.items():
             with torch.no_grad():
-                param.copy_(file.get_tensor(f"param.{name}"))
+                param.copy_(as_shared(file.get_tensor(f"param.{name}"), param))
             slots = ("step", "exp_avg", "exp_avg_sq")
             if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
                 # torch keeps Adam's step count on the CPU wherever the parameter is, unless one kernel does it all.
                 optimizer.state[param] = {
-                    slot: value if slot == "step" and not fused else value.to(param.device)
+                    slot: value
+                    if slot == "step" and not fused
+                    else value.to(param.device)
+                    if slot == "step"
+                    else as_shared(value, param)
                     for slot, value in state.items()
                 }
         about = file.metadata()
         best.step, best.score = int(about.get("best step", 0)), float(about.get("best score", "-inf"))
         if best.step:
-            best.params = {name: file.get_tensor(f"best.{name}").to(param.device) for name, param in params.items()}
+            best.params = {name: as_shared(file.get_tensor(f"best.{name}"), param) for name, param in params.items()}
         return int(about["step"])

@@ -1,17 +1,20 @@
 """What every stage that trains inside a transformer does alike: the learner's side of the loop, and LoRA as set."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.errors import ModelError
+from w2s_sweep.errors import ModelError, W2SError
 from w2s_sweep.kinds.training import LoraRecipe, Tuned
 from w2s_sweep.models.classifier import Classifier
-from w2s_sweep.models.device import pick_device
+from w2s_sweep.models.device import has_bf16, pick_device
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import Tuneable, add_lora, trainable
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.context import Context
 
 ADAPTER = ".lora_"
@@ -20,28 +23,60 @@ ADAPTER = ".lora_"
 M = TypeVar("M", bound=Classifier | LanguageModel)
 
 
-class TransformerLearner(Generic[M]):
-    """A model on its device, whose rows are split into micro-batches by a budget of tokens.
+class TransformerLearner(ABC, Generic[M]):
+    """A model on its device, or shared out among those of several processes; rows are split into micro-batches by a
+    budget of tokens for each process.
 
     `lengths`: tokens of each text of every row.
     """
 
     def __init__(self, model: M, lengths: Sequence[Sequence[int]], precision: Precision, token_budget: int):
-        self.device = pick_device()
-        self.model: M = model.to(self.device)
+        self.device, self.ranks = pick_device(), this_process()
+        half = precision == "bf16" and has_bf16(self.device)
+        self.ranks.shard(model, model.backbone.blocks if self.ranks.size > 1 else (), self.device, half=half)
+        self.model: M = model
         self.lengths = lengths
         self.precision: Precision = precision
         self.token_budget = token_budget
         self.collator = model.backbone.collator()
 
+    @abstractmethod
+    def compute(self, rows: Sequence[int]) -> Tensor:
+        """`logits` of rows that this process has to itself."""
+
+    def logits(self, rows: Sequence[int]) -> Tensor:
+        """float32 [rows, classes], in the order of `rows`."""
+        found = self.ranks.spread(rows, self._tokens, self.compute)
+        if not torch.is_grad_enabled():
+            self.ranks.settle(self.model)
+        return found
+
+    def _tokens(self, row: int) -> int:
+        return sum(self.lengths[row])
+
     def tokens_of(self, rows: Sequence[int]) -> int:
         """Tokens of all texts of `rows`."""
-        return sum(sum(self.lengths[row]) for row in rows)
+        return sum(map(self._tokens, rows))
 
     def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        return self.collator.split(self.lengths, rows, self.token_budget)
+        size, budget = self.ranks.size, self.token_budget * self.ranks.size
+        while True:
+            parts = self.collator.split(self.lengths, rows, budget)
+            if size == 1 or all(self._fits(part) for part in parts):
+                return parts
+            budget = budget * 7 // 8  # a part is cut into shares of whole rows, one of which may be the larger
+
+    def _fits(self, part: Sequence[int]) -> bool:
+        """Whether the share of each rank is one forward pass within the budget."""
+        hands = self.ranks.deal(part, self._tokens)
+        return all(len(self.collator.split(self.lengths, hand, self.token_budget)) <= 1 for hand in hands)
 
     def shrink(self) -> None:
+        if self.ranks.size > 1:  # the others are in the middle of the same pass, and wait
+            raise W2SError(
+                f"out of memory on one of {self.ranks.size} devices. Lower micro_batch_tokens from "
+                f"{self.token_budget}, or dataset.max_tokens, or ask for more GPUs; the last checkpoint is kept."
+            )
         self.token_budget = max(1, self.token_budget // 2)
 
     def trainable(self) -> dict[str, Tensor]:

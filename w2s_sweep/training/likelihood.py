@@ -27,7 +27,7 @@ class SequenceLearner(TransformerLearner[LanguageModel]):
         super().__init__(model, [(len(ids),) for ids in tokens], precision, token_budget)
         self.tokens, self.starts = tokens, starts
 
-    def logits(self, rows: Sequence[int]) -> Tensor:
+    def compute(self, rows: Sequence[int]) -> Tensor:
         """float32 [rows, 1]: log p(tokens from the start on | tokens before it)."""
         batch = self.collator.batch([self.tokens[row] for row in rows])
         wanted = self.collator.from_starts([self.starts[row] for row in rows], batch)

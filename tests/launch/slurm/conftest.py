@@ -28,6 +28,9 @@ class _NoEngine:
     def device(self, stage: Stage[Kind]) -> None:
         return None
 
+    def counts(self, stage: Stage[Kind]) -> tuple[int, ...]:
+        return (1,)
+
     def run(self, job: Job) -> bool:
         return False
 

@@ -67,6 +67,9 @@ class _WithoutResults:
     def device(self, stage: Stage[Any]) -> float | None:
         return self.engine.device(stage)
 
+    def counts(self, stage: Stage[Any]) -> Sequence[int]:
+        return self.engine.counts(stage)
+
     def run(self, job: Job) -> bool:
         self.engine.run(job)
         return False

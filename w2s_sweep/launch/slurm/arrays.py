@@ -139,7 +139,8 @@ def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str) -> 
 
 def _environment(code: Path, ask: Ask, beside: int) -> list[str]:
     # Read by models/device.py, which refuses to compute on a CPU where a task was given a GPU.
-    given = [f"export W2S_GPUS={ask.gpus} W2S_STAGES_PER_GPU={beside}"] if ask.gpus else []
+    ranks = f" W2S_RANKS={ask.gpus}" if ask.gpus > 1 and beside == 1 else ""
+    given = [f"export W2S_GPUS={ask.gpus} W2S_STAGES_PER_GPU={beside}{ranks}"] if ask.gpus else []
     return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given]
 
 

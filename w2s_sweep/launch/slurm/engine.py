@@ -19,7 +19,7 @@ from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.options import adopt_environment
 from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
-from w2s_sweep.launch.slurm.resources import ask_of, device_of
+from w2s_sweep.launch.slurm.resources import ask_of, counts_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.launch.slurm.submit import Array, submit
@@ -46,6 +46,9 @@ class SlurmEngine:
 
     def device(self, stage: Stage[Kind]) -> float | None:
         return device_of(stage, self.checked)
+
+    def counts(self, stage: Stage[Kind]) -> Sequence[int]:
+        return counts_of(stage, self.checked)
 
     def run(self, job: Job) -> bool:
         if "%" in str(job.store.root):  # SLURM and submitit fill in %j and its like, in names of folders too

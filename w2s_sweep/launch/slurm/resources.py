@@ -4,13 +4,14 @@ The nearest word counts: the launcher's for a role, for a kind, for everything, 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
-from w2s_sweep.launch.needs import memory_of
+from w2s_sweep.kinds.memory import COUNTS
+from w2s_sweep.launch.needs import gpus_of, memory_of
 from w2s_sweep.launch.slurm.options import Options, options_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
@@ -60,6 +61,14 @@ def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
     return settings.gpu_memory_gb * 1e9 / settings.stages_per_gpu if _said(stage, "gpus", settings) != 0 else None
 
 
+def counts_of(stage: Stage[Kind], settings: Settings) -> Sequence[int]:
+    """Numbers of GPUs that a stage may compute on."""
+    if not stage.settings.shards or settings.stages_per_gpu > 1:
+        return (1,)
+    said = _said(stage, "gpus", settings)
+    return (said,) if said else COUNTS
+
+
 def _minutes(pack: Pack, settings: Settings) -> int:
     said = [minutes for stage in pack.stages if (minutes := _said(stage, "minutes", settings)) is not None]
     if said:
@@ -84,11 +93,15 @@ def _sources(stage: Stage[Kind], settings: Settings) -> Iterator[Mapping[str, An
 
 def _derived(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
     """What nobody set, from what the kind of stage holds in memory. Stages that run beside each other in a task add up
-    on its CPUs and in its memory, and share its one GPU."""
+    on its CPUs and in its memory, and share its GPU."""
     memory, beside = memory_of(stage), settings.stages_per_gpu
     if not memory.fixed:
         return {"gpus": 0, "cpus": 2 * beside, "memory_gb": HEADROOM_GB * beside}[name]
-    return {"gpus": 1, "cpus": 4 * beside, "memory_gb": beside * (math.ceil(memory.host / 1e9) + HEADROOM_GB)}[name]
+    gpus = gpus_of(stage, device_of(stage, settings), counts_of(stage, settings))
+    processes = beside * gpus
+    # Processes that compute a stage together load its model one after another.
+    host = beside * math.ceil(memory.host / 1e9) + HEADROOM_GB * processes
+    return {"gpus": gpus, "cpus": 4 * processes, "memory_gb": host}[name]
 
 
 def _rounded(minutes: int) -> int:

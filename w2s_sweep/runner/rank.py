@@ -1,0 +1,141 @@
+"""One of the processes that compute a stage together: `rank.py SPEC KEY OUT FOLDER`, started by `runner.ranks`.
+
+Every rank runs the stage's code. The first one writes; what the others write goes to a folder that nobody reads.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.models.device import pick_device
+from w2s_sweep.models.ranks import Ranks, meet
+from w2s_sweep.plan.stage import K
+from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.pack import Pack, log_to
+from w2s_sweep.runner.ranks import PREEMPTED, RANK, RANKS, SAVE, STOP
+from w2s_sweep.runner.worker import STOP_SIGNALS, configure_process
+from w2s_sweep.store.files import write_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RankContext(Context[K]):
+    """The context of one rank: what depends on the clock or on requests is what rank 0 finds, and rank 0 alone tells of
+    the stage."""
+
+    ranks: Ranks = field(default_factory=Ranks)
+
+    def checkpoint_due(self) -> bool:
+        return self.ranks.agree(self.ranks.leads and super().checkpoint_due())
+
+    def on_resume(self, step: int) -> None:
+        if self.ranks.leads:
+            super().on_resume(step)
+
+    def on_save(self, step: int) -> None:
+        if self.ranks.leads:
+            super().on_save(step)
+
+    def log(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        if self.ranks.leads:
+            super().log(step, steps, metrics)
+
+    def progress(self, step: int, steps: int) -> None:
+        if self.ranks.leads:
+            super().progress(step, steps)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        if self.ranks.leads:
+            super().finish(summary)
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What the stage's process asks for."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    save: threading.Event = field(default_factory=threading.Event)
+
+    def listen(self) -> None:
+        """Until standard input ends, which it does when the process that holds the stage's claim is gone."""
+        for line in sys.stdin:
+            {STOP: self.stop, SAVE: self.save}[line.strip()].set()
+        os._exit(1)
+
+
+def run(spec: Path, key: str, out: Path, requests: Requests, ranks: Ranks) -> None:
+    """Compute the stage `key` of a job file together with the other ranks."""
+    pack = Pack.read(spec)
+    stage = next(stage for stage in pack.stages if stage.key == key)
+
+    def stop() -> bool:
+        return ranks.agree(requests.stop.is_set())
+
+    context = RankContext(pack.store, stage, out, pack.run, stop, requests.save, ranks=ranks)
+    context.facts["processes"] = ranks.size
+    if not ranks.leads:
+        stage.settings.load()(context)
+        return
+    with log_to(context.work / "log.txt"):
+        stage.settings.load()(context)
+
+
+def leave(status: int) -> NoReturn:
+    """At once: the others, and what waits for them, are the business of the stage's process."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main() -> None:
+    configure_process()
+    for number in (*STOP_SIGNALS, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    spec, key, out, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
+    rank, size = int(os.environ[RANK]), int(os.environ[RANKS])
+    requests = Requests()
+    threading.Thread(target=requests.listen, name="requests", daemon=True).start()
+    if rank:
+        out = folder / f"out-{rank}"
+        out.mkdir()
+    try:
+        use(rank)
+        with meet(rank, size, folder / "meeting") as ranks:
+            run(Path(spec), key, out, requests, ranks)
+    except Preempted:
+        leave(PREEMPTED)
+    except Exception as error:  # the boundary: the stage's process says what became of the stage
+        text = str(error) if isinstance(error, W2SError) else f"rank {rank} of {size}: {traceback.format_exc()}"
+        write_json(folder / f"failed-{rank}.json", {"error": text, "time": time.time()})
+        leave(1)
+    leave(0)
+
+
+def use(rank: int) -> None:
+    """Compute on this rank's GPU; W2SError where there are fewer GPUs than ranks."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pick_device()  # says so where a GPU was given
+        return
+    if rank >= torch.cuda.device_count():
+        raise W2SError(
+            f"device: rank {rank} of this stage has no GPU, {torch.cuda.device_count()} are visible. Lower "
+            "hydra.launcher.gpus, or the resources.gpus of the model."
+        )
+    torch.cuda.set_device(rank)
+
+
+if __name__ == "__main__":
+    main()
