@@ -33,7 +33,7 @@ class TransformerLearner(ABC, Generic[M]):
     def __init__(self, model: M, lengths: Sequence[Sequence[int]], precision: Precision, token_budget: int):
         self.device, self.ranks = pick_device(), this_process()
         half = precision == "bf16" and has_bf16(self.device)
-        self.ranks.shard(model, model.backbone.blocks if self.ranks.size > 1 else (), self.device, half=half)
+        self.ranks.shard(model, list(model.backbone.blocks) if self.ranks.size > 1 else [], self.device, half=half)
         self.model: M = model
         self.lengths = lengths
         self.precision: Precision = precision
