@@ -256,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--wait", action="store_true", help="follow it until it has ended (SLURM)")
     sub = add("report", report, "Write tables, figures and the HTML report of a sweep from its stored predictions.")
     sub.add_argument("sweeps", nargs="+", metavar="SWEEP", help="name of a sweep; several are joined and printed")
-    sub.add_argument("--format", choices=("csv", "json", "md"), help="only print the results, in this format")
+    sub.add_argument("--format", choices=("csv", "json", "md", "latex"), help="only print the results, in this format")
     sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
     sub.add_argument("--why", type=int, metavar="CELL", help="only lay one PGR open: counts, gaps, covariance, folders")
     sub.add_argument("--test", metavar="NAME", help="of one of the further test sets that the cells have (tests=[...])")

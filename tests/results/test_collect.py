@@ -19,9 +19,10 @@ from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.labels import label_all, sorted_json
 from w2s_sweep.results.tables.columns import flatten
-from w2s_sweep.results.tables.files import as_markdown, export
+from w2s_sweep.results.tables.files import export
 from w2s_sweep.results.tables.further import all_columns, known_columns
 from w2s_sweep.results.tables.terminal import print_results
+from w2s_sweep.results.tables.written import as_markdown
 from w2s_sweep.store.files import write_json
 
 

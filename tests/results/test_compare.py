@@ -10,8 +10,8 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.metrics import accuracy, auroc, holm
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.compare import baseline
-from w2s_sweep.results.tables.files import as_markdown
 from w2s_sweep.results.tables.lines import method
+from w2s_sweep.results.tables.written import as_markdown
 from w2s_sweep.store.files import write_json
 
 TASKS = ("sciq", "boolq", "wic")

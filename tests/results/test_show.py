@@ -10,6 +10,7 @@ from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.cli import main
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.tables.lines import number, p_text
+from w2s_sweep.results.tables.written import escape_latex
 from w2s_sweep.store.files import write_json
 
 
@@ -85,3 +86,14 @@ def test_an_unknown_sweep_is_refused_with_those_there_are(root, capsys):
 def test_numbers_have_no_negative_zero_and_small_p_are_bounds():
     assert [number(v) for v in (-0.0001, 0.0, 0.5, -0.25, 1.5, None)] == [".000", ".000", ".500", "-.250", "1.500", "-"]
     assert [p_text(p) for p in (None, 0.0002, 0.25, 1.0)] == ["-", "<.001", ".250", "1.000"]
+
+
+def test_latex_is_set_as_it_is_written(root, capsys):
+    assert report(root, NAME, "--format", "latex") == 0
+    text = capsys.readouterr().out
+    assert r"loss & seeds & weak & student & ceiling & gap [95 \%] & PGR [95 \%] \\" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert escape_latex("a_b & 5 % → -.02 [-.10, .06] m-1\n$x$") == (
+        r"a\_b \& 5 \% $\to$ $-$.02 [$-$.10, .06] m-1 \$x\$"
+    )
+    assert escape_latex("\\{^~}") == r"\textbackslash{}\{\textasciicircum{}\textasciitilde{}\}"
