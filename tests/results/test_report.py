@@ -20,6 +20,7 @@ from w2s_sweep.results.figures.facets import MOST_PANELS, facets
 from w2s_sweep.results.figures.scatter import task_points
 from w2s_sweep.results.figures.style import save, whisker
 from w2s_sweep.results.report import ReportPaths, write_results
+from w2s_sweep.results.tables.files import file_names
 from w2s_sweep.store import Store
 
 GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES[:2], seeds=(0, 1), n_test=40)
@@ -68,7 +69,11 @@ def test_report_is_one_file_that_loads_nothing(tmp_path):
     assert page.loads == []
     assert page.open == []
     keys = {key for row in collect_rows(tmp_path) for key in (row.weak_key, row.student_key, row.ceiling_key)}
-    assert {(paths.html.parent / link).resolve() for link in page.links} == {tmp_path / "stages" / key for key in keys}
+    files = {paths.html.parent / name for name in file_names()}
+    assert {(paths.html.parent / link).resolve() for link in page.links} == {
+        tmp_path / "stages" / key for key in keys
+    } | files
+    assert all(path.is_file() for path in files)
     assert len(page.ids) == len(set(page.ids))
     assert not re.search(r"@import|url\((?!#)", text)
     assert [f.name for f in paths.figures] == ["pgr", "accuracy", "strength", "scaling", "gain"]

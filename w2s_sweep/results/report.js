@@ -19,3 +19,21 @@ for (const table of document.querySelectorAll("table.sort")) {
     head.addEventListener("keydown", event => event.key === "Enter" && sort());
   });
 }
+
+// Words in the box above the tables: rows without one of them are hidden, and sections say how many are left.
+const box = document.querySelector("#filter"), bodies = [...document.querySelectorAll("table.sort tbody")];
+if (bodies.some(body => body.rows.length > Number(box.dataset.rows))) {
+  box.closest("label").hidden = false;
+  box.addEventListener("input", () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0, all = 0;
+    for (const row of bodies.flatMap(body => [...body.rows])) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every(word => text.includes(word));
+      shown += !row.hidden;
+      all += 1;
+    }
+    box.nextElementSibling.textContent = words.length ? `${shown} of ${all} rows` : "";
+    if (words.length) document.querySelectorAll("details:has(table.sort)").forEach(part => (part.open = true));
+  });
+}

@@ -15,7 +15,7 @@ from w2s_sweep.results.figures.style import INK, TIP
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Results
 from w2s_sweep.results.tables import lines
-from w2s_sweep.results.tables.files import export
+from w2s_sweep.results.tables.files import export, file_names
 from w2s_sweep.results.tables.further import known_columns
 from w2s_sweep.results.tables.terminal import by_group
 from w2s_sweep.store import Store
@@ -83,6 +83,7 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
         "tasks": len({row.dataset for row in results.rows}),
         "n_test": "-" if not sizes else f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}",
         "seeds": sorted({row.seed for row in results.rows}),
+        "files": file_names(),
         "figures": [{"name": f.name, "caption": f.caption, "svg": inline_svg(f)} for f in figures],
         "median_heads": lines.median_heads(results),
         "compared": [(title, lines.method(results, found), found) for title, found in compared if found],

@@ -32,6 +32,12 @@ def export(results: Results, folder: Path) -> dict[str, Path]:
     return paths
 
 
+def file_names() -> list[str]:
+    """What `export` writes, for links."""
+    tables = [f"{name}.{ending}" for name in PARQUET for ending in ("csv", "parquet")]
+    return [*(f"table.{ENDINGS.get(kind, kind)}" for kind in ("csv", "parquet", *list(TEXTS)[1:])), *tables]
+
+
 PARQUET: dict[str, Callable[[Results], Any]] = {
     "groups": group_table,
     "comparisons": comparison_table,
