@@ -47,6 +47,8 @@ class Sweep:
     modules: tuple[str, ...] = ()
     """Code of one's own that registers losses, methods, tasks or metrics: `.py` files, or names that Python can import.
     In no key; the versions of what they register are."""
+    pairs: Literal["all", "smaller"] = "all"
+    """Supervisors that a grid keeps: all, or those with fewer parameters than the student. A model is never its own."""
     plan_only: bool = False
     """Print what would run, and stop."""
     objective: Literal["validation_pgr", "weak_agreement"] | None = None

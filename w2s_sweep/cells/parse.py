@@ -38,10 +38,23 @@ def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
         problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
     cells = [_cell(c, problems) for c in composed]
     problems += [problem for cell in cells if cell is not None for problem in problems_of(cell)]
+    problems += _large_supervisors([cell for cell in cells if cell is not None], sweep)
     problems += _lost_weights([cell for cell in cells if cell is not None], sweep)
     if problems or sweep is None:
         raise ConfigError(problems)
     return [cell for cell in cells if cell is not None], sweep
+
+
+def _large_supervisors(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
+    """Cells that `pairs` keeps out of a grid, where they are all there is."""
+    if sweep is None or sweep.pairs == "all":
+        return []
+    return [
+        f"pairs: smaller, but the supervisor {cell.weak.name} has {cell.weak.params:,} parameters and the student "
+        f"{cell.strong.name} {cell.strong.params:,}. Choose others, or set pairs=all."
+        for cell in cells
+        if cell.weak is not None and cell.weak.params >= cell.strong.params
+    ]
 
 
 def _lost_weights(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:

@@ -4,6 +4,7 @@ Hydra accepts launchers only from a package `hydra_plugins`; that one check is w
 a checkout works without installation.
 """
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -17,12 +18,15 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.errors import ConfigError, LaunchError, StageFailed, W2SError, unknown
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.local import LocalEngine
+from w2s_sweep.launch.pairs import keep_pairs
 from w2s_sweep.launch.sweep import CellResult, Ran, Request, run_sweep
 from w2s_sweep.store.files import explain_errors
+from w2s_sweep.terminal import SafeConsole
 
 BASIC = "BasicSweeper"
 """Hydra's own sweeper: runs a grid, whatever the values."""
@@ -59,10 +63,15 @@ class GraphLauncher(Launcher):
         sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
         if sweeper != BASIC:
             self.refuse_without_values(sweeper, composed)
-        ran = self.run(composed, jobs)
+        kept, told = keep_pairs(with_own_models(composed, jobs)) if sweeper == BASIC else (list(range(len(jobs))), [])
+        for line in told:
+            SafeConsole().print(line, highlight=False, markup=False)
+        ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
         if isinstance(self.task, Task):
             self.task.ran = ran
-        found = dict(zip(jobs, ran.cells, strict=True))
+        found = dict.fromkeys(jobs, CellResult(math.nan)) | {
+            jobs[i]: cell for i, cell in zip(kept, ran.cells, strict=True)
+        }
         results = [found[one] for one in settled]
         if sweeper == BASIC:
             raise_failures(results)
