@@ -45,7 +45,7 @@ check: $(VENV)/dev.ok  ## formatting, lint, types
 
 # The cluster of the SLURM tests waits most of the time, so what needs none runs beside it; both run to their end.
 slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
-	$(MAKE) --no-print-directory --keep-going --output-sync=target -j 2 slow-slurm slow-local
+	$(MAKE) --no-print-directory --keep-going --output-sync=line -j 2 slow-slurm slow-local
 
 slow-local: $(VENV)/dev.ok
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not extensive and not slurm" --durations=15

@@ -45,6 +45,11 @@ class Design:
         """The weight of each row in a mean: every seed counts the same."""
         return 1 / (self.counts[0] * np.bincount(self.seeds)[self.seeds])
 
+    @cached_property
+    def inside(self) -> RowCodes:
+        """0, 1, ...: equal for rows of one group in one seed."""
+        return np.unique(self.seeds * self.counts[1] + self.groups, return_inverse=True)[1].reshape(-1)
+
     def moments(self, values: Sums) -> Moments:
         """Mean and covariance of several numbers a row."""
         seeds, groups = self.counts
@@ -52,7 +57,7 @@ class Design:
         per_seed = seeds * _add(self.seeds, weighted)
         mean = per_seed.mean(0)
         off = weighted - mean * self.shares[:, None]
-        inside = _add(np.unique(self.seeds * groups + self.groups, return_inverse=True)[1].reshape(-1), off)
+        inside = _add(self.inside, off)
         of_groups = _square(_add(self.groups, off)) * groups / max(1, groups - 1)
         of_runs = np.cov(per_seed.T, ddof=1).reshape(len(mean), -1) / seeds if seeds > 1 else None
         if groups == 1:
@@ -123,6 +128,8 @@ def _square(totals: Totals) -> Square:
 
 def _positive(matrix: Square) -> Square:
     """A symmetric matrix without its negative eigenvalues."""
+    if matrix.shape == (1, 1):  # the usual case, and ten times as fast
+        return np.maximum(matrix, 0)
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.maximum(values, 0)) @ vectors.T
 
