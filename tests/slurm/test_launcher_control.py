@@ -53,7 +53,7 @@ def test_retry_submits_what_failed_and_what_needs_it(slurm, tmp_path, tiny_model
         assert launch(*argv, f"weak.path={copy}", "seed=0,1")[0] == 0
         copy.rename(tmp_path / "away")
         w2s(["--store", str(store), "status"])
-        assert "4 queued, 2 waiting" in capsys.readouterr().out
+        assert "4 stuck, 2 waiting" in capsys.readouterr().out  # the partition is down
     slurm.wait_idle()
     (tmp_path / "away").rename(copy)
     w2s(["--store", str(store), "status"])

@@ -49,8 +49,12 @@ class CurveReader:
 
     def points(self, rows: Sequence[Row]) -> list[CurvePoint]:
         """The points of cells that differ in the seed only, role by role, of the seeds that have a curve."""
-        done = [row for row in rows if row.state == "done"]
+        done = [row for row in rows if row.state == "done" and all(map(self._predicts_test, _stages("student", row)))]
         return [point for role in ROLES for point in self._of_role(role, done)]
+
+    def _predicts_test(self, key: str) -> bool:
+        """Not so of a supervisor that is a file without labels for test rows: nothing can be compared with it."""
+        return isinstance(self.final.examples(key), Examples)
 
     def _of_role(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
         known = [(row, curve) for row in rows if (curve := self._curve(getattr(row, f"{role}_key")))]
