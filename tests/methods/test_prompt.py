@@ -166,7 +166,7 @@ FAST = ["finetune=probe", "finetune.epochs=3", "threads=1", "tracker=none", "dat
 @pytest.fixture(scope="module")
 def several(tmp_path_factory, tiny_models, tiny_task):
     store = tmp_path_factory.mktemp("prompted") / "store"
-    words = [*tiny_models, *tiny_task, "dataset.max_tokens=28", *FAST]  # eight rows have to fit into a prompt
+    words = [*tiny_models, *tiny_task, *FAST, "dataset.prompt.instruction=Films."]  # eight rows have to fit
     status, out, err = launch("-m", f"store={store}", *words, "method=prompting,elicitation,selective")
     assert status == 0, err
     asked, _ = composed_cell([*words, "method=icm_features"])
