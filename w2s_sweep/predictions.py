@@ -19,6 +19,8 @@ TEXTS = "generated.parquet"
 """What a generation stage wrote after each text that it has predictions for."""
 TEXTS_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("legal", pa.bool_())])
 """legal: whether the text is a possible answer at all; null where the task cannot tell."""
+SMALLEST = 1e-7
+"""Probability that stands for 0 where a logarithm is taken."""
 CURVE = "curve.parquet"
 """What a trained stage predicted for test rows while it trained."""
 REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."

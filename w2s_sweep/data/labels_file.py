@@ -17,13 +17,12 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.config.supervisor import LabelColumns
 from w2s_sweep.data.readers import Row, read_rows
 from w2s_sweep.errors import DataError, nearest_first
+from w2s_sweep.predictions import SMALLEST
 
 Key = tuple[str, ...]
 """What a row is found by: its id, or its text, or both texts of a pair."""
 FORMS = ("label", "probability", "logits", "votes")
 """The columns that say something of an example; a file is read by one of them."""
-SMALLEST = 1e-7
-"""Probability that stands for 0 where a logarithm is taken."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """What follows once stages have run: results are collected, printed, written, and mirrored by one process at a time."""
 
-import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from w2s_sweep.results.outcome import outcome_of
 from w2s_sweep.results.records import Results, Row
 from w2s_sweep.results.report import write_results
 from w2s_sweep.results.tables.terminal import print_results
-from w2s_sweep.store import Store, acquire
+from w2s_sweep.store import Store, hold
 from w2s_sweep.store.sharing import refuse_others
 from w2s_sweep.tracking import NoTracker, Sent, make_tracker
 
@@ -65,20 +63,10 @@ def mirror(console: Console, store: Store, results: Results, tracker: Mapping[st
     """Hand results to a tracker, and print what became of it."""
     if tracker["name"] == NoTracker.name:
         return Sent()
-    with _alone(store):
+    # Two that send one run at once would double its curve.
+    busy = StoreError(f"push: another one from {store.root} has not ended for {PATIENCE_SECONDS:.0f} s.")
+    with hold(store, CLAIM, PATIENCE_SECONDS, busy):
         sent = make_tracker(tracker, results.sweep, store.sweep(results.sweep)).send(outcome_of(store, results), force)
     for line in sent.lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     return sent
-
-
-@contextmanager
-def _alone(store: Store) -> Generator[None]:
-    """Hold the store's claim to mirror. Two that send one run at once would double its curve."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (lease := acquire(store, CLAIM)) is None:
-        if time.monotonic() > deadline:
-            raise StoreError(f"push: another one from {store.root} has not ended for {PATIENCE_SECONDS:.0f} s.")
-        time.sleep(0.5)
-    with lease:
-        yield

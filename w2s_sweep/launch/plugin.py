@@ -59,11 +59,11 @@ class GraphLauncher(Launcher):
         # Jobs that come to the same overrides are one cell, but Hydra needs a result for each job, in its order.
         settled = [said_last(one) for one in job_overrides]
         jobs = list(dict.fromkeys(settled))
-        composed = compose_cells(self.context.config_loader, self.master, jobs)
+        composed = with_own_models(compose_cells(self.context.config_loader, self.master, jobs), jobs)
         sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
         if sweeper != BASIC:
             self.refuse_without_values(sweeper, composed)
-        kept, told = keep_pairs(with_own_models(composed, jobs)) if sweeper == BASIC else (list(range(len(jobs))), [])
+        kept, told = keep_pairs(composed) if sweeper == BASIC else (list(range(len(jobs))), [])
         for line in told:
             SafeConsole().print(line, highlight=False, markup=False)
         ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
@@ -137,7 +137,8 @@ class Task:
         launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)  # pyright: ignore[reportPrivateUsage]
         assert isinstance(launcher, GraphLauncher)
         try:
-            self.ran = launcher.run([plain_cell(config)], [list(HydraConfig.get().overrides.task)])
+            words = [list(HydraConfig.get().overrides.task)]
+            self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
             raise_failures(self.ran.cells)
         except (W2SError, KeyboardInterrupt) as error:
             self.error = error

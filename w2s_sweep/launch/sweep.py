@@ -16,7 +16,6 @@ from rich.console import Console
 
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.merge import merge
-from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.dataset import AUTO
 from w2s_sweep.config.plain import plain
@@ -92,7 +91,7 @@ Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
 
 def run_sweep(request: Request, engine: Engine) -> Ran:
     """Run the cells of the last batch; returns one result for each of them, in order."""
-    cells, sweep = parse(with_own_models(request.composed, request.overrides))
+    cells, sweep = parse(request.composed)
     sweep = replace(sweep, modules=absolute(sweep.modules))
     if sweep.data_root is not None:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed

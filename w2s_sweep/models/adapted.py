@@ -8,10 +8,9 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import save_trained
+from w2s_sweep.models.lora import restore, save_trained
 
 WEIGHTS, ADAPTERS = "weights.safetensors", "adapters.safetensors"
 
@@ -38,11 +37,7 @@ def load_adapted(backbone: Backbone, folder: Path) -> Backbone:
 
 
 def _replace(module: nn.Module, weights: dict[str, Tensor], scale: float) -> None:
-    parameters = dict(module.named_parameters())
-    if parameters.keys() != weights.keys():
-        raise ModelError("adapted weights: they are those of another model. Run `w2s verify`, then the sweep again.")
-    for name, parameter in parameters.items():
-        parameter.copy_(weights[name])
+    restore(dict(module.named_parameters()), weights, "adapted weights")
 
 
 def _add_products(module: nn.Module, weights: dict[str, Tensor], scale: float) -> None:

@@ -27,16 +27,8 @@ from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.backbone import Backbone, first_position, pad_id
 from w2s_sweep.models.gguf import convert
 from w2s_sweep.models.packed import enable_packing
+from w2s_sweep.sources.model_folder import TOKENIZER_FILES
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer_config.json",
-)
 SPARE = re.compile(r"(^|\.)(pooler|lm_head|cls|position_ids)(\.|$)")
 """Weights that a checkpoint may lack: nothing here computes with them."""
 TANH_GELU = ("gelu_new", "gelu_fast")

@@ -74,6 +74,15 @@ def save_trained(module: nn.Module, path: Path, prefix: str = "", metadata: dict
         save_file(values, path, metadata)
 
 
+def restore(parameters: Mapping[str, Tensor], stored: Mapping[str, Tensor], what: str) -> None:
+    """Put stored values in the place of all `parameters`; ModelError where they are of others. `what` they are of."""
+    if parameters.keys() != stored.keys():
+        raise ModelError(f"{what}: they are those of another model. Run `w2s verify`, then the sweep again.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(stored[name])
+
+
 def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
     return {name: inner for name, inner in module.named_modules() if isinstance(inner, nn.Linear | Conv1D)}
 

@@ -170,18 +170,15 @@ class Labels(Inputs):
 
     def combine(self, members: Sequence[str], *, role: str, rule: Rule) -> str:
         """The predictions of several stages as one, by a rule of `stages.combine`."""
-        inputs = {f"member {i}": key for i, key in enumerate(members)}
-        return self._labelling(Combine(rule=rule), inputs, self._model_of(members[-1]), role)
+        return self._labelling(Combine(rule=rule), _members(members), self._model_of(members[-1]), role)
 
     def pick(self, members: Sequence[str], *, role: str, metric: str) -> str:
         """The predictions of the best of several stages, by `metric` on validation rows and their truth."""
-        inputs = {f"member {i}": key for i, key in enumerate(members)}
-        return self._labelling(Pick(metric=metric), inputs, self._model_of(members[-1]), role)
+        return self._labelling(Pick(metric=metric), _members(members), self._model_of(members[-1]), role)
 
     def weigh(self, members: Sequence[str], *, on: Split) -> str:
         """Weights of the examples of `on`, larger where the `members`, boosted one after another, were wrong."""
-        inputs = {f"member {i}": key for i, key in enumerate(members)}
-        return self._labelling(Weigh(on=on), inputs, self._model_of(members[-1]), "weights")
+        return self._labelling(Weigh(on=on), _members(members), self._model_of(members[-1]), "weights")
 
     def filter(self, labels: str, *, on: Split, share: float, balanced: bool) -> str:
         """The `share` of the labels on the split `on` that are surest; other rows of `on` have none."""
@@ -256,3 +253,8 @@ class Labels(Inputs):
 
     def _model_of(self, key: str) -> Model | None:
         return self.stages[key].hints.model
+
+
+def _members(keys: Sequence[str]) -> dict[str, str]:
+    """Inputs of a kind that reads any number of equals."""
+    return {f"member {i}": key for i, key in enumerate(keys)}

@@ -12,7 +12,7 @@ from typing import Any
 from w2s_sweep.config.read import is_mapping
 from w2s_sweep.errors import SourceError
 
-TOKENIZERS = (
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
     "vocab.json",
@@ -170,9 +170,9 @@ def _header(path: Path) -> Mapping[str, Any]:
 
 
 def _tokenizer_problem(folder: Path) -> str | None:
-    if any((folder / name).is_file() for name in TOKENIZERS):
+    if any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
-    return f"holds no tokenizer (none of {', '.join(TOKENIZERS[:4])}, ...). Copy the tokenizer's files into it."
+    return f"holds no tokenizer (none of {', '.join(TOKENIZER_FILES[:4])}, ...). Copy the tokenizer's files into it."
 
 
 def require_model(folder: Path) -> None:

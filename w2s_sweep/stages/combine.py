@@ -6,10 +6,10 @@ import numpy as np
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Combine
-from w2s_sweep.predictions import Array, Predictions
+from w2s_sweep.predictions import SMALLEST, Array, Predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages.weigh import boost, weighted_mean
-from w2s_sweep.training.labels import SMALLEST, publish, read_members, with_probs
+from w2s_sweep.training.labels import publish, read_members, with_probs
 
 BOOSTED_ON = "half_a"
 """Split that boosted members are trained and weighed on."""

@@ -1,6 +1,5 @@
 """Evaluate stage: what a trained model predicts for the test rows of another dataset."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.training import Finetune, Probe
-from w2s_sweep.models.lora import trainable
+from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import FILE, read_predictions, write_predictions
@@ -28,7 +27,9 @@ def probe_logits(context: Context[Evaluate], settings: Probe, rows: Rows, chosen
     state = load_arrays(_weights(context.input("trained"), "head.safetensors"))
     stored = load_arrays(context.input("features") / "features.safetensors")
     trained = probe.make_probe(stored, probe.Scaling(state["mean"], state["scale"]), rows.classes, settings.finetune.l2)
-    _restore(trained.trainable(), {name: torch.from_numpy(state[name]) for name in trained.trainable()})
+    restore(
+        trained.trainable(), {name: torch.from_numpy(state[name]) for name in trained.trainable()}, "stored weights"
+    )
     with probe.one_thread():
         return predict(trained, chosen, context.stop)
 
@@ -42,7 +43,7 @@ def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows,
     if isinstance(learner, finetune.PairLearner) and isinstance(learner.model, LanguageScore):
         finetune.refer(trained, learner, chosen)  # before the weights change
     state = load_file(_weights(context.input("trained"), "weights.safetensors"), device=str(learner.device))
-    _restore(trainable(learner.model), state)
+    restore(trainable(learner.model), state, "stored weights")
     learner.mode(training=False)
     return predict(learner, chosen, context.stop)
 
@@ -54,15 +55,6 @@ def _weights(folder: Path, name: str) -> Path:
             f"keeps them with keep_weights=true: set it, delete {folder} and run the sweep again."
         )
     return folder / name
-
-
-def _restore(parameters: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> None:
-    if parameters.keys() != state.keys():
-        odd = ", ".join(sorted(parameters.keys() ^ state.keys())[:3])
-        raise DataError(f"tests: the stored weights are not those of this model: {odd} stand on one side alone.")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(state[name])
 
 
 def run(context: Context[Evaluate]) -> None:

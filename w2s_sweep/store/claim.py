@@ -12,17 +12,20 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2s_sweep.errors import W2SError
 from w2s_sweep.store.files import explain_errors, read_json
 from w2s_sweep.store.store import Store
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems without hard links answer; EPERM is Linux's for vfat and exFAT."""
+WAIT_SECONDS = 0.2
+"""Between two looks at a claim that is waited for."""
 BEAT_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 """A claim without a heartbeat for so long is dead. Long enough for the attribute caches of network file systems."""
@@ -179,6 +182,19 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+@contextmanager
+def hold(store: Store, name: str, seconds: float, busy: W2SError) -> Generator[None]:
+    """Hold a claim, waited for up to so many seconds; `busy` is raised where its live owner keeps it for longer."""
+    # A claim and not flock, which NFS and Lustre, by their mount options, keep to one machine or do not have.
+    deadline = time.monotonic() + seconds
+    while (lease := acquire(store, name)) is None:
+        if time.monotonic() > deadline:
+            raise busy
+        time.sleep(WAIT_SECONDS)
+    with lease:
+        yield
 
 
 def acquire(store: Store, key: str) -> Lease | None:

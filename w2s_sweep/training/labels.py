@@ -9,12 +9,9 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from w2s_sweep.kinds.base import InputName, Json, Kind
-from w2s_sweep.predictions import FILE, Array, Predictions, read_predictions, write_predictions
+from w2s_sweep.predictions import FILE, SMALLEST, Array, Predictions, read_predictions, write_predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import load_ids, scores
-
-SMALLEST = 1e-7
-"""Probability that stands for 0 where a logarithm is taken."""
 
 
 def read_labels(context: Context[Kind], name: InputName) -> Predictions:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.slurm.queued import records, tasks_of
-from w2s_sweep.store import Store, acquire
+from w2s_sweep.store import Store, hold
 
 NAME = "submission"
 """Name of the claim; a dead holder's claim is taken over."""
@@ -18,13 +18,8 @@ SETTLING_SECONDS = 60.0
 @contextmanager
 def submission_lock(store: Store) -> Generator[None]:
     """Hold the store's submission lock; LaunchError when somebody else has it for too long."""
-    # A claim and not flock, which NFS and Lustre, by their mount options, keep to one machine or do not have.
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (lock := acquire(store, NAME)) is None:
-        if time.monotonic() > deadline:
-            raise LaunchError(f"another submission to {store.root} has not ended for {PATIENCE_SECONDS:.0f} s.")
-        time.sleep(0.2)
-    with lock:
+    busy = LaunchError(f"another submission to {store.root} has not ended for {PATIENCE_SECONDS:.0f} s.")
+    with hold(store, NAME, PATIENCE_SECONDS, busy):
         yield
 
 
