@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -107,7 +108,24 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     own = own / "tests" / args.test if own and args.test else own
+    if args.style is not None:
+        return draw_styled(console, store, args, own)
     show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own, args.test)
+    return 0
+
+
+def draw_styled(console: Console, store: Store, args: argparse.Namespace, own: Path | None) -> int:
+    """Figures for a paper or a talk, in a folder of their own; table and report stay as they are."""
+    from w2s_sweep.results import draw
+    from w2s_sweep.results.figures.look import choose
+
+    if args.out is None and own is None:
+        raise StoreError(
+            "--style: several sweeps have no folder in common. Say where the figures go with --out FOLDER."
+        )
+    usual = None if own is None else own / "figures" / f"{args.style}-{args.width}"
+    look = choose(args.style, args.width, args.title)
+    draw(console, store, args.sweeps, look, Path(args.out).absolute() if args.out else cast(Path, usual), args.test)
     return 0
 
 
@@ -260,6 +278,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", metavar="FOLDER", help="write tables, figures and report there (several sweeps: only so)")
     sub.add_argument("--why", type=int, metavar="CELL", help="only lay one PGR open: counts, gaps, covariance, folders")
     sub.add_argument("--test", metavar="NAME", help="of one of the further test sets that the cells have (tests=[...])")
+    sub.add_argument("--style", choices=("paper", "talk"), help="only draw the figures, for a paper or a talk")
+    sub.add_argument("--width", choices=("column", "page"), default="page", help="of these figures (default: page)")
+    sub.add_argument(
+        "--title",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="title and note in these figures (default: in a talk; captions.md has them in any case)",
+    )
     sub = add("score", score, "The PGR, with its interval, of predictions made elsewhere.")
     sub.add_argument(
         "settings",

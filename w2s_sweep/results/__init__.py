@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from w2s_sweep.results.figures.look import Look
     from w2s_sweep.store import Store
 
 
@@ -38,4 +39,15 @@ def show(
         console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
 
 
-__all__ = ["show"]
+def draw(
+    console: "Console", store: "Store", sweeps: "Sequence[str]", look: "Look", folder: "Path", test: str | None = None
+) -> None:
+    """Write the figures of sweeps, joined, for a paper or a talk into `folder`, and nothing else."""
+    from w2s_sweep.results.collect import collect
+    from w2s_sweep.results.figures import save_figures
+
+    for figure in save_figures(collect(store, *sweeps, test=test), folder, look):
+        console.print(f"figure {figure.name}: {figure.pdf}", highlight=False, soft_wrap=True)
+
+
+__all__ = ["draw", "show"]
