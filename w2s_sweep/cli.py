@@ -6,7 +6,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from w2s_sweep.commands import COMMANDS
@@ -29,12 +29,12 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help=RUN, description=RUN)  # `main` hands it on before it is parsed
     for command in COMMANDS:
-        _add(commands, command)
+        _add(commands.add_parser, command)
     return top
 
 
-def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", command: Command) -> None:
-    sub = commands.add_parser(
+def _add(add_parser: Callable[..., argparse.ArgumentParser], command: Command) -> None:
+    sub = add_parser(
         command.name,
         help=command.about,
         description=command.about,

@@ -19,7 +19,7 @@ QUEUE_SECONDS = 10.0
 
 
 def status(console: Console, store: Store, args: argparse.Namespace) -> int:
-    names = [args.sweep] if args.sweep else _readable(store, store.sweeps()[: args.last])
+    names = [args.sweep] if args.sweep else readable(store, store.sweeps()[: args.last])
     if not names:
         console.print(f"no sweeps in {store.root}")
     look = rarely(0.0 if args.watch is None else QUEUE_SECONDS)
@@ -35,7 +35,7 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
-def _readable(store: Store, names: Sequence[str]) -> list[str]:
+def readable(store: Store, names: Sequence[str]) -> list[str]:
     """The sweeps whose records can be read; one that cannot be must not hide the others."""
     found: list[str] = []
     for name in names:
