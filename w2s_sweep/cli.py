@@ -92,6 +92,13 @@ def retry(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 1 if any(result.failure for result in results) else 0
 
 
+def keep(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.launch.control import keep as go_on
+
+    results = go_on(store, args.sweep, args.once)
+    return 1 if any(result.failure for result in results) else 0
+
+
 def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.results import show  # matplotlib and pyarrow are loaded only where they are needed
 
@@ -254,6 +261,9 @@ def parser() -> argparse.ArgumentParser:
     sub = add("retry", retry, "Run what is missing of a sweep: failed and lost stages and what needs them.")
     sub.add_argument("sweep", help="name of the sweep")
     sub.add_argument("--wait", action="store_true", help="follow it until it has ended (SLURM)")
+    sub = add("keep", keep, "Go on with a sweep on SLURM until it has ended: later waves, and jobs that were lost.")
+    sub.add_argument("sweep", help="name of the sweep")
+    sub.add_argument("--once", action="store_true", help="submit what there is room for now, and return (for cron)")
     sub = add("report", report, "Write tables, figures and the HTML report of a sweep from its stored predictions.")
     sub.add_argument("sweeps", nargs="+", metavar="SWEEP", help="name of a sweep; several are joined and printed")
     sub.add_argument("--format", choices=("csv", "json", "md", "latex"), help="only print the results, in this format")
