@@ -126,7 +126,7 @@ def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str, wai
         array_parallelism=settings.max_parallel,
         signal_delay_s=settings.signal_seconds,
         setup=[*settings.setup, *_environment(code, ask, settings.stages_per_gpu)],
-        teardown=_teardown(settings, code, folder),
+        teardown=_teardown(settings, ask, code, folder),
         stderr_to_stdout=True,
         additional_parameters=_start(settings, waits)
         | {
@@ -156,7 +156,8 @@ def _environment(code: Path, ask: Ask, beside: int) -> list[str]:
     return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given]
 
 
-def _teardown(settings: Settings, code: Path, folder: Path) -> list[str]:
+def _teardown(settings: Settings, ask: Ask, code: Path, folder: Path) -> list[str]:
+    longest = min(settings.max_minutes, ask.most_minutes or settings.max_minutes)
     script = code / "w2s_sweep" / "launch" / "slurm" / "requeue.sh"
-    words = [folder, settings.max_minutes, settings.time_retries, settings.memory_retries, settings.signal_seconds]
+    words = [folder, longest, settings.time_retries, settings.memory_retries, settings.signal_seconds]
     return [f"source {shlex.quote(str(script))} $? {' '.join(shlex.quote(str(word)) for word in words)}"]

@@ -16,6 +16,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
+from w2s_sweep.launch.slurm.limits import fit, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.options import adopt_environment
@@ -142,7 +143,11 @@ class SlurmEngine:
         self, console: Console, job: Job, settings: Settings, packs: Sequence[Pack], code: Path, again: bool
     ) -> None:
         cluster = commands.cluster_config()
-        arrays = grouped([(pack, ask_of(pack, settings)) for pack in packs], cluster.max_array_size)
+        asked = [(pack, ask_of(pack, settings)) for pack in packs]
+        fitted = fit(asked, read_partitions())
+        for line in say_clipped(asked, fitted):
+            console.print(line)
+        arrays = grouped(fitted, cluster.max_array_size)
         running = {k: one for k, one in queued_jobs(job.store).items() if k in job.plan.keys("in flight")}
         _show(console, arrays, running)
         began = time.monotonic()
