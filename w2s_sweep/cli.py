@@ -119,6 +119,31 @@ def score(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
+def export_model(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.export.model import export_model as export  # torch and peft are loaded only where they are needed
+
+    told = export(store, args.stage, Path(args.folder).expanduser().absolute(), whole=args.whole)
+    console.print(told, highlight=False, markup=False)
+    return 0
+
+
+def predict(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.export.predict import predict_file
+
+    told = predict_file(
+        store,
+        args.stage,
+        Path(args.file).expanduser(),
+        Path(args.out).expanduser(),
+        text=args.text,
+        other=args.text_other,
+        name=args.id,
+        progress=lambda done, total: print(f"{done:,} of {total:,} texts", file=sys.stderr),
+    )
+    console.print(told, highlight=False, markup=False)
+    return 0
+
+
 def dashboard(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.tracking.wandb.dashboard import dashboard as view
 
@@ -268,6 +293,23 @@ def parser() -> argparse.ArgumentParser:
         help="weak=FILE student=FILE ceiling=FILE truth=FILE (FILE,FILE: one a seed), metric=accuracy, group=COLUMN of "
         "the truth, classes=[a,b], missing=refuse|skip, columns.probability=NAME and the like",
     )
+    what = "KEY of a trained stage, or leading digits of it, or SWEEP/CELL[:ROLE], such as demo/0:ceiling"
+    sub = add("export-model", export_model, "Write a trained model as a folder that transformers and PEFT load.")
+    sub.add_argument("stage", metavar="STAGE", help=what)
+    sub.add_argument("folder", metavar="FOLDER", help="a folder that is not there yet")
+    sub.add_argument("--whole", action="store_true", help="with all weights: adapters merged, the model below a probe")
+    sub = add("predict", predict, "Label the texts of a data file with a trained model.")
+    sub.add_argument("stage", metavar="STAGE", help=what)
+    sub.add_argument("file", metavar="FILE", help="texts as `w2s data` shows them: .jsonl, .json, .csv, .tsv, .parquet")
+    sub.add_argument("--out", metavar="FILE", required=True, help="what is written: .jsonl, .parquet or .csv")
+    sub.add_argument("--text", metavar="COLUMN", default="text", help="column of the texts (default: text)")
+    sub.add_argument(
+        "--text-other",
+        metavar="COLUMN",
+        default="text_other",
+        help="of the second texts of pairs (default: text_other)",
+    )
+    sub.add_argument("--id", metavar="COLUMN", default="id", help="column of ids, where there is one (default: id)")
     sub = add("dashboard", dashboard, "Make a saved view of a mirrored sweep in W&B, and print its address.")
     sub.add_argument("sweep", help="name of a sweep that was run with tracker=wandb")
     sub.add_argument("--project", help="W&B project, where it is not that of the sweep's tracker")
