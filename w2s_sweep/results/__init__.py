@@ -19,10 +19,13 @@ def show(
     kind: str | None,
     folder: "Path | None",
     test: str | None = None,
+    *,
+    live: bool = False,
 ) -> None:
     """Print the results of sweeps, joined: as text of a kind (csv, json, md), else as tables.
 
     `folder`: where tables, figures and the report are written; None writes nothing. `test`: a further test set.
+    `live`: the sweep is running, and the report says so.
     """
     from w2s_sweep.results.collect import collect  # matplotlib and pyarrow are not wanted at submission
     from w2s_sweep.results.report import write_results
@@ -30,7 +33,7 @@ def show(
     from w2s_sweep.results.tables.terminal import print_results
 
     results = collect(store, *sweeps, test=test)
-    written = [] if folder is None else write_results(store, results, folder).list_files()
+    written = [] if folder is None else write_results(store, results, folder, live=live).list_files()
     if kind is not None:
         print(TEXTS[kind](results), end="")
         return
