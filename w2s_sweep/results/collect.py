@@ -13,7 +13,7 @@ import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.kinds.labels import LabelsFile
-from w2s_sweep.metrics import NO_TEST_LABELS, Recovery, plain_ratio
+from w2s_sweep.metrics import NO_CEILING, NO_TEST_LABELS, Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
@@ -55,7 +55,7 @@ class Reader:
     def examples(self, key: str) -> "Examples | str":
         """The stage's test predictions sorted by id; or, in words, why there are none."""
         if key not in self.read:
-            self.read[key] = self._load(key)
+            self.read[key] = self._load(key) if key else NO_CEILING
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
@@ -220,7 +220,7 @@ def _row(
         "weak_params": 0 if cell["weak"] is None else cell["weak"]["params"],
         "strong_params": cell["strong"]["params"],
         "overrides": tuple(entry["overrides"]),
-    } | {f"{role}_key": keys[role] for role in ROLES}
+    } | {f"{role}_key": keys.get(role, "") for role in ROLES}
     found = {role: reader.examples(key) for role, key in keys.items()}
     absent = {role: text for role, text in found.items() if isinstance(text, str)}
     if absent and set(absent.values()) != {NO_TEST_LABELS}:
