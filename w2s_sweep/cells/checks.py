@@ -115,8 +115,14 @@ def _supervisor_problems(cell: Cell) -> list[str]:
         found.append(
             "supervisor.missing: skip, but the weak model labels all rows. Set supervisor.labels=FILE, or leave it out."
         )
-    if has_targets(cell.dataset) and (how.labels is not None or how.harden):
-        what = "labels" if how.labels is not None else "harden"
+    changed = {"harden": how.harden, "calibrate": how.calibrate, "temperature": how.temperature != 1}
+    said = [name for name, value in changed.items() if value]
+    if len(said) > 1:
+        found.append(f"supervisor: {' and '.join(said)} each say how sure labels are. Set one of them.")
+    if how.labels is None and how.test == "labelled":
+        found.append("supervisor.test: labelled, but the weak model labels all test rows. Leave it out.")
+    if has_targets(cell.dataset) and (how.labels is not None or said):
+        what = "labels" if how.labels is not None else said[0]
         found.append(
             f"supervisor.{what}: is set, but {cell.dataset.task} is a generation task, whose labels are texts without "
             f"probabilities. Leave supervisor.{what} out."

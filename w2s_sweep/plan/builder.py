@@ -161,8 +161,8 @@ class Builder(Labels):
             "seed": cell.seed if seed is None else seed,
             "early_stopping": self._stopping_rule(labels),
         }
-        if self.cell.supervisor.harden and labels is not None and not self._is_certain(labels):
-            labels = self.harden(labels)
+        if labels is not None and not self._is_certain(labels):
+            labels = self._as_taught(labels)
         label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
@@ -249,6 +249,15 @@ class Builder(Labels):
         if labels is GROUND_TRUTH:
             return on == "half_b" and self.cell.dataset.unlabelled == "half_b"
         return self.cell.supervisor.labels is not None and self.cell.supervisor.missing == "skip"
+
+    def _as_taught(self, labels: str) -> str:
+        """The labels of a supervisor as the cell wants them: hard, at another temperature, or as they are."""
+        how = self.cell.supervisor
+        if how.harden:
+            return self.harden(labels)
+        if how.calibrate or how.temperature != 1:
+            return self.temper(labels, None if how.calibrate else how.temperature)
+        return labels
 
     def _is_certain(self, labels: str) -> bool:
         """Whether the labels of a stage are hard already, and say more than which class is likely."""

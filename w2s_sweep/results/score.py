@@ -51,7 +51,8 @@ class Measured:
 class Scorer:
     """Measures cells; what depends on one stage alone is computed once however many cells use the stage."""
 
-    stages: dict[str, Columns] = field(default_factory=dict[str, Columns])
+    stages: dict[tuple[str, str], Columns] = field(default_factory=dict[tuple[str, str], Columns])
+    """(stage, which examples) -> its columns."""
 
     def measure(self, keys: Mapping[str, str], sets: Mapping[str, Examples]) -> Measured:
         """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
@@ -67,12 +68,13 @@ class Scorer:
 
     def of_stage(self, key: str, examples: Examples) -> Columns:
         """What depends on one stage alone, by the name of the metric."""
-        if key not in self.stages:
+        about = key, examples.digest
+        if about not in self.stages:
             found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
             found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
-            self.stages[key] = found
-        return self.stages[key]
+            self.stages[about] = found
+        return self.stages[about]
 
 
 def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], Recovery]:
