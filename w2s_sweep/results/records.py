@@ -80,7 +80,7 @@ class Row(Setting):
     student_key: str
     """The same of `student`."""
     ceiling_key: str
-    """The same of `ceiling`."""
+    """The same of `ceiling`; empty where none is trained."""
     state: State = "done"
     """done; failed (a stage that it needs ended with an error); missing (not finished)."""
     note: str = ""
