@@ -21,6 +21,10 @@ THINNED = 20
 """Rows read for each example needed: of a larger source only a share is converted, whole groups by their hash."""
 
 
+NO_CLASS = "whose label is no class"
+"""Why a row is left out."""
+
+
 @dataclass(frozen=True)
 class SourceSplit:
     """Where the rows of a pool come from."""
@@ -37,6 +41,8 @@ class SourceSplit:
     """Column of the task -> what the source calls it, where that differs."""
     labels: tuple[str, ...] | None = None
     """What the column `label` calls the classes."""
+    classes: int = 2
+    """How many there are."""
     skip_odd: bool = False
     """Leave out rows that do not fit the task, instead of refusing them."""
 
@@ -68,7 +74,7 @@ class SourceSplit:
         counts = Counter[str]() if left_out is None else left_out
         for index, row in enumerate(self.rows()):
             try:
-                found = self.task.examples(self._relabelled(row, named), index)
+                found = self.task.examples(self._relabelled(row, named, index), index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:
                     raise
@@ -77,7 +83,7 @@ class SourceSplit:
             counts["without a label that the task uses"] += not found
             yield from found
 
-    def _relabelled(self, row: Row, named: Sequence[str] | None) -> Row:
+    def _relabelled(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
         """The row with the number of its class; `named`: what its file calls the numbers that it has."""
         if self.labels is None or "label" not in row:
             return row
@@ -87,7 +93,18 @@ class SourceSplit:
         if named is not None and isinstance(value, int):
             value = named[value] if 0 <= value < len(named) else value
         said = value.strip() if isinstance(value, str) else json.dumps(value, default=str)
-        return row | {"label": self.labels.index(said) if said in self.labels else said}
+        said = said if said in self.labels else _whole(said)
+        if said not in self.labels and said != "-1":
+            text = (
+                f"task {self.task.name!r}: row {index} does not fit: column 'label' is {value!r}, none of the classes "
+            )
+            raise OddRow(text + f"{', '.join(nearest_first(said, self.labels))} of dataset.labels.", NO_CLASS)
+        return row | {"label": self.labels.index(said) if said in self.labels else None}
+
+
+def _whole(said: str) -> str:
+    """`2.0`, as a table with an absent number has it, is the class 2."""
+    return said.removesuffix(".0") if said.removesuffix(".0").removeprefix("-").isdigit() else said
 
 
 @dataclass(frozen=True)
