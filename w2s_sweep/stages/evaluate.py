@@ -61,7 +61,7 @@ def run(context: Context[Evaluate]) -> None:
     settings = context.settings
     rows = load_rows(context.input("data"), settings.split)
     classes = read_predictions(context.input("trained") / FILE).probs.shape[1]
-    if rows.classes > classes:
+    if rows.classes != classes:
         raise DataError(
             f"tests: {context.stage.hints.dataset.name} has {rows.classes} classes, the trained model {classes}."
         )
