@@ -49,7 +49,7 @@ class SlurmEngine:
     wait: bool = False
     poll_seconds: float = 2.0
     pack_flops: float = 1e18
-    again: bool = False
+    again: bool = field(default=False, init=False)
     """Go on with a sweep: what failed is left out (waves.py)."""
     checked: Settings = field(init=False)
 

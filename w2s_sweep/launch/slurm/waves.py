@@ -18,13 +18,15 @@ from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
-TOO_MANY = re.compile(r"submit ?(job)? ?limit|MaxSubmitJob|MaxJobCount", re.IGNORECASE)
-"""Why sbatch refuses more jobs: AssocMaxSubmitJobLimit, QOSMaxSubmitJobPerUserLimit, ... and the sentence after it."""
+LIMIT = re.compile(r"\b(?:Assoc|QOS)\w*Limit\b")
+"""Which limit sbatch names, in a line before its general sentence."""
 
 
 def too_many(error: BaseException) -> bool:
-    """Whether sbatch refused the number of jobs, and not what they request."""
-    return TOO_MANY.search(str(error)) is not None
+    """Whether sbatch refused the number of jobs (AssocMaxSubmitJobLimit, ...), and not what they request."""
+    text = str(error)
+    named = LIMIT.findall(text)
+    return any("Submit" in one for one in named) if named else "job submit limit" in text
 
 
 @dataclass(frozen=True)
