@@ -77,7 +77,7 @@ def summarize(states: Sequence[StageStatus]) -> tuple[SweepState, str]:
     counts = Counter(one.state for one in states)
     bad = ", ".join(f"{counts[s]} {s}" for s in ("failed", "lost", "stuck", "cancelled") if counts[s])
     if counts["running"]:
-        return "running", ", ".join(filter(None, [f"{counts['running']} run", bad]))
+        return "running", ", ".join(filter(None, [f"{counts['running']} now", bad]))
     if any(one.alive for one in states):
         return "queued", ", ".join(filter(None, [f"{sum(one.alive for one in states)} in the queue", bad]))
     if bad:

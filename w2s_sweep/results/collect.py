@@ -104,17 +104,21 @@ def _legal(path: Path) -> dict[str, bool]:
     return {name: legal for name, legal in pairs if legal is not None}
 
 
-@limit_threads
 def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
 
     `test`: the name of one of the further test sets that cells have (`tests`); None is the cells' own.
+    """
+    record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
+    return collect_record(store, record if test is None else _on_test(record, test))
+
+
+@limit_threads
+def collect_record(store: Store, record: dict[str, Any]) -> Results:
+    """The same of a record, which may hold some cells of a sweep only.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
-    record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
-    if test is not None:
-        record = _on_test(record, test)
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
