@@ -23,6 +23,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.needs import gpus_of
+from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.progress import Progress, make_progress
 from w2s_sweep.launch.stall import silent_seconds
 from w2s_sweep.plan.packs import Pack, make_packs
@@ -153,6 +154,8 @@ class LocalEngine:
     """Processes that train a model together where there is no GPU."""
     stall_minutes: float | None = None
     """Minutes without progress after which a stage is ended and repeated from its checkpoint; null never does."""
+    notify: str | None = None
+    """Shell command at the end (notify.py)."""
     _events: "queue.Queue[tuple[Worker, dict[str, Any]]]" = field(default_factory=queue.Queue, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -173,7 +176,12 @@ class LocalEngine:
         packs = make_packs(job.plan.graph, keys, self.pack_flops)
         if packs:
             with make_progress(job.store, [job.plan.graph.stages[key] for key in keys]) as progress:
-                _Run(self, job, packs, progress).loop()
+                try:
+                    _Run(self, job, packs, progress).loop()
+                except Interrupted:
+                    notify(self.notify, job.store, job.name, keys, "interrupted")
+                    raise
+        notify(self.notify, job.store, job.name, keys)
         return True
 
     def device(self, stage: Stage[Kind]) -> float | None:

@@ -233,8 +233,18 @@ def sweep_status(
     if len(shown) > MANY:
         table.add_row("...", f"{len(shown) - MANY} more", "", "")
     failures = [Text(f"\n{s.label} ({s.key}):\n{_tail(s.note)}", style="red") for s in states if s.state == "failed"]
+    ended = "" if brief or any(s.alive for s in states) else _usage(store, name)
     more = [Text(f"\n... and {len(failures) - 5} more failures: `w2s logs KEY`")] if len(failures) > 5 else []
-    return Group(head, *([table] if shown else []), *failures[:5], *more)
+    return Group(head, *([table] if shown else []), *failures[:5], *more, *([Text(ended)] if ended else []))
+
+
+def _usage(store: Store, name: str) -> str:
+    """What the jobs of a sweep that has ended asked for and used; empty where there were none."""
+    if not (store.sweep(name) / "launcher.json").is_file():
+        return ""
+    from w2s_sweep.launch.slurm.usage import usage
+
+    return str(usage(store, name) or "")
 
 
 def _tail(text: str, lines: int = 6) -> str:

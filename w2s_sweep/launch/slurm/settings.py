@@ -86,6 +86,7 @@ class Settings(Placement):
     time_retries: Annotated[int, Field(ge=0)] = 20
     memory_retries: Annotated[int, Field(ge=0)] = 2
     stall_minutes: Positive | None = None
+    notify: str | None = None
     dry_run: bool = False
 
 
