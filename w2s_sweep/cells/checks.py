@@ -125,6 +125,10 @@ def _prompting_problems(cell: Cell) -> list[str]:
             f"dataset.prompt.words: {method.name} needs a word for each class, and neither the dataset nor "
             f"{cell.strong.name} names any. Set dataset.prompt.words=[' no',' yes'] or strong.label_words."
         )
+    words = cell.dataset.prompt.words or cell.strong.label_words
+    if words is not None and len(set(words)) < len(words):
+        field = "dataset.prompt.words" if cell.dataset.prompt.words else f"label_words of {cell.strong.name}"
+        found.append(f"{field}: got {list(words)}, and a class is told by its word. Give each class another one.")
     if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."

@@ -32,7 +32,9 @@ def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster,
         cluster.controller.tasks.clear()
     found = usage(sweeps.store, "sweep")
     assert found is not None
-    assert (found.asked_hours, found.used_hours, found.used_gpu_hours, found.gpu_gb) == pytest.approx((2.25, 0.3, 0.3, 9.0))
+    assert (found.asked_hours, found.used_hours, found.used_gpu_hours, found.gpu_gb) == pytest.approx(
+        (2.25, 0.3, 0.3, 9.0)
+    )
     capsys.readouterr()
     assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
     assert "finished tasks asked for 2.2 hours and used 0.3" in " ".join(capsys.readouterr().out.split())
