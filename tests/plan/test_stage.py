@@ -55,6 +55,7 @@ GOLDEN = {
     "adapt": "c310b04646eb0f48947c",
     "labels_file": "1eaf681e6c7cb21457f6",
     "harden": "35bce67740eef5005e71",
+    "temper": "433fc122ab5a513f9994",
 }
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
@@ -83,6 +84,7 @@ def one_of_each_kind():
         cell(method=IcmFeatures()),
         cell(method=Prompting(ceiling="prompted")),
         cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),
+        cell(supervisor=Supervisor(temperature=2.0)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
     ]
     found = {}

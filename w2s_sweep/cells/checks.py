@@ -12,6 +12,7 @@ from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
@@ -20,6 +21,8 @@ from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that prompt the strong model for labels."""
+SPENDS_HALF_B = (Conflict, GroundTruthBudget)
+"""Methods whose student reads the truth of half B."""
 
 
 def problems_of(cell: Cell) -> list[str]:
@@ -64,6 +67,7 @@ def problems_of(cell: Cell) -> list[str]:
             )
     return (
         found
+        + _unlabelled_problems(cell)
         + _supervisor_problems(cell)
         + _prompting_problems(cell)
         + _reward_problems(cell)
@@ -81,6 +85,24 @@ def _columns_of(cell: Cell) -> tuple[str, ...]:
     return () if task is None else (*task.columns, *task.optional)
 
 
+def _unlabelled_problems(cell: Cell) -> list[str]:
+    """Why rows without a label cannot be part of half B."""
+    if cell.dataset.unlabelled == "leave_out":
+        return []
+    task, found = TASKS.get(cell.dataset.task), list[str]()
+    if task is None or task.kind != "classify" or "label" not in task.columns or task.fixed_halves:
+        found.append(
+            f"dataset.unlabelled: half_b, but task {cell.dataset.task} has no column label that could be empty, or "
+            "halves of its own. Choose dataset=local (task text_label)."
+        )
+    if isinstance(cell.method, SPENDS_HALF_B):
+        found.append(
+            f"dataset.unlabelled: half_b, but method={cell.method.name} reads the truth of half B. Choose another "
+            "method, such as naive, or leave it out."
+        )
+    return found
+
+
 def _supervisor_problems(cell: Cell) -> list[str]:
     """Why a file of labels, or hard labels, cannot supervise."""
     how, method, found = cell.supervisor, cell.method, list[str]()
@@ -93,8 +115,14 @@ def _supervisor_problems(cell: Cell) -> list[str]:
         found.append(
             "supervisor.missing: skip, but the weak model labels all rows. Set supervisor.labels=FILE, or leave it out."
         )
-    if has_targets(cell.dataset) and (how.labels is not None or how.harden):
-        what = "labels" if how.labels is not None else "harden"
+    changed = {"harden": how.harden, "calibrate": how.calibrate, "temperature": how.temperature != 1}
+    said = [name for name, value in changed.items() if value]
+    if len(said) > 1:
+        found.append(f"supervisor: {' and '.join(said)} each say how sure labels are. Set one of them.")
+    if how.labels is None and how.test == "labelled":
+        found.append("supervisor.test: labelled, but the weak model labels all test rows. Leave it out.")
+    if has_targets(cell.dataset) and (how.labels is not None or said):
+        what = "labels" if how.labels is not None else said[0]
         found.append(
             f"supervisor.{what}: is set, but {cell.dataset.task} is a generation task, whose labels are texts without "
             f"probabilities. Leave supervisor.{what} out."

@@ -66,6 +66,9 @@ class Dataset:
     """What the column `label` calls class 0, class 1, ...; null where it has numbers, true or false."""
     odd_rows: Literal["refuse", "skip"] = "refuse"
     """Rows whose text is no text, or whose label is none of the classes: refused, or left out and counted."""
+    unlabelled: Literal["leave_out", "half_b"] = "leave_out"
+    """Rows without a label: left out and counted, or all of them in half B, which a supervisor labels; ceilings train
+    on its other rows."""
     n_train: Annotated[int, Field(ge=4)] | None = None
     """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
     n_test: Annotated[int, Field(ge=2)] | None = None

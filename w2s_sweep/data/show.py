@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from w2s_sweep.data.hashing import ranks, stable_hash
 from w2s_sweep.data.leaks import scan_leaks
@@ -63,7 +64,7 @@ def describe(
     lines += _counts(examples, rows)
     lines += ["", *_lengths(examples, reader)]
     if "target" not in examples.column_names:
-        leak = scan_leaks(examples)
+        leak = scan_leaks(examples.filter(pc.greater_equal(examples["label"], 0)))
         verdict = "no leak found"
         if leak.found or leak.partial:
             verdict = "LEAK: a text gives its label away" if leak.found else "the answer alone tells part of its label"
@@ -81,13 +82,17 @@ def _counts(examples: pa.Table, rows: Sequence[str]) -> list[str]:
     groups = np.array(examples["group"].to_pylist())
     named = np.array(rows)
     classes = [] if "target" in examples.column_names else np.unique(labels).tolist()
-    lines = [f"{'part':<12}{'examples':>10}{'groups':>10}" + "".join(f"{f'label {c}':>18}" for c in classes)]
+    lines = [f"{'part':<12}{'examples':>10}{'groups':>10}" + "".join(f"{_class(c):>18}" for c in classes)]
     for part in sorted(set(rows)):
         chosen = named == part
         counts = [int((labels[chosen] == c).sum()) for c in classes]
         shares = "".join(f"{f'{count} ({100 * count / chosen.sum():.1f} %)':>18}" for count in counts)
         lines.append(f"{part:<12}{chosen.sum():>10}{len(np.unique(groups[chosen])):>10}{shares}")
     return lines
+
+
+def _class(label: int) -> str:
+    return "no label" if label < 0 else f"label {label}"
 
 
 def _lengths(examples: pa.Table, reader: Reader | None) -> list[str]:
@@ -120,7 +125,7 @@ def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int
     lines: list[str] = []
     for label in np.unique(labels):
         for row in examples.take(order[labels == label][:samples]).to_pylist():
-            head = "" if "target" in row else f"label {label}  "
+            head = "" if "target" in row else f"{_class(label)}  "
             lines += ["", f"{head}group {row['group']}  id {row['id']}"]
             for name in TEXTS:
                 if name in row:

@@ -194,6 +194,7 @@ class LabelsFile(Labelling, Divided):
     classes: tuple[str, ...] | None = None
     missing: Policy = "refuse"
     repeated: Repeated = "refuse"
+    test: Literal["whole", "labelled"] = "whole"
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         assert hints.labels is not None, "the builder names the file"
@@ -206,3 +207,14 @@ class Harden(Labelling):
 
     kind: ClassVar[str] = "harden"
     needs: ClassVar[tuple[InputName, ...]] = ("labels",)
+
+
+@schema
+class Temper(Labelling):
+    """The predictions of a stage at another temperature."""
+
+    kind: ClassVar[str] = "temper"
+    needs: ClassVar[tuple[InputName, ...]] = ("labels",)
+
+    temperature: float | None
+    """None fits it to the truth of validation rows."""

@@ -30,6 +30,7 @@ from w2s_sweep.kinds.labels import (
     Route,
     Rule,
     Select,
+    Temper,
     Weigh,
 )
 from w2s_sweep.plan.inputs import Inputs
@@ -228,6 +229,7 @@ class Labels(Inputs):
             classes=how.classes,
             missing=how.missing,
             repeated=how.repeated,
+            test=how.test,
         )
         data = self.data()
         label = f"labels {how.title} {cell.dataset.name} seed {cell.seed}"
@@ -237,6 +239,10 @@ class Labels(Inputs):
     def harden(self, labels: str) -> str:
         """The most likely class of each of the predictions `labels`, for certain."""
         return self._labelling(Harden(), {"labels": labels}, self._model_of(labels), "labels")
+
+    def temper(self, labels: str, temperature: float | None) -> str:
+        """The predictions `labels` at another temperature; None fits it to the truth of validation rows."""
+        return self._labelling(Temper(temperature=temperature), {"labels": labels}, self._model_of(labels), "labels")
 
     def _labelling(self, settings: Labelling, inputs: Mapping[str, str], model: Model | None, role: str) -> str:
         cell = self.cell
