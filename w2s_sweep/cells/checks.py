@@ -190,6 +190,9 @@ def _prompting_problems(cell: Cell) -> list[str]:
             f"there are {len(words or ())}. Set them in this order, each with its blank, as in "
             f"dataset.prompt.words=[{','.join(repr(f' {name}') for name in names)}]."
         )
+    if words is not None and len(set(words)) < len(words):
+        field = "dataset.prompt.words" if cell.dataset.prompt.words else f"label_words of {cell.strong.name}"
+        found.append(f"{field}: got {list(words)}, and a class is told by its word. Give each class another one.")
     if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."

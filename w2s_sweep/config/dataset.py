@@ -50,7 +50,7 @@ class Partition:
 class Dataset:
     """One task of the grid."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """Short label for tables, figures and logs. Not hashed."""
     task: str
     """Name of the conversion to balanced classification, a row of `w2s_sweep.data.tasks`."""
