@@ -18,7 +18,7 @@ QUEUE_SECONDS = 10.0
 def follow(job: Job, poll_seconds: float) -> None:
     """Show what finishes and fails; returns when nothing more will happen."""
     waiting = set(job.plan.keys("to run", "in flight"))
-    with make_progress(job.store, [job.plan.graph.stages[key] for key in waiting]) as progress:
+    with make_progress(job, waiting) as progress:
         asked = -QUEUE_SECONDS
         while waiting:
             waiting -= _finished(job, waiting, progress)
