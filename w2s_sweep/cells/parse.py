@@ -83,9 +83,9 @@ def _located(value: Any) -> Any:
     """A model or dataset with `path` set comes from there, also where a method names it."""
     if isinstance(value, list):
         return [_located(one) for one in cast(list[Any], value)]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
-    inside = cast(Mapping[str, Any], value).items()
+    inside = cast(dict[str, Any], value).items()
     part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
         return {**part, "source": {"kind": "local", "path": path}, "path": None}
@@ -99,12 +99,12 @@ def _differing(texts: Iterable[str]) -> str:
 
 def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any:
     """An instance of `cls`, or None with what is wrong appended to `problems`."""
-    missing = _missing(values)
-    if missing:
+    text = json.dumps(values)
+    if '"???"' in text and (missing := _missing(values)):
         problems += [f"{name}: needs a value (the configuration says ???). Set {name}=..." for name in missing]
         return None
     try:
-        return adapter(cls).validate_json(json.dumps(values))
+        return adapter(cls).validate_json(text)
     except ValidationError as error:
         problems += [_explain(cls, item) for item in _causes(error)]
     except ValueError as error:  # NaN or infinity cannot be written as JSON numbers that the schema accepts

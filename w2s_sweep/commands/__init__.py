@@ -1,6 +1,6 @@
 """The sub-commands of `w2s`, one file a group; `w2s --help` lists them in this order."""
 
-from w2s_sweep.commands import diff, doctor, jobs, mirrors, results, stages, status, sweeps, tasks, upkeep
+from w2s_sweep.commands import diff, doctor, jobs, mirrors, results, stages, status, sweeps, tasks, trained, upkeep
 from w2s_sweep.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -11,6 +11,7 @@ COMMANDS: tuple[Command, ...] = (
     *diff.COMMANDS,
     *mirrors.COMMANDS,
     *stages.COMMANDS,
+    *trained.COMMANDS,
     *tasks.COMMANDS,
     *upkeep.COMMANDS,
     *doctor.COMMANDS,

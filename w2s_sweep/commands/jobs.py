@@ -1,4 +1,4 @@
-"""`w2s logs`, `cancel` and `retry`: the processes and jobs of a sweep."""
+"""`w2s logs`, `cancel`, `retry` and `keep`: the processes and jobs of a sweep."""
 
 import argparse
 
@@ -37,6 +37,13 @@ def retry(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 1 if any(result.failure for result in results) else 0
 
 
+def keep(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.launch.control import keep as go_on
+
+    results = go_on(store, args.sweep, args.once)
+    return 1 if any(result.failure for result in results) else 0
+
+
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", help="key of the stage, or enough leading digits of it")
 
@@ -50,9 +57,16 @@ def _retry_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="follow it until it has ended (SLURM)")
 
 
+def _keep_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    parser.add_argument("--once", action="store_true", help="submit what there is room for now, and return (for cron)")
+
+
 RETRY = "Run what is missing of a sweep: failed and lost stages and what needs them."
+KEEP = "Go on with a sweep on SLURM until it has ended: later waves, and jobs that were lost."
 COMMANDS = (
     Command("logs", "Print the log of a stage.", logs, _logs_arguments),
     Command("cancel", "Cancel the SLURM jobs of a sweep, but those that another sweep needs.", cancel, _sweep_argument),
     Command("retry", RETRY, retry, _retry_arguments),
+    Command("keep", KEEP, keep, _keep_arguments),
 )

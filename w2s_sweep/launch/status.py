@@ -104,12 +104,15 @@ def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[St
     stages = store.read_sweep(name)["stages"]
     done = {key for key in stages if store.done(key)}
     queue = look(store, [key for key in stages if key not in done])
+    later = (read_json(store.sweep(name) / "waves.json") or {}).get("left")  # slurm/waves.py
     found: dict[str, StageStatus] = {}
     for key, stage in stages.items():
         state = StageStatus(key, str(stage["label"]), "done") if key in done else None
         state = state or _state(store, key, str(stage["label"]), now, queue)
         if state.state in ("waiting", "lost") and not state.alive:
             state = _explain_blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
+        if later and state.state == "waiting" and not state.note:
+            state = replace(state, note=f"for a later wave: `w2s keep {name}` submits it when there is room")
         found[key] = state
     return _explain(store, list(found.values()), queue)
 

@@ -137,8 +137,9 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
     found = medians(summed)
+    steps = {row.cell: steps for row in ordered if (steps := curves.student_steps(row))}
     return Results(
-        str(record["name"]), record, ordered, summed, found, comparisons, failures, recoveries, tuple(points)
+        str(record["name"]), record, ordered, summed, found, comparisons, failures, recoveries, tuple(points), steps
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from w2s_sweep.metrics import ROLES, Interval, Recovery
+from w2s_sweep.metrics import ROLES, Interval, Recovery, plain_ratio
 
 __all__ = [
     "ONE",
@@ -20,6 +20,7 @@ __all__ = [
     "Row",
     "Setting",
     "State",
+    "StudentStep",
 ]
 
 NONE = Interval(None)
@@ -288,6 +289,31 @@ class CurvePoint(Setting):
     """The same, among the supervisor's errors: it rises where a student overfits to weak labels."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudentStep:
+    """What one trained student was worth after one of its evaluations: points without intervals."""
+
+    step: int
+    """Optimizer steps done."""
+    weak: float | None
+    """The cell's metric of its supervisor when its training had ended, on the rows that the student was shown."""
+    student: float | None
+    """The same of the student after this step."""
+    ceiling: float | None
+    """The same of the ceiling when its training had ended."""
+    agreement: float | None
+    """Share of the rows on which it predicts the class that the supervisor predicts."""
+    agreement_supervisor_right: float | None
+    """The same, among the rows on which the supervisor is right."""
+    agreement_supervisor_wrong: float | None
+    """The same, among the supervisor's errors."""
+
+    @property
+    def ratio(self) -> float | None:
+        """gain / gap; None where the ceiling is not better than the supervisor."""
+        return plain_ratio(self.weak, self.student, self.ceiling)
+
+
 @dataclass(frozen=True)
 class Results:
     """All of a sweep, or of several joined ones."""
@@ -306,6 +332,8 @@ class Results:
     """`Group.group` -> what its PGR is of."""
     curves: tuple[CurvePoint, ...] = ()
     """Over training: of every group with a curve, role by role, by rising step."""
+    steps: Mapping[int, tuple[StudentStep, ...]] = field(default_factory=dict[int, tuple[StudentStep, ...]])
+    """Cell -> the evaluations of its student, by rising step; of finished cells whose student has a curve."""
 
     @property
     def over_tasks(self) -> list[Comparison]:

@@ -1,6 +1,7 @@
 """SLURM's own commands, with errors that say what failed. A job id is never a key: ids can be used again."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -202,6 +203,25 @@ def cluster_config() -> ClusterConfig:
     return ClusterConfig(
         found.get("ClusterName", ""), max(1, int(found.get("MaxArraySize", 1001))), bool(hidden & {"jobs", "all"})
     )
+
+
+def submit_limit(user: str, account: str | None) -> int | None:
+    """The most jobs that a user may have submitted at once, from accounting; None where it says none."""
+    if shutil.which("sacctmgr") is None:
+        return None
+    whose = [f"user={user}", *([f"account={account}"] if account else [])]
+    columns = "format=MaxSubmitJobs,GrpSubmitJobs"
+    try:
+        text = run(["sacctmgr", "--noheader", "--parsable2", "show", "assoc", "where", *whose, columns])
+    except LaunchError:  # no accounting, or it shows users nothing
+        return None
+    limits = [int(word) for line in text.splitlines() for word in line.split("|") if word.isdigit()]
+    return min(limits, default=None)
+
+
+def forbidden(error: LaunchError) -> bool:
+    """Whether a site refuses changes of jobs as such (a job_submit plugin), not this change of this job."""
+    return re.search(r"denied|disabled|not permitted|not allowed|Unspecified error", str(error)) is not None
 
 
 def set_dependencies(wanted: Mapping[str, str]) -> None:
