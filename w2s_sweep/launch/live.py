@@ -56,6 +56,8 @@ class View:
             bar = ProgressBar(total=one.total or None, completed=one.step, width=16, pulse=not one.total)
             label = Text(one.stage.label, style="cyan", overflow="ellipsis", no_wrap=True)
             grid.add_row(Text("  ▸"), label, bar, *(Text(part) for part in _speed(one)))
+        if not self.running and self.counts["waiting"]:
+            return [Text("  starting ...", style="dim")]
         more = [Text(f"    and {len(self.running) - MANY} more")] if len(self.running) > MANY else []
         return [grid, *more] if self.running else []
 
