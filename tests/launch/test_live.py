@@ -10,6 +10,7 @@ from tests.setups import cell, identify
 from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.launch import progress as progress_module
+from w2s_sweep.launch.announce import announce
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.next_steps import next_steps, program
 from w2s_sweep.launch.pace import Pace, Running, show_time
@@ -190,3 +191,21 @@ def test_the_commands_work_in_this_shell(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "venv"))
     assert program(Store(tmp_path / "runs")) == "w2s"
     assert program(Store(tmp_path / "my runs")) == "w2s --store 'my runs'"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "words", "said"),
+    [
+        (True, ["-m", "seed=0,1"], "composing the sweep ...\n"),
+        (True, [], "composing the sweep ...\n"),
+        (True, ["-sc", "query=bash"], ""),  # a shell that completes a word
+        (True, ["--help"], ""),
+        (False, ["seed=0"], ""),
+    ],
+)
+def test_the_first_sign_of_life_is_for_people(terminal, words, said, monkeypatch):
+    error = io.StringIO()
+    monkeypatch.setattr(error, "isatty", lambda: terminal)
+    monkeypatch.setattr("sys.stderr", error)
+    announce(words)
+    assert error.getvalue() == said
