@@ -75,7 +75,7 @@ def describe(
             f"counting words: AUC {leak.auc:.3f}; the most telling word {leak.token!r} is right in "
             f"{100 * leak.token_accuracy:.1f} %{answers}: {verdict}"
         )
-    return "\n".join([*lines, *_samples(examples, reader, samples, width)])
+    return "\n".join([*lines, *_samples(examples, reader, names, samples, width)])
 
 
 def _counts(examples: pa.Table, rows: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -123,13 +123,13 @@ def _quantiles(counts: Sequence[int]) -> str:
     return f"mean {np.mean(counts):.1f}, median {median:.0f}, 99 % up to {high:.0f}, longest {max(counts)}"
 
 
-def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int) -> list[str]:
+def _samples(examples: pa.Table, reader: Reader | None, names: Sequence[str], samples: int, width: int) -> list[str]:
     order = np.argsort(ranks(np.array([stable_hash(i) for i in examples["id"].to_pylist()], np.uint64), 0, "show"))
     labels = examples["label"].to_numpy()[order]
     lines: list[str] = []
     for label in np.unique(labels):
         for row in examples.take(order[labels == label][:samples]).to_pylist():
-            head = "" if "target" in row else f"{_class(label)}  "
+            head = "" if "target" in row else f"{_label(label, names)}  "
             lines += ["", f"{head}group {row['group']}  id {row['id']}"]
             for name in TEXTS:
                 if name in row:
