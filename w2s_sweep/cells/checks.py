@@ -202,7 +202,8 @@ def _generation_problems(cell: Cell) -> list[str]:
     if isinstance(method, Reasoning) and method.vote and cell.ceiling.tried():
         tried = ", ".join(cell.ceiling.tried())
         found.append(
-            f"method.vote: {method.vote} samples of one ceiling are asked for, and ceiling ({tried}) trains several. Set method.vote=0, or leave ceiling empty."
+            f"method.vote: {method.vote} samples of one ceiling are asked for, and ceiling ({tried}) trains "
+            "several. Set method.vote=0, or leave ceiling empty."
         )
     if isinstance(cell.finetune, Probe):
         found.append(

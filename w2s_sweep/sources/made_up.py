@@ -37,14 +37,14 @@ def identify(source: MadeUpSource) -> dict[str, Any]:
 
 def fetch(source: MadeUpSource) -> Path:
     """A folder of the cache with train.jsonl and test.jsonl, made if it is not there yet. Raises SourceError."""
-    folder = _place(source)
+    folder, (fewest, most) = _place(source), source.terms
     if not folder.exists():
         drawn = list(islice(_rows(source), source.test + source.train))
         if len(drawn) < source.test + source.train:
             raise SourceError(
                 f"source.train: {source.train} rows are wanted beside {source.test} of source.test, but only "
-                f"{len(drawn):,} different ones were found among the sums of {source.terms[0]} to {source.terms[1]} numbers. "
-                "Lower them, or raise source.terms."
+                f"{len(drawn):,} different ones were found among the sums of {fewest} to {most} "
+                "numbers. Lower them, or raise source.terms."
             )
         with publishing(folder) as work:
             _write(work / "test.jsonl", drawn[: source.test])
