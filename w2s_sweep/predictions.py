@@ -172,7 +172,7 @@ def read_curve(path: Path) -> list[Evaluated]:
     try:
         # A text for each row of each evaluation would take most of the time.
         with pq.ParquetFile(path, read_dictionary=["id"]) as file:
-            table = file.read().combine_chunks()
+            table = file.read(use_threads=False).combine_chunks()
         ids, found = _column(table, "id"), _matrix(_column(table, "probs"))
         names, codes = ids.dictionary.to_numpy(zero_copy_only=False), ids.indices.to_numpy()
         at, of = (table[name].to_numpy() for name in ("step", "steps"))
