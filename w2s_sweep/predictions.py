@@ -21,6 +21,12 @@ TEXTS_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("legal", 
 """legal: whether the text is a possible answer at all; null where the task cannot tell."""
 UNLABELLED = "half_b"
 """The split whose rows may have no truth."""
+SAMPLES = "samples.parquet"
+"""Every answer that was drawn, of stages that draw several to a text."""
+SAMPLES_SCHEMA = pa.schema(
+    [("id", pa.string()), ("sample", pa.int32()), ("text", pa.string()), ("answer", pa.string())]
+)
+"""answer: what the text answers in the spelling of equal answers; null where it answers nothing."""
 SMALLEST = 1e-7
 """Probability that stands for 0 where a logarithm is taken."""
 CURVE = "curve.parquet"

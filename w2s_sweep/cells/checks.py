@@ -3,11 +3,12 @@
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.dataset import AUTO, Dataset
 from w2s_sweep.config.finetune import Lora, Probe
-from w2s_sweep.data.shape import has_pairs, has_targets
+from w2s_sweep.data.shape import class_names, has_pairs, has_targets, head_words, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.wspo import Wspo
+from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
@@ -17,6 +18,7 @@ from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 from w2s_sweep.metrics import METRICS
@@ -33,6 +35,8 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
+    if cell.dataset.labels is not None and len(set(cell.dataset.labels)) < len(cell.dataset.labels):
+        found.append(f"dataset.labels: {', '.join(cell.dataset.labels)} names a class twice. Name each one once.")
     if cell.dataset.labels is not None and "label" not in _columns_of(cell):
         found.append(
             f"dataset.labels: is set, but task {cell.dataset.task} reads no column label. Leave it out, or choose "
@@ -63,13 +67,20 @@ def problems_of(cell: Cell) -> list[str]:
                 f"feature_layer of {model.name}: got {model.feature_layer}, the model keeps {blocks} layers. "
                 "Set feature_layer=null for 60 % of the depth, or lower it."
             )
-        if not isinstance(finetune, Probe) and finetune.head_init == "label_words" and model.label_words is None:
+        by_words = not isinstance(finetune, Probe) and finetune.head_init == "label_words"
+        if by_words and head_words(cell.dataset, model) is None:
+            count = len(class_names(cell.dataset))
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
+                if count == 2
+                else f"finetune.head_init: label_words, but {cell.dataset.name} has {count} classes and not as many "
+                "dataset.prompt.words, where the words of more than two are read. Name one a class, or set "
+                "head_init=zero."
             )
     return (
         found
         + _unlabelled_problems(cell)
+        + _class_problems(cell)
         + _supervisor_problems(cell)
         + _prompting_problems(cell)
         + _reward_problems(cell)
@@ -102,6 +113,26 @@ def _unlabelled_problems(cell: Cell) -> list[str]:
             f"dataset.unlabelled: half_b, but method={cell.method.name} reads the truth of half B. Choose another "
             "method, such as naive, or leave it out."
         )
+    return found
+
+
+def _class_problems(cell: Cell) -> list[str]:
+    """What exists for two classes alone, and datasets of other classes than the cell's."""
+    count, dataset, method = len(class_names(cell.dataset)), cell.dataset, cell.method
+    found: list[str] = []
+    if count > 2 and method.two_classes:
+        fitting = ", ".join(sorted(name for name, other in METHODS.items() if not other.two_classes))
+        found.append(
+            f"method: {method.name}, but {dataset.name} has {count} classes, and the method exists for two: "
+            f"{method.two_classes}. Use {fitting}."
+        )
+    for field, others in (("method.mix", method.datasets()), ("tests", cell.tests)):
+        for one in others:
+            if one.task in TASKS and len(class_names(one)) != count:
+                found.append(
+                    f"{field}: {one.name} has {len(class_names(one))} classes, {dataset.name} has {count}, and one "
+                    "head predicts both. Choose a dataset with as many."
+                )
     return found
 
 
@@ -150,11 +181,21 @@ def _prompting_problems(cell: Cell) -> list[str]:
             f"method: selective learns whether the model is right, and what learns from the pairs of {task.name} is a "
             "reward of single texts, which cannot tell. Choose another method, such as icm."
         )
-    if cell.dataset.prompt.words is None and cell.strong.label_words is None:
+    words, names = prompt_words(cell.dataset, cell.strong), class_names(cell.dataset)
+    if words is None and len(names) == 2:
         found.append(
             f"dataset.prompt.words: {method.name} needs a word for each class, and neither the dataset nor "
             f"{cell.strong.name} names any. Set dataset.prompt.words=[' no',' yes'] or strong.label_words."
         )
+    elif words is None or len(words) != len(names):
+        found.append(
+            f"dataset.prompt.words: {method.name} needs a word for each of {len(names)} classes ({', '.join(names)}), "
+            f"there are {len(words or ())}. Set them in this order, each with its blank, as in "
+            f"dataset.prompt.words=[{','.join(repr(f' {name}') for name in names)}]."
+        )
+    if words is not None and len(set(words)) < len(words):
+        field = "dataset.prompt.words" if cell.dataset.prompt.words else f"label_words of {cell.strong.name}"
+        found.append(f"{field}: got {list(words)}, and a class is told by its word. Give each class another one.")
     if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."
@@ -219,9 +260,21 @@ def _reward_problems(cell: Cell) -> list[str]:
 
 def _generation_problems(cell: Cell) -> list[str]:
     """Settings that do not go with labels that are generated texts, of which there are infinitely many."""
-    task, found = cell.dataset.task, list[str]()
+    task, found, method = cell.dataset.task, list[str](), cell.method
     if not has_targets(cell.dataset):
+        if isinstance(method, Reasoning):
+            fitting = ", ".join(sorted(name for name, one in TASKS.items() if one.kind == "generate"))
+            found.append(
+                f"method: reasoning draws texts, but {task} has classes. Choose a dataset of a generation task "
+                f"({fitting}), such as dataset=sums, or another method."
+            )
         return found
+    if isinstance(method, Reasoning) and method.vote and cell.ceiling.tried():
+        tried = ", ".join(cell.ceiling.tried())
+        found.append(
+            f"method.vote: {method.vote} samples of one ceiling are asked for, and ceiling ({tried}) trains "
+            "several. Set method.vote=0, or leave ceiling empty."
+        )
     if isinstance(cell.finetune, Probe):
         found.append(
             f"finetune: probe, but {task} is a generation task, and a probe generates no text. Use finetune=full or "
@@ -235,7 +288,7 @@ def _generation_problems(cell: Cell) -> list[str]:
     if not cell.method.takes_texts and not isinstance(cell.method, PROMPTS):
         found.append(
             f"method: {cell.method.name}, but {task} is a generation task, and the method works on probabilities of "
-            "classes. Use method=naive, bootstrapping, strong_to_strong or generative."
+            "classes. Use method=naive, reasoning, bootstrapping, strong_to_strong or generative."
         )
     return found
 

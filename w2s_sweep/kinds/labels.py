@@ -85,6 +85,19 @@ class Filter(Labelling):
 
 
 @schema
+class Agree(Labelling):
+    """Of the answers of a split those that enough samples of their supervisor give, and further models as well."""
+
+    kind: ClassVar[str] = "agree"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "labels")
+    takes: ClassVar[tuple[InputName, ...]] = ("own",)
+
+    on: Split
+    least: float
+    """Least share of a row's samples that give its answer."""
+
+
+@schema
 class Reveal(Labelling, Divided):
     """The truth for a budget of the rows of a split."""
 

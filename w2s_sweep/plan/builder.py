@@ -7,10 +7,11 @@ from typing import Literal, TypedDict
 from w2s_sweep.config import finetune as config
 from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_targets
+from w2s_sweep.data.shape import has_targets, head_words
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.labels import Ccs, Combine, Correct, LabelsFile, MeanDifference, Pick, Reveal
+from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -117,6 +118,23 @@ class Builder(Labels):
             raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
         return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
 
+    def sample(self, key: str, *, splits: Sequence[Split], count: int, temperature: float, role: str) -> str:
+        """The answers that most of `count` samples of the finished generation stage `key` give, of rows of `splits`."""
+        stage, cell = self.stages[key], self.cell
+        if not isinstance(stage.settings, Generate):
+            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")
+        settings = Sample(
+            split=cell.dataset.split(cell.seed),
+            trained=stage.settings,
+            splits=tuple(splits),
+            count=count,
+            temperature=temperature,
+            seed=cell.seed,
+        )
+        inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
+        label = f"{count} samples of {stage.hints.label}"
+        return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
+
     def supervisor(self) -> str:
         """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""
         if self.cell.supervisor.labels is not None:
@@ -168,7 +186,8 @@ class Builder(Labels):
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
             recipe = self._tuned_recipe(model, finetune, head=False)
-            settings = Generate(**learning, **self._of_model(model), finetune=recipe)
+            unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
+            settings = Generate(**learning, **self._of_model(model), finetune=recipe, unlabelled=unlabelled)
             return self._add(settings, inputs | self._adapted_input(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
@@ -314,7 +333,7 @@ class Builder(Labels):
             "precision": finetune.precision,
             "dropout": finetune.dropout,
             "head_init": finetune.head_init if head else None,
-            "label_words": model.label_words if words else None,
+            "label_words": head_words(self.cell.dataset, model) if words else None,
         }
         if isinstance(finetune, config.Lora):
             return LoraRecipe(
@@ -361,7 +380,7 @@ class TunedFields(TypedDict):
     precision: config.Precision
     dropout: float
     head_init: config.HeadInit | None
-    label_words: tuple[str, str] | None
+    label_words: tuple[str, ...] | None
 
 
 def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:

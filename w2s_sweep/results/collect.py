@@ -23,7 +23,8 @@ from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import label_all, sorted_json
 from w2s_sweep.results.pairs import Students
-from w2s_sweep.results.records import ROLES, CurvePoint, Group, Results, Row
+from w2s_sweep.results.records import ROLES, CurvePoint, Group, Reliability, Results, Row
+from w2s_sweep.results.reliability import ReliabilityReader
 from w2s_sweep.results.score import Measured, Scorer, summarize
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
@@ -124,11 +125,13 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     reader, scorer = Reader(store, record["stages"]), Scorer()
     rows: dict[int, Row] = {}
     curves, points = CurveReader(store, reader), list[CurvePoint]()
+    counted, reliability = ReliabilityReader(reader), dict[str, Mapping[str, Reliability]]()
     groups: dict[str, tuple[Group, Recovery | None]] = {}
     for name, cells in _by_group(record["cells"]).items():
         found = [_row(name, i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in cells]
         rows |= {row.cell: row for row, _ in found}
         points += curves.points([row for row, _ in found])
+        reliability[name] = counted.pool([row for row, _ in found])
         groups[name] = group_cells(
             [row for row, _ in found], [measured for _, measured in found if measured is not None]
         )
@@ -139,7 +142,17 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     found = medians(summed)
     steps = {row.cell: steps for row in ordered if (steps := curves.student_steps(row))}
     return Results(
-        str(record["name"]), record, ordered, summed, found, comparisons, failures, recoveries, tuple(points), steps
+        str(record["name"]),
+        record,
+        ordered,
+        summed,
+        found,
+        comparisons,
+        failures,
+        recoveries,
+        tuple(points),
+        steps,
+        reliability,
     )
 
 
