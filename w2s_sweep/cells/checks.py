@@ -13,14 +13,18 @@ from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 from w2s_sweep.metrics import METRICS
 
 PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that prompt the strong model for labels."""
+SPENDS_HALF_B = (Conflict, GroundTruthBudget)
+"""Methods whose student reads the truth of half B."""
 
 
 def problems_of(cell: Cell) -> list[str]:
@@ -73,6 +77,7 @@ def problems_of(cell: Cell) -> list[str]:
             )
     return (
         found
+        + _unlabelled_problems(cell)
         + _class_problems(cell)
         + _supervisor_problems(cell)
         + _prompting_problems(cell)
@@ -89,6 +94,24 @@ def _columns_of(cell: Cell) -> tuple[str, ...]:
     """The columns that the task of a cell reads."""
     task = TASKS.get(cell.dataset.task)
     return () if task is None else (*task.columns, *task.optional)
+
+
+def _unlabelled_problems(cell: Cell) -> list[str]:
+    """Why rows without a label cannot be part of half B."""
+    if cell.dataset.unlabelled == "leave_out":
+        return []
+    task, found = TASKS.get(cell.dataset.task), list[str]()
+    if task is None or task.kind != "classify" or "label" not in task.columns or task.fixed_halves:
+        found.append(
+            f"dataset.unlabelled: half_b, but task {cell.dataset.task} has no column label that could be empty, or "
+            "halves of its own. Choose dataset=local (task text_label)."
+        )
+    if isinstance(cell.method, SPENDS_HALF_B):
+        found.append(
+            f"dataset.unlabelled: half_b, but method={cell.method.name} reads the truth of half B. Choose another "
+            "method, such as naive, or leave it out."
+        )
+    return found
 
 
 def _class_problems(cell: Cell) -> list[str]:
@@ -123,8 +146,14 @@ def _supervisor_problems(cell: Cell) -> list[str]:
         found.append(
             "supervisor.missing: skip, but the weak model labels all rows. Set supervisor.labels=FILE, or leave it out."
         )
-    if has_targets(cell.dataset) and (how.labels is not None or how.harden):
-        what = "labels" if how.labels is not None else "harden"
+    changed = {"harden": how.harden, "calibrate": how.calibrate, "temperature": how.temperature != 1}
+    said = [name for name, value in changed.items() if value]
+    if len(said) > 1:
+        found.append(f"supervisor: {' and '.join(said)} each say how sure labels are. Set one of them.")
+    if how.labels is None and how.test == "labelled":
+        found.append("supervisor.test: labelled, but the weak model labels all test rows. Leave it out.")
+    if has_targets(cell.dataset) and (how.labels is not None or said):
+        what = "labels" if how.labels is not None else said[0]
         found.append(
             f"supervisor.{what}: is set, but {cell.dataset.task} is a generation task, whose labels are texts without "
             f"probabilities. Leave supervisor.{what} out."
@@ -162,6 +191,9 @@ def _prompting_problems(cell: Cell) -> list[str]:
             f"there are {len(words or ())}. Set them in this order, each with its blank, as in "
             f"dataset.prompt.words=[{','.join(repr(f' {name}') for name in names)}]."
         )
+    if words is not None and len(set(words)) < len(words):
+        field = "dataset.prompt.words" if cell.dataset.prompt.words else f"label_words of {cell.strong.name}"
+        found.append(f"{field}: got {list(words)}, and a class is told by its word. Give each class another one.")
     if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."
@@ -226,9 +258,21 @@ def _reward_problems(cell: Cell) -> list[str]:
 
 def _generation_problems(cell: Cell) -> list[str]:
     """Settings that do not go with labels that are generated texts, of which there are infinitely many."""
-    task, found = cell.dataset.task, list[str]()
+    task, found, method = cell.dataset.task, list[str](), cell.method
     if not has_targets(cell.dataset):
+        if isinstance(method, Reasoning):
+            fitting = ", ".join(sorted(name for name, one in TASKS.items() if one.kind == "generate"))
+            found.append(
+                f"method: reasoning draws texts, but {task} has classes. Choose a dataset of a generation task "
+                f"({fitting}), such as dataset=sums, or another method."
+            )
         return found
+    if isinstance(method, Reasoning) and method.vote and cell.ceiling.tried():
+        tried = ", ".join(cell.ceiling.tried())
+        found.append(
+            f"method.vote: {method.vote} samples of one ceiling are asked for, and ceiling ({tried}) trains "
+            "several. Set method.vote=0, or leave ceiling empty."
+        )
     if isinstance(cell.finetune, Probe):
         found.append(
             f"finetune: probe, but {task} is a generation task, and a probe generates no text. Use finetune=full or "
@@ -242,7 +286,7 @@ def _generation_problems(cell: Cell) -> list[str]:
     if not cell.method.takes_texts and not isinstance(cell.method, PROMPTS):
         found.append(
             f"method: {cell.method.name}, but {task} is a generation task, and the method works on probabilities of "
-            "classes. Use method=naive, bootstrapping, strong_to_strong or generative."
+            "classes. Use method=naive, reasoning, bootstrapping, strong_to_strong or generative."
         )
     return found
 

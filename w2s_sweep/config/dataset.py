@@ -50,7 +50,7 @@ class Partition:
 class Dataset:
     """One task of the grid."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """Short label for tables, figures and logs. Not hashed."""
     task: str
     """Name of the conversion to balanced classification, a row of `w2s_sweep.data.tasks`."""
@@ -74,6 +74,9 @@ class Dataset:
     are classes, for task=text_label."""
     odd_rows: Literal["refuse", "skip"] = "refuse"
     """Rows whose text is no text, or whose label is none of the classes: refused, or left out and counted."""
+    unlabelled: Literal["leave_out", "half_b"] = "leave_out"
+    """Rows without a label: left out and counted, or all of them in half B, which a supervisor labels; ceilings train
+    on its other rows."""
     n_train: Annotated[int, Field(ge=4)] | None = None
     """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
     n_test: Annotated[int, Field(ge=2)] | None = None

@@ -119,6 +119,7 @@ def _source(content: Mapping[str, Any]) -> str:
         "hub": lambda: source["repository"] + (f" ({source['subset']})" if source.get("subset") else ""),
         "wheel": lambda: f"package {source['package']} {source['version']}",
         "local": lambda: "files of your own",
+        "made_up": lambda: f"made-up {source['rows']}",
     }[source["kind"]]()
     split = content["test_split"]
     test = f"test from `{'test' if split == AUTO else split}`" if split else "test held out by group"

@@ -4,7 +4,8 @@ An example's id is a hash of its content, so it stays the same whatever else is 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from w2s_sweep.data.components import components
 from w2s_sweep.data.hashing import Hashes
 from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
 from w2s_sweep.data.sample import TOLERANCE, counted, joined, sample
+from w2s_sweep.data.split import UNLABELLED
 from w2s_sweep.data.tasks import Example, Task, find
 from w2s_sweep.errors import DataError
 
@@ -56,15 +58,17 @@ class Sampling(Protocol):
     def labels(self) -> tuple[str, ...] | None: ...
     @property
     def odd_rows(self) -> str: ...
+    @property
+    def unlabelled(self) -> str: ...
 
 
 def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None = None) -> pa.Table:
     """The examples of a data stage, in the order of the source.
 
     `path`: the fetched source. `left_out`: counts rows and examples that are not in it, by reason.
-    Columns: id, text (string); label (int8, 0 to k-1, and every split has each); group (string); origin ("train",
-    "test", or "half_a" and "half_b" where the source fixes the halves); text_other for pairs; target for generation.
-    Raises DataError.
+    Columns: id, text (string); label (int8, 0 to k-1, and every split has each; -1 where there is none); group
+    (string); origin ("train", "test", or "half_a" and "half_b" where the source fixes the halves, "unlabelled" of rows
+    without a label that are kept); text_other for pairs; target for generation. Raises DataError.
     """
     task = find(settings.task)
     pools = [scan(split, origin) for split, origin in _splits(task, settings, path)]
@@ -92,8 +96,20 @@ def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSpli
         share = share_to_read(task, path, name, subset, _limit(origin, settings))
         columns, skip = dict(settings.columns or ()), settings.odd_rows == "skip"
         labels, classes = settings.labels, len(task.named_classes(settings.labels))
-        splits.append((SourceSplit(task, path, name, subset, share, seed, columns, labels, classes, skip), origin))
-    return splits
+        made = SourceSplit(task, path, name, subset, share, seed, columns, labels, classes, skip)
+        splits.append((made, origin))
+    return splits if settings.unlabelled == "leave_out" else _with_unlabelled(splits)
+
+
+def _with_unlabelled(splits: Sequence[tuple[SourceSplit, str]]) -> list[tuple[SourceSplit, str]]:
+    """The training rows without a label as a pool of their own, before all others."""
+    parted: list[tuple[SourceSplit, str]] = []
+    for split, origin in splits:
+        if origin == "train":
+            parted.insert(0, (replace(split, only="unlabelled", share=1.0), UNLABELLED))
+            split = replace(split, only="labelled")
+        parted.append((split, origin))
+    return parted
 
 
 def _origins(task: Task, train: str, test: str | None, validation: str | None = None) -> list[tuple[str, str]]:
@@ -125,7 +141,9 @@ def _outside(groups: list[Hashes], later: list[Hashes]) -> Positions:
 
 
 def _sample_pool(pool: Pool, groups: Hashes, free: Positions, settings: Sampling) -> Positions:
-    """Positions in `free` of the examples kept."""
+    """Positions in `free` of the examples kept: all of those without a label."""
+    if pool.origin == UNLABELLED:
+        return np.arange(len(free))
     with np.errstate(over="ignore"):
         unlike = pool.contents + ordinals(pool.contents) * np.uint64(0x9E3779B97F4A7C15)
     return sample(
@@ -147,6 +165,8 @@ def _most(origin: str, settings: Sampling) -> float:
 
 
 def _check(pool: Pool, free: Positions, kept: Positions) -> None:
+    if pool.origin == UNLABELLED or (pool.split.only and not len(pool)):
+        return
     counts = np.bincount(pool.labels[kept], minlength=pool.split.classes)
     least = 1 if pool.origin in ("validation", "test") else LEAST_PER_CLASS
     task = pool.split.task

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from w2s_sweep.data.hashing import ranks, stable_hash
 from w2s_sweep.data.leaks import scan_leaks
@@ -65,7 +66,7 @@ def describe(
     lines += _counts(examples, rows, names)
     lines += ["", *_lengths(examples, reader)]
     if "target" not in examples.column_names:
-        leak = scan_leaks(examples)
+        leak = scan_leaks(examples.filter(pc.greater_equal(examples["label"], 0)))
         verdict = "no leak found"
         if leak.found or leak.partial:
             verdict = "LEAK: a text gives its label away" if leak.found else "the answer alone tells part of its label"
@@ -74,7 +75,7 @@ def describe(
             f"counting words: AUC {leak.auc:.3f}; the most telling word {leak.token!r} is right in "
             f"{100 * leak.token_accuracy:.1f} %{answers}: {verdict}"
         )
-    return "\n".join([*lines, *_samples(examples, reader, samples, width)])
+    return "\n".join([*lines, *_samples(examples, reader, names, samples, width)])
 
 
 def _counts(examples: pa.Table, rows: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -93,6 +94,8 @@ def _counts(examples: pa.Table, rows: Sequence[str], names: Sequence[str]) -> li
 
 
 def _label(c: int, names: Sequence[str]) -> str:
+    if c < 0:
+        return "no label"
     return f"label {c}" if names[c] == str(c) else f"{c} {names[c]}"[:17]
 
 
@@ -120,13 +123,13 @@ def _quantiles(counts: Sequence[int]) -> str:
     return f"mean {np.mean(counts):.1f}, median {median:.0f}, 99 % up to {high:.0f}, longest {max(counts)}"
 
 
-def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int) -> list[str]:
+def _samples(examples: pa.Table, reader: Reader | None, names: Sequence[str], samples: int, width: int) -> list[str]:
     order = np.argsort(ranks(np.array([stable_hash(i) for i in examples["id"].to_pylist()], np.uint64), 0, "show"))
     labels = examples["label"].to_numpy()[order]
     lines: list[str] = []
     for label in np.unique(labels):
         for row in examples.take(order[labels == label][:samples]).to_pylist():
-            head = "" if "target" in row else f"label {label}  "
+            head = "" if "target" in row else f"{_label(label, names)}  "
             lines += ["", f"{head}group {row['group']}  id {row['id']}"]
             for name in TEXTS:
                 if name in row:

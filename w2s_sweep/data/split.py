@@ -3,7 +3,7 @@
 The split is a pure function of the seed, the groups' names and their labels: the order of the rows does not matter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from w2s_sweep.data.sample import counted
 from w2s_sweep.errors import DataError
 
 Parts = NDArray[np.str_]
+UNLABELLED = "unlabelled"
+"""Origin of rows without a label, all of which are in half B."""
 
 
 def assign(examples: pa.Table, split: Partition) -> Parts:
@@ -22,8 +24,23 @@ def assign(examples: pa.Table, split: Partition) -> Parts:
 
     `split`: seed; validation, the share of the training rows held out (the halves share the rest equally); test, the
     share of all rows held out by group, each where the source has no such rows of its own. Halves that the source fixes
-    stay as they are but for their share of validation. Raises DataError if a part would lack a class.
+    stay as they are but for their share of validation. Rows without a label are in half B, whatever the seed, and the
+    others are divided as if these were not there. Raises DataError if a part would lack a class.
     """
+    labelled = np.array(examples["origin"].to_pylist()) != UNLABELLED
+    parts = np.full(examples.num_rows, "half_b", dtype="<U10")
+    rest = examples if labelled.all() else examples.filter(pa.array(labelled))
+    parts[labelled] = _assign(rest, split, SPLITS if labelled.all() else _filled(rest))
+    return parts
+
+
+def _filled(examples: pa.Table) -> Sequence[str]:
+    """Parts that rows with a label fill, where there are others: without training rows test alone."""
+    return SPLITS if "train" in examples["origin"].to_pylist() else ("test",)
+
+
+def _assign(examples: pa.Table, split: Partition, filled: Sequence[str]) -> Parts:
+    """`assign` of rows that have labels; both classes are in each of the parts `filled`."""
     origin = np.array(examples["origin"].to_pylist())
     labels = examples["label"].to_numpy().astype(np.int64)
     groups = np.array(examples["group"].to_pylist())
@@ -34,7 +51,7 @@ def assign(examples: pa.Table, split: Partition) -> Parts:
         shares = _shares(name, validation, 0.0 if own_test else split.test)
         rows = np.flatnonzero(origin == name)
         parts[rows] = _deal(groups[rows], labels[rows], shares, split.seed)
-    _check(parts, labels, split, own_test, generation="target" in examples.column_names)
+    _check(parts, labels, split, own_test, filled, generation="target" in examples.column_names)
     return parts
 
 
@@ -84,7 +101,15 @@ def _cost(there: list[tuple[int, int]], have: list[float], weight: list[float]) 
     return cost
 
 
-def _check(parts: Parts, labels: NDArray[np.int64], split: Partition, own_test: bool, generation: bool) -> None:
+def _check(
+    parts: Parts,
+    labels: NDArray[np.int64],
+    split: Partition,
+    own_test: bool,
+    filled: Sequence[str],
+    *,
+    generation: bool,
+) -> None:
     advice = {
         "half_a": "Raise dataset.n_train or lower dataset.validation",
         "half_b": "Raise dataset.n_train or lower dataset.validation",
@@ -92,7 +117,7 @@ def _check(parts: Parts, labels: NDArray[np.int64], split: Partition, own_test: 
         "test": "Raise dataset.n_test" if own_test else f"Raise dataset.test (now {split.test}) or dataset.n_train",
     }
     classes = max(2, int(labels.max()) + 1)
-    for part in SPLITS:
+    for part in filled:
         counts = np.bincount(labels[parts == part], minlength=classes)
         if counts.sum() == 0 or (counts.min() == 0 and not generation):
             needed = "both" if classes == 2 else "all"
