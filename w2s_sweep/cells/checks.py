@@ -3,11 +3,12 @@
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.dataset import AUTO, Dataset
 from w2s_sweep.config.finetune import Lora, Probe
-from w2s_sweep.data.shape import has_pairs, has_targets
+from w2s_sweep.data.shape import class_names, has_pairs, has_targets, head_words, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.wspo import Wspo
+from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
@@ -31,6 +32,8 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
+    if cell.dataset.labels is not None and len(set(cell.dataset.labels)) < len(cell.dataset.labels):
+        found.append(f"dataset.labels: {', '.join(cell.dataset.labels)} names a class twice. Name each one once.")
     if cell.dataset.labels is not None and "label" not in _columns_of(cell):
         found.append(
             f"dataset.labels: is set, but task {cell.dataset.task} reads no column label. Leave it out, or choose "
@@ -61,13 +64,20 @@ def problems_of(cell: Cell) -> list[str]:
                 f"feature_layer of {model.name}: got {model.feature_layer}, the model keeps {blocks} layers. "
                 "Set feature_layer=null for 60 % of the depth, or lower it."
             )
-        if not isinstance(finetune, Probe) and finetune.head_init == "label_words" and model.label_words is None:
+        by_words = not isinstance(finetune, Probe) and finetune.head_init == "label_words"
+        if by_words and head_words(cell.dataset, model) is None:
+            count = len(class_names(cell.dataset))
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
+                if count == 2
+                else f"finetune.head_init: label_words, but {cell.dataset.name} has {count} classes and not as many "
+                "dataset.prompt.words, where the words of more than two are read. Name one a class, or set "
+                "head_init=zero."
             )
     return (
         found
         + _unlabelled_problems(cell)
+        + _class_problems(cell)
         + _supervisor_problems(cell)
         + _prompting_problems(cell)
         + _reward_problems(cell)
@@ -100,6 +110,26 @@ def _unlabelled_problems(cell: Cell) -> list[str]:
             f"dataset.unlabelled: half_b, but method={cell.method.name} reads the truth of half B. Choose another "
             "method, such as naive, or leave it out."
         )
+    return found
+
+
+def _class_problems(cell: Cell) -> list[str]:
+    """What exists for two classes alone, and datasets of other classes than the cell's."""
+    count, dataset, method = len(class_names(cell.dataset)), cell.dataset, cell.method
+    found: list[str] = []
+    if count > 2 and method.two_classes:
+        fitting = ", ".join(sorted(name for name, other in METHODS.items() if not other.two_classes))
+        found.append(
+            f"method: {method.name}, but {dataset.name} has {count} classes, and the method exists for two: "
+            f"{method.two_classes}. Use {fitting}."
+        )
+    for field, others in (("method.mix", method.datasets()), ("tests", cell.tests)):
+        for one in others:
+            if one.task in TASKS and len(class_names(one)) != count:
+                found.append(
+                    f"{field}: {one.name} has {len(class_names(one))} classes, {dataset.name} has {count}, and one "
+                    "head predicts both. Choose a dataset with as many."
+                )
     return found
 
 
@@ -148,12 +178,18 @@ def _prompting_problems(cell: Cell) -> list[str]:
             f"method: selective learns whether the model is right, and what learns from the pairs of {task.name} is a "
             "reward of single texts, which cannot tell. Choose another method, such as icm."
         )
-    if cell.dataset.prompt.words is None and cell.strong.label_words is None:
+    words, names = prompt_words(cell.dataset, cell.strong), class_names(cell.dataset)
+    if words is None and len(names) == 2:
         found.append(
             f"dataset.prompt.words: {method.name} needs a word for each class, and neither the dataset nor "
             f"{cell.strong.name} names any. Set dataset.prompt.words=[' no',' yes'] or strong.label_words."
         )
-    words = cell.dataset.prompt.words or cell.strong.label_words
+    elif words is None or len(words) != len(names):
+        found.append(
+            f"dataset.prompt.words: {method.name} needs a word for each of {len(names)} classes ({', '.join(names)}), "
+            f"there are {len(words or ())}. Set them in this order, each with its blank, as in "
+            f"dataset.prompt.words=[{','.join(repr(f' {name}') for name in names)}]."
+        )
     if words is not None and len(set(words)) < len(words):
         field = "dataset.prompt.words" if cell.dataset.prompt.words else f"label_words of {cell.strong.name}"
         found.append(f"{field}: got {list(words)}, and a class is told by its word. Give each class another one.")

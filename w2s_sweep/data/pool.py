@@ -23,6 +23,10 @@ THINNED = 20
 """Rows read for each example needed: of a larger source only a share is converted, whole groups by their hash."""
 
 
+NO_CLASS = "whose label is no class"
+"""Why a row is left out."""
+
+
 @dataclass(frozen=True)
 class SourceSplit:
     """Where the rows of a pool come from."""
@@ -39,6 +43,8 @@ class SourceSplit:
     """Column of the task -> what the source calls it, where that differs."""
     labels: tuple[str, ...] | None = None
     """What the column `label` calls the classes."""
+    classes: int = 2
+    """How many there are."""
     skip_odd: bool = False
     """Leave out rows that do not fit the task, instead of refusing them."""
     only: Literal["labelled", "unlabelled"] | None = None
@@ -77,7 +83,7 @@ class SourceSplit:
             if self.only == "labelled" and is_unlabelled(row):
                 continue
             try:
-                found = self.task.examples(self._relabelled(row, named), index)
+                found = self.task.examples(self._relabelled(row, named, index), index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:
                     raise
@@ -91,7 +97,7 @@ class SourceSplit:
             if not is_unlabelled(row):
                 continue
             try:  # a task makes no example of a row without a label, so it is lent one
-                found = self.task.examples(row | {"label": 0}, index)
+                found = self.task.examples(row | {"label": 0}, index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:
                     raise
@@ -100,7 +106,7 @@ class SourceSplit:
                 continue
             yield from (replace(example, label=-1) for example in found)
 
-    def _relabelled(self, row: Row, named: Sequence[str] | None) -> Row:
+    def _relabelled(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
         """The row with the number of its class; `named`: what its file calls the numbers that it has."""
         if self.labels is None or "label" not in row:
             return row
@@ -110,7 +116,18 @@ class SourceSplit:
         if named is not None and isinstance(value, int):
             value = named[value] if 0 <= value < len(named) else value
         said = value.strip() if isinstance(value, str) else json.dumps(value, default=str)
-        return row | {"label": self.labels.index(said) if said in self.labels else said}
+        said = said if said in self.labels else _whole(said)
+        if said not in self.labels and said != "-1":
+            text = (
+                f"task {self.task.name!r}: row {index} does not fit: column 'label' is {value!r}, none of the classes "
+            )
+            raise OddRow(text + f"{', '.join(nearest_first(said, self.labels))} of dataset.labels.", NO_CLASS)
+        return row | {"label": self.labels.index(said) if said in self.labels else None}
+
+
+def _whole(said: str) -> str:
+    """`2.0`, as a table with an absent number has it, is the class 2."""
+    return said.removesuffix(".0") if said.removesuffix(".0").removeprefix("-").isdigit() else said
 
 
 def is_unlabelled(row: Row) -> bool:

@@ -76,7 +76,7 @@ class TunedRecipe(Optimization):
     dropout: float
     head_init: HeadInit | None = None
     """None where there is no head: a language model that generates."""
-    label_words: tuple[str, str] | None = None
+    label_words: tuple[str, ...] | None = None
     """Where the head begins with their rows."""
 
 

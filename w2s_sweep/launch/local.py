@@ -175,7 +175,7 @@ class LocalEngine:
         keys = job.plan.keys("to run", "in flight")
         packs = make_packs(job.plan.graph, keys, self.pack_flops)
         if packs:
-            with make_progress(job.store, [job.plan.graph.stages[key] for key in keys]) as progress:
+            with make_progress(job, keys) as progress:
                 try:
                     _Run(self, job, packs, progress).loop()
                 except Interrupted:

@@ -60,6 +60,14 @@ class Ranks:
         dist.all_reduce(said, op=dist.ReduceOp.MIN)
         return bool(said.item())
 
+    def most(self, value: float) -> float:
+        """The largest that any rank has; every rank has to ask."""
+        if self.size == 1:
+            return value
+        said = torch.tensor([value], dtype=torch.float64)
+        dist.all_reduce(said, op=dist.ReduceOp.MAX)
+        return float(said.item())
+
     def wait(self) -> None:
         """Until every rank is here."""
         if self.size > 1:

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 from w2s_sweep.config import finetune as config
 from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_targets
+from w2s_sweep.data.shape import has_targets, head_words
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
@@ -282,7 +282,7 @@ class Builder(Labels):
             "precision": finetune.precision,
             "dropout": finetune.dropout,
             "head_init": finetune.head_init if head else None,
-            "label_words": model.label_words if words else None,
+            "label_words": head_words(self.cell.dataset, model) if words else None,
         }
         if isinstance(finetune, config.Lora):
             return LoraRecipe(
@@ -329,7 +329,7 @@ class TunedFields(TypedDict):
     precision: config.Precision
     dropout: float
     head_init: config.HeadInit | None
-    label_words: tuple[str, str] | None
+    label_words: tuple[str, ...] | None
 
 
 def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:

@@ -7,7 +7,7 @@ from typing import TypedDict
 from w2s_sweep.config.dataset import SPLITS, Split
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_pairs
+from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.kinds.base import Hints, Identity
 from w2s_sweep.kinds.forward import Annotate, Prompt
 from w2s_sweep.kinds.labels import (
@@ -128,7 +128,7 @@ class Labels(Inputs):
             "precision": self.cell.finetune.precision,
             "instruction": prompt.instruction,
             "question": prompt.question,
-            "words": prompt.words or model.label_words or (),
+            "words": prompt_words(self.cell.dataset, model) or (),
             "pair": prompt.pair if has_pairs(self.cell.dataset) else None,
         }
 

@@ -1,5 +1,5 @@
-"""A sweep as one folder or zip file: report, tables, figures, record and, on wish, predictions. Links inside lead inside,
-and nothing names a folder of the machine that made it."""
+"""A sweep as one folder or zip file: report, tables, figures, record and, on wish, predictions. Links inside lead
+inside, and nothing names a folder of the machine that made it."""
 
 import shutil
 import tempfile
@@ -86,7 +86,7 @@ def _keys(results: Results) -> Iterator[str]:
 
 
 def _copy_stage(store: Store, key: str, folder: Path) -> None:
-    """What a stage predicts and what determined it; an empty folder of one that is not finished, as links lead there."""
+    """What a stage predicts and what determined it; an empty folder of one that is not finished: links lead there."""
     folder.mkdir(parents=True)
     for name in PLAIN:
         if (store.path(key) / name).is_file():

@@ -25,6 +25,7 @@ from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages.prompt import template_of
 from w2s_sweep.store.files import write_bytes, write_text
 from w2s_sweep.training.coherence import Array, ContextJudge, SearchState, consistent, label_agreement, search
@@ -77,7 +78,7 @@ class ContextModel:
         self.context = context
         self.backbone = process_cache.frozen_backbone(context, settings.precision)
         self.collator = self.backbone.collator()
-        self.token_budget = fit_device(context, self.backbone)
+        self.token_budget = fit_device(context, self.backbone, settings.precision)
         template = template_of(settings)
         self.opening = template.opening(self.backbone)
         self.questions = [template.encode(self.backbone, about) for about in rows.asked]
@@ -199,7 +200,8 @@ def run(context: Context[Annotate]) -> None:
             "share of class 1": float(np.mean([label for _, label in shown])),
             "agreement": None if kept.state is None else kept.state.best,
         }
-        | model.collator.summary(),
+        | model.collator.summary()
+        | speed(context, model.backbone, model.collator.read, "forward", settings.precision),
     )
 
 

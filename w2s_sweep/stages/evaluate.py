@@ -14,9 +14,11 @@ from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.models.reward import LanguageScore
+from w2s_sweep.models.throughput import Throughput
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import FILE, read_predictions, write_predictions
 from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import finetune, probe
 from w2s_sweep.training.examples import Rows, load_rows, predictions_of, scores
 from w2s_sweep.training.loop import predict
@@ -45,7 +47,13 @@ def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows,
     state = load_file(_weights(context.input("trained"), "weights.safetensors"), device=str(learner.device))
     restore(trainable(learner.model), state, "stored weights")
     learner.mode(training=False)
-    return predict(learner, chosen, context.stop)
+    context.describe, read = trained.describe, Throughput()
+    read.add(length for row in chosen for length in learner.lengths[row])
+    with read.timed():
+        logits = predict(learner, chosen, context.stop)
+    context.facts |= learner.collator.summary()
+    context.facts |= speed(trained, learner.model.backbone, read, "forward", settings.finetune.precision)
+    return logits
 
 
 def _weights(folder: Path, name: str) -> Path:
@@ -61,7 +69,7 @@ def run(context: Context[Evaluate]) -> None:
     settings = context.settings
     rows = load_rows(context.input("data"), settings.split)
     classes = read_predictions(context.input("trained") / FILE).probs.shape[1]
-    if rows.classes > classes:
+    if rows.classes != classes:
         raise DataError(
             f"tests: {context.stage.hints.dataset.name} has {rows.classes} classes, the trained model {classes}."
         )

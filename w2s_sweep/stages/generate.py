@@ -23,6 +23,7 @@ from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.training.answers import Prompts, answers_of, read_prompts, same, targets_of
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, rows_of_portion, scores
 from w2s_sweep.training.labels import with_probs
@@ -136,7 +137,7 @@ def run(context: Context[Generate]) -> None:
             prompts.sequences(),
             [len(prompt) for prompt in prompts.rows],
             finetune.precision,
-            fit_device(context, model.backbone),
+            fit_device(context, model.backbone, finetune.precision),
         )
     step = train(
         learner,
@@ -153,4 +154,5 @@ def run(context: Context[Generate]) -> None:
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()
+    summary |= speed(context, model.backbone, learner.learnt, finetune.name, finetune.precision)
     publish_texts(context, rows, dict(zip(told, written, strict=True)), answers, summary)
