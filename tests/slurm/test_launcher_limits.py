@@ -30,7 +30,7 @@ def test_a_sweep_goes_through_in_waves_of_plain_jobs(slurm, tmp_path, tiny_model
     store = tmp_path / "store"
     found = probe(Store(store), site_settings([*SMALL[1:4], LIMITS[0]]), seconds=120)
     assert [(name, ok) for name, ok, _ in found] == [
-        (name, True) for name in ("submission", "python", "package", "device", "store")
+        (name, True) for name in ("job", "node", "imports", "device", "store")
     ], found
     status, out, err = launch(f"store={store}", *tiny_models, *tiny_task, *FAST, *SMALL, *LIMITS, ONE_EACH, WAIT)
     assert status == 0, err
