@@ -4,5 +4,7 @@ import sys
 
 from w2s_sweep.launch.main import main
 
+# Hydra's shell completion knows its programs by the text @hydra.main in them.
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -104,12 +104,48 @@ def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any
         problems += [f"{name}: needs a value (the configuration says ???). Set {name}=..." for name in missing]
         return None
     try:
-        return adapter(cls).validate_json(json.dumps(values))
+        try:
+            return adapter(cls).validate_json(json.dumps(values))
+        except ValidationError as error:
+            return adapter(cls).validate_json(json.dumps(_with_numbers(values, error)))
     except ValidationError as error:
         problems += [_explain(cls, item) for item in _causes(error)]
     except ValueError as error:  # NaN or infinity cannot be written as JSON numbers that the schema accepts
         problems.append(f"{cls.__name__}: {error}")
     return None
+
+
+TEXTS = ("int_type", "float_type", "bool_type")
+"""Errors of texts where a number or a truth value is wanted."""
+
+
+def _with_numbers(values: Mapping[str, Any], error: ValidationError) -> Any:
+    """The values with numbers for texts of numbers where a number is wanted: all that the environment has is text.
+
+    OmegaConf converts them so where it knows types, which it does not of `${oc.env:NAME}` in an untyped file.
+    """
+    changed: Any = json.loads(json.dumps(values))
+    for item in error.errors(include_url=False):
+        if item["type"] in TEXTS and isinstance(item["input"], str):
+            _set(changed, item["loc"], _number(item["input"]))
+    return changed
+
+
+def _number(text: str) -> Any:
+    try:
+        found = json.loads(text.strip().lower())
+    except ValueError:
+        return text
+    return found if isinstance(found, bool | int | float) else text
+
+
+def _set(values: Any, location: Sequence[Any], value: Any) -> None:
+    """Put a value where pydantic says, whose locations name the members of unions too."""
+    *path, last = location
+    for part in path:
+        inside = part in values if isinstance(values, dict) else isinstance(part, int)
+        values = values[part] if inside else values
+    values[last] = value
 
 
 def misfit(annotation: Any, path: str, value: Any) -> str:

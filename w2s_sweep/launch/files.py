@@ -15,6 +15,9 @@ from omegaconf import Container, OmegaConf
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
 """An interpolation of other settings."""
 
+OF_HYDRA = "${hydra:"
+"""What begins an interpolation of Hydra's own configuration, such as the name of a chosen file."""
+
 READ: dict[bytes, ConfigResult] = {}
 """Content of a file -> what it comes to: the sweeps of one process, such as a notebook, share nearly all files."""
 

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import hydra
 import yaml
@@ -49,7 +50,7 @@ def launch(program: str, words: Sequence[str]) -> Ran | None:
     task = Task()
     try:
         register()
-        with _command_line(program, checked(words, CONF)):
+        with _command_line(program, checked(words, CONF, Path(program))):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         said = re.sub(r"\n\t_\w+", "", str(error.__cause__ or error))  # files that others build on are no choices

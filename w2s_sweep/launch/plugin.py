@@ -5,15 +5,18 @@ a checkout works without installation.
 """
 
 import math
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, env_override
+from hydra.errors import InstantiationException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -22,14 +25,15 @@ from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.errors import ConfigError, LaunchError, StageFailed, W2SError, unknown
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
 from w2s_sweep.launch.engine import Engine
+from w2s_sweep.launch.grid import GridSweeper
+from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, numbered, refuse_unused
 from w2s_sweep.launch.local import LocalEngine
-from w2s_sweep.launch.pairs import keep_pairs
+from w2s_sweep.launch.pairs import keep_pairs, tell
 from w2s_sweep.launch.sweep import CellResult, Ran, Request, run_sweep
 from w2s_sweep.store.files import explain_errors
-from w2s_sweep.terminal import SafeConsole
 
-BASIC = "BasicSweeper"
-"""Hydra's own sweeper: runs a grid, whatever the values."""
+GRIDS = {"GridSweeper", "BasicSweeper"}
+"""Sweepers that run a grid, whatever the values: ours, and Hydra's own."""
 
 
 class GraphLauncher(Launcher):
@@ -50,6 +54,7 @@ class GraphLauncher(Launcher):
         if not isinstance(hydra_context.config_loader, CachingConfigLoader):
             hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
         self.context, self.master, self.task = hydra_context, config, task_function
+        refuse_unused(config)
         with explain_errors(folder := Path(config.hydra.sweep.dir)):
             folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
 
@@ -61,29 +66,53 @@ class GraphLauncher(Launcher):
         jobs = list(dict.fromkeys(settled))
         composed = with_own_models(compose_cells(self.context.config_loader, self.master, jobs), jobs)
         sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
-        if sweeper != BASIC:
+        grid = sweeper in GRIDS
+        if sweeper != "GridSweeper" and self.master.get("zip"):
+            raise LaunchError(f"zip: acts with hydra/sweeper=grid alone, and this is {sweeper}. Leave one of them out.")
+        if not grid:
             self.refuse_without_values(sweeper, composed)
-        kept, told = keep_pairs(composed) if sweeper == BASIC else (list(range(len(jobs))), [])
+        kept, told = keep_pairs(composed) if grid else (list(range(len(jobs))), [])
         for line in told:
-            SafeConsole().print(line, highlight=False, markup=False)
-        ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
+            tell(line)
+        callbacks = self.callbacks([jobs[i] for i in kept], initial_job_idx)
+        with self.environment(exported(self.master)):
+            callbacks.start()
+            ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
+        callbacks.end([_job_return(_returned(one), jobs[i]) for i, one in zip(kept, ran.cells, strict=True)])
         if isinstance(self.task, Task):
             self.task.ran = ran
         found = dict.fromkeys(jobs, CellResult(math.nan)) | {
             jobs[i]: cell for i, cell in zip(kept, ran.cells, strict=True)
         }
         results = [found[one] for one in settled]
-        if sweeper == BASIC:
+        if grid:
             raise_failures(results)
             return [_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
         return [_job_return(_optimised(result), one) for result, one in zip(results, job_overrides, strict=True)]
+
+    @contextmanager
+    def environment(self, variables: Mapping[str, str]) -> Generator[None]:
+        """Within, stages have these variables (`hydra.job.env_set`)."""
+        with env_override(dict(variables)):
+            yield
+
+    def callbacks(self, jobs: Sequence[Sequence[str]], first: int) -> CellCallbacks:
+        """Those that the configuration names, of cells whose numbers begin with `first`."""
+        assert self.context is not None
+        assert self.master is not None
+        assert self.task is not None
+        loader = self.context.config_loader
+        assert isinstance(loader, CachingConfigLoader)
+        jobs = jobs if self.master.hydra.callbacks else []  # whole configurations take long to compose
+        configs = [numbered(loader.whole(self.master, list(one)), first + i) for i, one in enumerate(jobs)]
+        return CellCallbacks(self.context, self.task, configs)
 
     def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
         """LaunchError where cells would have no values to choose the next ones by, or only those of the test set."""
         if any(cell.get("plan_only") is True for cell in composed):
             raise LaunchError(
                 f"plan_only: true, but {sweeper} chooses cells by the values of earlier ones, and a plan has none. "
-                "Leave plan_only out, or plan a grid with hydra/sweeper=basic."
+                "Leave plan_only out, or plan a grid with hydra/sweeper=grid."
             )
         if any(cell.get("objective") is None for cell in composed):
             raise LaunchError(
@@ -114,6 +143,11 @@ def _optimised(result: CellResult) -> float | W2SError:
     return result.value
 
 
+def _returned(result: CellResult) -> float | W2SError:
+    """What a callback is told of a cell."""
+    return StageFailed(result.failure) if result.failure else result.value
+
+
 def _job_return(value: float | W2SError, overrides: Sequence[str]) -> JobReturn:
     status = JobStatus.FAILED if isinstance(value, W2SError) else JobStatus.COMPLETED
     done = JobReturn(overrides=list(overrides), cfg=OmegaConf.create({}), status=status)
@@ -133,17 +167,38 @@ class Task:
         self.error: W2SError | KeyboardInterrupt | None = None
 
     def __call__(self, config: DictConfig) -> float | None:
-        # Not `instantiate_launcher`, which needs the context of a multirun; a run without -m gets none from Hydra.
-        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)  # pyright: ignore[reportPrivateUsage]
-        assert isinstance(launcher, GraphLauncher)
         try:
-            words = [list(HydraConfig.get().overrides.task)]
-            self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
+            launcher = _launcher(HydraConfig.get().launcher)
+            if config.get("zip"):
+                raise ConfigError(["zip: names settings that vary together in a grid, and this is one cell. Add -m."])
+            said = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+            words = [[str(line) for line in said or ()]]
+            with launcher.environment({str(k): str(v) for k, v in HydraConfig.get().job.env_set.items()}):
+                self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
             raise_failures(self.ran.cells)
         except (W2SError, KeyboardInterrupt) as error:
             self.error = error
             return None
         return self.ran.cells[0].value
+
+
+def _launcher(settings: DictConfig) -> GraphLauncher:
+    """That of a run without -m, which Hydra gives none; ConfigError for one that knows no graph."""
+    try:
+        # Not `instantiate_launcher`, which needs the context of a multirun.
+        made = Plugins.instance()._instantiate(settings)  # pyright: ignore[reportPrivateUsage]
+    except InstantiationException as error:
+        if isinstance(error.__cause__, W2SError):
+            raise error.__cause__ from None
+        raise
+    if isinstance(made, GraphLauncher):
+        return made
+    raise ConfigError(
+        [
+            f"hydra/launcher: {type(made).__name__} runs cells one by one, and stages that they share once for each. "
+            "Allowed: local, slurm."
+        ]
+    )
 
 
 class LocalLauncher(GraphLauncher):
@@ -165,22 +220,33 @@ class SlurmLauncher(GraphLauncher):
         plain = {name: list(value) if isinstance(value, ListConfig) else value for name, value in settings.items()}
         super().__init__(SlurmEngine(plain, wait=wait, poll_seconds=poll_seconds, pack_flops=pack_flops))
 
+    @contextmanager
+    def environment(self, variables: Mapping[str, str]) -> Generator[None]:
+        """Jobs have an environment of their own, so their scripts set these, and those of `w2s retry` too."""
+        engine: Any = self.engine
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        if lines:
+            settings = engine.settings | {"setup": [*(engine.settings.get("setup") or []), *lines]}
+            self.engine = replace(engine, settings=settings)
+        with super().environment(variables):
+            yield
+
     def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
         super().refuse_without_values(sweeper, composed)
         if not getattr(self.engine, "wait", True):
             raise LaunchError(
                 f"hydra.launcher.wait: false, but {sweeper} chooses cells by the values of earlier ones. Set "
-                "hydra.launcher.wait=true, or use hydra/sweeper=basic."
+                "hydra.launcher.wait=true, or use hydra/sweeper=grid."
             )
 
 
-LAUNCHERS = (LocalLauncher, SlurmLauncher)
+PLUGINS = (LocalLauncher, SlurmLauncher, GridSweeper)
 
 
 def register() -> None:
-    """Make the launchers known to Hydra."""
+    """Make launchers and sweeper known to Hydra."""
     plugins = Plugins.instance()
-    for cls in LAUNCHERS:
+    for cls in PLUGINS:
         plugins.register(cls)
     if STOCK_CHECK is not None:
         # Hydra 1.3 refuses launchers outside the package `hydra_plugins` (facebookresearch/hydra#1554 and #3015), even
@@ -193,5 +259,5 @@ STOCK_CHECK: Callable[[str], bool] | None = getattr(Plugins, "is_in_toplevel_plu
 
 
 def _is_plugin(name: str) -> bool:
-    ours = {f"{cls.__module__}.{cls.__qualname__}" for cls in LAUNCHERS}
+    ours = {f"{cls.__module__}.{cls.__qualname__}" for cls in PLUGINS}
     return name in ours or (STOCK_CHECK is not None and STOCK_CHECK(name))
