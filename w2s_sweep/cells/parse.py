@@ -196,7 +196,7 @@ def _explain(cls: type, item: Mapping[str, Any], name: str = "") -> str:
     path, got, kind = name or _path(location), item["input"], item["type"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         owner = _owner(cls, location[:-1])
-        return unknown(path, str(location[-1]), field_names(owner) if owner else [])
+        return unknown(path, str(location[-1]), field_names(owner) if owner else []) + _belongs(cls, location)
     if kind == "union_tag_invalid":
         allowed = [tag.strip().strip("'") for tag in item["ctx"]["expected_tags"].split(",")]
         return unknown(f"{path}.{item['ctx']['discriminator'].strip(chr(39))}", str(item["ctx"]["tag"]), allowed)
@@ -227,6 +227,16 @@ def _owner(cls: type, location: Sequence[Any]) -> type | None:
             tagged = part in UNIONS
     owners = [one for one in owners if hints_of(one)]
     return owners[0] if len(owners) == 1 else None
+
+
+def _belongs(cls: type, location: Sequence[Any]) -> str:
+    """Which choices of a group have the field that the chosen one lacks; empty where none has."""
+    group, field = str(location[0]), str(location[-1])
+    if len(location) != 3 or group not in UNIONS:
+        return ""
+    classes = [one for one in classes_of(hints_of(cls).get(group)) if field in hints_of(one)]
+    names = sorted({tag for one in classes for tag in _tags(one)})
+    return f" {field} belongs to {', '.join(f'{group}={name}' for name in names)}." if names else ""
 
 
 @cache

@@ -51,6 +51,9 @@ class Files(CachingConfigRepository):
     def load_config(self, config_path: str) -> ConfigResult | None:
         if config_path not in self._whole:
             own = super().load_config(config_path)
+            if own is not None and config_path.startswith("hydra/sweeper/"):
+                # Hydra refuses a file with the name of a plugin's schema, in whose place our optuna.yaml stands.
+                own = replace(own, is_schema_source=True)
             self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
         return self._whole[config_path]
 

@@ -99,7 +99,7 @@ def find_places(said: Namespace, main: str, searchpath: Sequence[str]) -> Places
 def _choices(files: CachingConfigRepository, key: str) -> list[str]:
     """All but the files that others build on, whose names begin with `_`; of folders inside the group too."""
     names = files.get_group_options(key, ObjectType.CONFIG)
-    folders = files.get_group_options(key, ObjectType.GROUP)
+    folders = [] if key.startswith("hydra/") else files.get_group_options(key, ObjectType.GROUP)  # samplers of sweepers
     below = [f"{folder}/{name}" for folder in folders for name in _choices(files, f"{key}/{folder}")]
     return sorted({name for name in names if not name.startswith("_")} | set(below))
 

@@ -20,14 +20,16 @@ from hydra.errors import InstantiationException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.cells.own_model import with_own_models
-from w2s_sweep.errors import ConfigError, LaunchError, StageFailed, W2SError, unknown
+from w2s_sweep.errors import CellsFailed, CompositionError, ConfigError, LaunchError, StageFailed, W2SError, unknown
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.grid import GridSweeper
 from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, numbered, refuse_unused
 from w2s_sweep.launch.local import LocalEngine
+from w2s_sweep.launch.other_names import OF_SLURM, elsewhere
 from w2s_sweep.launch.pairs import keep_pairs, tell
 from w2s_sweep.launch.sweep import CellResult, Ran, Request, run_sweep
 from w2s_sweep.store.files import explain_errors
@@ -55,6 +57,8 @@ class GraphLauncher(Launcher):
             hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
         self.context, self.master, self.task = hydra_context, config, task_function
         refuse_unused(config)
+        if (sweeper := _sweeper(config)) not in GRIDS:
+            self.refuse_search(sweeper, config)
         with explain_errors(folder := Path(config.hydra.sweep.dir)):
             folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
 
@@ -65,12 +69,10 @@ class GraphLauncher(Launcher):
         settled = [said_last(one) for one in job_overrides]
         jobs = list(dict.fromkeys(settled))
         composed = with_own_models(compose_cells(self.context.config_loader, self.master, jobs), jobs)
-        sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
+        sweeper = _sweeper(self.master)
         grid = sweeper in GRIDS
         if sweeper != "GridSweeper" and self.master.get("zip"):
             raise LaunchError(f"zip: acts with hydra/sweeper=grid alone, and this is {sweeper}. Leave one of them out.")
-        if not grid:
-            self.refuse_without_values(sweeper, composed)
         kept, told = keep_pairs(composed) if grid else (list(range(len(jobs))), [])
         for line in told:
             tell(line)
@@ -107,18 +109,23 @@ class GraphLauncher(Launcher):
         configs = [numbered(loader.whole(self.master, list(one)), first + i) for i, one in enumerate(jobs)]
         return CellCallbacks(self.context, self.task, configs)
 
-    def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
-        """LaunchError where cells would have no values to choose the next ones by, or only those of the test set."""
-        if any(cell.get("plan_only") is True for cell in composed):
+    def refuse_search(self, sweeper: str, config: DictConfig) -> None:
+        """LaunchError where a search would have no values to choose cells by but the test set's, or no name."""
+        if config.get("plan_only") is True:
             raise LaunchError(
                 f"plan_only: true, but {sweeper} chooses cells by the values of earlier ones, and a plan has none. "
                 "Leave plan_only out, or plan a grid with hydra/sweeper=grid."
             )
-        if any(cell.get("objective") is None for cell in composed):
+        if config.get("objective") is None:
             raise LaunchError(
                 f"objective: null, but {sweeper} chooses cells by their values, which would be PGRs of the test set. "
                 "Allowed: objective=validation_pgr (spends the truth of validation rows), or objective=weak_agreement "
                 "(agreement of student and supervisor there, without any truth)."
+            )
+        if config.get("name") is None:
+            raise LaunchError(
+                f"name: null, but {sweeper} keeps what it has found under the name of the sweep. Set name=NAME, "
+                "another one for every search."
             )
 
     def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> Ran:
@@ -128,11 +135,16 @@ class GraphLauncher(Launcher):
         return run_sweep(self.request, self.engine)
 
 
+def _sweeper(config: DictConfig) -> str:
+    """Name of the class that makes the cells of a command."""
+    return str(config.hydra.sweeper._target_).rpartition(".")[2]
+
+
 def raise_failures(results: Sequence[CellResult]) -> None:
     """StageFailed if a cell failed; every other cell has finished by then and is in the report."""
     failed = [result for result in results if result.failure]
     if failed:
-        raise StageFailed(f"{len(failed)} of {len(results)} cells failed. The first: {failed[0].failure}")
+        raise CellsFailed(f"{len(failed)} of {len(results)} cells failed", str(failed[0].failure))
 
 
 def _optimised(result: CellResult) -> float | W2SError:
@@ -179,6 +191,9 @@ class Task:
         except (W2SError, KeyboardInterrupt) as error:
             self.error = error
             return None
+        except OmegaConfBaseException as error:
+            self.error = CompositionError(str(error))
+            return None
         return self.ran.cells[0].value
 
 
@@ -201,13 +216,19 @@ def _launcher(settings: DictConfig) -> GraphLauncher:
     )
 
 
+def _unknown_here(name: str, known: Sequence[str]) -> str:
+    """What is wrong with a setting that the local launcher does not know."""
+    said = elsewhere("hydra.launcher", name) or unknown("hydra.launcher", name, known)
+    return f"{said} It belongs to hydra/launcher=slurm." if name in OF_SLURM else said
+
+
 class LocalLauncher(GraphLauncher):
     """`hydra/launcher=local`: this machine, one process a GPU, or one process."""
 
     def __init__(self, **settings: Any):
         known = [one.name for one in fields(LocalEngine) if one.init]
         if wrong := settings.keys() - known:  # resources of stages, which are set before the launcher is known
-            raise ConfigError([unknown("hydra.launcher", name, known) for name in sorted(wrong)])
+            raise ConfigError([_unknown_here(str(name), known) for name in sorted(wrong)])
         super().__init__(LocalEngine(**settings))
 
 
@@ -228,11 +249,14 @@ class SlurmLauncher(GraphLauncher):
         if lines:
             settings = engine.settings | {"setup": [*(engine.settings.get("setup") or []), *lines]}
             self.engine = replace(engine, settings=settings)
-        with super().environment(variables):
-            yield
+        try:
+            with super().environment(variables):
+                yield
+        finally:
+            self.engine = engine
 
-    def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
-        super().refuse_without_values(sweeper, composed)
+    def refuse_search(self, sweeper: str, config: DictConfig) -> None:
+        super().refuse_search(sweeper, config)
         if not getattr(self.engine, "wait", True):
             raise LaunchError(
                 f"hydra.launcher.wait: false, but {sweeper} chooses cells by the values of earlier ones. Set "
@@ -244,7 +268,8 @@ PLUGINS = (LocalLauncher, SlurmLauncher, GridSweeper)
 
 
 def register() -> None:
-    """Make launchers and sweeper known to Hydra."""
+    """Make launchers and sweeper known to Hydra, and what names their folder."""
+    OmegaConf.register_new_resolver("w2s_named", lambda name: name or "unnamed", replace=True)
     plugins = Plugins.instance()
     for cls in PLUGINS:
         plugins.register(cls)

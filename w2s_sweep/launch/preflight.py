@@ -1,5 +1,6 @@
 """Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -17,6 +18,7 @@ from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.read import is_list
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_shown
+from w2s_sweep.launch.other_names import elsewhere
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
 from w2s_sweep.methods.base import Method, NamedField, named_fields
@@ -50,7 +52,7 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
             parsed.append(override)
         except HydraException as error:
             text = " ".join(str(error).split())
-            problems.append(f"{line!r}: cannot be read as key=value ({text}). Quote special characters.")
+            problems.append(f"{line!r}: cannot be read as key=value ({text}).{_with_quotes(line, parser)}")
             continue
         found = _problems(override, places, overrides)
         problems += found
@@ -109,7 +111,8 @@ def _problems(override: Override, places: Places, said: Sequence[str]) -> list[s
     if key.startswith("hydra.launcher.") and (not override.is_add() or key.startswith(f"{STAGES}.")):
         chosen = [line.partition("=")[2] for line in said if line.startswith("hydra/launcher=")]
         known, name = places.launcher_fields(chosen[-1] if chosen else None), key.split(".")[2]
-        return [unknown("hydra.launcher", name, known)] if known and name not in known else []
+        wrong = known and name not in known
+        return [elsewhere("hydra.launcher", name) or unknown("hydra.launcher", name, known)] if wrong else []
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
         return _choice_problems(override, key, places) if key != "hydra" and places.is_group(key) else []
     if override.is_delete():
@@ -166,7 +169,7 @@ def _key_problems(override: Override, key: str) -> list[str]:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})
         if part not in names:
-            return [unknown(where or "setting", part, names) + _group_hint(part)]
+            return [("" if where else elsewhere("setting", part)) or unknown(where or "setting", part, names)]
     if _owners(parts) and not isinstance(override.value(), dict | HydraSweep | Glob) and override.value() is not None:
         name = f"model@{key}" if key in PACKAGES["model"] else key
         return [
@@ -195,8 +198,14 @@ def _value_problems(override: Override) -> list[str]:
     return found
 
 
-def _group_hint(part: str) -> str:
-    return " Models are chosen with model@weak=NAME and model@strong=NAME." if part == "model" else ""
+def _with_quotes(line: str, parser: OverridesParser) -> str:
+    """How a value that Hydra's grammar cannot read is said: its quotes inside those of the shell."""
+    key, _, value = line.partition("=")
+    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    with suppress(HydraException):
+        parser.parse_override(f'{key}="{text}"' if value else line)
+        return f""" Quote the value, and all of it for the shell: {shlex.quote(f'{key}="{text}"')}."""
+    return " Quote special characters."
 
 
 def _owners(path: Sequence[str]) -> list[type]:

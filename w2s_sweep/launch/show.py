@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from w2s_sweep.kinds.cost import Cost
+from w2s_sweep.launch.estimate import expect
 from w2s_sweep.launch.needs import Need, table_of
 from w2s_sweep.plan.graph import ABSENT, Plan
 from w2s_sweep.store import Store
@@ -15,8 +15,10 @@ MANY = 40
 """More stages than this are counted by kind and role, not listed."""
 
 
-def show_plan(console: Console, plan: Plan, name: str, store: Store, found: Sequence[Need]) -> None:
-    """`found`: what the stages that are to run on a GPU need."""
+def show_plan(
+    console: Console, plan: Plan, name: str, store: Store, found: Sequence[Need], on_gpu: bool = False, threads: int = 0
+) -> None:
+    """`found`: what the stages that are to run on a GPU need; `threads`: of a stage on the CPU."""
     graph = plan.graph
     counts = Counter(plan.states.values())
     todo = [graph.stages[key] for key in plan.keys("to run")]
@@ -28,11 +30,13 @@ def show_plan(console: Console, plan: Plan, name: str, store: Store, found: Sequ
         highlight=False,
     )
     if todo:
-        work = sum((stage.cost for stage in todo), Cost())
+        expected = expect(todo, store, on_gpu, threads)
+        work = expected.work
         console.print(
             f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
             highlight=False,
         )
+        console.print(str(expected), highlight=False)
         console.print(_list_stages(plan) if len(todo) <= MANY else _count_stages(plan))
     if found:
         console.print(table_of(found))
