@@ -58,10 +58,16 @@ def _large_supervisors(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
 
 
 def _lost_weights(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
-    """Further test rows are shown to stored weights."""
-    if sweep is None or sweep.keep_weights or not any(c.tests and isinstance(c.finetune, Full) for c in cells):
+    """Further rows are shown to stored weights."""
+    if sweep is None or sweep.keep_weights:
         return []
-    return ["keep_weights: finetune=full keeps no weights that tests could be shown to. Set keep_weights=true."]
+    full = [cell for cell in cells if isinstance(cell.finetune, Full)]
+    readers = ["tests"] if any(cell.tests for cell in full) else []
+    readers += sorted({f"method={cell.method.name}" for cell in full if cell.method.reads_weights})
+    return [
+        f"keep_weights: finetune=full keeps no weights that {reader} could show further rows to. Set keep_weights=true."
+        for reader in readers
+    ]
 
 
 def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:

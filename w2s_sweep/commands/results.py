@@ -2,11 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from w2s_sweep.commands.base import Command
+from w2s_sweep.errors import StoreError
+from w2s_sweep.launch.status import stage_states
 from w2s_sweep.modules import import_possible, recorded
 from w2s_sweep.store import Store
 from w2s_sweep.store.sharing import owner_of
@@ -28,8 +31,28 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     own = own / "tests" / args.test if own and args.test else own
-    show(console, store, args.sweeps, args.format, Path(args.out).absolute() if args.out else own, args.test)
+    folder = Path(args.out).absolute() if args.out else own
+    if args.style is not None:
+        return _draw(console, store, args, folder)
+    show(console, store, args.sweeps, args.format, folder, args.test, live=is_running(store, args.sweeps))
     return 0
+
+
+def _draw(console: Console, store: Store, args: argparse.Namespace, folder: Path | None) -> int:
+    """Figures for a paper or a talk, in a folder of their own; table and report stay as they are."""
+    from w2s_sweep.results import draw
+    from w2s_sweep.results.figures.look import choose
+
+    if folder is None:
+        raise StoreError("--style: several sweeps have no folder in common. Say where the figures go: --out FOLDER.")
+    folder = folder if args.out else folder / "figures" / f"{args.style}-{args.width}"
+    draw(console, store, args.sweeps, choose(args.style, args.width, args.title), folder, args.test)
+    return 0
+
+
+def is_running(store: Store, sweeps: Sequence[str]) -> bool:
+    """Whether a stage of one of the sweeps runs or waits in a queue."""
+    return any(state.alive for sweep in sweeps for state in stage_states(store, sweep))
 
 
 def score(console: Console, store: Store, args: argparse.Namespace) -> int:
@@ -53,6 +76,13 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--test", metavar="NAME", help="of one of the further test sets that the cells have (tests=[...])"
+    )
+    parser.add_argument("--style", choices=("paper", "talk"), help="only draw the figures, for a paper or a talk")
+    parser.add_argument("--width", choices=("column", "page"), default="page", help="of these (default: page)")
+    parser.add_argument(
+        "--title",
+        action=argparse.BooleanOptionalAction,
+        help="title and note in these figures (default: in those of a talk; captions.md has them in any case)",
     )
 
 
