@@ -11,7 +11,7 @@ from docs.site.reference import write_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 TREE = {
-    "Guide": ("BRING_YOUR_OWN", "CLUSTERS", "MEMORY", "TRACKING", "TASKS", "COLUMNS"),
+    "Guide": ("SWEEPS", "BRING_YOUR_OWN", "CLUSTERS", "MEMORY", "TRACKING", "TASKS", "COLUMNS"),
     "Science": ("SCIENCE", "STATISTICS", "PERFORMANCE", "LOG", "DEFECTS"),
     "Reference": ("configuration/index", "api/index"),
     "Project": ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY"),
