@@ -44,7 +44,7 @@ check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The cluster of the SLURM tests waits most of the time, so what needs none runs beside it; both run to their end.
-slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
+slow: $(VENV)/dev.ok  ## real models, kills, malformed command lines, a real SLURM where it is installed
 	$(MAKE) --no-print-directory --keep-going --output-sync=line -j 2 slow-slurm slow-local
 
 slow-local: $(VENV)/dev.ok

@@ -29,6 +29,7 @@ from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.plan.stage import KEY_DIGITS, Stage, canonical, differences, digest
 
@@ -55,6 +56,9 @@ GOLDEN = {
     "adapt": "c310b04646eb0f48947c",
     "labels_file": "1eaf681e6c7cb21457f6",
     "harden": "35bce67740eef5005e71",
+    "temper": "433fc122ab5a513f9994",
+    "sample": "db1aeab519a79d5f85b8",
+    "agree": "2617ed8938b2e42c467d",
 }
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
@@ -83,7 +87,9 @@ def one_of_each_kind():
         cell(method=IcmFeatures()),
         cell(method=Prompting(ceiling="prompted")),
         cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),
+        cell(supervisor=Supervisor(temperature=2.0)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
+        cell(method=Reasoning(), dataset=moves, finetune=Lora()),
     ]
     found = {}
     for stage in merge(cells, identify).stages.values():

@@ -76,9 +76,10 @@ def test_report_is_one_file_that_loads_nothing(tmp_path):
     assert all(path.is_file() for path in files)
     assert len(page.ids) == len(set(page.ids))
     assert not re.search(r"@import|url\((?!#)", text)
-    assert [f.name for f in paths.figures] == ["pgr", "accuracy", "strength", "scaling", "gain"]
-    assert all(p.stat().st_size > 1000 for f in paths.figures for p in (f.png, f.svg))
-    assert text.count("<svg") == 5 + len(keys)  # figures, and a learning curve of each stage
+    names = ["pgr", "accuracy", "heat", "scaling", "strength", "agreement", "calibration", "gain"]
+    assert [f.name for f in paths.figures] == names
+    assert all(p.stat().st_size > 1000 for f in paths.figures for p in (f.png, f.svg, f.pdf))
+    assert text.count("<svg") == len(names) + len(keys)  # figures, and a learning curve of each stage
 
 
 def collect_rows(root):
@@ -141,7 +142,7 @@ def test_every_task_is_a_point_and_those_without_a_pgr_are_drawn_too(tmp_path):
     assert [(p.task, p.variant) for p in points] == [(g.dataset, g.loss) for g in results.groups]
     assert {p.task for p in points if p.pgr is None} == {"cola"}
     assert all(p.gap == pytest.approx(0.2) for p in points if p.task != "cola")
-    _, svg = save(draw_tasks(results), tmp_path / "tasks")
+    svg = save(draw_tasks(results), tmp_path / "tasks")["svg"]
     drawn = [text.split(",")[0] for text in svg.read_text().split("tip: ")[1:]]
     assert sorted(drawn) == sorted([*tasks, *tasks])
 

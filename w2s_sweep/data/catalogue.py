@@ -26,7 +26,8 @@ What holds for all of them, in `tests/data/test_tasks_built.py` with made-up row
 `tests/data/test_examples.py` (`W2S_TEST_DATA=FOLDER`) with real rows of most:
 
 - a row's texts do not depend on its label; the order of pairs is dealt by a hash;
-- the test set has both classes equally often, and no class exceeds 55 % of the training rows;
+- the test set has all classes equally often, and no class exceeds 55 % of the training rows (of k > 2 classes: 1.1 / k
+  of them), unless `dataset.balance=none`;
 - rows of one group are never in two of half A, half B, validation and test;
 - the same rows give the same examples in every process and in any order.
 """
@@ -72,7 +73,9 @@ def _whole(path: Path) -> DictConfig:
 
 
 def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    lines = [f"### {task.name}", "", f"{WHAT[task.kind]}. Columns: {', '.join((*task.columns, *task.optional))}."]
+    columns = f"Columns: {', '.join((*task.columns, *task.optional))}."
+    several = f" of {len(task.classes)} classes: {', '.join(task.classes)}" if len(task.classes) > 2 else ""
+    lines = [f"### {task.name}", "", f"{WHAT[task.kind]}{several}. {columns}"]
     doc = inspect.getdoc(task.convert)
     if doc:
         lines += ["", " ".join(doc.split())]
@@ -95,6 +98,7 @@ def _source(content: Mapping[str, Any]) -> str:
         "hub": lambda: source["repository"] + (f" ({source['subset']})" if source.get("subset") else ""),
         "wheel": lambda: f"package {source['package']} {source['version']}",
         "local": lambda: "files of your own",
+        "made_up": lambda: f"made-up {source['rows']}",
     }[source["kind"]]()
     split = content["test_split"]
     test = f"test from `{'test' if split == AUTO else split}`" if split else "test held out by group"

@@ -1,7 +1,7 @@
 """Go on with, or stop, a sweep that was submitted earlier, from what the store knows of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from w2s_sweep.cells.cell import Cell, Sweep
@@ -18,6 +18,28 @@ from w2s_sweep.store.sharing import refuse_others
 
 def retry(store: Store, name: str, wait: bool) -> Sequence[CellResult]:
     """Submit what is missing of a sweep: failed and lost stages and what needs them; nothing done or in flight."""
+    return _run(store, name, lambda: _engine(store, name, wait))
+
+
+def keep(store: Store, name: str, once: bool) -> Sequence[CellResult]:
+    """Go on with a sweep on SLURM until it has ended: submit what an earlier wave had no room for and what was lost.
+
+    What failed stays. `once`: submit what there is room for now, and return. It may be killed and begun again at any
+    time.
+    """
+    from w2s_sweep.launch.slurm.engine import SlurmEngine
+    from w2s_sweep.launch.slurm.queued import cancelled_mark
+
+    if cancelled_mark(store, name).is_file():
+        raise LaunchError(f"sweep {name}: it was cancelled. `w2s retry {name}` submits it again.")
+    engine = _engine(store, name, wait=not once)
+    if not isinstance(engine, SlurmEngine):
+        raise LaunchError(f"sweep {name}: it runs on this machine. `w2s retry {name}` goes on with it.")
+    engine.again = True
+    return _run(store, name, lambda: engine)
+
+
+def _run(store: Store, name: str, engine: Callable[[], Engine]) -> Sequence[CellResult]:
     record = store.read_sweep(name)
     # Its settings hold shell lines and modules of theirs, which would run as ours.
     refuse_others(store, name, "its jobs would run their set-up lines and modules as you.")
@@ -26,7 +48,7 @@ def retry(store: Store, name: str, wait: bool) -> Sequence[CellResult]:
     sweep = replace(from_plain(Sweep, record["settings"]), store=str(store.root), name=name, plan_only=False)
     resolved = {(from_plain(Source, one["source"]), one["kind"]): one["identity"] for one in record["sources"]}
     request = Request(record["command"], overrides=[entry["overrides"] for entry in record["cells"]])
-    return run_cells(cells, sweep, resolved, request, _engine(store, name, wait)).cells
+    return run_cells(cells, sweep, resolved, request, engine()).cells
 
 
 def _engine(store: Store, name: str, wait: bool) -> Engine:

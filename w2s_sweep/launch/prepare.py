@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,6 +19,9 @@ from w2s_sweep.sources import fetch
 from w2s_sweep.sources.weights import context_length, longest, matrices, mean_length, positions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
+
+if TYPE_CHECKING:
+    from w2s_sweep.training.examples import Rows
 
 Stages = Sequence[Stage[Kind]]
 
@@ -50,7 +54,8 @@ def tell_examples(made: Mapping[str, Json]) -> str:
     """What a data stage made of its source."""
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
     note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
-    return f"{made['examples']:,} examples{note}{_tell_left_out(made)}"
+    unlabelled = f", {made['unlabelled']:,} without a label, all in half B" if "unlabelled" in made else ""
+    return f"{made['examples']:,} examples{note}{unlabelled}{_tell_left_out(made)}"
 
 
 def tell_labels(made: Mapping[str, Json]) -> str:
@@ -95,11 +100,31 @@ def _try_splits(store: Store, stages: Stages) -> None:
         name = canonical([stage.inputs["data"], settings.hashed()["split"], key, supervised and supervised.hashed()])
         if name not in tried:
             rows = load_rows(store.path(stage.inputs["data"]), settings.split)
+            _require_truth(rows, stage, stages)
             if supervised and supervised.mixed and key:
                 more = load_rows(store.path(key), supervised.mixed.split)
                 append_rows(rows, more)
                 draw_mixed(more, supervised.mixed, rows, len(rows_of_portion(rows, supervised)))
         tried.add(name)
+
+
+def _require_truth(rows: "Rows", stage: Stage[Kind], stages: Stages) -> None:
+    """ConfigError where a stage learns from the truth of a half without any."""
+    for other in stages:
+        settings = other.settings
+        if (
+            isinstance(settings, Supervised)
+            and "labels" not in other.inputs
+            and other.inputs["data"] == stage.inputs["data"]
+        ):
+            chosen = rows.on(settings.on)
+            if not (rows.truth[chosen] >= 0).any():
+                remedy = (
+                    "Set ceiling.skip=true (there is no PGR without a ceiling)"
+                    if settings.on == "half_b"
+                    else "Set supervisor.labels=FILE"
+                )
+                raise ConfigError([f"{other.label}: no row of {settings.on} has a label. {remedy}, or add some."])
 
 
 def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:

@@ -25,6 +25,7 @@ from w2s_sweep.kinds.base import Json, SourceKind
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.needs import needs, refuse_too_large
+from w2s_sweep.launch.next_steps import show_next
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
 from w2s_sweep.modules import absolute
@@ -116,7 +117,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     plan = plan_of(graph, store)
     console = SafeConsole()
     found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device, engine.counts)
-    show_plan(console, plan, name, store, found)
+    show_plan(console, plan, name, store, found, listed=sweep.plan_only)
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:
@@ -294,6 +295,7 @@ def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[Ce
     from w2s_sweep.launch.conclude import conclude  # pyarrow and matplotlib are not wanted before there are results
 
     rows = conclude(console, store, name, plain(sweep.tracker))
+    show_next(console, store, name, rows)
     return [_result(store, row, sweep.objective) for row in rows]
 
 

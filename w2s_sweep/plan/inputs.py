@@ -50,6 +50,7 @@ class Inputs:
             columns=d.columns,
             labels=d.labels,
             odd_rows=d.odd_rows,
+            unlabelled=d.unlabelled,
         )
         return self._add(settings, {}, Hints(label=f"data {d.name}", dataset=d))
 

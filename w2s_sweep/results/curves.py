@@ -16,7 +16,7 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import METRICS, Interval, OfMeans, agreement
 from w2s_sweep.predictions import CURVE, Evaluated, read_curve
 from w2s_sweep.results.examples import Examples
-from w2s_sweep.results.records import NONE, ROLES, CurvePoint, Row
+from w2s_sweep.results.records import NONE, ROLES, CurvePoint, Row, StudentStep
 from w2s_sweep.results.score import Columns, Measured, means, recover_cells
 from w2s_sweep.store import Store
 
@@ -44,17 +44,43 @@ class CurveReader:
 
     own: dict[tuple[str, ...], list[CurvePoint]] = field(default_factory=dict[tuple[str, ...], list[CurvePoint]])
     """(role, metric, stages of the seeds) -> their points, for the groups that share them."""
+    steps: dict[tuple[str, ...], tuple[StudentStep, ...]] = field(
+        default_factory=dict[tuple[str, ...], tuple[StudentStep, ...]]
+    )
+    """(metric, stages of a cell) -> the evaluations of its student."""
     parts: dict[tuple[str, bytes], Examples] = field(default_factory=dict[tuple[str, bytes], Examples])
     """(stage, which rows) -> its final predictions on these rows."""
 
     def points(self, rows: Sequence[Row]) -> list[CurvePoint]:
         """The points of cells that differ in the seed only, role by role, of the seeds that have a curve."""
-        done = [row for row in rows if row.state == "done" and all(map(self._predicts_test, _stages("student", row)))]
+        done = [row for row in rows if row.state == "done" and self._is_comparable(row)]
         return [point for role in ROLES for point in self._of_role(role, done)]
 
-    def _predicts_test(self, key: str) -> bool:
-        """Not so of a supervisor that is a file without labels for test rows: nothing can be compared with it."""
-        return isinstance(self.final.examples(key), Examples)
+    def student_steps(self, row: Row) -> tuple[StudentStep, ...]:
+        """What a cell's student was worth after each of its evaluations; none where the cell has no such curve."""
+        about = (row.metric, *_stages("student", row))
+        if about not in self.steps:
+            known = row.state == "done" and self._is_comparable(row)
+            found = [self._step(row, at) for at in self._curve(row.student_key)] if known else []
+            self.steps[about] = tuple(found)
+        return self.steps[about]
+
+    def _step(self, row: Row, at: Evaluated) -> StudentStep:
+        columns = self._measure("student", row, at).columns
+        values = {name: None if column is None else float(column.mean()) for name, column in columns.items()}
+        return StudentStep(
+            step=at.step,
+            **{role: values[f"{row.metric}/{role}"] for role in ROLES},
+            agreement=values["agreement"],
+            agreement_supervisor_right=values["agreement/supervisor_right"],
+            agreement_supervisor_wrong=values["agreement/supervisor_wrong"],
+        )
+
+    def _is_comparable(self, row: Row) -> bool:
+        """Whether all roles predict the same test rows: a file that supervises may lack some or all of them."""
+        found = [self.final.examples(key) for key in _stages("student", row)]
+        digests = {one.digest if isinstance(one, Examples) else None for one in found}
+        return len(digests) == 1 and None not in digests
 
     def _of_role(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
         known = [(row, curve) for row in rows if (curve := self._curve(getattr(row, f"{role}_key")))]

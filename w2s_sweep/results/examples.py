@@ -36,7 +36,7 @@ class Examples(RolePredictions):
             truth=self.truth[place],
             probs=self.probs[place],
             legal=None if self.legal is None else self.legal[place],
-            digest="",
+            digest=_digest(ids, self.truth[place]),
         )
 
     @classmethod
@@ -49,7 +49,6 @@ class Examples(RolePredictions):
         """
         order = np.argsort(predictions.ids.astype(str), kind="stable")
         ids, truth = predictions.ids[order], predictions.truth[order]
-        text = "\n".join(ids.tolist()).encode() + truth.tobytes()
         flags = np.array([(legal or {}).get(str(name), np.nan) for name in ids], dtype=np.float64)
         return cls(
             ids=ids,
@@ -57,5 +56,9 @@ class Examples(RolePredictions):
             truth=truth,
             probs=predictions.probs[order],
             legal=None if np.isnan(flags).all() else flags,
-            digest=hashlib.sha256(text).hexdigest(),
+            digest=_digest(ids, truth),
         )
+
+
+def _digest(ids: Array, truth: Array) -> str:
+    return hashlib.sha256("\n".join(ids.tolist()).encode() + truth.tobytes()).hexdigest()

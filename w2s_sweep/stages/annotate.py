@@ -30,7 +30,7 @@ from w2s_sweep.stages.prompt import template_of
 from w2s_sweep.store.files import write_bytes, write_text
 from w2s_sweep.training.coherence import Array, ContextJudge, SearchState, consistent, label_agreement, search
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, predictions_of
-from w2s_sweep.training.labels import publish, with_probs
+from w2s_sweep.training.labels import publish, share_right, with_probs
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,6 @@ def run(context: Context[Annotate]) -> None:
         own = judge.odds(signs)[signs != 0]
         odds -= np.median(np.concatenate([own, odds[rows.splits[asked] != "test"]]))
     labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings.harden)
-    right = np.array([rows.truth[row] == label for row, label in shown])
     write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))
     publish(
         context,
@@ -197,7 +196,7 @@ def run(context: Context[Annotate]) -> None:
         {
             "searched": len(chosen),
             "labelled": len(shown),
-            "right": float(right.mean()),
+            "right": share_right(np.array([label for _, label in shown]), rows.truth[[row for row, _ in shown]]),
             "share of class 1": float(np.mean([label for _, label in shown])),
             "agreement": None if kept.state is None else kept.state.best,
         }

@@ -20,7 +20,8 @@ def run(context: Context[Data]) -> None:
     examples = build_examples(settings, path, left_out)
     pq.write_table(examples, context.out / "examples.parquet", compression="zstd")
     labels = examples["label"].to_pylist()
-    counts = {f"label {value}": labels.count(value) for value in sorted(set(labels))}
+    counts = {f"label {value}": labels.count(value) for value in sorted(set(labels)) if value >= 0}
+    counts |= {"unlabelled": unlabelled} if (unlabelled := labels.count(-1)) else {}
     odd = {f"left out/{reason}": count for reason, count in left_out.items() if count}
     context.finish({"examples": examples.num_rows} | counts | odd)
 
