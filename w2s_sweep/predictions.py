@@ -19,6 +19,14 @@ TEXTS = "generated.parquet"
 """What a generation stage wrote after each text that it has predictions for."""
 TEXTS_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("legal", pa.bool_())])
 """legal: whether the text is a possible answer at all; null where the task cannot tell."""
+UNLABELLED = "half_b"
+"""The split whose rows may have no truth."""
+SAMPLES = "samples.parquet"
+"""Every answer that was drawn, of stages that draw several to a text."""
+SAMPLES_SCHEMA = pa.schema(
+    [("id", pa.string()), ("sample", pa.int32()), ("text", pa.string()), ("answer", pa.string())]
+)
+"""answer: what the text answers in the spelling of equal answers; null where it answers nothing."""
 SMALLEST = 1e-7
 """Probability that stands for 0 where a logarithm is taken."""
 CURVE = "curve.parquet"
@@ -36,7 +44,7 @@ class Predictions:
     splits: Array
     """[n] text, one of `SPLITS`."""
     truth: Array
-    """[n] int8 in 0..k-1: the true class."""
+    """[n] int8 in 0..k-1: the true class; in half B also -1, where there is none."""
     logits: Array
     """[n, k] float32, finite."""
     probs: Array
@@ -82,8 +90,9 @@ def _value_problems(p: Predictions) -> list[str]:
         found.append(f"splits hold {bad}; allowed: {', '.join(SPLITS)}")
     if len(set(p.ids.tolist())) != len(p):
         found.append(f"{len(p) - len(set(p.ids.tolist()))} ids occur more than once")
-    if len(p) and not (p.truth.min() >= 0 and p.truth.max() < classes):
-        found.append(f"truth holds {p.truth.min()}..{p.truth.max()}, not classes 0..{classes - 1}")
+    known = p.truth[~((p.splits == UNLABELLED) & (p.truth == -1))]
+    if len(known) and not (known.min() >= 0 and known.max() < classes):
+        found.append(f"truth holds {known.min()}..{known.max()}, not classes 0..{classes - 1}")
     broken = int((~np.isfinite(p.logits)).any(axis=1).sum())
     if broken:
         found.append(

@@ -41,7 +41,14 @@ def refused(tmp_path, *argv):
         (["weak=minilm_l6"], ["weak", "model@weak=NAME"]),
         (["model=minilm_l6"], ["model@weak=NAME"]),
         (["model@weak=smollm2_135m"], ["model@weak and model@strong", "smollm2"]),
-        (["+finetune.rank=8"], ["finetune", "'rank'"]),
+        (["+finetune.rank=8"], ["finetune", "'rank'", "belongs to finetune=lora"]),
+        (["launcher=slurm"], ["setting: 'launcher' is none. It is chosen with hydra/launcher=slurm"]),
+        (["partition=gpu"], ["hydra.launcher.partition of hydra/launcher=slurm"]),
+        (["hydra.launcher.partition=gpu"], ["hydra.launcher.partition", "Add hydra/launcher=slurm?"]),
+        (["hydra/launcher=slurm", "hydra.launcher.timeout_min=9"], ["'timeout_min'", "hydra.launcher.minutes"]),
+        (["hydra/launcher=slurm", "hydra.launcher.nodes=2"], ["'nodes'", "one node"]),
+        (["store=~/runs"], ["""'store="~/runs"'"""]),
+        (["dataset.path=für uns.jsonl"], ["""'dataset.path="für uns.jsonl"'"""]),
         (["finetune={name: probes}"], ["finetune", "probes", "Allowed: "]),
         (["dataset.source.path=x"], ["dataset.source", "'path'"]),
         (["dataset.path=/nowhere/at/all"], ["dataset movie_sentiment", "/nowhere/at/all"]),
@@ -211,6 +218,14 @@ def test_malformed_command_lines(tmp_path_factory, parts):
 
 
 @pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(MALFORMED)
+def test_more_malformed_command_lines(tmp_path_factory, parts):
+    never_starts_work(tmp_path_factory, parts)
+
+
+@pytest.mark.slow
+@pytest.mark.extensive
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
 def test_many_malformed_command_lines(tmp_path_factory, parts):
@@ -239,6 +254,14 @@ def test_malformed_files(tmp_path_factory, lines):
 
 
 @pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(FILES)
+def test_more_malformed_files(tmp_path_factory, lines):
+    malformed_file(tmp_path_factory, lines)
+
+
+@pytest.mark.slow
+@pytest.mark.extensive
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
 def test_many_malformed_files(tmp_path_factory, lines):

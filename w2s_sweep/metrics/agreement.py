@@ -63,6 +63,7 @@ class AgreesWithSupervisor(OfCell):
         ("agreement/supervisor_right", "where right"),
         ("agreement/supervisor_wrong", "where wrong"),
     )
+    needs = ("weak", "student")
     place = 10
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
@@ -76,6 +77,7 @@ class Corrects(OfCell):
     title = "corrects"
     about = "share of the supervisor's errors on which the student is right"
     heads = (("correction", "its errors"),)
+    needs = ("weak", "student")
     place = 20
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:

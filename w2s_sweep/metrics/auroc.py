@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Auroc(Metric):
     name = "auroc"
     label = "AUROC"
-    about = "of the probability margin, ties count one half"
+    about = "of the probability margin, ties count one half; of k classes the mean of each against the rest"
 
     def value(self, probs: Probs, truth: Truth) -> float | None:
         return auroc(probs, truth)

@@ -63,10 +63,14 @@ NO_TEST_LABELS = "no value, the file has no labels for test rows"
 """Why a supervisor that is a file has no score."""
 
 
-def unscored() -> Recovery:
-    """The PGR over a supervisor that says nothing of test examples."""
+NO_CEILING = "no value, no ceiling was trained (ceiling.skip)"
+"""Why there is no gap."""
+
+
+def unscored(reason: str) -> Recovery:
+    """The PGR over a role that says nothing of test examples, or is not there."""
     none = Interval(None)
-    return Recovery(none, none, none, none, NO_TEST_LABELS)
+    return Recovery(none, none, none, none, reason)
 
 
 def plain_ratio(weak: float | None, student: float | None, ceiling: float | None) -> float | None:

@@ -57,16 +57,18 @@ class CurveReader:
 
     def points(self, rows: Sequence[Row]) -> list[CurvePoint]:
         """The points of cells that differ in the seed only, role by role, of the seeds that have a curve."""
-        done = [row for row in rows if row.state == "done" and all(map(self._predicts_test, _stages("student", row)))]
+        done = [row for row in rows if row.state == "done" and self._is_comparable(row)]
         return [point for role in ROLES for point in self._of_role(role, done)]
 
     def student_steps(self, row: Row) -> tuple[StudentStep, ...]:
         """What a cell's student was worth after each evaluation, of cells that `points` were asked for."""
         return self.steps.get((row.metric, *_stages("student", row)), ())
 
-    def _predicts_test(self, key: str) -> bool:
-        """Not so of a supervisor that is a file without labels for test rows: nothing can be compared with it."""
-        return isinstance(self.final.examples(key), Examples)
+    def _is_comparable(self, row: Row) -> bool:
+        """Whether all roles predict the same test rows: a file that supervises may lack some or all of them."""
+        found = [self.final.examples(key) for key in _stages("student", row)]
+        digests = {one.digest if isinstance(one, Examples) else None for one in found}
+        return len(digests) == 1 and None not in digests
 
     def _of_role(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
         about = (role, rows[0].metric, *(key for row in rows for key in _stages(role, row))) if rows else ()

@@ -55,7 +55,7 @@ class Examples(RolePredictions):
             truth=self.truth[place],
             probs=self.probs[place],
             legal=None if self.legal is None else self.legal[place],
-            digest="",
+            digest=_digest(ids, self.truth[place]),
         )
 
     @classmethod
@@ -77,3 +77,7 @@ class Examples(RolePredictions):
             legal=None if flags is None or np.isnan(flags).all() else flags,
             digest=hashlib.sha256(order.text + truth.tobytes()).hexdigest(),
         )
+
+
+def _digest(ids: Array, truth: Array) -> str:
+    return hashlib.sha256("\n".join(ids.tolist()).encode() + truth.tobytes()).hexdigest()

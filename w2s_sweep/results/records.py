@@ -16,6 +16,7 @@ __all__ = [
     "Group",
     "Median",
     "PairedTest",
+    "Reliability",
     "Results",
     "Row",
     "Setting",
@@ -79,7 +80,7 @@ class Row(Setting):
     student_key: str
     """The same of `student`."""
     ceiling_key: str
-    """The same of `ceiling`."""
+    """The same of `ceiling`; empty where none is trained."""
     state: State = "done"
     """done; failed (a stage that it needs ended with an error); missing (not finished)."""
     note: str = ""
@@ -315,6 +316,28 @@ class StudentStep:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Test examples in bins of the probability of their most likely class; bins of equal width over [0, 1]."""
+
+    examples: tuple[int, ...]
+    confidence: tuple[float, ...]
+    """Sum over the examples of a bin."""
+    right: tuple[float, ...]
+    """How many of them are answered rightly."""
+
+    def __add__(self, other: "Reliability") -> "Reliability":
+        """The examples of both."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("examples", "confidence", "right"))
+        return Reliability(*(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error of all these examples together."""
+        gaps = (abs(right - sure) for right, sure in zip(self.right, self.confidence, strict=True))
+        return sum(gaps) / sum(self.examples)
+
+
+@dataclass(frozen=True)
 class Results:
     """All of a sweep, or of several joined ones."""
 
@@ -334,6 +357,8 @@ class Results:
     """Over training: of every group with a curve, role by role, by rising step."""
     steps: Mapping[int, tuple[StudentStep, ...]] = field(default_factory=dict[int, tuple[StudentStep, ...]])
     """Cell -> the evaluations of its student, by rising step; of finished cells whose student has a curve."""
+    reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict[str, Mapping[str, Reliability]])
+    """`Group.group` -> role -> how often its answers are right, of all seeds."""
 
     @property
     def over_tasks(self) -> list[Comparison]:

@@ -13,6 +13,8 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import (
     FURTHER,
     METRICS,
+    NO_CEILING,
+    NO_TEST_LABELS,
     ROLES,
     Design,
     Interval,
@@ -67,28 +69,30 @@ class Scorer:
     """Measures cells; what depends on one stage alone is computed once however many cells use the stage."""
 
     designs: Designs = field(default_factory=Designs)
-    stages: dict[str, Columns] = field(default_factory=dict[str, Columns])
+    stages: dict[tuple[str, str], Columns] = field(default_factory=dict[tuple[str, str], Columns])
+    """(stage, which examples) -> its columns."""
 
     def measure(self, keys: Mapping[str, str], sets: Mapping[str, Examples]) -> Measured:
         """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
-        has no test examples."""
+        has no test examples, and a ceiling."""
         columns: Columns = {}
         there = [role for role in ROLES if role in sets]
         for role in there:
             columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
         for _, metric in FURTHER.items():
-            if isinstance(metric, OfCell) and len(there) == len(ROLES):
+            if isinstance(metric, OfCell) and {*metric.needs} <= {*there}:
                 columns |= {name: found.scores() for name, found in metric.measure(sets).items()}
         return Measured(sets["student"].groups, columns)
 
     def of_stage(self, key: str, examples: Examples) -> Columns:
         """What depends on one stage alone, by the name of the metric."""
-        if key not in self.stages:
+        about = key, examples.digest
+        if about not in self.stages:
             found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
             found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
-            self.stages[key] = found
-        return self.stages[key]
+            self.stages[about] = found
+        return self.stages[about]
 
 
 def summarize(
@@ -140,8 +144,9 @@ def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
 def recover_cells(cells: Sequence[Measured], metric: str, designs: Designs) -> Recovery:
     """The PGR of cells that differ in the seed only."""
     names = [f"{metric}/{role}" for role in ROLES]
-    if any(names[0] not in cell.columns for cell in cells):
-        return unscored()
+    for name, reason in ((names[0], NO_TEST_LABELS), (names[2], NO_CEILING)):
+        if any(name not in cell.columns for cell in cells):
+            return unscored(reason)
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
     if absent:
         return undefined(*absent)
