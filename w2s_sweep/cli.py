@@ -12,6 +12,7 @@ from pathlib import Path
 from w2s_sweep.commands import COMMANDS
 from w2s_sweep.commands.base import Command
 from w2s_sweep.errors import StoreError, W2SError
+from w2s_sweep.launch.announce import announce
 from w2s_sweep.launch.site import usual_store
 from w2s_sweep.store import Store
 from w2s_sweep.terminal import SafeConsole, harmless
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     asked = _run_words(words)
     if asked is not None:  # Hydra's own grammar and flags, which argparse would take apart
+        announce(asked)
         from w2s_sweep.launch.main import main as launch
 
         return launch("w2s run", asked)

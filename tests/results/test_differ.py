@@ -64,7 +64,7 @@ def test_a_sweep_and_its_part_share_cells(store):
 
 
 def test_two_cells_that_differ_in_several_settings_are_compared_all_the_same(store):
-    found = compare(store, f"{NAME}:0", f"{NAME}:1")
+    found = compare(store, f"{NAME}/0", f"{NAME}/1")
     assert list(found.settings) == ["loss.name"]
     assert [c.test.name for c in found.comparisons] == ["these models"]
     (c,) = found.comparisons
@@ -75,19 +75,19 @@ def test_two_cells_that_differ_in_several_settings_are_compared_all_the_same(sto
 def test_what_cannot_be_compared_says_why(store):
     cells = store.read_sweep(NAME)["cells"]
     other = next(i for i, entry in enumerate(cells) if entry["cell"]["seed"] == 1)
-    found = compare(store, f"{NAME}:0", f"{NAME}:{other}")
+    found = compare(store, f"{NAME}/0", f"{NAME}/{other}")
     assert found.settings == {"seed": ([0], [1])}
     assert found.unscored == {"they are scored on different test examples": 1}
 
 
 def test_a_cell_that_is_not_finished_says_so(tmp_path):
     shape = Shape(losses=LOSSES[:2], missing=("student w14 s410 sciq 1 0",))
-    assert compare(build(tmp_path, shape), f"{NAME}:0", f"{NAME}:1").unscored == {"a cell is not finished": 1}
+    assert compare(build(tmp_path, shape), f"{NAME}/0", f"{NAME}/1").unscored == {"a cell is not finished": 1}
 
 
-@pytest.mark.parametrize("name", ["made-up:12", "made-up:", "made-up:x"])
+@pytest.mark.parametrize("name", ["made-up/12", "made-up/", "made-up/x"])
 def test_an_unknown_cell_is_refused_with_those_there_are(store, name):
-    with pytest.raises(StoreError, match="Allowed: 0 to 11, as in made-up:0"):
+    with pytest.raises(StoreError, match="Allowed: 0 to 11, as in made-up/0"):
         read_side(store, name)
 
 

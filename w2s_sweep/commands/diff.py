@@ -97,13 +97,13 @@ def _unpaired(found: "Difference") -> list[str]:
 
 
 def _diff_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("left", metavar="A", help="SWEEP, or SWEEP:CELL with the number of a cell, from 0")
+    parser.add_argument("left", metavar="A", help="SWEEP, or SWEEP/CELL with the number of a cell, from 0")
     parser.add_argument("right", metavar="B", help="what it is compared with")
 
 
 DIFF = "Compare two sweeps, or two cells: settings that differ, stages that are shared, scores with a paired test."
 MORE = """\
 `w2s diff demo other` pairs the cells of both that agree in every setting both have, seed included, and tests the
-difference of their students as the report does (docs/STATISTICS.md). `w2s diff demo:0 demo:3` compares two cells.
+difference of their students as the report does (docs/STATISTICS.md). `w2s diff demo/0 demo/3` compares two cells.
 `w2s explain KEY KEY` shows why two stages have different keys."""
 COMMANDS = (Command("diff", DIFF, diff, _diff_arguments, more=MORE),)

@@ -74,9 +74,9 @@ def _scores(trained: Trained) -> Iterator[str]:
         if isinstance(value := trained.summary.get(name), float):
             yield f"- {name}: {value:.4f}"
     for sweep, row, role in _cells(trained.store, trained.key):
-        yield f"- {role} of cell {row.cell} of sweep {sweep}: {row.metric} on {row.n_test or 0:,} test examples, weak "
-        scores = (f"{one} {interval(getattr(row, one), 4)}" for one in ("weak", "student", "ceiling"))
-        yield f"  {', '.join(scores)[5:]}; PGR {cell_pgr(row)}" + (f" ({row.unidentified})" if row.unidentified else "")
+        scores = ", ".join(f"{one} {interval(getattr(row, one), 4)}" for one in ("weak", "student", "ceiling"))
+        yield f"- {role} of cell {row.cell} of sweep {sweep}: {row.metric} on {row.n_test or 0:,} test examples:"
+        yield f"  {scores}; PGR {cell_pgr(row)}" + (f" ({row.unidentified})" if row.unidentified else "")
     yield ""
 
 

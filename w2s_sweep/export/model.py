@@ -40,6 +40,8 @@ def export_model(store: Store, target: str, folder: Path, *, whole: bool = False
             code = snippet(form, folder)
             checked = _check(trained, code)
         (folder / "README.md").write_text(write_card(trained, form, code, names, checked), encoding="utf-8")
+        for path in folder.iterdir():  # safetensors writes files that only their owner may read
+            path.chmod(folder.stat().st_mode & 0o666)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

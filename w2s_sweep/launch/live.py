@@ -1,96 +1,80 @@
-"""The report of a sweep that runs on this machine, written now and then by a process of its own: no stage waits for it.
+"""The live view of a sweep: stages by state, what runs how fast and until when, the last PGRs."""
 
-`python -m w2s_sweep.launch.live STORE SWEEP` writes it once.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from w2s_sweep.modules import import_possible, recorded
-from w2s_sweep.store import Store
+from w2s_sweep.launch.pace import Running, show_time
+from w2s_sweep.launch.recovered import Recovered
 
-FIRST_SECONDS = 60.0
-"""Shorter sweeps have no report before they end."""
-PATIENCE_SECONDS = 10.0
-SHARE = 0.04
-"""Most of one core's time that reports may take."""
+STYLES = {"done": "green", "running": "cyan", "waiting": "dim", "failed": "bold red", "blocked": "yellow"}
+MANY = 6
+"""Running stages that are shown; more are counted."""
+LAST = 4
+"""Cells whose PGR is shown."""
 
 
-@dataclass
-class LiveReport:
-    """Starts a process when one is due and the last one has ended."""
+@dataclass(frozen=True)
+class View:
+    """A sweep at one moment."""
 
-    store: Store
-    sweep: str
-    first: float = FIRST_SECONDS
-    process: "subprocess.Popen[bytes] | None" = None
-    began: float = 0.0
-    due: float = field(init=False)
+    name: str
+    total: int
+    """Stages that this command runs."""
+    counts: Mapping[str, int]
+    """State -> stages."""
+    running: tuple[Running, ...]
+    left: float | None
+    """Seconds until all have ended; None while that is not known."""
+    recovered: tuple[Recovered, ...]
+    """Cells that were finished under this view, in order."""
+    cells: int
+    open: int
+    """Cells that are not finished."""
 
-    def __post_init__(self) -> None:
-        self.due = time.monotonic() + self.first
+    def render(self) -> Group:
+        return Group(Text(), self._head(), *self._running(), *self._pgrs())
 
-    def tick(self) -> None:
-        """To be called again and again; returns at once."""
-        now = time.monotonic()
-        if self.process is not None and self.process.poll() is not None:
-            self.process, self.due = None, now + max(self.first, (now - self.began) / SHARE)
-        if self.process is None and now >= self.due:
-            self.process, self.began = self._start(), now
+    def _head(self) -> Table:
+        ended = self.total - self.counts["running"] - self.counts["waiting"]
+        said = Text.assemble((self.name, "bold"), f"  {self.cells - self.open}/{self.cells} cells  ")
+        for state, count in self.counts.items():
+            if count or state in ("done", "waiting"):
+                said.append(f"{count} {state}  ", style=STYLES[state])
+        left = "time left: not known yet" if self.left is None else f"about {show_time(self.left)} left"
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(said, ProgressBar(total=max(1, self.total), completed=ended, width=24), Text(left))
+        return grid
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        source = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
-        with (self.store.sweep(self.sweep) / "jobs" / "live.log").open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "w2s_sweep.launch.live", str(self.store.root), self.sweep],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"PYTHONPATH": path},
-                start_new_session=True,
-            )
+    def _running(self) -> list[Table | Text]:
+        grid = Table.grid(padding=(0, 2))
+        for one in self.running[:MANY]:
+            bar = ProgressBar(total=one.total or None, completed=one.step, width=16, pulse=not one.total)
+            label = Text(one.stage.label, style="cyan", overflow="ellipsis", no_wrap=True)
+            grid.add_row(Text("  ▸"), label, bar, *(Text(part) for part in _speed(one)))
+        if not self.running and self.counts["waiting"]:
+            return [Text("  starting ...", style="dim")]
+        more = [Text(f"    and {len(self.running) - MANY} more")] if len(self.running) > MANY else []
+        return [grid, *more] if self.running else []
 
-    def stop(self) -> None:
-        """End the process, if there is one: the last word is that of the sweep's own results."""
-        if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process = None
-
-
-@contextmanager
-def live_report(store: Store, sweep: str) -> Generator[LiveReport]:
-    """Within, `tick` keeps the report current."""
-    live = LiveReport(store, sweep)
-    try:
-        yield live
-    finally:
-        live.stop()
+    def _pgrs(self) -> list[Text]:
+        return [Text(f"  {one.text}", style="dim", overflow="ellipsis") for one in self.recovered[-LAST:]]
 
 
-def main(root: str, sweep: str) -> None:
-    """Write the report once, behind everything else that this machine does."""
-    from w2s_sweep.results.collect import collect
-    from w2s_sweep.results.report import write_results
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is half written is removed
-    os.nice(10)
-    store = Store(Path(root))
-    import_possible(list(recorded(store, sweep)))
-    write_results(store, collect(store, sweep), store.sweep(sweep), live=True)
+def _speed(one: Running) -> tuple[str, str, str]:
+    """Steps, speed and time left of a stage, each empty while it is not known."""
+    steps = f"{one.step}/{one.total}" if one.total else "starting"
+    if one.tokens_rate is not None:
+        speed = f"{one.tokens_rate:,.0f} tokens/s"
+    else:
+        speed = "" if one.rate is None else f"{one.rate:,.1f} steps/s"
+    return steps, speed, "" if one.left is None else f"{show_time(one.left)} left"
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def running_text(one: Running) -> str:
+    """The same in a line of plain text."""
+    return "  ".join(part for part in (one.stage.label, *_speed(one)) if part)

@@ -28,7 +28,7 @@ class Side:
     """A sweep, or one cell of it."""
 
     name: str
-    """As it was asked for: SWEEP or SWEEP:CELL."""
+    """As it was asked for: SWEEP or SWEEP/CELL."""
     record: Record
     """That of the sweep, with the cells in question."""
 
@@ -67,14 +67,14 @@ class Difference:
 
 
 def read_side(store: Store, name: str) -> Side:
-    """`SWEEP`, or `SWEEP:CELL` with the cell's number. Raises StoreError where there is no such sweep or cell."""
-    sweep, colon, number = name.partition(":")
+    """`SWEEP`, or `SWEEP/CELL` with the cell's number. Raises StoreError where there is no such sweep or cell."""
+    sweep, slash, number = name.partition("/")
     record = store.read_sweep(sweep)
-    if not colon:
+    if not slash:
         return Side(name, record)
     count = len(record["cells"])
     if not number.isdecimal() or int(number) >= count:
-        raise StoreError(f"cell: {number!r} of sweep {sweep!r}. Allowed: 0 to {count - 1}, as in {sweep}:0.")
+        raise StoreError(f"cell: {number!r} of sweep {sweep!r}. Allowed: 0 to {count - 1}, as in {sweep}/0.")
     return Side(name, record | {"name": name, "cells": [record["cells"][int(number)]]})
 
 

@@ -106,7 +106,9 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
         "name": results.sweep,
         "origins": [_origin(found) for found in origins(results.record)],
         "counts": {state: results.count(state) for state in ("done", "failed", "missing")},
-        "trained": len({key for row in results.rows for key in (row.weak_key, row.student_key, row.ceiling_key)}),
+        "trained": len(
+            {key for row in results.rows for key in (row.weak_key, row.student_key, row.ceiling_key) if key}
+        ),
         "tasks": len({row.dataset for row in results.rows}),
         "n_test": "-" if not sizes else f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}",
         "seeds": sorted({row.seed for row in results.rows}),

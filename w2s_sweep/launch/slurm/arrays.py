@@ -125,7 +125,7 @@ def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str, wai
         mem=f"{ask.memory_gb}GB",
         array_parallelism=settings.max_parallel,
         signal_delay_s=settings.signal_seconds,
-        setup=[*settings.setup, *_environment(code, ask, settings.stages_per_gpu)],
+        setup=[*settings.setup, *_environment(code, ask, settings)],
         teardown=_teardown(settings, ask, code, folder),
         stderr_to_stdout=True,
         additional_parameters=_start(settings, waits)
@@ -149,11 +149,13 @@ def _start(settings: Settings, waits: str) -> dict[str, str]:
     return {"begin": f"now+{commands.LATER_DAYS}days"}
 
 
-def _environment(code: Path, ask: Ask, beside: int) -> list[str]:
+def _environment(code: Path, ask: Ask, settings: Settings) -> list[str]:
+    beside = settings.stages_per_gpu
     # Read by models/device.py, which refuses to compute on a CPU where a task was given a GPU.
     ranks = f" W2S_RANKS={ask.gpus}" if ask.gpus > 1 and beside == 1 else ""
     given = [f"export W2S_GPUS={ask.gpus} W2S_STAGES_PER_GPU={beside}{ranks}"] if ask.gpus else []
-    return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given]
+    watched = [f"export W2S_STALL_MINUTES={settings.stall_minutes:g}"] if settings.stall_minutes else []
+    return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given, *watched]
 
 
 def _teardown(settings: Settings, ask: Ask, code: Path, folder: Path) -> list[str]:

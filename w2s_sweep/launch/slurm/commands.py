@@ -21,6 +21,8 @@ LATER_DAYS = 7
 STUCK = {
     "PartitionTimeLimit": "it asks for more time than the partition gives: set hydra.launcher.max_minutes or minutes",
     "PartitionNodeLimit": "it asks for more nodes than the partition gives",
+    "MaxMemPerLimit": "it asks for more memory than the partition gives: set hydra.launcher.memory_gb or partition",
+    "PartitionConfig": "it asks for what the partition does not give: set hydra.launcher.cpus, gpus or partition",
     "PartitionDown": "the partition is down: wait, or set hydra.launcher.partition",
     "PartitionInactive": "the partition takes no jobs: wait, or set hydra.launcher.partition",
     "QOSMax": "it is above a limit of its QOS: it waits for your other jobs, or for ever if it asks for more than the "

@@ -12,6 +12,7 @@ from rich.console import Console
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
@@ -19,12 +20,14 @@ from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.limits import fit, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
+from w2s_sweep.launch.slurm.nodes import exclude_bad
 from w2s_sweep.launch.slurm.options import adopt_environment
 from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
 from w2s_sweep.launch.slurm.resources import ask_of, counts_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.launch.slurm.submit import Array, submit
+from w2s_sweep.launch.slurm.usage import learn_time
 from w2s_sweep.launch.slurm.waves import (
     Room,
     after_refusal,
@@ -49,7 +52,7 @@ class SlurmEngine:
     wait: bool = False
     poll_seconds: float = 2.0
     pack_flops: float = 1e18
-    again: bool = False
+    again: bool = field(default=False, init=False)
     """Go on with a sweep: what failed is left out (waves.py)."""
     checked: Settings = field(init=False)
 
@@ -75,6 +78,7 @@ class SlurmEngine:
         coming = self._submit(job, self.again)
         if self.wait:
             follow(job, self.poll_seconds, lambda: self._submit(job, again=True))
+            notify(self.checked.notify, job.store, job.name, job.plan.keys("to run", "in flight", "done"))
         elif left := tasks_left(job.store, job.name):
             said = f"{left} tasks wait for later waves: `w2s keep {job.name}` submits them when there is room"
             SafeConsole(highlight=False).print(said, markup=False)
@@ -118,6 +122,7 @@ class SlurmEngine:
 
     def _submit_waves(self, console: Console, job: Job, settings: Settings, wanted: list[str], again: bool) -> None:
         """Submit the first packs, all where there is room for them; fewer where sbatch refuses so many."""
+        settings = _learn(console, job, settings, wanted)
         packs = make_packs(job.plan.graph, wanted, self.pack_flops)
         room = find_room(job, settings)
         code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
@@ -165,6 +170,15 @@ class SlurmEngine:
             f"submitted in {time.monotonic() - began:.1f} s; `w2s --store {job.store.root} status {job.name} --watch` "
             "follows it"
         )
+
+
+def _learn(console: Console, job: Job, settings: Settings, wanted: Sequence[str]) -> Settings:
+    """The settings with what the sweep has shown so far of times and nodes."""
+    settings, times = learn_time(job.store, [job.plan.graph.stages[key] for key in job.plan.keys("done")], settings)
+    settings, nodes = exclude_bad(job.store, job.name, wanted, settings)
+    for line in filter(None, (times, nodes)):
+        console.print(line)
+    return settings
 
 
 def _plain(value: Any) -> Any:

@@ -28,7 +28,7 @@ def follow(job: Job, poll_seconds: float, submit: Callable[[], set[str]] = set) 
     """
     submit = _seldom(submit)
     waiting = set(job.plan.keys("to run", "in flight"))
-    with make_progress(job.store, [job.plan.graph.stages[key] for key in waiting]) as progress:
+    with make_progress(job, waiting) as progress:
         asked = -QUEUE_SECONDS
         while waiting:
             waiting -= _finished(job, waiting, progress)

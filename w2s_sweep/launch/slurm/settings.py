@@ -85,6 +85,8 @@ class Settings(Placement):
     signal_seconds: Annotated[int, Field(ge=1, le=65535)] = 90
     time_retries: Annotated[int, Field(ge=0)] = 20
     memory_retries: Annotated[int, Field(ge=0)] = 2
+    stall_minutes: Positive | None = None
+    notify: str | None = None
     dry_run: bool = False
 
 

@@ -69,7 +69,8 @@ def submit(
         if not settings.plain:
             # Dependencies come when every task has an id, and before the release: no task can start without its own.
             commands.set_dependencies(wanted)
-        record |= {"tasks": [_task(pack, waits.ids[pack.name], wanted) for pack in packs], "arrays": len(arrays)}
+        tasks = [_task(pack, ask, waits.ids[pack.name], wanted) for ask, chunk in arrays for pack in chunk]
+        record |= {"tasks": tasks, "arrays": len(arrays)}
         write_json(path, record | {"state": "held"})
     if not settings.plain:
         _release(path, record, waits.ids.values())
@@ -147,5 +148,6 @@ def _all_or_nothing(path: Path, record: Mapping[str, Any]) -> Generator[None]:
         raise
 
 
-def _task(pack: Pack, one: str, wanted: Mapping[str, str]) -> dict[str, Any]:
-    return {"pack": pack.name, "job": one, "stages": list(pack.keys), "dependency": wanted.get(one, "")}
+def _task(pack: Pack, ask: Ask, one: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+    asked = {"gpus": ask.gpus, "cpus": ask.cpus, "memory_gb": ask.memory_gb, "minutes": ask.minutes}
+    return {"pack": pack.name, "job": one, "stages": list(pack.keys), "dependency": wanted.get(one, ""), "ask": asked}

@@ -12,19 +12,22 @@ from pathlib import Path
 
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.nodes import failed_by_hardware
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
-TOO_MANY = re.compile(r"submit ?(job)? ?limit|MaxSubmitJob|MaxJobCount", re.IGNORECASE)
-"""Why sbatch refuses more jobs: AssocMaxSubmitJobLimit, QOSMaxSubmitJobPerUserLimit, ... and the sentence after it."""
+LIMIT = re.compile(r"\b(?:Assoc|QOS)\w*Limit\b")
+"""Which limit sbatch names, in a line before its general sentence."""
 
 
 def too_many(error: BaseException) -> bool:
-    """Whether sbatch refused the number of jobs, and not what they request."""
-    return TOO_MANY.search(str(error)) is not None
+    """Whether sbatch refused the number of jobs (AssocMaxSubmitJobLimit, ...), and not what they request."""
+    text = str(error)
+    named = LIMIT.findall(text)
+    return any("Submit" in one for one in named) if named else "job submit limit" in text
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,13 @@ def _path(store: Store, name: str) -> Path:
 
 
 def hopeless(job: Job, plan: Plan, retries: int) -> set[str]:
-    """Stages that are not submitted again by themselves: those that failed, those whose jobs were lost after so many
-    retries, and what needs one of these."""
+    """Stages that are not submitted again by themselves: those that failed, those whose jobs were lost, or whose node
+    failed, after so many retries, and what needs one of these."""
     tries = _submissions_of(job)
     found: set[str] = set()
     for key in plan.keys("to run"):
-        failed = (job.store.work(key) / "failure.json").is_file()
+        failure = read_json(job.store.work(key) / "failure.json")
+        failed = failure is not None and not failed_by_hardware(failure)
         inputs = plan.graph.stages[key].inputs.values()
         if failed or tries.get(key, 0) > retries or not found.isdisjoint(inputs):
             found.add(key)
