@@ -117,8 +117,7 @@ def _require_truth(rows: "Rows", stage: Stage[Kind], stages: Stages) -> None:
             and "labels" not in other.inputs
             and other.inputs["data"] == stage.inputs["data"]
         ):
-            chosen = rows.on(settings.on)
-            if not (rows.truth[chosen] >= 0).any():
+            if not rows.has_truth(settings.on):
                 remedy = (
                     "Set ceiling.skip=true (there is no PGR without a ceiling)"
                     if settings.on == "half_b"
