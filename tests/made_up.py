@@ -89,6 +89,7 @@ RECIPES: Mapping[str, Recipe] = {
     "text_label": Recipe(LABEL, ("group",)),
     "jsonl_triplet": Recipe(column("label", False, True), ("question",)),
     "jsonl_triplet_pairs": Recipe(column("label", *"AB"), ("prompt",)),
+    "worked_answer": Recipe(column("answer", "3 + 4 = 7. #### 7", "4 - 3 = 1. #### 1"), ("question",)),
 }
 """Every task but those of chess, whose rows are games."""
 

@@ -83,6 +83,8 @@ GENERATED: list[tuple[str, Mapping[str, Any], str, str]] = [
     ("checkmate_in_one", {"input": "1. f3 e5 2. g4", "target": "Qh4#"}, "1. f3 e5 2. g4", " Qh4#"),
     ("checkmate_in_one", {"inputs": "Find a checkmate-in-one move.\n\n1. f3 e5 2. g4 ", "targets": ["Qh4#"]},
      "1. f3 e5 2. g4", " Qh4#"),
+    ("worked_answer", {"question": "Q?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"}, "Question: Q?\nAnswer:",
+     " 3 + 4 = 7\n#### 7"),
 ]  # fmt: skip
 
 PAIRS = {

@@ -138,12 +138,13 @@ def test_a_text_is_the_same_whether_its_label_is_right_or_wrong(task: str) -> No
 
 
 @pytest.mark.parametrize("task", GENERATE)
-def test_a_target_is_a_legal_move_that_its_text_does_not_end_with(task: str, tmp_path: Path) -> None:
+def test_a_target_is_a_possible_answer_that_its_text_does_not_end_with(task: str, tmp_path: Path) -> None:
     examples = built(task, tmp_path).to_pylist()
     assert len(examples) == 2 * GROUPS
-    legal = TASKS[task].legal
-    assert legal is not None
+    legal, answer = TASKS[task].legal, TASKS[task].answer
+    assert legal is not None or answer is not None
     for row in examples:
         assert row["target"].startswith(" ")
-        assert legal(row["text"], row["target"])
+        assert legal is None or legal(row["text"], row["target"])
+        assert answer is None or answer(row["target"]) is not None
         assert not row["text"].endswith((row["target"], " "))

@@ -178,3 +178,13 @@ def test_the_command_prints_every_line_and_fails_where_something_is_bad(level, s
     out = capsys.readouterr().out
     assert f"{level:<5}gpu        one of [three]" in out
     assert "Buy [another]." in out
+
+
+@pytest.mark.slow
+def test_everything_is_looked_at_on_this_machine(tmp_path, capsys):
+    """With the torch that is installed, in a process of its own."""
+    assert w2s(["doctor", "--store", str(tmp_path / "store")]) in (0, 1)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    level = {words[1]: words[0] for words in lines if words[0] in ("ok", "warn", "bad")}
+    assert {"python", "packages", "store", "cache", "slurm", "wandb", "hub", "torch", "gpu"} == set(level)
+    assert (level["python"], level["packages"], level["torch"]) == ("ok", "ok", "ok")

@@ -88,15 +88,18 @@ def test_speed_and_time_left_are_measured_from_the_first_look(job):
 def test_what_waits_is_expected_to_go_as_fast_as_its_kind(job):
     stages = job.plan.graph.stages
     first, second = (stages[roles.ceiling] for roles in job.plan.graph.roles)
-    pace = Pace()
-    assert pace.left([first], [], 1) is None
-    assert pace.left([], [], 1) == 0
-    pace.add(first, 10.0)
-    assert pace.left([second, second], [], 1) == pytest.approx(20.0)
-    assert pace.left([second, second], [], 2) == pytest.approx(10.0)
     running = Running(second, 0.0)
     running.update({"step": 1, "total": 4, "seconds": 1.0})
-    assert pace.left([second], [running], 1) == pytest.approx(13.0)
+    pace = Pace([first, second, second])
+    assert pace.left([], 1) is None
+    pace.begin(first)
+    pace.end(first, 10.0)
+    assert pace.left([], 1) == pytest.approx(20.0)
+    assert pace.left([], 2) == pytest.approx(10.0)
+    pace.begin(second)
+    assert pace.left([running], 1) == pytest.approx(13.0)
+    pace.begin(second)
+    assert pace.left([], 1) == 0
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.7, "1 min"), (3599, "1 h 00 min"), (7500, "2 h 05 min")])

@@ -252,6 +252,9 @@ class Generate(Tuned):
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
 
+    unlabelled: Literal["refuse", "skip"] = "refuse"
+    """What becomes of rows of `on` for which the supervising stage wrote no text."""
+
     @property
     def reads_likelihoods(self) -> bool:
         return True

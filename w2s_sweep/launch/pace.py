@@ -1,5 +1,6 @@
 """How long stages take: what runs is measured, what waits is expected to go as fast as what ran."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -49,37 +50,46 @@ class Running:
 
 
 class Pace:
-    """Seconds a FLOP of the stages that have ended, by kind."""
+    """Seconds a FLOP of the stages that have ended, by kind, and the FLOPs that wait."""
 
-    def __init__(self) -> None:
-        self.spent: dict[str, tuple[float, float]] = {}
-        """Kind -> FLOPs, by the plan's estimate, and seconds."""
+    def __init__(self, waiting: Iterable[Stage[Kind]]) -> None:
+        # Sums, since a view asks several times a second and a sweep may have tens of thousands of stages.
+        self.ahead: Counter[str] = Counter()
+        """Kind -> FLOPs of the stages that wait, by the plan's estimate."""
+        for stage in waiting:
+            self.ahead[stage.kind] += work_of(stage)
+        self.spent: dict[str, tuple[int, float]] = {}
+        """Kind -> FLOPs and seconds of those that have ended."""
 
-    def add(self, stage: Stage[Kind], seconds: float) -> None:
+    def begin(self, stage: Stage[Kind]) -> None:
+        """A stage waits no more."""
+        self.ahead[stage.kind] -= work_of(stage)
+
+    def end(self, stage: Stage[Kind], seconds: float) -> None:
         """A stage has ended after so many seconds."""
-        flops, before = self.spent.get(stage.kind, (0.0, 0.0))
-        self.spent[stage.kind] = (flops + _work(stage), before + seconds)
+        flops, before = self.spent.get(stage.kind, (0, 0.0))
+        self.spent[stage.kind] = (flops + work_of(stage), before + seconds)
 
-    def expect(self, stage: Stage[Kind]) -> float | None:
-        """Seconds that a stage will take; None while nothing has ended."""
-        flops, seconds = self.spent.get(stage.kind, (0.0, 0.0))
-        if not flops:  # no stage of its kind: as all that ended
-            flops, seconds = (
-                (sum(values) for values in zip(*self.spent.values(), strict=True)) if self.spent else (0, 0)
-            )
-        return _work(stage) * seconds / flops if flops else None
+    def expect(self, kind: str, flops: int) -> float | None:
+        """Seconds that so much work of a kind will take; None while nothing has ended."""
+        done, seconds = self.spent.get(kind, (0, 0.0))
+        if not done:  # no stage of its kind: as all that ended
+            done, seconds = sum(f for f, _ in self.spent.values()), sum(s for _, s in self.spent.values())
+        return flops * seconds / done if done else None
 
-    def left(self, waiting: Iterable[Stage[Kind]], running: Iterable[Running], beside: int) -> float | None:
+    def left(self, running: Iterable[Running], beside: int) -> float | None:
         """Seconds until all have ended, where `beside` stages run at a time; None while nothing is known of some."""
-        ahead = [self.expect(stage) for stage in waiting]
-        ahead += [one.left if one.left is not None else self.expect(one.stage) for one in running]
+        ahead = [self.expect(kind, flops) for kind, flops in self.ahead.items() if flops]
+        ahead += [
+            one.left if one.left is not None else self.expect(one.stage.kind, work_of(one.stage)) for one in running
+        ]
         known = [seconds for seconds in ahead if seconds is not None]
         return None if len(known) < len(ahead) else sum(known) / max(1, beside)
 
 
-def _work(stage: Stage[Kind]) -> float:
-    """Its estimated FLOPs; at least 1, since what computes nothing takes a moment too."""
-    return max(1.0, stage.cost.flops)
+def work_of(stage: Stage[Kind]) -> int:
+    """Its estimated FLOPs, an integer so that sums come out at 0; at least 1: what computes nothing takes a moment."""
+    return max(1, round(stage.cost.flops))
 
 
 def show_time(seconds: float) -> str:

@@ -31,21 +31,26 @@ class Progress:
         self.counts: Counter[str] = Counter()
         self.cells = Cells(job.store, read_json(job.folder / "sweep.json") or {"cells": ()})
         self.recovered: list[Recovered] = []
-        self.pace = Pace()
+        self.pace = Pace(self.waiting.values())
         self.beside = 1
         """The most stages that have run at a time."""
         self.shown = time.monotonic()
 
     def start(self, key: str) -> None:
-        self.running[key] = Running(self.waiting.pop(key, self.job.plan.graph.stages[key]), time.monotonic())
+        self._begin(key)
+        self.running[key] = Running(self.job.plan.graph.stages[key], time.monotonic())
         self.beside = max(self.beside, len(self.running))
 
+    def _begin(self, key: str) -> None:
+        if (stage := self.waiting.pop(key, None)) is not None:
+            self.pace.begin(stage)
+
     def end(self, key: str, outcome: str) -> None:
-        self.waiting.pop(key, None)
+        self._begin(key)
         ran, self.counts[outcome] = self.running.pop(key, None), self.counts[outcome] + 1
         spent = None if ran is None else time.monotonic() - ran.began
         if ran is not None and spent is not None and outcome == "done":
-            self.pace.add(ran.stage, spent)
+            self.pace.end(ran.stage, spent)
         cells = self.cells.finish(key) if outcome == "done" else []
         self.recovered += cells
         self.console.print(self._line(key, outcome, spent, cells), highlight=False)
@@ -90,7 +95,7 @@ class Progress:
                 "blocked": self.counts["blocked"] + self.counts["preempted"],
             },
             running=tuple(self.running.values()),
-            left=self.pace.left(self.waiting.values(), self.running.values(), self.beside),
+            left=self.pace.left(self.running.values(), self.beside),
             recovered=tuple(self.recovered),
             cells=len(self.cells.entries),
             open=len(self.cells.open),

@@ -35,10 +35,15 @@ class Cells:
         common = said[0].intersection(*said) if said else set[str]()
         self.about = [" ".join(o for o in entry["overrides"] if o not in common) for entry in self.entries]
         self.open = {i: {entry["roles"][role] for role in ROLES} for i, entry in enumerate(self.entries)}
+        self.of: dict[str, list[int]] = {}
+        """Key of a stage -> cells that it is a role of."""
+        for i, keys in self.open.items():
+            for key in keys:
+                self.of.setdefault(key, []).append(i)
 
     def finish(self, key: str) -> list[Recovered]:
         """The cells that a stage which has ended was the last one of."""
-        of_it = [i for i, keys in self.open.items() if key in keys]
+        of_it = [i for i in self.of.get(key, ()) if i in self.open]
         found = [i for i in of_it if all(self.store.done(k) for k in self.open[i])]
         for i in found:
             del self.open[i]

@@ -34,6 +34,9 @@ class Method:
     two_classes: ClassVar[str] = ""
     """Why it exists for tasks of two classes alone; empty where it takes any number."""
 
+    reads_weights: ClassVar[bool] = False
+    """Whether its graph shows further rows to trained models, whose weights must have been kept."""
+
     roles: ClassVar[tuple[str, ...]] = ()
     """Roles that its graph gives to stages beyond `ROLES`, so that a cluster's resources can be set for them."""
 

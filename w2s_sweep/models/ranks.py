@@ -100,8 +100,8 @@ class Ranks:
         for block in blocks:
             fully_shard(block, mesh=self.mesh, mp_policy=policy)
         fully_shard(model, mesh=self.mesh, reshard_after_forward=False)
-        if hasattr(model, "next_tokens"):
-            register_fsdp_forward_method(model, "next_tokens")
+        if hasattr(model, "next_logits"):
+            register_fsdp_forward_method(model, "next_logits")
 
     def settle(self, model: nn.Module) -> None:
         """After passes without gradients: each rank has its share alone again.

@@ -10,7 +10,8 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets, head_words
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
+from w2s_sweep.kinds.labels import Ccs, Combine, Correct, LabelsFile, MeanDifference, Pick, Reveal
+from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -117,6 +118,23 @@ class Builder(Labels):
             raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
         return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
 
+    def sample(self, key: str, *, splits: Sequence[Split], count: int, temperature: float, role: str) -> str:
+        """The answers that most of `count` samples of the finished generation stage `key` give, of rows of `splits`."""
+        stage, cell = self.stages[key], self.cell
+        if not isinstance(stage.settings, Generate):
+            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")
+        settings = Sample(
+            split=cell.dataset.split(cell.seed),
+            trained=stage.settings,
+            splits=tuple(splits),
+            count=count,
+            temperature=temperature,
+            seed=cell.seed,
+        )
+        inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
+        label = f"{count} samples of {stage.hints.label}"
+        return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
+
     def supervisor(self) -> str:
         """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""
         if self.cell.supervisor.labels is not None:
@@ -168,7 +186,8 @@ class Builder(Labels):
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
             recipe = self._tuned_recipe(model, finetune, head=False)
-            settings = Generate(**learning, **self._of_model(model), finetune=recipe)
+            unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
+            settings = Generate(**learning, **self._of_model(model), finetune=recipe, unlabelled=unlabelled)
             return self._add(settings, inputs | self._adapted_input(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
@@ -192,6 +211,38 @@ class Builder(Labels):
             beta=finetune.beta if finetune.reward == "implicit" else None,
         )
         return self._add(settings, inputs | self._adapted_input(model), hints)
+
+    def mean_difference(self, labels: str, model: Model, *, role: str, on: Split, whiten: bool, penalty: float) -> str:
+        """What class means in `model`'s frozen features say, with the predictions `labels` of `on` as classes."""
+        inputs = {"data": self.data(), "features": self.features(model), "labels": self._as_taught(labels)}
+        split = self.cell.dataset.split(self.cell.seed)
+        return self._labelling(MeanDifference(split=split, on=on, whiten=whiten, penalty=penalty), inputs, model, role)
+
+    def ccs(
+        self,
+        labels: str,
+        model: Model,
+        *,
+        role: str,
+        on: Split,
+        tries: int,
+        epochs: int,
+        lr: float,
+        weight_decay: float,
+    ) -> str:
+        """What is consistent over contrast pairs of `on` in `model`'s frozen features; the predictions `labels` say
+        which side is class 1."""
+        inputs = {"data": self.data(), "features": self.contrast(model), "labels": labels}
+        settings = Ccs(
+            split=self.cell.dataset.split(self.cell.seed),
+            on=on,
+            tries=tries,
+            epochs=epochs,
+            lr=lr,
+            weight_decay=weight_decay,
+            seed=self.cell.seed,
+        )
+        return self._labelling(settings, inputs, model, role)
 
     def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str | None:
         """A model trained on half B with the truth; the best on validation rows where the cell names several ways.

@@ -11,6 +11,7 @@ from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.kinds.base import Hints, Identity
 from w2s_sweep.kinds.forward import Annotate, Prompt
 from w2s_sweep.kinds.labels import (
+    Agree,
     Calibrate,
     Calibration,
     Choose,
@@ -185,6 +186,12 @@ class Labels(Inputs):
         """The `share` of the labels on the split `on` that are surest; other rows of `on` have none."""
         settings = Filter(on=on, share=share, balanced=balanced)
         return self._labelling(settings, {"labels": labels}, self._model_of(labels), "labels")
+
+    def agree(self, labels: str, *, on: Split, least: float, own: str | None = None) -> str:
+        """The answers on the split `on` that at least the share `least` of the samples `labels` give, and that the
+        samples `own` give most often too; other rows of `on` have none."""
+        inputs = {"data": self.data(), "labels": labels} | ({} if own is None else {"own": own})
+        return self._labelling(Agree(on=on, least=least), inputs, self._model_of(labels), "labels")
 
     def reveal(
         self,

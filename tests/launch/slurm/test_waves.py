@@ -132,8 +132,7 @@ def test_what_is_lost_again_and_again_is_given_up_with_what_needs_it(sweeps, clu
 def test_what_failed_is_not_repeated_until_somebody_asks(sweeps, cluster):
     sweeps.submit(*grid(sweeps), max_submit=2)
     first = sweeps.roles()[0]["weak"]
-    sweeps.run(broken=[first])
-    ran = []
+    ran = sweeps.run(broken=[first])
     while (keep(sweeps), cluster.queue)[1]:
         ran += sweeps.run()
     assert first not in ran

@@ -68,6 +68,9 @@ class Task:
     """Columns that are the same for all rows of a group: sources of millions of rows are thinned by their hash."""
     legal: Callable[[str, str], bool | None] | None = None
     """Generation: whether an answer to a text is a possible one at all; None where that cannot be told."""
+    answer: Callable[[str], str | None] | None = None
+    """Generation: what a written text answers, in one spelling for equal answers; None where it answers nothing. Texts
+    are right where they answer what the target does. Without it the whole text is the answer."""
     fixed_halves: bool = False
     """Whether `train_split` names two splits, `a+b`, that are half A and half B as they stand."""
     version: int | None = None
