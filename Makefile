@@ -16,7 +16,7 @@ NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses test
 	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \
 	$(addprefix tests/models/test_,$(addsuffix .py, classifier features gguf ladders language load lora prompt readout))
 
-.PHONY: demo science test capabilities check slow slow-local slow-slurm slow-all bench chaos format clean
+.PHONY: demo science test capabilities check slow slow-local slow-slurm slow-all bench chaos docs lock format clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
@@ -44,7 +44,7 @@ check: $(VENV)/dev.ok  ## formatting, lint, types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The cluster of the SLURM tests waits most of the time, so what needs none runs beside it; both run to their end.
-slow: $(VENV)/dev.ok  ## real models, kills, a thousand malformed command lines, a real SLURM where it is installed
+slow: $(VENV)/dev.ok  ## real models, kills, malformed command lines, a real SLURM where it is installed
 	$(MAKE) --no-print-directory --keep-going --output-sync=line -j 2 slow-slurm slow-local
 
 slow-local: $(VENV)/dev.ok
@@ -62,6 +62,14 @@ bench: $(VENV)/dev.ok  ## training speed beside other loops, on one thread: make
 chaos: $(VENV)/dev.ok  ## FAULTS faults injected into a sweep on a real SLURM
 	$(BIN)/python -m benchmarks.chaos --faults $(FAULTS)
 
+docs: $(VENV)/docs.ok  ## the documentation as a site: build/docs/html/index.html
+	rm -rf build/docs
+	$(BIN)/python -m docs.site.pages build/docs/source
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs/site build/docs/source build/docs/html
+
+lock: $(VENV)/dev.ok  ## requirements.lock: the exact versions that this environment has
+	$(BIN)/python -m containers.lock
+
 format: $(VENV)/dev.ok
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -77,4 +85,8 @@ $(VENV)/run.ok: pyproject.toml
 
 $(VENV)/dev.ok: $(VENV)/run.ok
 	$(PIP) install -q -e '.[dev]'
+	touch $@
+
+$(VENV)/docs.ok: $(VENV)/run.ok
+	$(PIP) install -q -e '.[docs]'
 	touch $@

@@ -58,11 +58,13 @@ RECIPES: Mapping[str, Recipe] = {
     "vader": Recipe(column("mean", -2.4, 2.4), ("17",)),
     "sst2": Recipe(LABEL, ("sentence",)),
     "tweet_eval_sentiment": Recipe(column("label", 0, 1, 2), ("text",)),
+    "tweet_eval_emotion": Recipe(column("label", *range(4)), ("text",)),
     "twitter_sentiment": Recipe(LABEL, ("text",)),
     "amazon_polarity": Recipe(LABEL, ("content",)),
     "cola": Recipe(LABEL, ("sentence",)),
     "boolq": Recipe(column("answer", False, True), ("passage",)),
     "anli_r2": Recipe(column("label", 0, 1, 2), ("premise",)),
+    "anli": Recipe(column("label", *range(3)), ("premise",)),
     "paws": Recipe(LABEL, ("sentence1", "sentence2")),
     "wic": Recipe(LABEL, ("word",)),
     "multirc": Recipe(LABEL, ("paragraph",)),
@@ -87,6 +89,7 @@ RECIPES: Mapping[str, Recipe] = {
     "text_label": Recipe(LABEL, ("group",)),
     "jsonl_triplet": Recipe(column("label", False, True), ("question",)),
     "jsonl_triplet_pairs": Recipe(column("label", *"AB"), ("prompt",)),
+    "worked_answer": Recipe(column("answer", "3 + 4 = 7. #### 7", "4 - 3 = 1. #### 1"), ("question",)),
 }
 """Every task but those of chess, whose rows are games."""
 

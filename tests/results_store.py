@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from w2s_sweep.metrics import accuracy, auroc
 from w2s_sweep.predictions import CURVE, FILE, Evaluated, Predictions, write_curve, write_predictions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
@@ -52,12 +53,19 @@ def put_stage(
         if curve:
             write_curve(out / CURVE, curve)
         write_predictions(out / FILE, predictions)
-        rows = ({"step": i + 1, "total": steps, "loss": 0.7 / (i + 1), "lr": 1e-4} for i in range(steps))
+        rows = [{"step": i + 1, "total": steps, "loss": 0.7 / (i + 1), "lr": 1e-4} for i in range(steps)]
+        rows += [{"step": one.step, "total": one.steps} | _scores(one, predictions) for one in curve]
         (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         write_json(out / "summary.json", {"label": label, "seconds": 1.5, "accuracy/test": 0.5})
         write_json(
             out / "preimage.json", {"kind": "finetune", "version": 1, "settings": {"loss": {"name": "x"}}, "inputs": {}}
         )
+
+
+def _scores(one: Evaluated, final: Predictions) -> dict[str, float | None]:
+    truth = dict(zip(final.ids, final.truth, strict=True))
+    known = np.array([truth[name] for name in one.ids])
+    return {"curve/accuracy": accuracy(one.probs, known), "curve/auroc": auroc(one.probs, known)}
 
 
 @dataclass(frozen=True)

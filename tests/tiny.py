@@ -21,6 +21,8 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )
 
 WORDS = (  # noqa: SIM905 - one word a string would fill the screen
@@ -51,6 +53,24 @@ def tiny_llama(
         pad_token_id=2,
     )
     return _saved(folder, LlamaForCausalLM, config, byte_tokenizer(bos), seed)
+
+
+def tiny_qwen2(folder: Path, *, layers: int = 2, hidden: int = 32, seed: int = 0) -> Path:
+    """A Qwen2: biases in attention, a root-mean-square norm at the end."""
+    config = Qwen2Config(
+        vocab_size=len(byte_tokenizer()),
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        initializer_range=SPREAD,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    return _saved(folder, Qwen2ForCausalLM, config, byte_tokenizer(), seed)
 
 
 def tiny_gpt2(folder: Path, *, layers: int = 2, hidden: int = 32, positions: int = 64, seed: int = 0) -> Path:

@@ -69,6 +69,19 @@ def test_a_named_folder_and_a_named_stand_in_are_used(tmp_path):
     assert moved(tmp_path, one)[0].train_split == "dev_r2"
 
 
+def test_splits_that_are_joined_are_found_and_stood_in_for_together(tmp_path):
+    rounds = [f"{name}_r{n}" for n in (1, 2) for name in ("train", "test", "dev")]
+    one = replace(WHOLE, train_split="train_r1+train_r2", test_split="test_r1+test_r2", stand_in="dev_r1+dev_r2")
+    write(tmp_path / "a" / "task", **dict.fromkeys(rounds, 30))
+    assert moved(tmp_path / "a", one)[0].train_split == "train_r1+train_r2"
+    write(tmp_path / "b" / "task", dev_r1=30, dev_r2=30)
+    found, _ = moved(tmp_path / "b", one)
+    assert (found.train_split, found.test_split) == ("dev_r1+dev_r2", None)
+    assert sizes(found) == (40, 10)
+    with pytest.raises(ConfigError, match=r"neither split 'train_r1\+train_r2' nor 'test_r1\+test_r2'"):
+        moved(tmp_path / "b", replace(one, stand_in=None))
+
+
 def test_all_datasets_without_a_copy_or_a_usable_split_are_reported_together(tmp_path):
     write(tmp_path / "task", dev_r1=10)
     cells = [cell(dataset=WHOLE), cell(dataset=replace(WHOLE, name="tasks"))]

@@ -15,7 +15,7 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
-from w2s_sweep.config.source import HubSource, Source, WheelSource
+from w2s_sweep.config.source import HubSource, MadeUpSource, Source, WheelSource
 from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.site import CONF
@@ -53,6 +53,7 @@ OWN: dict[str, type] = {
     "dataset/_base": Dataset,
     "supervisor/weak_model": Supervisor,
     "dataset/_hub/source": HubSource,
+    "dataset/sums/source": MadeUpSource,
 } | {f"{group}/{name}": cls for group, classes in UNIONS.items() for name, cls in classes.items()}
 """The file, or the part of one, that holds the defaults of a class."""
 

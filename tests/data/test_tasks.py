@@ -54,6 +54,13 @@ BINARY: list[tuple[str, Mapping[str, Any], str, int | None]] = [
     ("jsonl_triplet", {"text": "t", "label": 0}, "t", 0),
 ]
 
+SEVERAL: list[tuple[str, Mapping[str, Any], str, int | None]] = [
+    ("tweet_eval_emotion", {"text": "so sad", "label": 3}, "so sad", 3),
+    ("tweet_eval_emotion", {"text": "hidden", "label": -1}, "", None),
+    ("anli", {"premise": "P", "hypothesis": "H", "label": 2}, "P\nHypothesis: H", 2),
+]
+"""Of more than two classes."""
+
 CHOSEN: list[tuple[str, Mapping[str, Any], str]] = [
     ("sciq", SCIQ, "Question: Q?\nAnswer: yes"),
     ("sciq_with_support", SCIQ | {"support": "S."}, "S.\nQuestion: Q?\nAnswer: yes"),
@@ -76,6 +83,8 @@ GENERATED: list[tuple[str, Mapping[str, Any], str, str]] = [
     ("checkmate_in_one", {"input": "1. f3 e5 2. g4", "target": "Qh4#"}, "1. f3 e5 2. g4", " Qh4#"),
     ("checkmate_in_one", {"inputs": "Find a checkmate-in-one move.\n\n1. f3 e5 2. g4 ", "targets": ["Qh4#"]},
      "1. f3 e5 2. g4", " Qh4#"),
+    ("worked_answer", {"question": "Q?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"}, "Question: Q?\nAnswer:",
+     " 3 + 4 = 7\n#### 7"),
 ]  # fmt: skip
 
 PAIRS = {
@@ -90,12 +99,12 @@ def convert(task: str, row: Mapping[str, Any]) -> list[Example]:
 
 
 def test_every_task_is_tried_here() -> None:
-    tried = {case[0] for case in (*BINARY, *CHOSEN, *GENERATED)} | {*PAIRS}
+    tried = {case[0] for case in (*BINARY, *SEVERAL, *CHOSEN, *GENERATED)} | {*PAIRS}
     assert {*TASKS} - tried == {"ethics_utilitarianism", "chess_puzzles"}
 
 
-@pytest.mark.parametrize(("task", "row", "text", "label"), BINARY)
-def test_a_binary_row_gives_one_example_or_none(
+@pytest.mark.parametrize(("task", "row", "text", "label"), [*BINARY, *SEVERAL])
+def test_a_labelled_row_gives_one_example_or_none(
     task: str, row: Mapping[str, Any], text: str, label: int | None
 ) -> None:
     examples = convert(task, row)
@@ -251,6 +260,7 @@ def test_a_missing_column_names_task_column_and_what_is_there() -> None:
     [
         ("cola", {"sentence": "x", "label": 2}),
         ("cola", {"sentence": "x", "label": "maybe"}),
+        ("anli", {"premise": "x", "hypothesis": "y", "label": 3}),
         ("cola", {"sentence": "x", "label": 0.5}),
         ("openbookqa", {"question_stem": "Q", "choices": CHOICES, "answerKey": "E"}),
         ("piqa", {"goal": "G", "sol1": "x", "sol2": "y", "label": 2}),

@@ -218,6 +218,14 @@ def test_malformed_command_lines(tmp_path_factory, parts):
 
 
 @pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(MALFORMED)
+def test_more_malformed_command_lines(tmp_path_factory, parts):
+    never_starts_work(tmp_path_factory, parts)
+
+
+@pytest.mark.slow
+@pytest.mark.extensive
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
 def test_many_malformed_command_lines(tmp_path_factory, parts):
@@ -246,6 +254,14 @@ def test_malformed_files(tmp_path_factory, lines):
 
 
 @pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(FILES)
+def test_more_malformed_files(tmp_path_factory, lines):
+    malformed_file(tmp_path_factory, lines)
+
+
+@pytest.mark.slow
+@pytest.mark.extensive
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
 def test_many_malformed_files(tmp_path_factory, lines):

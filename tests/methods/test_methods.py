@@ -8,6 +8,7 @@ import yaml
 from tests.setups import cell, dataset, identify, model
 from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.cells.merge import merge
+from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.main import CONF
@@ -16,6 +17,7 @@ from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods import METHODS as REGISTERED
 from w2s_sweep.methods.base import ROLES
 from w2s_sweep.methods.bootstrapping import Bootstrapping
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
@@ -24,9 +26,11 @@ from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.strong_to_strong import StrongToStrong
 from w2s_sweep.methods.weak_ensemble import WeakEnsemble
@@ -74,9 +78,10 @@ def trail(graph, key):
 
 
 def test_every_method_has_a_file_and_is_tried_here():
-    """But for those whose models are not those of the naive method: they have tests of their own."""
+    """But for those whose models, or students, are not those of the naive method: they have tests of their own."""
     members = {cls for _, cls in REGISTERED.items()}
-    assert members - {type(method) for method in METHODS} == {Generative, Prompting}
+    own = {Ccs, Generative, MeanDifference, Prompting, Reasoning}
+    assert members - {type(method) for method in METHODS} == own
     named = {yaml.safe_load(path.read_text())["name"] for path in (CONF / "method").glob("*.yaml")}
     assert named == {dataclasses.fields(member)[0].default for member in members}
 
@@ -336,3 +341,40 @@ def test_a_bagged_ensemble_of_probes_is_one_process():
     weak = [pack for pack in packs if graph.roles[0].weak in pack.keys]
     assert len(weak[0].stages) == 1 + 5 + 5 + 1  # features, draws, supervisors, their mean
     assert len(packs) <= 4
+
+
+def worked(**changed):
+    """A cell of a task whose answers are worked out."""
+    return cell(dataset=dataclasses.replace(dataset(), task="worked_answer"), finetune=Lora(), **changed)
+
+
+def test_reasoning_learns_what_samples_of_the_supervisor_agree_on():
+    naive, graph = merge([worked(method=Naive())], identify), merge([worked(method=Reasoning(samples=5))], identify)
+    (roles,) = graph.roles
+    assert (roles.weak, roles.ceiling) == (naive.roles[0].weak, naive.roles[0].ceiling)
+    student = graph.stages[roles.student]
+    agreed = graph.stages[student.inputs["labels"]]
+    drawn = graph.stages[agreed.inputs["labels"]]
+    assert (student.settings.unlabelled, agreed.kind, drawn.kind) == ("skip", "agree", "sample")
+    assert drawn.inputs["trained"] == roles.weak
+    assert (drawn.settings.count, drawn.settings.splits) == (5, ("half_b", "validation"))
+    assert "w0 → s0" in student.label
+
+
+def test_reasoning_can_ask_a_first_student_too_and_count_votes():
+    graph = merge([worked(method=Reasoning(own=True, vote=4))], identify)
+    naive = merge([worked(method=Naive())], identify)
+    (roles,) = graph.roles
+    scored = [graph.stages[key] for key in (roles.weak, roles.student, roles.ceiling)]
+    assert {(stage.kind, stage.settings.count, stage.settings.splits) for stage in scored} == {("sample", 4, ("test",))}
+    student = graph.stages[scored[1].inputs["trained"]]
+    own = graph.stages[graph.stages[student.inputs["labels"]].inputs["own"]]
+    assert own.inputs["trained"] == naive.roles[0].student
+
+
+def test_reasoning_is_refused_where_it_means_nothing():
+    (problem,) = problems_of(cell(method=Reasoning()))
+    assert "method: reasoning draws texts" in problem
+    assert "worked_answer" in problem
+    (problem,) = problems_of(worked(method=Reasoning(vote=2), ceiling=Ceiling(lr=(0.1, 0.2))))
+    assert "method.vote: 2 samples of one ceiling" in problem

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.command import launch, sweep_record
+from tests.results_store import Shape, build
 from tests.setups import cell, dataset, identify
 from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.cells.merge import merge
@@ -17,9 +18,14 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.selective import Selective
+from w2s_sweep.predictions import read_predictions, write_predictions
+from w2s_sweep.results.collect import collect
 from w2s_sweep.results.labels import label_all
 from w2s_sweep.stages.harden import harden
 from w2s_sweep.stages.labels_file import match, require_taught, to_predictions
+from w2s_sweep.stages.temper import fit as fit_temperature
+from w2s_sweep.stages.temper import temper
+from w2s_sweep.store.files import manifest_of, write_json
 from w2s_sweep.training.examples import Rows
 
 FILE = Supervisor(labels="gpt4.jsonl")
@@ -73,6 +79,8 @@ def test_hard_labels_share_ties():
     [
         ({"supervisor": FILE, "weak": None, "method": Ensemble()}, "trains the weak model itself"),
         ({"supervisor": Supervisor(missing="skip")}, "the weak model labels all rows"),
+        ({"supervisor": Supervisor(test="labelled")}, "the weak model labels all test rows"),
+        ({"supervisor": Supervisor(harden=True, temperature=2)}, "harden and temperature each say how sure"),
         ({"supervisor": FILE, "weak": None, "dataset": replace(dataset(), task="chess_moves")}, "generation task"),
     ],
 )
@@ -122,6 +130,58 @@ def test_missing_rows_of_half_b_are_refused_unless_they_are_to_be_left_out():
 def test_a_file_that_matches_nothing_shows_both_sides():
     with pytest.raises(DataError, match=r"such as 'q9'.*in the examples 'e0'.*w2s data TASK --out"):
         match(rows(*ALL), said("q9"))
+
+
+def test_some_test_rows_are_enough_where_that_is_asked_for():
+    found = said("e1", "e2", "e4")
+    labels, counts = to_predictions(rows(*ALL), found, match(rows(*ALL), found), some=True)
+    assert labels.on("test").ids.tolist() == ["e4"]
+    assert counts["note"] == "All roles are scored on the 1 of 2 test rows that have a label in the file."
+    _, counts = to_predictions(rows(*ALL), said("e1"), match(rows(*ALL), said("e1")), some=True)
+    assert counts["note"].endswith("no test rows have a label in the file.")
+
+
+def test_all_roles_are_scored_on_the_test_rows_that_a_file_labels(tmp_path):
+    store = build(tmp_path, Shape(n_test=40))
+    path = store.sweep("made-up") / "sweep.json"
+    record = json.loads(path.read_text())
+    key = record["cells"][0]["roles"]["weak"]
+    record["stages"][key]["kind"] = "labels_file"
+    path.write_text(json.dumps(record))
+    whole = read_predictions(store.path(key) / "predictions.parquet")
+    some = whole.take(np.argsort(whole.ids)[20:32])  # of these the supervisor, right on the first 24, is right on 4
+    write_predictions(store.path(key) / "predictions.parquet", some)
+    write_json(store.path(key) / "manifest.json", {"key": key, "files": manifest_of(store.path(key))})
+    (row,) = collect(store, "made-up").rows
+    assert (row.state, row.n_test) == ("done", 12)
+    assert (row.weak.value, row.student.value, row.ceiling.value) == pytest.approx((4 / 12, 8 / 12, 1.0))
+
+
+def test_a_temperature_changes_how_sure_labels_are_and_is_fitted_to_the_truth():
+    probs = np.array([[0.9, 0.1], [0.2, 0.8]])
+    np.testing.assert_allclose(temper(probs, 0.5), [[81 / 82, 1 / 82], [4 / 68, 64 / 68]], rtol=1e-6)
+    np.testing.assert_allclose(temper(probs, 1.0), probs, rtol=1e-6)
+    draw = np.random.default_rng(0)
+    logits = draw.normal(size=(4000, 3))
+    odds = np.exp(logits)
+    truth = np.array([draw.choice(3, p=p) for p in odds / odds.sum(1, keepdims=True)])
+    sure = np.exp(2.5 * logits)
+    sure /= sure.sum(1, keepdims=True)
+    found = fit_temperature(sure, truth)
+    assert found == pytest.approx(2.5, rel=0.1)
+    losses = [-np.log(temper(sure, t)[np.arange(4000), truth]).mean() for t in (found, 0.98 * found, 1.02 * found)]
+    assert losses[0] == min(losses)
+    assert fit_temperature(np.array([[0.6, 0.4]]), np.array([0])) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("how", "temperature"), [({"temperature": 2.0}, 2.0), ({"calibrate": True}, None)])
+def test_students_learn_from_tempered_labels_and_the_supervisor_keeps_its_own(how, temperature):
+    graph = merge([cell(supervisor=Supervisor(**how), method=Selective(), finetune=Probe())], identify)
+    (made,) = (stage for stage in graph.stages.values() if stage.kind == "temper")
+    assert made.settings.temperature == temperature
+    assert graph.stages[graph.roles[0].student].inputs["labels"] == made.key
+    assert graph.stages[graph.roles[0].weak].kind == "probe"
+    assert graph.stages[made.inputs["labels"]].kind == "route"
 
 
 @pytest.mark.slow

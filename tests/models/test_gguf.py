@@ -1,12 +1,15 @@
 """GGUF: converted once to the weights it holds, in a folder that appears complete."""
 
+import random
+
 import pytest
 import torch
 
 from tests.tiny import sentences, tiny_llama, write_gguf
-from w2s_sweep.errors import ModelError
+from w2s_sweep.errors import ModelError, SourceError
 from w2s_sweep.models import gguf
 from w2s_sweep.models.load import load_backbone
+from w2s_sweep.sources.model_folder import problem_of, require_model
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +68,25 @@ def test_a_conversion_that_fails_leaves_nothing_behind(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"gone\.gguf: no such file"):
         load_backbone(tmp_path / "gone.gguf")
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF" + bytes(60), b"no GGUF at all" * 9])
+def test_what_is_no_gguf_file_is_told_at_submission(tmp_path, content):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(content)
+    with pytest.raises(SourceError, match=r"damaged\.gguf cannot be read as GGUF .*Copy it again"):
+        require_model(damaged)
+
+
+def test_whatever_a_damaged_header_says_is_an_error_of_ours_or_read(pair, tmp_path):
+    """Bytes of the header, where counts, types, lengths and offsets stand, are turned over."""
+    right, draw, told = pair[1].read_bytes(), random.Random(0), 0
+    assert problem_of(pair[1]) is None
+    for number in range(60):
+        wrong = bytearray(right)
+        for _ in range(draw.choice([1, 1, 4])):
+            wrong[draw.randrange(4, 2000 if number % 2 else 200)] ^= 1 << draw.randrange(8)
+        damaged = tmp_path / "damaged.gguf"
+        damaged.write_bytes(wrong if number % 5 else wrong[: draw.randrange(len(right))])
+        told += problem_of(damaged) is not None
+    assert told > 20

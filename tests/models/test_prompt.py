@@ -157,8 +157,15 @@ def test_a_median_halves_the_rows_it_is_taken_of_and_looks_at_no_other():
     other = said.copy()
     other[~among] += draw.normal(size=(20, 2))
     assert np.array_equal(median(other, among)[among], out[among])
-    with pytest.raises(DataError, match="needs 2 classes"):
-        median(draw.normal(size=(5, 3)), np.ones(5, bool))
+
+
+def test_a_median_of_four_classes_gives_each_a_quarter_of_the_rows():
+    said = np.random.default_rng(1).normal(size=(80, 4)) + np.array([0, 5, 2, -3])
+    out = median(said, np.arange(80) < 40)
+    assert np.bincount(said[:40].argmax(1), minlength=4).max() > 30
+    assert np.bincount(out[:40].argmax(1), minlength=4).tolist() == [10] * 4
+    moved = out - log_softmax(said)
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -19,7 +19,7 @@ from w2s_sweep.config.source import LocalSource
 from w2s_sweep.kinds.memory import CONTEXT, HEADROOM
 from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.models.device import frozen_dtype
-from w2s_sweep.runner import budget, process_cache
+from w2s_sweep.runner import budget, process_cache, throughput
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
@@ -86,9 +86,22 @@ def test_a_stage_that_fits_in_no_way_fails_with_what_helps(base, tmp_path, monke
 
 
 def test_what_made_a_result_stands_in_its_summary(base, tmp_path):
-    _, said, _ = run(base, Lora(**TUNED), tmp_path / "cpu")
-    assert (said["device"], said["torch"]) == ("cpu", torch.__version__)
+    _, said, _ = run(base, Lora(**TUNED, precision="fp32"), tmp_path / "cpu")
+    assert (said["device"], said["torch"], said["products"]) == ("cpu", torch.__version__, "fp32")
+    assert (said["GPUs"], said["processes"], said["weights"], said["batches"]) == (0, 1, "float32", "packed")
     assert said["device name"]
+    assert said["padding"] == 0
+    assert 0 < said["tokens per second"] < said["FLOP per second"]
+    assert (said["MFU"], said["MFU unknown"]) == (None, "no peak is known of the device cpu")
+    assert 0.05 < said["peak RSS GB"] < 100
+    assert "peak memory GB" not in said
+
+
+def test_the_share_of_a_known_peak_is_said(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(throughput, "peak", lambda device, precision: throughput.Peak(1e9))
+    _, said, _ = run(base, Full(**TUNED), tmp_path)
+    assert said["MFU"] == pytest.approx(said["FLOP per second"] / 1e9)
+    assert "MFU unknown" not in said
 
 
 def test_frozen_weights_are_in_16_bits_on_a_gpu_alone(monkeypatch):

@@ -13,6 +13,11 @@ from w2s_sweep.store.store import MANIFEST
 from w2s_sweep.tracking.wandb.dashboard import workspace
 from w2s_sweep.tracking.wandb.session import run_id
 
+EVALUATED = {
+    f"eval/{name}"
+    for name in ("accuracy", "auroc", "weak", "student", "ceiling", "agreement", "agreement_supervisor_right",
+                 "agreement_supervisor_wrong")
+}  # fmt: skip
 OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 """W&B's package for views is written in an older style of pydantic."""
 
@@ -20,7 +25,7 @@ OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @OLD
 def test_the_view_shows_what_a_student_has_and_leaves_the_summary_run_out(server, tmp_path):
     """Every name in a panel, a filter and a column is one that the server was sent."""
-    store = build(tmp_path, Shape())
+    store = build(tmp_path, Shape(n_test=200, share=(0.3, 0.35, 0.45), curve=((0.6, 0.6, 0.7), (0.6, 0.8, 0.9))))
     row = collect(store, NAME).rows[0]
     folder = store.path(row.student_key)
     with (folder / "metrics.jsonl").open("a") as file:  # as early stopping does
@@ -42,10 +47,16 @@ def test_the_view_shows_what_a_student_has_and_leaves_the_summary_run_out(server
     sizes = {
         name.removeprefix("config:").removeprefix("config.").removesuffix(".value") for name in axes if "config" in name
     }
-    assert lines == {"loss", "validation", "lr"} <= logged
+    assert lines == {"loss", "validation", "lr", "pgr", *EVALUATED} <= logged
+    by_setting = {
+        name for c in configs if c.get("xAxis") == "global_step" and c.get("groupBy") for name in c["metrics"]
+    }
+    assert by_setting == {"pgr", *EVALUATED}
     assert summary >= {"pgr", "acc/weak", "acc/student", "acc/ceiling"}
     assert summary <= student.summary.keys()
-    assert grouped | sizes == {"setting", "dataset", "weak/name", "strong/name", "loss/name", "strong/params"}
+    assert grouped | sizes == {
+        "role", "setting", "dataset", "weak/name", "strong/name", "loss/name", "strong/params",
+    }  # fmt: skip
     assert grouped | sizes <= student.config.keys()
     filters = json.dumps(view["section"]["runSets"][0]["filters"])
     assert f'"value": ["{NAME}"]' in filters

@@ -1,5 +1,7 @@
 """The W&B mirror against a server that counts rows, with the real client: every curve exactly once, whatever fails."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.results_store import NAME, Shape, build
@@ -11,6 +13,7 @@ from w2s_sweep.results.report import write_results
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking import Sent, make_tracker
+from w2s_sweep.tracking.history import Line, history
 from w2s_sweep.tracking.wandb.session import run_id, sweep_tag
 
 ONLINE = {"name": "wandb", "project": "p", "entity": None, "mode": "online"}
@@ -66,6 +69,9 @@ def test_every_curve_arrives_once_whoever_sends_it_again(server, tmp_path):
     assert len(summary["tags"][0]) == 64
     assert send(store, project="q").complete
     assert curves(server, store, "q") == [ROWS, ROWS, ROWS], "another project lacks what this one has"
+    assert send(store, entity="team").lines == ["W&B team/p: 4 runs sent now, 0 there before"]
+    team = [len(run.history) for (entity, _, _), run in server.runs.items() if entity == "team"]
+    assert sorted(team)[1:] == [ROWS, ROWS, ROWS], "and so does another entity"
 
 
 def test_what_a_run_holds(server, tmp_path, monkeypatch):
@@ -100,6 +106,76 @@ def test_a_student_without_pgr_says_why(server, tmp_path):
     summary = server.run(run_id("stage", keys(store)["student"])).summary
     assert "pgr_low" not in summary
     assert summary["pgr_unidentified"] == collect(store, NAME).rows[0].unidentified != ""
+
+
+CURVE = ((0.6, 0.6, 0.7), (0.6, 0.8, 0.8), (0.6, 0.7, 0.9))
+"""Of the first half of the test rows: in the end .6 (weak), .7 (student) and .9 (ceiling) of them are right."""
+EVALUATED = Shape(n_test=200, share=(0.3, 0.35, 0.45), curve=CURVE)
+OF_STUDENT = ROWS + 3 * len(CURVE)
+"""Training, then what it scores, how it agrees, what it recovers."""
+
+
+def column(server: WandbServer, key: str, name: str) -> list[tuple[int, float]]:
+    """(optimizer step, value) of every row of a run that has the name."""
+    rows = server.run(run_id("stage", key)).rows
+    return [(row["global_step"], round(row[name], 9)) for row in rows if name in row]
+
+
+def test_pgr_and_scores_over_steps_are_those_of_the_stages_evaluations(server, tmp_path):
+    store = build(tmp_path, EVALUATED)
+    assert send(store).complete
+    found = keys(store)
+    assert curves(server, store) == [ROWS + 3, OF_STUDENT, ROWS + 3]
+    assert column(server, found["weak"], "eval/accuracy") == [(10, 0.6), (20, 0.6), (30, 0.6)]
+    assert column(server, found["student"], "eval/accuracy") == [(10, 0.6), (20, 0.8), (30, 0.7)]
+    assert column(server, found["student"], "eval/student") == [(10, 0.6), (20, 0.8), (30, 0.7)]
+    assert column(server, found["student"], "pgr") == [(10, 0.0), (20, round(2 / 3, 9)), (30, round(1 / 3, 9))]
+    assert column(server, found["student"], "eval/weak") == [(10, 0.6), (20, 0.6), (30, 0.6)]
+    assert column(server, found["student"], "eval/ceiling") == [(10, 0.9), (20, 0.9), (30, 0.9)]
+    assert column(server, found["student"], "eval/agreement") == [(10, 1.0), (20, 0.8), (30, 0.9)]
+    assert column(server, found["student"], "eval/agreement_supervisor_right") == [(10, 1), (20, 1), (30, 1)]
+    assert column(server, found["student"], "eval/agreement_supervisor_wrong") == [(10, 1), (20, 0.5), (30, 0.75)]
+    student = server.run(run_id("stage", found["student"]))
+    assert student.summary["pgr"] == pytest.approx(1 / 3), "that of the end, on all test rows"
+    assert "pgr" not in {name for row in server.run(run_id("sweep", NAME)).rows for name in row}
+    assert send(store, force=True) == Sent(["W&B me/p: 0 runs sent now, 4 there before"])
+    assert curves(server, store) == [ROWS + 3, OF_STUDENT, ROWS + 3]
+
+
+def test_what_a_student_recovers_is_added_once_its_ceiling_is_there_wherever_a_push_was_killed(server, tmp_path):
+    """A server changes no row that it has: what is known later is added behind."""
+    early = build(tmp_path / "early", replace(EVALUATED, missing=("ceiling s410 sciq 0",)))
+    assert send(early).complete
+    found = keys(early)
+    student = server.run(run_id("stage", found["student"]))
+    assert len(student.rows) == ROWS + 3
+    store = build(tmp_path / "late", EVALUATED)
+    assert send(store).complete
+    whole = [{name: value for name, value in row.items() if name[0] != "_"} for row in student.rows]
+    student.history = {line: row for line, row in student.history.items() if line < OF_STUDENT - 4}
+    student.summary = {}
+    assert send(store, force=True) == Sent(["W&B me/p: 1 runs sent now, 3 there before"])
+    assert [{name: value for name, value in row.items() if name[0] != "_"} for row in student.rows] == whole
+    assert [row["_step"] for row in student.rows] == list(range(OF_STUDENT))
+
+
+def test_a_student_of_cells_with_several_ceilings_has_no_pgr_over_steps_and_another_sweep_adds_it(tmp_path):
+    store = build(tmp_path, EVALUATED)
+    record = store.read_sweep(NAME)
+    (cell,) = record["cells"]
+    twin = {**cell, "cell": {**cell["cell"], "seed": 1}, "roles": {**cell["roles"], "ceiling": cell["roles"]["weak"]}}
+    write_json(store.sweep(NAME) / "sweep.json", {**record, "cells": [cell, twin]})
+    write_json(store.sweep("one") / "sweep.json", {**record, "name": "one"})
+
+    def lines(sweep: str) -> list[Line]:
+        stages = outcome_of(store, collect(store, sweep)).stages
+        return next(history(stage) for stage in stages if stage.key == cell["roles"]["student"])
+
+    several, one = lines(NAME), lines("one")
+    assert len(several) == ROWS + 6
+    assert not any("pgr" in values for _, values in several)
+    assert one[: len(several)] == several
+    assert len(one) == OF_STUDENT
 
 
 FAULTS: dict[str, Fault] = {

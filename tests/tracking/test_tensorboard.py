@@ -40,7 +40,7 @@ def reader() -> Any:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_reads_every_curve_once(reader, tmp_path):
-    store = build(tmp_path, Shape())
+    store = build(tmp_path, Shape(n_test=200, share=(0.3, 0.35, 0.45), curve=((0.6, 0.6, 0.7), (0.6, 0.8, 0.9))))
     write_results(store, collect(store, NAME), store.sweep(NAME))
     root = store.sweep(NAME) / "tensorboard"
     assert send(store) == Sent([f"TensorBoard: 4 runs written now, 0 before; tensorboard --logdir {root}"])
@@ -52,11 +52,19 @@ def test_tensorboard_reads_every_curve_once(reader, tmp_path):
         (i + 1, pytest.approx(0.7 / (i + 1))) for i in range(5)
     ]
     (pgr,) = found.Scalars("summary/pgr")
-    assert (pgr.step, pgr.value) == (5, pytest.approx(0.5))
+    assert (pgr.step, pgr.value) == (20, pytest.approx(1 / 3))
+    for name, values in {
+        "pgr": (0, 2 / 3),
+        "eval/accuracy": (0.6, 0.8),
+        "eval/agreement_supervisor_wrong": (1, 0.5),
+    }.items():
+        assert [(event.step, event.value) for event in found.Scalars(name)] == [
+            (10, pytest.approx(values[0])), (20, pytest.approx(values[1])),
+        ]  # fmt: skip
     (config,) = found.Tensors("config/text_summary")
     assert "| weak/key |" in config.tensor_proto.string_val[0].decode()
     summary = reader(root / "summary")
-    assert summary.Scalars("median/pgr")[0].value == pytest.approx(0.5)
+    assert summary.Scalars("median/pgr")[0].value == pytest.approx(1 / 3)
     assert "figures/pgr" in summary.Tags()["images"]
     assert "| sciq | w14 | s410 |" in summary.Tensors("results/text_summary")[0].tensor_proto.string_val[0].decode()
 

@@ -38,10 +38,11 @@ class Cell(Setup):
 class Sweep:
     """What is the same for all cells of a command and never enters a key."""
 
-    store: str
+    store: Annotated[str, Field(min_length=1)]
     """Directory of finished stages, shared by every sweep and machine on this file system."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
-    """Name of the sweep; null derives it from its cells, so the same command is the same sweep."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=120)] | None = None
+    """Name of the sweep; null derives it from its cells, so the same command is the same sweep. Folders and jobs
+    are called after it, which is why it has an end."""
     data_root: str | None = None
     """Folder with copies of the hub's datasets, one folder of `<split>.jsonl` each; null reads the hub."""
     modules: tuple[str, ...] = ()

@@ -3,23 +3,30 @@
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.dataset import AUTO, Dataset
 from w2s_sweep.config.finetune import Lora, Probe
-from w2s_sweep.data.shape import has_pairs, has_targets
+from w2s_sweep.data.shape import class_names, has_pairs, has_targets, head_words, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.wspo import Wspo
+from w2s_sweep.methods import METHODS
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
+from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 from w2s_sweep.metrics import METRICS
 
-PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
+PROMPTS = (Ccs, Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that prompt the strong model for labels."""
+SPENDS_HALF_B = (Conflict, GroundTruthBudget)
+"""Methods whose student reads the truth of half B."""
 
 
 def problems_of(cell: Cell) -> list[str]:
@@ -28,6 +35,8 @@ def problems_of(cell: Cell) -> list[str]:
     found: list[str] = []
     if cell.dataset.task not in TASKS:
         found.append(unknown("dataset.task", cell.dataset.task, TASKS))
+    if cell.dataset.labels is not None and len(set(cell.dataset.labels)) < len(cell.dataset.labels):
+        found.append(f"dataset.labels: {', '.join(cell.dataset.labels)} names a class twice. Name each one once.")
     if cell.dataset.labels is not None and "label" not in _columns_of(cell):
         found.append(
             f"dataset.labels: is set, but task {cell.dataset.task} reads no column label. Leave it out, or choose "
@@ -58,12 +67,20 @@ def problems_of(cell: Cell) -> list[str]:
                 f"feature_layer of {model.name}: got {model.feature_layer}, the model keeps {blocks} layers. "
                 "Set feature_layer=null for 60 % of the depth, or lower it."
             )
-        if not isinstance(finetune, Probe) and finetune.head_init == "label_words" and model.label_words is None:
+        by_words = not isinstance(finetune, Probe) and finetune.head_init == "label_words"
+        if by_words and head_words(cell.dataset, model) is None:
+            count = len(class_names(cell.dataset))
             found.append(
                 f"finetune.head_init: label_words, but {model.name} names none. Set its label_words, or head_init=zero."
+                if count == 2
+                else f"finetune.head_init: label_words, but {cell.dataset.name} has {count} classes and not as many "
+                "dataset.prompt.words, where the words of more than two are read. Name one a class, or set "
+                "head_init=zero."
             )
     return (
         found
+        + _unlabelled_problems(cell)
+        + _class_problems(cell)
         + _supervisor_problems(cell)
         + _prompting_problems(cell)
         + _reward_problems(cell)
@@ -81,6 +98,44 @@ def _columns_of(cell: Cell) -> tuple[str, ...]:
     return () if task is None else (*task.columns, *task.optional)
 
 
+def _unlabelled_problems(cell: Cell) -> list[str]:
+    """Why rows without a label cannot be part of half B."""
+    if cell.dataset.unlabelled == "leave_out":
+        return []
+    task, found = TASKS.get(cell.dataset.task), list[str]()
+    if task is None or task.kind != "classify" or "label" not in task.columns or task.fixed_halves:
+        found.append(
+            f"dataset.unlabelled: half_b, but task {cell.dataset.task} has no column label that could be empty, or "
+            "halves of its own. Choose dataset=local (task text_label)."
+        )
+    if isinstance(cell.method, SPENDS_HALF_B):
+        found.append(
+            f"dataset.unlabelled: half_b, but method={cell.method.name} reads the truth of half B. Choose another "
+            "method, such as naive, or leave it out."
+        )
+    return found
+
+
+def _class_problems(cell: Cell) -> list[str]:
+    """What exists for two classes alone, and datasets of other classes than the cell's."""
+    count, dataset, method = len(class_names(cell.dataset)), cell.dataset, cell.method
+    found: list[str] = []
+    if count > 2 and method.two_classes:
+        fitting = ", ".join(sorted(name for name, other in METHODS.items() if not other.two_classes))
+        found.append(
+            f"method: {method.name}, but {dataset.name} has {count} classes, and the method exists for two: "
+            f"{method.two_classes}. Use {fitting}."
+        )
+    for field, others in (("method.mix", method.datasets()), ("tests", cell.tests)):
+        for one in others:
+            if one.task in TASKS and len(class_names(one)) != count:
+                found.append(
+                    f"{field}: {one.name} has {len(class_names(one))} classes, {dataset.name} has {count}, and one "
+                    "head predicts both. Choose a dataset with as many."
+                )
+    return found
+
+
 def _supervisor_problems(cell: Cell) -> list[str]:
     """Why a file of labels, or hard labels, cannot supervise."""
     how, method, found = cell.supervisor, cell.method, list[str]()
@@ -93,8 +148,14 @@ def _supervisor_problems(cell: Cell) -> list[str]:
         found.append(
             "supervisor.missing: skip, but the weak model labels all rows. Set supervisor.labels=FILE, or leave it out."
         )
-    if has_targets(cell.dataset) and (how.labels is not None or how.harden):
-        what = "labels" if how.labels is not None else "harden"
+    changed = {"harden": how.harden, "calibrate": how.calibrate, "temperature": how.temperature != 1}
+    said = [name for name, value in changed.items() if value]
+    if len(said) > 1:
+        found.append(f"supervisor: {' and '.join(said)} each say how sure labels are. Set one of them.")
+    if how.labels is None and how.test == "labelled":
+        found.append("supervisor.test: labelled, but the weak model labels all test rows. Leave it out.")
+    if has_targets(cell.dataset) and (how.labels is not None or said):
+        what = "labels" if how.labels is not None else said[0]
         found.append(
             f"supervisor.{what}: is set, but {cell.dataset.task} is a generation task, whose labels are texts without "
             f"probabilities. Leave supervisor.{what} out."
@@ -120,11 +181,21 @@ def _prompting_problems(cell: Cell) -> list[str]:
             f"method: selective learns whether the model is right, and what learns from the pairs of {task.name} is a "
             "reward of single texts, which cannot tell. Choose another method, such as icm."
         )
-    if cell.dataset.prompt.words is None and cell.strong.label_words is None:
+    words, names = prompt_words(cell.dataset, cell.strong), class_names(cell.dataset)
+    if words is None and len(names) == 2:
         found.append(
             f"dataset.prompt.words: {method.name} needs a word for each class, and neither the dataset nor "
             f"{cell.strong.name} names any. Set dataset.prompt.words=[' no',' yes'] or strong.label_words."
         )
+    elif words is None or len(words) != len(names):
+        found.append(
+            f"dataset.prompt.words: {method.name} needs a word for each of {len(names)} classes ({', '.join(names)}), "
+            f"there are {len(words or ())}. Set them in this order, each with its blank, as in "
+            f"dataset.prompt.words=[{','.join(repr(f' {name}') for name in names)}]."
+        )
+    if words is not None and len(set(words)) < len(words):
+        field = "dataset.prompt.words" if cell.dataset.prompt.words else f"label_words of {cell.strong.name}"
+        found.append(f"{field}: got {list(words)}, and a class is told by its word. Give each class another one.")
     if isinstance(method, Prompting) and method.shots == 0 and method.ceiling == "prompted":
         found.append(
             "method.ceiling: prompted, but without shots that is the student itself. Set ceiling=trained or shots=8."
@@ -189,9 +260,21 @@ def _reward_problems(cell: Cell) -> list[str]:
 
 def _generation_problems(cell: Cell) -> list[str]:
     """Settings that do not go with labels that are generated texts, of which there are infinitely many."""
-    task, found = cell.dataset.task, list[str]()
+    task, found, method = cell.dataset.task, list[str](), cell.method
     if not has_targets(cell.dataset):
+        if isinstance(method, Reasoning):
+            fitting = ", ".join(sorted(name for name, one in TASKS.items() if one.kind == "generate"))
+            found.append(
+                f"method: reasoning draws texts, but {task} has classes. Choose a dataset of a generation task "
+                f"({fitting}), such as dataset=sums, or another method."
+            )
         return found
+    if isinstance(method, Reasoning) and method.vote and cell.ceiling.tried():
+        tried = ", ".join(cell.ceiling.tried())
+        found.append(
+            f"method.vote: {method.vote} samples of one ceiling are asked for, and ceiling ({tried}) trains "
+            "several. Set method.vote=0, or leave ceiling empty."
+        )
     if isinstance(cell.finetune, Probe):
         found.append(
             f"finetune: probe, but {task} is a generation task, and a probe generates no text. Use finetune=full or "
@@ -205,7 +288,7 @@ def _generation_problems(cell: Cell) -> list[str]:
     if not cell.method.takes_texts and not isinstance(cell.method, PROMPTS):
         found.append(
             f"method: {cell.method.name}, but {task} is a generation task, and the method works on probabilities of "
-            "classes. Use method=naive, bootstrapping, strong_to_strong or generative."
+            "classes. Use method=naive, reasoning, bootstrapping, strong_to_strong or generative."
         )
     return found
 
@@ -255,10 +338,10 @@ def _test_problems(cell: Cell) -> list[str]:
             "tests: supervisor.labels is a file, which says nothing of other test rows. Choose a weak model, or set "
             "tests=[]."
         )
-    if isinstance(cell.method, Prompting):
+    if isinstance(cell.method, Prompting | Ccs | MeanDifference):
         found.append(
-            "tests: method=prompting prompts its student, and further test rows are shown to trained models. Choose "
-            "another method, or set tests=[]."
+            f"tests: method={cell.method.name} trains no student by a loss, and further test rows are shown to trained "
+            "models. Choose another method, or set tests=[]."
         )
     if isinstance(cell.method, Ensemble | WeakEnsemble) and cell.method.rule in ("learned", "boosted"):
         found.append(

@@ -58,10 +58,16 @@ def _large_supervisors(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
 
 
 def _lost_weights(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
-    """Further test rows are shown to stored weights."""
-    if sweep is None or sweep.keep_weights or not any(c.tests and isinstance(c.finetune, Full) for c in cells):
+    """Further rows are shown to stored weights."""
+    if sweep is None or sweep.keep_weights:
         return []
-    return ["keep_weights: finetune=full keeps no weights that tests could be shown to. Set keep_weights=true."]
+    full = [cell for cell in cells if isinstance(cell.finetune, Full)]
+    readers = ["tests"] if any(cell.tests for cell in full) else []
+    readers += sorted({f"method={cell.method.name}" for cell in full if cell.method.reads_weights})
+    return [
+        f"keep_weights: finetune=full keeps no weights that {reader} could show further rows to. Set keep_weights=true."
+        for reader in readers
+    ]
 
 
 def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
@@ -83,9 +89,9 @@ def _located(value: Any) -> Any:
     """A model or dataset with `path` set comes from there, also where a method names it."""
     if isinstance(value, list):
         return [_located(one) for one in cast(list[Any], value)]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
-    inside = cast(Mapping[str, Any], value).items()
+    inside = cast(dict[str, Any], value).items()
     part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
         return {**part, "source": {"kind": "local", "path": path}, "path": None}
@@ -99,13 +105,13 @@ def _differing(texts: Iterable[str]) -> str:
 
 def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any:
     """An instance of `cls`, or None with what is wrong appended to `problems`."""
-    missing = _missing(values)
-    if missing:
+    text = json.dumps(values)
+    if '"???"' in text and (missing := _missing(values)):
         problems += [f"{name}: needs a value (the configuration says ???). Set {name}=..." for name in missing]
         return None
     try:
         try:
-            return adapter(cls).validate_json(json.dumps(values))
+            return adapter(cls).validate_json(text)
         except ValidationError as error:
             return adapter(cls).validate_json(json.dumps(_with_numbers(values, error)))
     except ValidationError as error:

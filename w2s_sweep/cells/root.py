@@ -62,18 +62,23 @@ def local_copy(dataset: Dataset, root: Path) -> tuple[Dataset, str]:
 def _resplit(dataset: Dataset, there: Collection[str]) -> tuple[Dataset, str]:
     """The dataset with splits that are there, and why they are not the original ones."""
     train, test = dataset.train_split, dataset.test_split
-    has_train, has_test = set(train.split("+")) <= set(there), test is None or test in there
+    has_train, has_test = _has(there, train), test is None or _has(there, test)
     if has_train and has_test:
         return dataset, ""
     if has_train:
         return _hold_out(dataset, train), f" (no split {test!r} in this copy)"
     spare = dataset.stand_in or test
-    if "+" not in train and spare is not None and spare in there:
+    if ("+" not in train or dataset.stand_in) and spare is not None and _has(there, spare):
         return _hold_out(dataset, spare), f" (no split {train!r} in this copy)"
     raise DataError(
         f"data_root: the copy of dataset {dataset.name} has neither split {train!r} nor {spare!r}. Splits found: "
         f"{', '.join(sorted(there)) or 'none'}. Set dataset.stand_in to the one to deal all parts from."
     )
+
+
+def _has(there: Collection[str], splits: str) -> bool:
+    """Whether all splits are there that `splits` joins by a plus sign."""
+    return set(splits.split("+")) <= set(there)
 
 
 def _hold_out(dataset: Dataset, split: str) -> Dataset:

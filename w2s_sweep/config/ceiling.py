@@ -29,10 +29,13 @@ class Ceiling:
     """Penalties of a probe."""
     epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Passes over the rows."""
+    skip: bool = False
+    """Train no ceiling, as where half B has no truth; there is then no gap, and the PGR has no value."""
 
     def tried(self) -> dict[str, tuple[float, ...]]:
         """The settings of the fine-tuning that have values of their own."""
-        return {f.name: values for f in fields(self) if (values := getattr(self, f.name))}
+        named = ((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "skip")
+        return {name: values for name, values in named if values}
 
     def candidates(self, finetune: AnyRecipe) -> list[AnyRecipe]:
         """Every combination in place of the values of `finetune`, each once."""

@@ -1,5 +1,6 @@
 """A labelled task: where its rows come from, how they become balanced examples, how they are split."""
 
+import json
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
@@ -24,6 +25,12 @@ def _pairs(value: Any) -> Any:
     return tuple(tuple(one) if is_list(one) else one for one in value) if is_list(value) else value
 
 
+def _said(value: Any) -> Any:
+    """What a file calls a class, where YAML reads it as a number or a truth."""
+    return json.dumps(value) if isinstance(value, int | float) else value
+
+
+ClassName = Annotated[str, BeforeValidator(_said)]
 Renamed = Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(_pairs)]
 """Name that a task knows -> name in the source."""
 
@@ -43,7 +50,7 @@ class Partition:
 class Dataset:
     """One task of the grid."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """Short label for tables, figures and logs. Not hashed."""
     task: str
     """Name of the conversion to balanced classification, a row of `w2s_sweep.data.tasks`."""
@@ -62,17 +69,22 @@ class Dataset:
     """Source split that validation is drawn from; null holds out `validation` of the training rows by group."""
     columns: Renamed = None
     """What the source calls the columns of the task: `{text: sentence, label: sentiment}`; others have their names."""
-    labels: tuple[str, ...] | None = None
-    """What the column `label` calls class 0, class 1, ...; null where it has numbers, true or false."""
+    labels: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=100)] | None = None
+    """What the column `label` calls class 0, class 1, ...; null where it has numbers, true or false. As many as there
+    are classes, for task=text_label."""
     odd_rows: Literal["refuse", "skip"] = "refuse"
     """Rows whose text is no text, or whose label is none of the classes: refused, or left out and counted."""
+    unlabelled: Literal["leave_out", "half_b"] = "leave_out"
+    """Rows without a label: left out and counted, or all of them in half B, which a supervisor labels; ceilings train
+    on its other rows."""
     n_train: Annotated[int, Field(ge=4)] | None = None
     """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
     n_test: Annotated[int, Field(ge=2)] | None = None
     """Upper bound of test examples drawn from `test_split`; null: all."""
     balance: Literal["classes", "none"] = "classes"
-    """classes: as many test examples of either class, and at most .55 of one in training. none: the source's own share,
-    for comparing with numbers of others; accuracy then stands beside the majority share."""
+    """classes: as many test examples of each class, and in training at most 1.1 times an equal share (.55 of one of
+    two). none: the source's own shares, for real distributions and numbers of others; accuracy then stands beside the
+    majority share."""
     sample_seed: int = 0
     """Seed that draws the examples out of the source, the same for every seed of the sweep."""
     split_seed: int | None = None

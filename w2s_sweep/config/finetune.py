@@ -13,6 +13,7 @@ HeadInit = Literal["zero", "label_words"]
 MOST_TOKENS = 8192
 """Tokens of a forward pass beyond which a GPU becomes no faster."""
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Penalty = Annotated[float, Field(ge=0)]
 
 
@@ -28,7 +29,7 @@ class Optimizer:
     lr_schedule: Schedule = "cosine"
     lr_warmup: Share = 0.0
     """Share of the steps over which the learning rate rises linearly."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: Penalty = 0.0
     """Decoupled weight decay (AdamW); 0 is Adam."""
     grad_clip: Annotated[float, Field(gt=0)] | None = None

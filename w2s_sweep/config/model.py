@@ -47,7 +47,7 @@ class Adapt:
 class Model:
     """One pretrained model, used as the weak supervisor, as the strong student and ceiling, or in between."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """Short label for tables, figures and logs. Not hashed."""
     source: Source
     path: str | None = None

@@ -19,9 +19,9 @@ class Prompt:
     """Stands once in front of everything; empty: nothing does."""
     question: Annotated[str, Field(min_length=1)] = "\nThis is"
     """Follows every text; ends where the answer begins, without a blank."""
-    words: tuple[str, str] | None = None
-    """Answers of class 0 and 1, each with its leading blank; null is the model's `label_words`. Of a pair class 1 is
-    that the first text is preferred."""
+    words: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """Answers of class 0, 1, ..., each with its leading blank; null is the model's `label_words`, which are of two
+    classes. Of a pair class 1 is that the first text is preferred."""
     pair: Annotated[str, Field(pattern=r"^(?s:.*)\{first\}(?s:.*)\{second\}(?s:.*)$")] = (
         "First answer:\n{first}\n\nSecond answer:\n{second}"
     )

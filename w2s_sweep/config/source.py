@@ -44,4 +44,20 @@ class WheelSource:
     """Whether the pinned file is the source distribution (the wheel lacks the member)."""
 
 
-Source = Annotated[HubSource | LocalSource | WheelSource, Field(discriminator="kind")]
+@schema
+class MadeUpSource:
+    """Rows that are computed where they are needed: no file, no network. Datasets only."""
+
+    kind: Literal["made_up"] = "made_up"
+    rows: Literal["sums"] = "sums"
+    """What is made up; see `sources.made_up`."""
+    train: Annotated[int, Field(ge=1, le=10_000_000)] = 12_000
+    """Rows of the split `train`."""
+    test: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000
+    """Rows of the split `test`, none of which is a row of `train`."""
+    terms: tuple[int, int] = (2, 6)
+    """Fewest and most numbers of a sum, 2 to 50."""
+    seed: int = 0
+
+
+Source = Annotated[HubSource | LocalSource | WheelSource | MadeUpSource, Field(discriminator="kind")]

@@ -55,6 +55,15 @@ class Supervisor:
     """Train on the class that a supervisor finds most likely alone, not on how sure it is, whoever supervises. Classes
     that tie share the label."""
 
+    test: Literal["whole", "labelled"] = "whole"
+    """A file that labels some test rows: it gets no score, or all roles are scored on the rows that it labels."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Labels are softmax(log p / temperature) of what a supervisor says, whoever it is: above 1 less sure, below 1
+    surer. Its own score stays as it is."""
+    calibrate: bool = False
+    """Instead fit the temperature to the truth of validation rows (Guo et al. 2017, arXiv 1706.04599), which nobody who
+    needs weak supervision has many of."""
+
     @property
     def source(self) -> LocalSource | None:
         """The file."""

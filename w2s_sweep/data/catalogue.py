@@ -26,9 +26,30 @@ What holds for all of them, in `tests/data/test_tasks_built.py` with made-up row
 `tests/data/test_examples.py` (`W2S_TEST_DATA=FOLDER`) with real rows of most:
 
 - a row's texts do not depend on its label; the order of pairs is dealt by a hash;
-- the test set has both classes equally often, and no class exceeds 55 % of the training rows;
+- the test set has all classes equally often, and no class exceeds 55 % of the training rows (of k > 2 classes: 1.1 / k
+  of them), unless `dataset.balance=none`;
 - rows of one group are never in two of half A, half B, validation and test;
 - the same rows give the same examples in every process and in any order.
+"""
+
+SEVERAL = """
+## More than two classes
+
+Heads, soft labels, losses and metrics have as many classes as the task, `text_label` as many as `dataset.labels` names:
+
+    python launch.py -m dataset=tweet_eval_emotion loss=xent,confidence,confidence_released seed=0,1,2 \\
+        model@weak=smollm2_135m model@strong=minilm_l6 dataset.n_train=1176
+
+- `balance=classes` cuts every class to the smallest one, `balance=none` keeps the shares of the source; the table then
+  says the accuracy of always answering the most frequent class.
+- The confidence loss gives each class an equal part of a batch, which is the paper's threshold at two classes, and fits
+  balanced data. `confidence_released` takes the shares that the supervisor's labels have in the batch, and so fits
+  `balance=none`.
+- AUROC is the mean over classes of one against the rest; Brier score and misfit are halves of the sum over classes, so
+  that two classes have their usual values; chance is 1/k.
+- Methods that prompt need a word for each class, `dataset.prompt.words`; so do heads that begin with words
+  (`finetune.head_init=label_words`). `calibrate=median` makes each class the answer to as many rows.
+- `icm`, `icm_features` and `selective` exist for two classes, and are refused for more.
 """
 
 WHAT = {
@@ -45,6 +66,7 @@ def catalogue(conf: Path) -> str:
     for _, task in TASKS.items():
         names = ", ".join(f"`{name}`" for name, _ in used.get(task.name, [])) or "any local file"
         lines.append(f"| [{task.name}](#{task.name}) | {task.kind} | {names} |")
+    lines.append(SEVERAL.rstrip("\n"))
     for module, family in groupby(TASKS.items(), key=lambda item: TASKS.place(item[0]).module):
         lines += ["", f"## {_first_line(sys.modules[module].__doc__)}"]
         for name, task in family:
@@ -72,7 +94,9 @@ def _whole(path: Path) -> DictConfig:
 
 
 def _section(task: Task, used: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    lines = [f"### {task.name}", "", f"{WHAT[task.kind]}. Columns: {', '.join((*task.columns, *task.optional))}."]
+    columns = f"Columns: {', '.join((*task.columns, *task.optional))}."
+    several = f" of {len(task.classes)} classes: {', '.join(task.classes)}" if len(task.classes) > 2 else ""
+    lines = [f"### {task.name}", "", f"{WHAT[task.kind]}{several}. {columns}"]
     doc = inspect.getdoc(task.convert)
     if doc:
         lines += ["", " ".join(doc.split())]
@@ -95,6 +119,7 @@ def _source(content: Mapping[str, Any]) -> str:
         "hub": lambda: source["repository"] + (f" ({source['subset']})" if source.get("subset") else ""),
         "wheel": lambda: f"package {source['package']} {source['version']}",
         "local": lambda: "files of your own",
+        "made_up": lambda: f"made-up {source['rows']}",
     }[source["kind"]]()
     split = content["test_split"]
     test = f"test from `{'test' if split == AUTO else split}`" if split else "test held out by group"

@@ -4,7 +4,8 @@ An example's id is a hash of its content, so it stays the same whatever else is 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from w2s_sweep.data.components import components
 from w2s_sweep.data.hashing import Hashes
 from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
-from w2s_sweep.data.sample import TOLERANCE, sample
+from w2s_sweep.data.sample import TOLERANCE, counted, joined, sample
+from w2s_sweep.data.split import UNLABELLED
 from w2s_sweep.data.tasks import Example, Task, find
 from w2s_sweep.errors import DataError
 
@@ -56,14 +58,17 @@ class Sampling(Protocol):
     def labels(self) -> tuple[str, ...] | None: ...
     @property
     def odd_rows(self) -> str: ...
+    @property
+    def unlabelled(self) -> str: ...
 
 
 def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None = None) -> pa.Table:
     """The examples of a data stage, in the order of the source.
 
     `path`: the fetched source. `left_out`: counts rows and examples that are not in it, by reason.
-    Columns: id, text (string); label (int8, 0 or 1); group (string); origin ("train", "test", or "half_a" and "half_b"
-    where the source fixes the halves); text_other for pairs; target for generation. Raises DataError.
+    Columns: id, text (string); label (int8, 0 to k-1, and every split has each; -1 where there is none); group
+    (string); origin ("train", "test", or "half_a" and "half_b" where the source fixes the halves, "unlabelled" of rows
+    without a label that are kept); text_other for pairs; target for generation. Raises DataError.
     """
     task = find(settings.task)
     pools = [scan(split, origin) for split, origin in _splits(task, settings, path)]
@@ -76,7 +81,8 @@ def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None
         if left_out is not None:
             left_out.update(pool.left_out)
             left_out["in a group that is also in a later split"] += len(pool) - len(free)
-            left_out["to balance classes, or beyond n_train or n_test"] += len(free) - len(kept)
+            why = "to balance classes, or " if settings.balance == "classes" else ""
+            left_out[f"{why}beyond n_train or n_test"] += len(free) - len(kept)
         _check(pool, free, kept)
         parts.append(_table(pool, groups[number], kept))
     return pa.concat_tables(parts)
@@ -89,8 +95,21 @@ def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSpli
     for name, origin in _origins(task, settings.train_split, settings.test_split, settings.validation_split):
         share = share_to_read(task, path, name, subset, _limit(origin, settings))
         columns, skip = dict(settings.columns or ()), settings.odd_rows == "skip"
-        splits.append((SourceSplit(task, path, name, subset, share, seed, columns, settings.labels, skip), origin))
-    return splits
+        labels, classes = settings.labels, len(task.named_classes(settings.labels))
+        made = SourceSplit(task, path, name, subset, share, seed, columns, labels, classes, skip)
+        splits.append((made, origin))
+    return splits if settings.unlabelled == "leave_out" else _with_unlabelled(splits)
+
+
+def _with_unlabelled(splits: Sequence[tuple[SourceSplit, str]]) -> list[tuple[SourceSplit, str]]:
+    """The training rows without a label as a pool of their own, before all others."""
+    parted: list[tuple[SourceSplit, str]] = []
+    for split, origin in splits:
+        if origin == "train":
+            parted.insert(0, (replace(split, only="unlabelled", share=1.0), UNLABELLED))
+            split = replace(split, only="labelled")
+        parted.append((split, origin))
+    return parted
 
 
 def _origins(task: Task, train: str, test: str | None, validation: str | None = None) -> list[tuple[str, str]]:
@@ -122,7 +141,9 @@ def _outside(groups: list[Hashes], later: list[Hashes]) -> Positions:
 
 
 def _sample_pool(pool: Pool, groups: Hashes, free: Positions, settings: Sampling) -> Positions:
-    """Positions in `free` of the examples kept."""
+    """Positions in `free` of the examples kept: all of those without a label."""
+    if pool.origin == UNLABELLED:
+        return np.arange(len(free))
     with np.errstate(over="ignore"):
         unlike = pool.contents + ordinals(pool.contents) * np.uint64(0x9E3779B97F4A7C15)
     return sample(
@@ -132,26 +153,29 @@ def _sample_pool(pool: Pool, groups: Hashes, free: Positions, settings: Sampling
         limit=_limit(pool.origin, settings),
         most=_most(pool.origin, settings),
         seed=settings.sample_seed,
+        classes=pool.split.classes,
     )
 
 
 def _most(origin: str, settings: Sampling) -> float:
-    """The largest share that a class may have."""
+    """The largest share that one of two classes may have."""
     if settings.balance == "none":
         return 1.0
     return 0.5 if origin == "test" or settings.test_split is None else TOLERANCE
 
 
 def _check(pool: Pool, free: Positions, kept: Positions) -> None:
-    counts = np.bincount(pool.labels[kept], minlength=2)
+    if pool.origin == UNLABELLED or (pool.split.only and not len(pool)):
+        return
+    counts = np.bincount(pool.labels[kept], minlength=pool.split.classes)
     least = 1 if pool.origin in ("validation", "test") else LEAST_PER_CLASS
     task = pool.split.task
     if (counts.sum() if task.kind == "generate" else 2 * counts.min()) >= 2 * least:
         return
-    found = np.bincount(pool.labels, minlength=2)
+    found = np.bincount(pool.labels, minlength=pool.split.classes)
     raise DataError(
-        f"task {task.name!r}, split {pool.split.name!r}: {counts[0]} examples of class 0 and {counts[1]} of class 1 "
-        f"are left after balancing; at least {least} of each are needed. The split has {found[0]} and {found[1]}, and "
+        f"task {task.name!r}, split {pool.split.name!r}: {counted(counts)} "
+        f"are left after balancing; at least {least} of each are needed. The split has {joined(found)}, and "
         f"{len(pool) - len(free)} of them share a group with a later split. Raise dataset."
         f"{'n_test' if pool.origin == 'test' else 'n_train'}, or give a source with more rows of the missing class."
     )

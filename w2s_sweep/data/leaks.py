@@ -32,7 +32,7 @@ class Leak:
     token: str
     """The word that goes with one class most; `<end>` marks the last word of a text."""
     token_accuracy: float
-    """Balanced accuracy of the rule "class 1 if (or unless) the word is there", in [0.5, 1]."""
+    """Balanced accuracy of the rule "this class if (or unless) the word is there", in [0.5, 1]."""
     answer_auc: float | None = None
     """As `auc`, of the last lines alone: the answers of multiple choice. None where the texts have one line, and of
     pairs."""
@@ -48,8 +48,20 @@ class Leak:
 
 
 def scan_leaks(examples: pa.Table) -> Leak:
-    """Fit a bag-of-words probe on half of the groups, test it on the others, and look for a word that is the label."""
-    labels = examples["label"].to_numpy().astype(np.float64)
+    """Fit a bag-of-words probe on half of the groups, test it on the others, and look for a word that is the label.
+
+    Of more than two classes each is scanned against the rest, and what tells most of any of them is said.
+    """
+    labels = examples["label"].to_numpy()
+    classes = max(2, int(labels.max()) + 1) if len(labels) else 2
+    each = [_scan(examples, (labels == c).astype(np.float64)) for c in (range(classes) if classes > 2 else [1])]
+    word = max(each, key=lambda leak: leak.token_accuracy)
+    alone = [leak.answer_auc for leak in each if leak.answer_auc is not None]
+    return Leak(max(leak.auc for leak in each), word.token, word.token_accuracy, max(alone) if alone else None)
+
+
+def _scan(examples: pa.Table, labels: NDArray[np.float64]) -> Leak:
+    """What words say of one class, which is 1 in `labels`."""
     texts: list[str] = examples["text"].to_pylist()
     words = [tokens(text) for text in texts]
     token, accuracy = telling_token(words, labels)

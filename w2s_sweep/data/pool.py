@@ -2,11 +2,13 @@
 once for the texts chosen, so that the texts of millions of rows are never in memory together."""
 
 import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,10 @@ from w2s_sweep.errors import DataError, nearest_first
 
 THINNED = 20
 """Rows read for each example needed: of a larger source only a share is converted, whole groups by their hash."""
+
+
+NO_CLASS = "whose label is no class"
+"""Why a row is left out."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,12 @@ class SourceSplit:
     """Column of the task -> what the source calls it, where that differs."""
     labels: tuple[str, ...] | None = None
     """What the column `label` calls the classes."""
+    classes: int = 2
+    """How many there are."""
     skip_odd: bool = False
     """Leave out rows that do not fit the task, instead of refusing them."""
+    only: Literal["labelled", "unlabelled"] | None = None
+    """Rows with a label alone, or rows without one, whose examples have the label -1; None is as the task says."""
 
     def rows(self) -> Iterator[Row]:
         """The rows in order, without the groups that were thinned out."""
@@ -54,21 +64,26 @@ class SourceSplit:
 
     def _renamed(self, row: Row, index: int) -> Row:
         for column, name in self.columns.items():
-            if name not in row:
+            if name not in row and (column != "label" or self.only is None):
                 found = ", ".join(nearest_first(name, row))
                 raise DataError(
                     f"dataset.columns.{column}: row {index} has no column {name!r}. Columns found: {found}."
                 )
-        return row | {column: row[name] for column, name in self.columns.items()}
+        return row | {column: row.get(name) for column, name in self.columns.items()}
 
     def examples(self, left_out: Counter[str] | None = None) -> Iterator[Example]:
         """The examples in order, the same ones at every call. `left_out` counts rows without one, by reason."""
+        if self.only == "unlabelled":
+            yield from self._unlabelled(left_out)
+            return
         names = class_names(self.path, self.name, self.subset) if self.labels else {}
         named = names.get(self.columns.get("label", "label"))
         counts = Counter[str]() if left_out is None else left_out
         for index, row in enumerate(self.rows()):
+            if self.only == "labelled" and is_unlabelled(row):
+                continue
             try:
-                found = self.task.examples(self._relabelled(row, named), index)
+                found = self.task.examples(self._relabelled(row, named, index), index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:
                     raise
@@ -77,7 +92,21 @@ class SourceSplit:
             counts["without a label that the task uses"] += not found
             yield from found
 
-    def _relabelled(self, row: Row, named: Sequence[str] | None) -> Row:
+    def _unlabelled(self, left_out: Counter[str] | None) -> Iterator[Example]:
+        for index, row in enumerate(self.rows()):
+            if not is_unlabelled(row):
+                continue
+            try:  # a task makes no example of a row without a label, so it is lent one
+                found = self.task.examples(row | {"label": 0}, index, self.classes)
+            except OddRow as error:
+                if not self.skip_odd:
+                    raise
+                if left_out is not None:
+                    left_out[error.reason] += 1
+                continue
+            yield from (replace(example, label=-1) for example in found)
+
+    def _relabelled(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
         """The row with the number of its class; `named`: what its file calls the numbers that it has."""
         if self.labels is None or "label" not in row:
             return row
@@ -87,7 +116,24 @@ class SourceSplit:
         if named is not None and isinstance(value, int):
             value = named[value] if 0 <= value < len(named) else value
         said = value.strip() if isinstance(value, str) else json.dumps(value, default=str)
-        return row | {"label": self.labels.index(said) if said in self.labels else said}
+        said = said if said in self.labels else _whole(said)
+        if said not in self.labels and said != "-1":
+            text = (
+                f"task {self.task.name!r}: row {index} does not fit: column 'label' is {value!r}, none of the classes "
+            )
+            raise OddRow(text + f"{', '.join(nearest_first(said, self.labels))} of dataset.labels.", NO_CLASS)
+        return row | {"label": self.labels.index(said) if said in self.labels else None}
+
+
+def _whole(said: str) -> str:
+    """`2.0`, as a table with an absent number has it, is the class 2."""
+    return said.removesuffix(".0") if said.removesuffix(".0").removeprefix("-").isdigit() else said
+
+
+def is_unlabelled(row: Row) -> bool:
+    """Whether the column `label` says nothing, or is absent."""
+    value = row.get("label")
+    return value is None or value in ("", -1) or (isinstance(value, float) and math.isnan(value))
 
 
 @dataclass(frozen=True)
@@ -130,7 +176,7 @@ def scan(split: SourceSplit, origin: str) -> Pool:
         groups.append(group)
         links.append(group if example.linked is None else stable_hash(example.linked))
         contents.append(_content(example))
-    if not labels:
+    if not labels and split.only is None:
         raise DataError(
             f"task {split.task.name!r}: no row of split {split.name!r} has a label that the task uses. "
             "Choose a split with labels."

@@ -12,55 +12,81 @@ Labels = NDArray[np.int8]
 Positions = NDArray[np.int64]
 
 TOLERANCE = 0.55
-"""Largest share of a class that training examples are left with (Burns et al. 2023, appendix A)."""
+"""Largest share of one of two classes that training examples are left with (Burns et al. 2023, appendix A)."""
 
 
-def sample(labels: Labels, groups: Hashes, contents: Hashes, *, limit: int | None, most: float, seed: int) -> Positions:
+def sample(
+    labels: Labels,
+    groups: Hashes,
+    contents: Hashes,
+    *,
+    limit: int | None,
+    most: float,
+    seed: int,
+    classes: int = 2,
+) -> Positions:
     """Sorted positions of the examples kept.
 
-    `groups`, `contents`: hashes of each example's group and of the example. `most`: largest share of a class in
-    [.5, 1]; .5 is both classes equally often, 1 leaves them as they are. A class that is too large loses single
-    examples; `limit` drops whole groups.
+    `groups`, `contents`: hashes of each example's group and of the example. `most`: largest share of one of two classes
+    in [.5, 1], of one of k as many times 1/k as it is of 1/2; .5 is every class equally often, 1 leaves them as they
+    are. A class that is too large loses single examples; `limit` drops whole groups.
     """
     order = ranks(contents, seed, "undersample")
-    kept = undersample(labels, order, most=most)
+    kept = undersample(labels, order, most=most, classes=classes)
     if limit is not None and len(kept) > limit:
         chosen, by_group = labels[kept], ranks(groups[kept], seed, "groups")
-        kept = kept[within(groups[kept], chosen, by_group, _room(chosen, limit, balanced=most < 1))]
-    return kept[undersample(labels[kept], order[kept], most=most)]
+        kept = kept[within(groups[kept], chosen, by_group, _room(chosen, limit, classes, balanced=most < 1))]
+    return kept[undersample(labels[kept], order[kept], most=most, classes=classes)]
 
 
-def _room(labels: Labels, limit: int, *, balanced: bool) -> NDArray[np.int64]:
+def _room(labels: Labels, limit: int, classes: int, *, balanced: bool) -> NDArray[np.int64]:
     """How many examples of each class fit into `limit`."""
-    counts = np.bincount(labels, minlength=2)
+    counts = np.bincount(labels, minlength=classes)
     if counts.min() == 0:
-        return np.full(2, limit)
-    ones = limit // 2 if balanced else round(limit * counts[1] / counts.sum())
-    return np.array([limit // 2 if balanced else limit - ones, ones])
+        return np.full(classes, limit)
+    if balanced:
+        return np.full(classes, limit // classes)
+    # From each class up, so that rounding is never off by more than one example of a class.
+    above = [round(limit * int(counts[c:].sum()) / int(counts.sum())) for c in range(classes)]
+    return -np.diff([*above, 0])
 
 
-def undersample(labels: Labels, order: Hashes, *, most: float) -> Positions:
-    """Sorted positions left when the larger class drops its last examples in `order`; one class alone stays."""
-    counts = np.bincount(labels, minlength=2)
+def undersample(labels: Labels, order: Hashes, *, most: float, classes: int = 2) -> Positions:
+    """Sorted positions left when every class is cut to the smallest one, dropping its last examples in `order`.
+
+    All stay where no class is larger than `most` allows (see `sample`), or where one has no example.
+    """
+    counts = np.bincount(labels, minlength=classes)
     small = int(counts.min())
-    if small == 0 or counts.max() <= most * counts.sum():
+    if small == 0 or most >= 1 or counts.max() <= most * 2 / classes * counts.sum():
         return np.arange(len(labels))
-    large = np.flatnonzero(labels == counts.argmax())
-    chosen = large[np.argsort(order[large], kind="stable")[:small]]
-    return np.sort(np.concatenate([np.flatnonzero(labels == counts.argmin()), chosen]))
+    members = [np.flatnonzero(labels == c) for c in range(classes)]
+    return np.sort(np.concatenate([one[np.argsort(order[one], kind="stable")[:small]] for one in members]))
 
 
 def within(groups: Hashes, labels: Labels, order: Hashes, share: NDArray[np.int64]) -> Positions:
     """Sorted positions of the groups that fit when they are taken in `order`, no class above its `share`."""
     _, first, member = np.unique(groups, return_index=True, return_inverse=True)
-    counts = np.stack([np.bincount(member[labels == c], minlength=len(first)) for c in (0, 1)], axis=1)
+    counts = np.stack([np.bincount(member[labels == c], minlength=len(first)) for c in range(len(share))], axis=1)
     left, taken = share.tolist(), np.zeros(len(first), dtype=bool)
     walk = np.argsort(order[first], kind="stable")
-    for group, (zeros, ones) in zip(walk.tolist(), counts[walk].tolist(), strict=True):
-        if zeros <= left[0] and ones <= left[1]:
-            left[0] -= zeros
-            left[1] -= ones
+    for group, each in zip(walk.tolist(), counts[walk].tolist(), strict=True):
+        after = [room - count for room, count in zip(left, each, strict=True)]
+        if min(after) >= 0:
+            left = after
             taken[group] = True
             if not any(left):
                 break
     return np.flatnonzero(taken[member])
+
+
+def counted(counts: NDArray[np.int64]) -> str:
+    """`4 examples of class 0, 2 of class 1 and 7 of class 2`."""
+    first, *others = (f"{count}{' examples' if c == 0 else ''} of class {c}" for c, count in enumerate(counts.tolist()))
+    return " and ".join([", ".join([first, *others[:-1]]), *others[-1:]])
+
+
+def joined(counts: NDArray[np.int64]) -> str:
+    """`4, 2 and 7`."""
+    *first, last = map(str, counts.tolist())
+    return f"{', '.join(first)} and {last}"

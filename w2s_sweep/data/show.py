@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from w2s_sweep.data.hashing import ranks, stable_hash
 from w2s_sweep.data.leaks import scan_leaks
+from w2s_sweep.data.tasks.base import TWO
 from w2s_sweep.data.tokens import tokenise
 
 if TYPE_CHECKING:
@@ -49,21 +51,22 @@ def describe(
     reader: Reader | None = None,
     samples: int = 3,
     width: int = 300,
+    names: Sequence[str] = TWO,
 ) -> str:
     """Counts of labels and groups, lengths, a leak scan and a few rows of every class.
 
     `parts`: part of each row, from `assign`; without it rows are counted by origin. `reader`: adds lengths in tokens
     and the share of texts that are cut, and shows the rows as this model reads them. `width`: characters shown of a
-    text; 0 is all.
+    text; 0 is all. `names`: of classes 0, 1, ...
     """
     rows = examples["origin"].to_pylist() if parts is None else list(parts)
     if reader is not None and "target" in examples.column_names:  # and the token that ends an answer
         reader = reader.leaving(max(reader.lengths(examples["target"].to_pylist(), special=False)) + 1)
     lines = [f"{examples.num_rows} examples in {len(set(examples['group'].to_pylist()))} groups", ""]
-    lines += _counts(examples, rows)
+    lines += _counts(examples, rows, names)
     lines += ["", *_lengths(examples, reader)]
     if "target" not in examples.column_names:
-        leak = scan_leaks(examples)
+        leak = scan_leaks(examples.filter(pc.greater_equal(examples["label"], 0)))
         verdict = "no leak found"
         if leak.found or leak.partial:
             verdict = "LEAK: a text gives its label away" if leak.found else "the answer alone tells part of its label"
@@ -72,22 +75,28 @@ def describe(
             f"counting words: AUC {leak.auc:.3f}; the most telling word {leak.token!r} is right in "
             f"{100 * leak.token_accuracy:.1f} %{answers}: {verdict}"
         )
-    return "\n".join([*lines, *_samples(examples, reader, samples, width)])
+    return "\n".join([*lines, *_samples(examples, reader, names, samples, width)])
 
 
-def _counts(examples: pa.Table, rows: Sequence[str]) -> list[str]:
+def _counts(examples: pa.Table, rows: Sequence[str], names: Sequence[str]) -> list[str]:
     """A line a part; a text to be generated is a label of its own, so there is nothing to count by."""
     labels = examples["label"].to_numpy()
     groups = np.array(examples["group"].to_pylist())
     named = np.array(rows)
     classes = [] if "target" in examples.column_names else np.unique(labels).tolist()
-    lines = [f"{'part':<12}{'examples':>10}{'groups':>10}" + "".join(f"{f'label {c}':>18}" for c in classes)]
+    lines = [f"{'part':<12}{'examples':>10}{'groups':>10}" + "".join(f"{_label(c, names):>18}" for c in classes)]
     for part in sorted(set(rows)):
         chosen = named == part
         counts = [int((labels[chosen] == c).sum()) for c in classes]
         shares = "".join(f"{f'{count} ({100 * count / chosen.sum():.1f} %)':>18}" for count in counts)
         lines.append(f"{part:<12}{chosen.sum():>10}{len(np.unique(groups[chosen])):>10}{shares}")
     return lines
+
+
+def _label(c: int, names: Sequence[str]) -> str:
+    if c < 0:
+        return "no label"
+    return f"label {c}" if names[c] == str(c) else f"{c} {names[c]}"[:17]
 
 
 def _lengths(examples: pa.Table, reader: Reader | None) -> list[str]:
@@ -114,13 +123,13 @@ def _quantiles(counts: Sequence[int]) -> str:
     return f"mean {np.mean(counts):.1f}, median {median:.0f}, 99 % up to {high:.0f}, longest {max(counts)}"
 
 
-def _samples(examples: pa.Table, reader: Reader | None, samples: int, width: int) -> list[str]:
+def _samples(examples: pa.Table, reader: Reader | None, names: Sequence[str], samples: int, width: int) -> list[str]:
     order = np.argsort(ranks(np.array([stable_hash(i) for i in examples["id"].to_pylist()], np.uint64), 0, "show"))
     labels = examples["label"].to_numpy()[order]
     lines: list[str] = []
     for label in np.unique(labels):
         for row in examples.take(order[labels == label][:samples]).to_pylist():
-            head = "" if "target" in row else f"label {label}  "
+            head = "" if "target" in row else f"{_label(label, names)}  "
             lines += ["", f"{head}group {row['group']}  id {row['id']}"]
             for name in TEXTS:
                 if name in row:

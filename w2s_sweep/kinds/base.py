@@ -6,6 +6,7 @@ Reading one of these classes loads no torch; what a stage does is `run(context)`
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar, Literal, cast
 
@@ -54,12 +55,23 @@ class Hashed:
 
     def hashed(self) -> dict[str, Json]:
         """What is hashed, as plain JSON."""
-        rows = ((f.name, f.default, getattr(self, f.name)) for f in fields(cast(Any, self)))
-        return {name: as_json(value) for name, default, value in rows if default is MISSING or value != default}
+        found: dict[str, Json] = {}
+        for name, default in _defaults(type(self)):
+            value = getattr(self, name)
+            if default is MISSING or value != default:
+                found[name] = as_json(value)
+        return found
+
+
+@cache
+def _defaults(cls: type) -> list[tuple[str, Any]]:
+    return [(f.name, f.default) for f in fields(cls)]
 
 
 def as_json(value: Any) -> Json:
     """A setting as plain JSON."""
+    if value is None or isinstance(value, str | int | float):  # most of them
+        return value
     if isinstance(value, Hashed):
         return value.hashed()
     if isinstance(value, Loss):

@@ -31,6 +31,7 @@ class Data(Kind):
     columns: Renamed = None
     labels: tuple[str, ...] | None = None
     odd_rows: Literal["refuse", "skip"] = "refuse"
+    unlabelled: Literal["leave_out", "half_b"] = "leave_out"
 
     def cost(self, hints: Hints) -> Cost:
         return Cost()

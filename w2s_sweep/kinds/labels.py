@@ -85,6 +85,19 @@ class Filter(Labelling):
 
 
 @schema
+class Agree(Labelling):
+    """Of the answers of a split those that enough samples of their supervisor give, and further models as well."""
+
+    kind: ClassVar[str] = "agree"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "labels")
+    takes: ClassVar[tuple[InputName, ...]] = ("own",)
+
+    on: Split
+    least: float
+    """Least share of a row's samples that give its answer."""
+
+
+@schema
 class Reveal(Labelling, Divided):
     """The truth for a budget of the rows of a split."""
 
@@ -194,6 +207,7 @@ class LabelsFile(Labelling, Divided):
     classes: tuple[str, ...] | None = None
     missing: Policy = "refuse"
     repeated: Repeated = "refuse"
+    test: Literal["whole", "labelled"] = "whole"
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         assert hints.labels is not None, "the builder names the file"
@@ -206,3 +220,43 @@ class Harden(Labelling):
 
     kind: ClassVar[str] = "harden"
     needs: ClassVar[tuple[InputName, ...]] = ("labels",)
+
+
+@schema
+class Temper(Labelling):
+    """The predictions of a stage at another temperature."""
+
+    kind: ClassVar[str] = "temper"
+    needs: ClassVar[tuple[InputName, ...]] = ("labels",)
+
+    temperature: float | None
+    """None fits it to the truth of validation rows."""
+
+
+@schema
+class MeanDifference(Labelling, Divided):
+    """Classes told by the difference of their means in a model's frozen features, as predictions."""
+
+    kind: ClassVar[str] = "mean_difference"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    split: Partition
+    on: Split
+    whiten: bool
+    penalty: float
+
+
+@schema
+class Ccs(Labelling, Divided):
+    """What a probe says that is consistent over contrast pairs, as predictions."""
+
+    kind: ClassVar[str] = "ccs"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    split: Partition
+    on: Split
+    tries: int
+    epochs: int
+    lr: float
+    weight_decay: float
+    seed: int

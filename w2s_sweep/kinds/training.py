@@ -76,7 +76,7 @@ class TunedRecipe(Optimization):
     dropout: float
     head_init: HeadInit | None = None
     """None where there is no head: a language model that generates."""
-    label_words: tuple[str, str] | None = None
+    label_words: tuple[str, ...] | None = None
     """Where the head begins with their rows."""
 
 
@@ -251,6 +251,9 @@ class Generate(Tuned):
     kind: ClassVar[str] = "generate"
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
+
+    unlabelled: Literal["refuse", "skip"] = "refuse"
+    """What becomes of rows of `on` for which the supervising stage wrote no text."""
 
     @property
     def reads_likelihoods(self) -> bool:

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.cells.parse import parse
-from w2s_sweep.data.shape import has_pairs, has_targets
+from w2s_sweep.data.shape import class_names, has_pairs, has_targets, prompt_words
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.compose import plain_cell
@@ -64,11 +64,13 @@ def describe_task(
     if out is not None:
         write_unlabelled(out, examples, list(parts))
     reader = Reader(cell.strong.name, _tokenizer(cell), cell.dataset.max_tokens) if with_tokens else None
-    text = describe(examples, list(parts), reader, samples=samples, width=width)
+    names = class_names(cell.dataset)
+    text = describe(examples, list(parts), reader, samples=samples, width=width, names=names)
     head = [*notes, f"{cell.dataset.name}: task {cell.dataset.task}"]
     if not has_targets(cell.dataset):
         prompt = cell.dataset.prompt
-        words, about = prompt.words or cell.strong.label_words, repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
+        words = prompt_words(cell.dataset, cell.strong)
+        about = repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
         head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
     head += [f"left out: {count:,} {reason}" for reason, count in left_out.items() if count]
     return "\n".join([*head, text])

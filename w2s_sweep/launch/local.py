@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,14 +22,20 @@ from w2s_sweep.errors import Interrupted, W2SError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.live_report import live_report
 from w2s_sweep.launch.needs import gpus_of
+from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.progress import Progress, make_progress
+from w2s_sweep.launch.stall import silent_seconds
 from w2s_sweep.plan.packs import Pack, make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.worker import LOST
+from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import write_json
 
 TICK_SECONDS = 0.5
+STALLS = 2
+"""How often a stage that hangs is repeated."""
 PATIENCE_SECONDS = 60.0
 """How long a worker may take to save its state after the signal to leave."""
 
@@ -81,6 +88,8 @@ class Worker:
         self.pack: Pack | None = None
         self.running: str | None = None
         """Key of the stage that it works on."""
+        self.hung = False
+        """Whether it was ended since that stage made no progress."""
         gpus = [gpu for gpu in places if gpu is not None]
         env = os.environ | {"W2S_RANKS": str(len(gpus) or engine.cpu_ranks)}  # models/device.py
         if gpus:
@@ -144,6 +153,10 @@ class LocalEngine:
     """GPUs that train a model together; null is the fewest in which it fits."""
     cpu_ranks: int = 1
     """Processes that train a model together where there is no GPU."""
+    stall_minutes: float | None = None
+    """Minutes without progress after which a stage is ended and repeated from its checkpoint; null never does."""
+    notify: str | None = None
+    """Shell command at the end (notify.py)."""
     _events: "queue.Queue[tuple[Worker, dict[str, Any]]]" = field(default_factory=queue.Queue, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +164,8 @@ class LocalEngine:
             raise W2SError(f"hydra.launcher.processes: got {self.processes}, needs at least 1, or null.")
         if self.cpu_ranks < 1:
             raise W2SError(f"hydra.launcher.cpu_ranks: got {self.cpu_ranks}, needs at least 1.")
+        if self.stall_minutes is not None and self.stall_minutes <= 0:
+            raise W2SError(f"hydra.launcher.stall_minutes: got {self.stall_minutes}, needs to be above 0, or null.")
         if self.gpus is not None and not 1 <= self.gpus <= max(1, len(self.there)):
             raise W2SError(
                 f"hydra.launcher.gpus: got {self.gpus}, and this machine has {len(self.there)}. Use null, which takes "
@@ -161,8 +176,13 @@ class LocalEngine:
         keys = job.plan.keys("to run", "in flight")
         packs = make_packs(job.plan.graph, keys, self.pack_flops)
         if packs:
-            with make_progress(job.store, [job.plan.graph.stages[key] for key in keys]) as progress:
-                _Run(self, job, packs, progress).loop()
+            with make_progress(job, keys) as progress:
+                try:
+                    _Run(self, job, packs, progress).loop()
+                except Interrupted:
+                    notify(self.notify, job.store, job.name, keys, "interrupted")
+                    raise
+        notify(self.notify, job.store, job.name, keys)
         return True
 
     def device(self, stage: Stage[Kind]) -> float | None:
@@ -218,13 +238,20 @@ class _Run:
         self.counts = {pack.name: self.engine.gpus_of(pack) for pack in packs}
         """Pack -> GPUs that it gets."""
         self.born = 0
+        self.stalls: Counter[str] = Counter()
+        """Stage -> how often it was ended since it hung."""
+        self.silent: set[str] = set()
+        """Stages that were silent for too long at the last look."""
+        self.looked = time.monotonic()
 
     def loop(self) -> None:
         try:
-            with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP):
+            with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP), live_report(self.job.store, self.job.name) as live:
                 while self.waiting or any(worker.pack for worker in self.workers):
                     self._assign()
                     self._listen()
+                    self._end_stalled()
+                    live.tick()
         except KeyboardInterrupt:
             self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
             self._interrupt()
@@ -293,10 +320,13 @@ class _Run:
         pack = worker.pack
         if pack is None:
             return
-        if status != LOST:  # there the stage that broke the GPU context has told so itself
+        if worker.hung and worker.running and self.stalls[worker.running] < STALLS:
+            self.stalls[worker.running] += 1
+            self.progress.console.print(f"{worker.running[:10]}: no progress, it is repeated", highlight=False)
+        elif status != LOST:  # there the stage that broke the GPU context has told so itself
             # Between two stages the next one is blamed: a pack that kills its workers must not go round for ever.
             blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
-            _record_death(self.job, blamed, status, worker.log)
+            _record_death(self.job, blamed, status, worker)
             self.ended.add(blamed)
             self.progress.end(blamed, "failed")
         rest = tuple(stage for stage in pack.stages if stage.key not in self.ended)
@@ -305,6 +335,20 @@ class _Run:
             self.specs[again.name] = self.job.write_spec(again)
             self.counts[again.name] = self.counts[pack.name]
             self.waiting.insert(0, again)
+
+    def _end_stalled(self) -> None:
+        """Kill workers whose stage hangs: what is left of their packs goes to other workers, this stage too."""
+        minutes, now = self.engine.stall_minutes, time.monotonic()
+        if minutes is None or now - self.looked < min(10.0, 10 * minutes):
+            return
+        self.looked, clock = now, file_system_now(self.job.store.root / "claims")
+        working = {worker.running: worker for worker in self.workers if worker.running}
+        silent = {key for key in working if silent_seconds(self.job.store, key, clock) > 60 * minutes}
+        # At two looks: a stage that begins again has not written anything for a moment.
+        for key in silent & self.silent:
+            working[key].hung = True
+            working[key].process.kill()
+        self.silent = silent
 
     def _interrupt(self) -> None:
         for worker in self.workers:
@@ -317,10 +361,15 @@ class _Run:
                 worker.process.kill()
 
 
-def _record_death(job: Job, key: str, status: int, log: Path) -> None:
+def _record_death(job: Job, key: str, status: int, worker: Worker) -> None:
     cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-    hint = " The kernel kills processes when memory runs out: lower micro_batch_tokens." if status == -9 else ""
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.is_file() else ""
+    cause = f"ended after {STALLS} more tries, it made no progress" if worker.hung else cause
+    hint = (
+        " The kernel kills processes when memory runs out: lower micro_batch_tokens."
+        if status == -9 and not worker.hung
+        else ""
+    )
+    tail = "\n".join(worker.log.read_text(errors="replace").splitlines()[-8:]) if worker.log.is_file() else ""
     label = job.plan.graph.stages[key].label
     error = f"the process that ran it died ({cause}).{hint}"
     write_json(

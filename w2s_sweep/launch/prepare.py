@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,6 +20,9 @@ from w2s_sweep.sources.weights import context_length, longest, matrices, mean_le
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
+if TYPE_CHECKING:
+    from w2s_sweep.training.examples import Rows
+
 Stages = Sequence[Stage[Kind]]
 
 
@@ -33,7 +37,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
         with console.status(f"fetching {one.kind} {one.name}"):
             there[name] = fetch(one.source, one.identity, one.kind)
     _require_targets(to_run, there)
-    for kind, tell in ((Data.kind, tell_examples), (LabelsFile.kind, tell_labels)):
+    for kind in (Data.kind, LabelsFile.kind):
         made = [stage for stage in to_run if stage.kind == kind]
         outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
         for stage in made:
@@ -41,16 +45,19 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
                 failure = read_json(store.work(stage.key) / "failure.json") or {}
                 raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
             summary = read_json(store.path(stage.key) / "summary.json") or {}
-            console.print(f"{stage.label}: {tell(summary)}", highlight=False)
+            balanced = isinstance(stage.settings, Data) and stage.settings.balance == "classes"
+            told = tell_examples(summary, balanced=balanced) if kind == Data.kind else tell_labels(summary)
+            console.print(f"{stage.label}: {told}", highlight=False)
     _require_positions(store, to_run, there)
     _try_splits(store, to_run)
 
 
-def tell_examples(made: Mapping[str, Json]) -> str:
+def tell_examples(made: Mapping[str, Json], *, balanced: bool = True) -> str:
     """What a data stage made of its source."""
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
-    note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
-    return f"{made['examples']:,} examples{note}{_tell_left_out(made)}"
+    note = f", {', '.join(each)}{' after balancing' if balanced else ''}" if len(each) > 1 else ""
+    unlabelled = f", {made['unlabelled']:,} without a label, all in half B" if "unlabelled" in made else ""
+    return f"{made['examples']:,} examples{note}{unlabelled}{_tell_left_out(made)}"
 
 
 def tell_labels(made: Mapping[str, Json]) -> str:
@@ -95,11 +102,31 @@ def _try_splits(store: Store, stages: Stages) -> None:
         name = canonical([stage.inputs["data"], settings.hashed()["split"], key, supervised and supervised.hashed()])
         if name not in tried:
             rows = load_rows(store.path(stage.inputs["data"]), settings.split)
+            _require_truth(rows, stage, stages)
             if supervised and supervised.mixed and key:
                 more = load_rows(store.path(key), supervised.mixed.split)
                 append_rows(rows, more)
                 draw_mixed(more, supervised.mixed, rows, len(rows_of_portion(rows, supervised)))
         tried.add(name)
+
+
+def _require_truth(rows: "Rows", stage: Stage[Kind], stages: Stages) -> None:
+    """ConfigError where a stage learns from the truth of a half without any."""
+    for other in stages:
+        settings = other.settings
+        if (
+            isinstance(settings, Supervised)
+            and "labels" not in other.inputs
+            and other.inputs["data"] == stage.inputs["data"]
+        ):
+            chosen = rows.on(settings.on)
+            if not (rows.truth[chosen] >= 0).any():
+                remedy = (
+                    "Set ceiling.skip=true (there is no PGR without a ceiling)"
+                    if settings.on == "half_b"
+                    else "Set supervisor.labels=FILE"
+                )
+                raise ConfigError([f"{other.label}: no row of {settings.on} has a label. {remedy}, or add some."])
 
 
 def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:

@@ -1,71 +1,116 @@
-"""What is printed while a sweep runs here: one line for each finished stage, a live bar on a terminal."""
+"""What is printed while a sweep runs: a line for each stage that ends, and on a terminal a live view below them."""
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
+from rich.live import Live
 
-from w2s_sweep.kinds import Kind
-from w2s_sweep.plan.stage import Stage
-from w2s_sweep.store import Store
+from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.live import View, running_text
+from w2s_sweep.launch.pace import Pace, Running
+from w2s_sweep.launch.recovered import Cells, Recovered
 from w2s_sweep.store.files import read_json
 from w2s_sweep.terminal import SafeConsole
 
+PLAIN_SECONDS = 30.0
+"""Between two lines on what runs now, where there is no terminal."""
+COLOURS = {"done": "green", "failed": "red", "blocked": "yellow", "preempted": "yellow"}
+
 
 class Progress:
-    """Counts finished stages and shows how far the running ones are."""
+    """Counts stages that have ended and watches the running ones."""
 
-    def __init__(self, store: Store, stages: Sequence[Stage[Kind]], console: Console, bars: Bars):
-        self.store, self.console, self.bars = store, console, bars
-        self.stages = {stage.key: stage for stage in stages}
-        self.began: dict[str, float] = {}
-        self.running: dict[str, TaskID] = {}
+    def __init__(self, job: Job, keys: Iterable[str], console: Console):
+        self.job, self.console = job, console
+        self.waiting = {key: job.plan.graph.stages[key] for key in keys}
+        self.total = len(self.waiting)
+        self.running: dict[str, Running] = {}
         self.counts: Counter[str] = Counter()
-        self.all = bars.add_task("stages", total=len(stages))
+        self.cells = Cells(job.store, read_json(job.folder / "sweep.json") or {"cells": ()})
+        self.recovered: list[Recovered] = []
+        self.pace = Pace(self.waiting.values())
+        self.beside = 1
+        """The most stages that have run at a time."""
+        self.shown = time.monotonic()
 
     def start(self, key: str) -> None:
-        self.began[key] = time.monotonic()
-        self.running[key] = self.bars.add_task(self.stages[key].label, total=None)
+        self._begin(key)
+        self.running[key] = Running(self.job.plan.graph.stages[key], time.monotonic())
+        self.beside = max(self.beside, len(self.running))
+
+    def _begin(self, key: str) -> None:
+        if (stage := self.waiting.pop(key, None)) is not None:
+            self.pace.begin(stage)
 
     def end(self, key: str, outcome: str) -> None:
-        if key in self.running:
-            self.bars.remove_task(self.running.pop(key))
-        self.counts[outcome] += 1
-        self.bars.advance(self.all)
-        self.console.print(self._line(key, outcome), highlight=False)
+        self._begin(key)
+        ran, self.counts[outcome] = self.running.pop(key, None), self.counts[outcome] + 1
+        spent = None if ran is None else time.monotonic() - ran.began
+        if ran is not None and spent is not None and outcome == "done":
+            self.pace.end(ran.stage, spent)
+        cells = self.cells.finish(key) if outcome == "done" else []
+        self.recovered += cells
+        self.console.print(self._line(key, outcome, spent, cells), highlight=False)
+        self.shown = time.monotonic()
 
-    def _line(self, key: str, outcome: str) -> str:
-        colour = {"done": "green", "failed": "red", "blocked": "yellow", "preempted": "yellow"}[outcome]
-        count = f"{sum(self.counts.values())}/{len(self.stages)}"
-        line = f"[{colour}]{outcome:>7}[/] {count:>9}  {self.stages[key].label}"
+    def _line(self, key: str, outcome: str, spent: float | None, cells: list[Recovered]) -> str:
+        count = f"{sum(self.counts.values())}/{self.total}"
+        line = f"[{COLOURS[outcome]}]{outcome:>7}[/] {count:>9}  {self.job.plan.graph.stages[key].label}"
         if outcome == "failed":
-            failure = read_json(self.store.work(key) / "failure.json") or {}
+            failure = read_json(self.job.store.work(key) / "failure.json") or {}
             return f"{line}: {str(failure.get('error', 'unknown error')).splitlines()[0]}"
-        summary = read_json(self.store.path(key) / "summary.json") or {}
-        scored = summary.get("accuracy/test")
-        score = "" if scored is None else f"  accuracy {scored:.3f}"
         if outcome == "blocked":
             return f"{line}  (a stage that it needs has not come to its end)"
-        spent = f"  {time.monotonic() - self.began[key]:.1f} s" if key in self.began else "  (by another process)"
-        return f"{line}{score}{spent}"
+        scored = (read_json(self.job.store.path(key) / "summary.json") or {}).get("accuracy/test")
+        score = "" if scored is None else f"  accuracy {scored:.3f}"
+        took = "  (by another process)" if spent is None else f"  {spent:.1f} s"
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        return f"{line}{score}{took}" + (f"  {cells[0].text.partition('  ')[0]}{more}" if cells else "")
 
     def tick(self) -> None:
-        """Read how far the running stages are."""
-        for key, task in self.running.items():
-            state = read_json(self.store.work(key) / "progress.json")
-            if state:
-                self.bars.update(task, completed=state["step"], total=state["total"])
+        """Read how far the running stages are; without a terminal, say it now and then."""
+        for key, one in self.running.items():
+            said = read_json(self.job.store.work(key) / "progress.json")
+            if said:
+                one.update(said)
+        if not self.console.is_terminal and self.running and time.monotonic() - self.shown >= PLAIN_SECONDS:
+            self.shown = time.monotonic()
+            first, *others = self.running.values()
+            more = f" (and {len(others)} more)" if others else ""
+            self.console.print(f"running {running_text(first)}{more}", highlight=False, markup=False)
+
+    def view(self) -> View:
+        """What the live view shows at this moment."""
+        return View(
+            name=self.job.name,
+            total=self.total,
+            counts={
+                "done": self.counts["done"],
+                "running": len(self.running),
+                "waiting": len(self.waiting),
+                "failed": self.counts["failed"],
+                "blocked": self.counts["blocked"] + self.counts["preempted"],
+            },
+            running=tuple(self.running.values()),
+            left=self.pace.left(self.running.values(), self.beside),
+            recovered=tuple(self.recovered),
+            cells=len(self.cells.entries),
+            open=len(self.cells.open),
+        )
 
 
 @contextmanager
-def make_progress(store: Store, stages: Sequence[Stage[Kind]]) -> Generator[Progress]:
-    """Bars on a terminal, plain lines elsewhere."""
-    console = SafeConsole()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as bars:
-        yield Progress(store, stages, console, bars)
+def make_progress(job: Job, keys: Iterable[str]) -> Generator[Progress]:
+    """A live view on a terminal, plain lines elsewhere."""
+    progress = Progress(job, keys, SafeConsole())
+    live = Live(
+        console=progress.console,
+        get_renderable=lambda: progress.view().render(),
+        refresh_per_second=4,
+        transient=True,
+    )
+    with live if progress.console.is_terminal else nullcontext():
+        yield progress

@@ -16,9 +16,21 @@ MANY = 40
 
 
 def show_plan(
-    console: Console, plan: Plan, name: str, store: Store, found: Sequence[Need], on_gpu: bool = False, threads: int = 0
+    console: Console,
+    plan: Plan,
+    name: str,
+    store: Store,
+    found: Sequence[Need],
+    on_gpu: bool = False,
+    threads: int = 0,
+    *,
+    listed: bool = True,
 ) -> None:
-    """`found`: what the stages that are to run on a GPU need; `threads`: of a stage on the CPU."""
+    """`found`: what the stages that are to run on a GPU need. `threads`: of a stage on the CPU. `listed`: name stages
+    one by one, where they are few.
+
+    A sweep that runs at once names them when they run, and beforehand only those with an unusual reason.
+    """
     graph = plan.graph
     counts = Counter(plan.states.values())
     todo = [graph.stages[key] for key in plan.keys("to run")]
@@ -37,13 +49,15 @@ def show_plan(
             highlight=False,
         )
         console.print(str(expected), highlight=False)
-        console.print(_list_stages(plan) if len(todo) <= MANY else _count_stages(plan))
+        unusual = [key for key in plan.keys("to run", "in flight") if plan.reasons[key] != ABSENT]
+        shown = plan.keys("to run", "in flight") if listed else unusual
+        if shown:
+            console.print(_list_stages(plan, shown) if len(shown) <= MANY else _count_stages(plan))
     if found:
         console.print(table_of(found))
 
 
-def _list_stages(plan: Plan) -> Table:
-    keys = plan.keys("to run", "in flight")
+def _list_stages(plan: Plan, keys: Sequence[str]) -> Table:
     why = {plan.reasons[key] for key in keys} != {ABSENT}  # what is usual needs no column
     table = Table("state", "stage", "key", *(["why"] if why else []), box=None, pad_edge=False)
     for key in keys:

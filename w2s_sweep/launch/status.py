@@ -13,18 +13,22 @@ from rich.table import Table
 from rich.text import Text
 
 from w2s_sweep.errors import LaunchError
+from w2s_sweep.launch.stall import STALLED, stalled_seconds
 from w2s_sweep.store import Store, read_claim
-from w2s_sweep.store.claim import file_system_now
+from w2s_sweep.store.claim import Claim, file_system_now
 from w2s_sweep.store.files import read_json
 
-StageState = Literal["done", "running", "queued", "stuck", "waiting", "unknown", "failed", "lost", "cancelled"]
+StageState = Literal[
+    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "interrupted", "failed", "lost", "cancelled"
+]
 STATES: tuple[StageState, ...] = (
-    "done", "running", "queued", "stuck", "waiting", "unknown", "failed", "lost", "cancelled"
+    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "interrupted", "failed", "lost", "cancelled"
 )  # fmt: skip
-"""waiting: for other stages; queued: for the cluster; stuck: for somebody to do something; unknown: its job cannot be
-seen from here; lost: its job left the queue without a result or an error; cancelled: on purpose. docs/CLUSTERS.md."""
+"""stalled: running without getting anywhere; waiting: for other stages; queued: for the cluster; stuck: for somebody to
+do something; unknown: its job cannot be seen from here; interrupted: begun by a command that was stopped; lost: its job
+left the queue without a result or an error; cancelled: on purpose. docs/CLUSTERS.md."""
 ORDER: tuple[StageState, ...] = (
-    "failed", "lost", "stuck", "cancelled", "unknown", "running", "queued", "waiting", "done"
+    "failed", "lost", "stalled", "stuck", "cancelled", "interrupted", "unknown", "running", "queued", "waiting", "done"
 )  # fmt: skip
 """What people look for first stands first in long tables."""
 MANY = 40
@@ -104,12 +108,17 @@ def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[St
     stages = store.read_sweep(name)["stages"]
     done = {key for key in stages if store.done(key)}
     queue = look(store, [key for key in stages if key not in done])
+    later = (read_json(store.sweep(name) / "waves.json") or {}).get("left")  # slurm/waves.py
     found: dict[str, StageStatus] = {}
     for key, stage in stages.items():
         state = StageStatus(key, str(stage["label"]), "done") if key in done else None
         state = state or _state(store, key, str(stage["label"]), now, queue)
         if state.state in ("waiting", "lost") and not state.alive:
             state = _explain_blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
+        if state.state == "interrupted":
+            state = replace(state, note=f"{state.note}nobody is at it; `w2s retry {name}` goes on from its checkpoint")
+        if later and state.state == "waiting" and not state.note:
+            state = replace(state, note=f"for a later wave: `w2s keep {name}` submits it when there is room")
         found[key] = state
     return _explain(store, list(found.values()), queue)
 
@@ -117,8 +126,7 @@ def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[St
 def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> StageStatus:
     claim = read_claim(store, key, now)
     if claim is not None and claim.alive:
-        job = f", job {claim.record['job']}" if claim.record.get("job") else ""
-        return StageStatus(key, label, "running", f"{_how_far(store, key)}on {claim.record['host']}{job}", alive=True)
+        return _at_work(store, key, label, claim, now)
     failure = read_json(store.work(key) / "failure.json")
     task, job = queue.tasks.get(key), queue.jobs.get(key)
     if failure is not None and (task is None or task.state == "RUNNING"):
@@ -139,13 +147,27 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
     if job is not None:
         note = f"job {job} has left the queue" if queue.known else f"job {job}; squeue cannot be asked here"
         return StageStatus(key, label, "lost" if queue.known else "queued", note)
-    return StageStatus(key, label, "waiting", _how_far(store, key))
+    begun = (store.work(key) / "log.txt").is_file()
+    return StageStatus(key, label, "interrupted" if begun else "waiting", _how_far(store, key))
+
+
+def _at_work(store: Store, key: str, label: str, claim: Claim, now: float) -> StageStatus:
+    job = claim.record.get("job")
+    where = f"{_how_far(store, key)}on {claim.record['host']}{f', job {job}' if job else ''}"
+    if not (silent := stalled_seconds(store, key, now)):
+        return StageStatus(key, label, "running", where, alive=True)
+    again = f"`scontrol requeue {job}` repeats" if job else "Ctrl-C and the same command repeat"
+    note = (
+        f"{where}: no progress for {silent / 60:.0f} minutes. `w2s logs {key[:10]}` shows its last words; {again} it "
+        "from its last checkpoint, and hydra.launcher.stall_minutes does so by itself"
+    )
+    return StageStatus(key, label, "stalled", note, alive=True)
 
 
 def _explain_blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
     """A stage without a job is not lost where an input of it is what went wrong."""
     for one in inputs:
-        if one.state in ("failed", "lost", "cancelled") or (one.state == "waiting" and not one.alive):
+        if one.state in ("failed", "lost", "cancelled", "interrupted") or (one.state == "waiting" and not one.alive):
             return replace(state, state="waiting", note=f"needs {one.label}, which is {one.state}")
     return state
 
@@ -173,6 +195,8 @@ def _ending(store: Store, key: str, queue: Queue, ends: Mapping[str, str]) -> st
     said = [ends[job]] if job in ends else []
     if status == "137":
         said.append("killed, which is what happens when memory runs out")
+    elif status == str(STALLED):
+        said.append("it was ended each time, as it made no progress")
     elif status is not None:
         said.append(f"its process ended with {status}")
     return f": {'; '.join(said)}" if said else ""
@@ -212,8 +236,18 @@ def sweep_status(
     if len(shown) > MANY:
         table.add_row("...", f"{len(shown) - MANY} more", "", "")
     failures = [Text(f"\n{s.label} ({s.key}):\n{_tail(s.note)}", style="red") for s in states if s.state == "failed"]
+    ended = "" if brief or any(s.alive for s in states) else _usage(store, name)
     more = [Text(f"\n... and {len(failures) - 5} more failures: `w2s logs KEY`")] if len(failures) > 5 else []
-    return Group(head, *([table] if shown else []), *failures[:5], *more)
+    return Group(head, *([table] if shown else []), *failures[:5], *more, *([Text(ended)] if ended else []))
+
+
+def _usage(store: Store, name: str) -> str:
+    """What the jobs of a sweep that has ended asked for and used; empty where there were none."""
+    if not (store.sweep(name) / "launcher.json").is_file():
+        return ""
+    from w2s_sweep.launch.slurm.usage import usage
+
+    return str(usage(store, name) or "")
 
 
 def _tail(text: str, lines: int = 6) -> str:

@@ -26,6 +26,7 @@ from w2s_sweep.launch.changed import tell_changed
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.needs import needs, refuse_too_large
+from w2s_sweep.launch.next_steps import show_next
 from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.show import show_plan
 from w2s_sweep.modules import absolute
@@ -119,7 +120,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     to_run = [graph.stages[key] for key in plan.keys("to run")]
     found = needs(to_run, engine.device, engine.counts)
     on_gpu = any(engine.device(stage) is not None for stage in to_run)
-    show_plan(console, plan, name, store, found, on_gpu, sweep.threads)
+    show_plan(console, plan, name, store, found, on_gpu, sweep.threads, listed=sweep.plan_only)
     for line in tell_changed(store, resolved):
         console.print(line, highlight=False, markup=False)
     refuse_too_large(found)
@@ -299,6 +300,7 @@ def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[Ce
     from w2s_sweep.launch.conclude import conclude  # pyarrow and matplotlib are not wanted before there are results
 
     rows = conclude(console, store, name, plain(sweep.tracker))
+    show_next(console, store, name, rows)
     return [_result(store, row, sweep.objective) for row in rows]
 
 

@@ -72,14 +72,19 @@ def _with_shares(logits: Scores, shares: Tensor) -> Scores:
     size, classes = logits.shape
     if size < classes:
         return logits.new_full(logits.shape, 1 / classes)
-    wins = [int(float(share) * size + 0.5) for share in shares]
-    offsets = logits.new_zeros(classes)
+    return hardest(logits - class_offsets(logits, shares))
+
+
+def class_offsets(logits: Scores, shares: Tensor) -> Tensor:
+    """[classes]: what to take off the logits so that class c wins about `shares[c]` of the rows."""
+    wins = [int(float(share) * len(logits) + 0.5) for share in shares]
+    offsets = logits.new_zeros(len(wins))
     for _ in range(ROUNDS):
         for c, count in enumerate(wins):
             others = logits - offsets
             others[:, c] = float("-inf")
             offsets[c] = _cut(logits[:, c] - others.amax(1), count)
-    return hardest(logits - offsets)
+    return offsets
 
 
 def _cut(values: Tensor, count: int) -> Tensor:

@@ -31,6 +31,12 @@ class Method:
     needs_weak_model: ClassVar[bool] = False
     """Whether it trains the weak model in a way of its own, so that no file of labels can stand in its place."""
 
+    two_classes: ClassVar[str] = ""
+    """Why it exists for tasks of two classes alone; empty where it takes any number."""
+
+    reads_weights: ClassVar[bool] = False
+    """Whether its graph shows further rows to trained models, whose weights must have been kept."""
+
     roles: ClassVar[tuple[str, ...]] = ()
     """Roles that its graph gives to stages beyond `ROLES`, so that a cluster's resources can be set for them."""
 

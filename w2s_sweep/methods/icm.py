@@ -1,7 +1,7 @@
 """Unsupervised elicitation by internal coherence maximisation (Wen et al. 2025, arXiv 2506.10139): the student trains
 on labels that the strong model can predict from each other, and nobody gave."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.setup import Setup
 
 Alpha = Annotated[float, Field(gt=0)]
+TWO_CLASSES = "its search turns labels over, which is between two"
 
 
 @schema
@@ -25,6 +26,8 @@ class Icm(Method):
     stages/annotate.py. A step that changes a label asks about all rows again under nearly as many examples, so the cost
     grows with rows^2 * folds. How the task is put into words is `dataset.prompt`.
     """
+
+    two_classes: ClassVar[str] = TWO_CLASSES
 
     name: Literal["icm"] = "icm"
     rows: Annotated[int, Field(ge=2)] = 256
@@ -70,6 +73,8 @@ class IcmFeatures(Method):
 
     weak, student, ceiling: as in `icm`. What differs from the paper is listed in stages/elicit.py.
     """
+
+    two_classes: ClassVar[str] = TWO_CLASSES
 
     name: Literal["icm_features"] = "icm_features"
     calibrate: Calibration = "median"

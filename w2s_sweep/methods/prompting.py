@@ -35,7 +35,7 @@ class Prompting(Method):
     def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.supervisor()
         student = self._prompted(cell, build, "student", weak)
-        if self.ceiling == "trained":
+        if self.ceiling == "trained" or cell.ceiling.skip:
             ceiling = build.ceiling(cell.strong)
         else:
             ceiling = self._prompted(cell, build, "ceiling", GROUND_TRUTH)

@@ -1,7 +1,7 @@
 """Selective weak-to-strong generalization (Lang, Huang and Li 2025, arXiv 2511.14166): weak supervision only where the
 strong model does not know the answer itself."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class Selective(Method):
     `knn_relabel`: a mean over neighbours in the strong model's features. Few-shot examples are true ones of half A;
     these few rows stay among those that P(IK) learns from.
     """
+
+    two_classes: ClassVar[str] = "what P(IK) learns, right or wrong, has two classes, as its head has those of the task"
 
     name: Literal["selective"] = "selective"
     shots: Annotated[int, Field(ge=0, le=1000)] = 0

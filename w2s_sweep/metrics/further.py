@@ -67,6 +67,8 @@ class OfCell(Further):
 
     heads: ClassVar[tuple[tuple[str, str], ...]]
     """Names in tables, each with its heading below the title."""
+    needs: ClassVar[tuple[str, ...]] = ROLES
+    """Roles without which it is not measured."""
 
     @property
     def columns(self) -> Mapping[str, str]:

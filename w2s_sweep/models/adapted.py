@@ -1,5 +1,6 @@
 """Weights that were trained after a model was published: all of them, or the product of low-rank adapters to add."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def load_adapted(backbone: Backbone, folder: Path) -> Backbone:
     head = saved.pop("head", None)
     weights = {name.removeprefix("transformer."): value for name, value in saved.items()}
     with torch.no_grad():
-        (_add_products if merge else _replace)(backbone.module, weights, scale)
+        (add_products if merge else _replace)(backbone.module, weights, scale)
     return backbone if head is None else replace(backbone, head=head)
 
 
@@ -40,8 +41,8 @@ def _replace(module: nn.Module, weights: dict[str, Tensor], scale: float) -> Non
     restore(dict(module.named_parameters()), weights, "adapted weights")
 
 
-def _add_products(module: nn.Module, weights: dict[str, Tensor], scale: float) -> None:
-    """W + scale * B A for every adapted module (Hu et al. 2021, section 4.1)."""
+def add_products(module: nn.Module, weights: Mapping[str, Tensor], scale: float) -> None:
+    """W + scale * B A in the place of W, for every adapted module (Hu et al. 2021, section 4.1)."""
     for name, down in weights.items():
         if ".lora_A." in name:
             target = module.get_submodule(name.partition(".lora_A.")[0])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from w2s_sweep.data.batches import Texts, micro_batches, move, pack, packed_batches, pad
+from w2s_sweep.models.throughput import Throughput
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -29,8 +30,10 @@ class Collator:
 
     def __init__(self, pad_id: int, device: torch.device, *, packs: bool):
         self.pad_id, self.device, self.packs = pad_id, device, packs
-        self.real = self.computed = 0
-        """Tokens of the batches so far, without and with padding."""
+        self.computed = 0
+        """Tokens of the batches so far, padding included."""
+        self.read = Throughput()
+        """The real ones of them; their seconds are taken by whoever computes them."""
         self.padded = not packs
         """Whether any batch is padded."""
 
@@ -44,7 +47,7 @@ class Collator:
         """The texts, on the device; `padded` even where the model reads packed ones."""
         self.padded |= padded
         ids, mask, where = pack(texts) if self.packs and not padded else (*pad(texts, self.pad_id), None)
-        self.real += int(mask.sum())
+        self.read.add(map(len, texts))
         self.computed += mask.numel()
         on_device = None if where is None else where.to(self.device)
         return Batch(move(ids, self.device), move(mask, self.device), on_device)
@@ -61,5 +64,5 @@ class Collator:
 
     def summary(self) -> dict[str, str | float | None]:
         """For a stage's summary: how its batches were made, and which share of what they computed was padding."""
-        share = 1 - self.real / self.computed if self.computed else None
+        share = 1 - self.read.tokens / self.computed if self.computed else None
         return {"batches": "padded" if self.padded else "packed", "padding": share}

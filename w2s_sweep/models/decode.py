@@ -1,13 +1,17 @@
-"""Greedy decoding: what follows a prompt depends on it alone, since only prompts of one length share a batch."""
+"""Decoding, greedy or drawn: what follows a prompt depends on it alone, since only prompts of one length share a batch,
+and what is drawn for a row and a sample does not depend on what else is."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.config.finetune import Precision
+from w2s_sweep.data.hashing import stable_hash
 from w2s_sweep.models.backbone import cache_name
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
@@ -29,11 +33,57 @@ def greedy(
     `token_budget`: tokens of a batch, prompts and what follows; it changes results by rounding only. `on_progress` gets
     (prompts done, prompts in all) and may raise to stop.
     """
+    return _decode(model, prompts, None, 1.0, most, end, precision, token_budget, on_progress)
+
+
+def sample(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    *,
+    count: int,
+    temperature: float,
+    seed: int,
+    most: int,
+    end: int,
+    precision: Precision = "bf16",
+    token_budget: int = 8192,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[list[int]]]:
+    """`count` continuations of each prompt, each token drawn from softmax(logits / temperature); else as `greedy`.
+
+    What is drawn depends on `seed`, the prompt's name and the number of the sample alone: the first samples of many are
+    those of few.
+    """
+    every = [prompt for prompt in prompts for _ in range(count)]
+    draws = np.stack([_uniform(seed, name, number, most) for name in names for number in range(count)])
+    found = _decode(model, every, draws, temperature, most, end, precision, token_budget, on_progress)
+    return [found[start : start + count] for start in range(0, len(found), count)]
+
+
+def _uniform(seed: int, name: str, number: int, most: int) -> Array:
+    """float64 [most] in [0, 1): what decides about each token of one sample."""
+    return np.random.Generator(np.random.PCG64([seed, stable_hash("sample", name), number])).random(most)
+
+
+def _decode(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    draws: Array | None,
+    temperature: float,
+    most: int,
+    end: int,
+    precision: Precision,
+    token_budget: int,
+    on_progress: Callable[[int, int], None],
+) -> list[list[int]]:
     ranks = this_process()
 
     def write(rows: Sequence[int]) -> Tensor:
-        ids = torch.tensor([prompts[row] for row in rows], dtype=torch.int64, device=model.backbone.device)
-        return _continue(model, ids, most, end, ranks)
+        device = model.backbone.device
+        ids = torch.tensor([prompts[row] for row in rows], dtype=torch.int64, device=device)
+        drawn = None if draws is None else torch.from_numpy(draws[list(rows)]).to(device)
+        return _continue(model, ids, drawn, temperature, most, end, ranks)
 
     found: dict[int, list[int]] = {}
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
@@ -50,16 +100,38 @@ def greedy(
     return [found[row] for row in range(len(prompts))]
 
 
-def _continue(model: LanguageModel, ids: Tensor, most: int, end: int, ranks: Ranks) -> Tensor:
-    """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone."""
+def _continue(
+    model: LanguageModel,
+    ids: Tensor,
+    draws: Tensor | None,
+    temperature: float,
+    most: int,
+    end: int,
+    ranks: Ranks,
+) -> Tensor:
+    """int64 [rows, 1 to most]: what follows; meaningless after `end`. States of earlier tokens are kept, not redone.
+
+    `draws` [rows, most]: uniform numbers that tokens are drawn by; None takes the likeliest.
+    """
+
+    def choose(texts: Tensor, place: int) -> Tensor:
+        logits = model.next_logits(texts, kept)
+        return logits.argmax(1) if draws is None else _drawn(logits / temperature, draws[:, place])
+
     cache = DynamicCache(config=model.transformer.config)  # pyright: ignore[reportArgumentType]
     kept = {cache_name(model.transformer): cache, "use_cache": True}
-    new = [model.next_tokens(ids, kept)]
+    new = [choose(ids, 0)]
     ended = new[0] == end
     while len(new) < most and not ranks.all_of(bool(ended.all())):
-        new.append(model.next_tokens(new[-1][:, None], kept))
+        new.append(choose(new[-1][:, None], len(new)))
         ended |= new[-1] == end
     return torch.stack(new, 1)
+
+
+def _drawn(logits: Tensor, draws: Tensor) -> Tensor:
+    """int64 [rows]: the token whose part of the cumulated probability holds the uniform number of its row."""
+    shares = logits.double().softmax(1).cumsum(1)
+    return torch.searchsorted(shares, draws[:, None].contiguous(), right=True)[:, 0].clamp(max=logits.shape[1] - 1)
 
 
 def _until(end: int, new: list[int]) -> list[int]:

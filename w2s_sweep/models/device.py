@@ -2,13 +2,14 @@
 
 import os
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import torch
 
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.errors import W2SError
+from w2s_sweep.models.peaks import Products
 
 GPUS = "W2S_GPUS"
 """Environment variable by which a launcher tells a process how many GPUs it was given."""
@@ -63,15 +64,45 @@ def frozen_dtype(device: torch.device, precision: Precision) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
-def describe(device: torch.device) -> dict[str, str | float]:
+def products(device: torch.device, precision: Precision) -> Products:
+    """What numbers matrix products take in effect."""
+    if precision == "bf16" and has_bf16(device):
+        return "bf16"
+    return "tf32" if device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32 else "fp32"
+
+
+def describe(device: torch.device, precision: Precision) -> dict[str, str | float]:
     """What a result was computed with."""
-    found: dict[str, str | float] = {"device": device.type, "device name": _name(device), "torch": torch.__version__}
+    return {
+        "device": device.type,
+        "device name": name_of(device),
+        "torch": torch.__version__,
+        "products": products(device, precision),
+    }
+
+
+def forget_peak(device: torch.device) -> None:
+    """Peaks of memory count from here: those of earlier stages of this process are no matter of the next."""
     if device.type == "cuda":
-        found["peak memory GB"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 3)
-    return found
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):  # not on Linux, or not allowed: the peak is then that of the whole process
+        Path("/proc/self/clear_refs").write_text("5")
 
 
-def _name(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """GB: of a GPU what torch held at most; on a CPU the peak RSS of the process, libraries and files included."""
+    if device.type == "cuda":
+        return {"peak memory GB": round(torch.cuda.max_memory_allocated(device) / 1e9, 3)}
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        said = next(line for line in lines if line.startswith("VmHWM:"))
+        return {"peak RSS GB": round(int(said.split()[1]) * 1024 / 1e9, 3)}
+    return {}
+
+
+def name_of(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What the maker calls it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:

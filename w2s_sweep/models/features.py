@@ -70,7 +70,8 @@ def frozen_features(
             return pool(hidden, batch.mask, pooling, backbone.is_decoder, batch.texts)
 
     batches = collator.split([(len(ids),) for ids in token_ids], range(len(token_ids)), token_budget)
-    return over_rows(batches, backbone.hidden, compute, passes or Passes())
+    with collator.read.timed():
+        return over_rows(batches, backbone.hidden, compute, passes or Passes())
 
 
 class _Reached(Exception):  # not an error: ends a forward pass at the block that is read

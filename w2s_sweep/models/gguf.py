@@ -32,7 +32,11 @@ def _convert(path: Path, folder: Path) -> None:
             path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError) as error:
+    # What transformers and its reader raise on damaged files: offsets and lengths that point anywhere.
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, ImportError,
+        AssertionError, MemoryError,
+    ) as error:  # fmt: skip
         raise ModelError(
             f"model {path}: transformers cannot read this GGUF file: {error}. "
             "Use a GGUF of an architecture it supports (llama, qwen2, qwen3, gemma3, ...), or the original weights."

@@ -85,11 +85,13 @@ class LanguageModel(nn.Module):
         # The log-probability of token t is at t - 1; nothing is said of the very first one.
         return torch.stack([part.sum() for part in nn.functional.pad(found[0], (1, 0)).split(texts.lengths)])
 
-    def next_tokens(self, ids: Int[Tensor, "batch tokens"], cache: Mapping[str, Any]) -> Int[Tensor, " batch"]:
-        """The likeliest token after each text; `cache`: what the transformer is given to keep earlier tokens in."""
+    def next_logits(
+        self, ids: Int[Tensor, "batch tokens"], cache: Mapping[str, Any]
+    ) -> Float[Tensor, "batch vocabulary"]:
+        """float32: of the token after each text; `cache`: what the transformer is given to keep earlier tokens in."""
         hidden = self.transformer(input_ids=ids, **cache).last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # rounding to bf16 would make ties
-            return (hidden[:, -1].float() @ self.unembedding.float().T).argmax(1)
+            return hidden[:, -1].float() @ self.unembedding.float().T
 
 
 def token_log_probs(

@@ -150,7 +150,8 @@ def answer_logits(
                 states = _states_after(backbone, collator.batch([rows[row] for row in chosen], padded=True), cache)
             return states.float() @ words.T
 
-    return over_rows(batches, len(words), compute, passes or Passes())
+    with collator.read.timed():
+        return over_rows(batches, len(words), compute, passes or Passes())
 
 
 def _cached_tokens(lengths: Sequence[int], prefix: int, batches: Sequence[Sequence[int]]) -> int:

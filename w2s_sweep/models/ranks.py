@@ -60,6 +60,14 @@ class Ranks:
         dist.all_reduce(said, op=dist.ReduceOp.MIN)
         return bool(said.item())
 
+    def most(self, value: float) -> float:
+        """The largest that any rank has; every rank has to ask."""
+        if self.size == 1:
+            return value
+        said = torch.tensor([value], dtype=torch.float64)
+        dist.all_reduce(said, op=dist.ReduceOp.MAX)
+        return float(said.item())
+
     def wait(self) -> None:
         """Until every rank is here."""
         if self.size > 1:
@@ -92,8 +100,8 @@ class Ranks:
         for block in blocks:
             fully_shard(block, mesh=self.mesh, mp_policy=policy)
         fully_shard(model, mesh=self.mesh, reshard_after_forward=False)
-        if hasattr(model, "next_tokens"):
-            register_fsdp_forward_method(model, "next_tokens")
+        if hasattr(model, "next_logits"):
+            register_fsdp_forward_method(model, "next_logits")
 
     def settle(self, model: nn.Module) -> None:
         """After passes without gradients: each rank has its share alone again.

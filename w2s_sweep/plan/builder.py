@@ -7,10 +7,11 @@ from typing import Literal, TypedDict
 from w2s_sweep.config import finetune as config
 from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_targets
+from w2s_sweep.data.shape import has_targets, head_words
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
+from w2s_sweep.kinds.labels import Ccs, Combine, Correct, LabelsFile, MeanDifference, Pick, Reveal
+from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import (
     Finetune,
     FullRecipe,
@@ -34,7 +35,8 @@ class Roles:
 
     weak: str
     student: str
-    ceiling: str
+    ceiling: str | None
+    """None where none is trained, `ceiling.skip`."""
     reference: str | None = None
     """The student without what the method puts in its way, where the results compare with that one too."""
 
@@ -50,7 +52,8 @@ class Roles:
     def map(self, change: Callable[[str], str]) -> "Roles":
         """The same roles, each played by another stage."""
         reference = None if self.reference is None else change(self.reference)
-        return Roles(change(self.weak), change(self.student), change(self.ceiling), reference)
+        weak, student = change(self.weak), change(self.student)
+        return Roles(weak, student, None if self.ceiling is None else change(self.ceiling), reference)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,23 @@ class Builder(Labels):
             raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
         return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
 
+    def sample(self, key: str, *, splits: Sequence[Split], count: int, temperature: float, role: str) -> str:
+        """The answers that most of `count` samples of the finished generation stage `key` give, of rows of `splits`."""
+        stage, cell = self.stages[key], self.cell
+        if not isinstance(stage.settings, Generate):
+            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")
+        settings = Sample(
+            split=cell.dataset.split(cell.seed),
+            trained=stage.settings,
+            splits=tuple(splits),
+            count=count,
+            temperature=temperature,
+            seed=cell.seed,
+        )
+        inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
+        label = f"{count} samples of {stage.hints.label}"
+        return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
+
     def supervisor(self) -> str:
         """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""
         if self.cell.supervisor.labels is not None:
@@ -159,19 +179,20 @@ class Builder(Labels):
             "seed": cell.seed if seed is None else seed,
             "early_stopping": self._stopping_rule(labels),
         }
-        if self.cell.supervisor.harden and labels is not None and not self._is_certain(labels):
-            labels = self.harden(labels)
+        if labels is not None and not self._is_certain(labels):
+            labels = self._as_taught(labels)
         label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
             recipe = self._tuned_recipe(model, finetune, head=False)
-            settings = Generate(**learning, **self._of_model(model), finetune=recipe)
+            unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
+            settings = Generate(**learning, **self._of_model(model), finetune=recipe, unlabelled=unlabelled)
             return self._add(settings, inputs | self._adapted_input(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
         supervision: SupervisionFields = {
-            "unlabelled": "skip" if partial or (labels is not None and self._may_lack_rows()) else "refuse",
+            "unlabelled": "skip" if partial or self._may_lack_rows(labels, on) else "refuse",
             "also_predict": tuple(also_predict),
             "conflict": conflict,
             "mixed": None if mixed is None else MixedRows(rows=mixed.rows, split=mixed.dataset.split(cell.seed)),
@@ -191,8 +212,45 @@ class Builder(Labels):
         )
         return self._add(settings, inputs | self._adapted_input(model), hints)
 
-    def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str:
-        """A model trained on half B with the truth; the best on validation rows where the cell names several ways."""
+    def mean_difference(self, labels: str, model: Model, *, role: str, on: Split, whiten: bool, penalty: float) -> str:
+        """What class means in `model`'s frozen features say, with the predictions `labels` of `on` as classes."""
+        inputs = {"data": self.data(), "features": self.features(model), "labels": self._as_taught(labels)}
+        split = self.cell.dataset.split(self.cell.seed)
+        return self._labelling(MeanDifference(split=split, on=on, whiten=whiten, penalty=penalty), inputs, model, role)
+
+    def ccs(
+        self,
+        labels: str,
+        model: Model,
+        *,
+        role: str,
+        on: Split,
+        tries: int,
+        epochs: int,
+        lr: float,
+        weight_decay: float,
+    ) -> str:
+        """What is consistent over contrast pairs of `on` in `model`'s frozen features; the predictions `labels` say
+        which side is class 1."""
+        inputs = {"data": self.data(), "features": self.contrast(model), "labels": labels}
+        settings = Ccs(
+            split=self.cell.dataset.split(self.cell.seed),
+            on=on,
+            tries=tries,
+            epochs=epochs,
+            lr=lr,
+            weight_decay=weight_decay,
+            seed=self.cell.seed,
+        )
+        return self._labelling(settings, inputs, model, role)
+
+    def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str | None:
+        """A model trained on half B with the truth; the best on validation rows where the cell names several ways.
+
+        None where the cell has no ceiling.
+        """
+        if self.cell.ceiling.skip:
+            return None
         made = [
             self.train(model, role="ceiling", on="half_b", labels=GROUND_TRUTH, portion=portion, finetune=finetune)
             for finetune in self.cell.ceiling.candidates(self.cell.finetune)
@@ -237,9 +295,20 @@ class Builder(Labels):
             waiting += [key for key in stage.inputs.values() if key in self.stages]
         return None
 
-    def _may_lack_rows(self) -> bool:
-        """Whether half B may have rows without a label of the supervisor."""
+    def _may_lack_rows(self, labels: str | None, on: Split) -> bool:
+        """Whether rows of `on` may have no label of a supervisor, or no truth."""
+        if labels is GROUND_TRUTH:
+            return on == "half_b" and self.cell.dataset.unlabelled == "half_b"
         return self.cell.supervisor.labels is not None and self.cell.supervisor.missing == "skip"
+
+    def _as_taught(self, labels: str) -> str:
+        """The labels of a supervisor as the cell wants them: hard, at another temperature, or as they are."""
+        how = self.cell.supervisor
+        if how.harden:
+            return self.harden(labels)
+        if how.calibrate or how.temperature != 1:
+            return self.temper(labels, None if how.calibrate else how.temperature)
+        return labels
 
     def _is_certain(self, labels: str) -> bool:
         """Whether the labels of a stage are hard already, and say more than which class is likely."""
@@ -264,7 +333,7 @@ class Builder(Labels):
             "precision": finetune.precision,
             "dropout": finetune.dropout,
             "head_init": finetune.head_init if head else None,
-            "label_words": model.label_words if words else None,
+            "label_words": head_words(self.cell.dataset, model) if words else None,
         }
         if isinstance(finetune, config.Lora):
             return LoraRecipe(
@@ -311,7 +380,7 @@ class TunedFields(TypedDict):
     precision: config.Precision
     dropout: float
     head_init: config.HeadInit | None
-    label_words: tuple[str, str] | None
+    label_words: tuple[str, ...] | None
 
 
 def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:

@@ -7,10 +7,11 @@ from typing import TypedDict
 from w2s_sweep.config.dataset import SPLITS, Split
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_pairs
+from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.kinds.base import Hints, Identity
 from w2s_sweep.kinds.forward import Annotate, Prompt
 from w2s_sweep.kinds.labels import (
+    Agree,
     Calibrate,
     Calibration,
     Choose,
@@ -30,6 +31,7 @@ from w2s_sweep.kinds.labels import (
     Route,
     Rule,
     Select,
+    Temper,
     Weigh,
 )
 from w2s_sweep.plan.inputs import Inputs
@@ -127,7 +129,7 @@ class Labels(Inputs):
             "precision": self.cell.finetune.precision,
             "instruction": prompt.instruction,
             "question": prompt.question,
-            "words": prompt.words or model.label_words or (),
+            "words": prompt_words(self.cell.dataset, model) or (),
             "pair": prompt.pair if has_pairs(self.cell.dataset) else None,
         }
 
@@ -185,6 +187,12 @@ class Labels(Inputs):
         settings = Filter(on=on, share=share, balanced=balanced)
         return self._labelling(settings, {"labels": labels}, self._model_of(labels), "labels")
 
+    def agree(self, labels: str, *, on: Split, least: float, own: str | None = None) -> str:
+        """The answers on the split `on` that at least the share `least` of the samples `labels` give, and that the
+        samples `own` give most often too; other rows of `on` have none."""
+        inputs = {"data": self.data(), "labels": labels} | ({} if own is None else {"own": own})
+        return self._labelling(Agree(on=on, least=least), inputs, self._model_of(labels), "labels")
+
     def reveal(
         self,
         model: Model,
@@ -228,6 +236,7 @@ class Labels(Inputs):
             classes=how.classes,
             missing=how.missing,
             repeated=how.repeated,
+            test=how.test,
         )
         data = self.data()
         label = f"labels {how.title} {cell.dataset.name} seed {cell.seed}"
@@ -237,6 +246,10 @@ class Labels(Inputs):
     def harden(self, labels: str) -> str:
         """The most likely class of each of the predictions `labels`, for certain."""
         return self._labelling(Harden(), {"labels": labels}, self._model_of(labels), "labels")
+
+    def temper(self, labels: str, temperature: float | None) -> str:
+        """The predictions `labels` at another temperature; None fits it to the truth of validation rows."""
+        return self._labelling(Temper(temperature=temperature), {"labels": labels}, self._model_of(labels), "labels")
 
     def _labelling(self, settings: Labelling, inputs: Mapping[str, str], model: Model | None, role: str) -> str:
         cell = self.cell

@@ -10,20 +10,22 @@ import numpy as np
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.kinds.labels import LabelsFile
-from w2s_sweep.metrics import NO_TEST_LABELS, Recovery, plain_ratio
+from w2s_sweep.metrics import NO_CEILING, NO_TEST_LABELS, Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
 from w2s_sweep.results.curves import CurveReader
-from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.examples import Examples, Order
 from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import label_all, sorted_json
 from w2s_sweep.results.pairs import Students
-from w2s_sweep.results.records import ROLES, CurvePoint, Group, Results, Row
+from w2s_sweep.results.records import ROLES, CurvePoint, Group, Reliability, Results, Row
+from w2s_sweep.results.reliability import ReliabilityReader
 from w2s_sweep.results.score import Measured, Scorer, summarize
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
@@ -51,11 +53,13 @@ class Reader:
     read: dict[str, "Examples | str"] = field(default_factory=dict[str, "Examples | str"])
     groups: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Key of a data stage -> example id -> name of its group."""
+    orders: dict[tuple[str | None, str], Order] = field(default_factory=dict[tuple[str | None, str], Order])
+    """(data stage, example ids as they stand in a file) -> their order."""
 
     def examples(self, key: str) -> "Examples | str":
         """The stage's test predictions sorted by id; or, in words, why there are none."""
         if key not in self.read:
-            self.read[key] = self._load(key)
+            self.read[key] = self._load(key) if key else NO_CEILING
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
@@ -67,11 +71,11 @@ class Reader:
         try:
             folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
             predictions = read_predictions(folder / FILE, "test")
-            groups = self._groups(data)
+            order = self._order(data, predictions.ids)
         except StoreError as error:
             return str(error)
         if len(predictions):
-            return Examples.of(predictions, _legal(folder / TEXTS), groups)
+            return Examples.of(predictions, _legal(folder / TEXTS), order)
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
         return f"no test examples in {folder / FILE}"
@@ -82,6 +86,12 @@ class Reader:
         if "data" in inputs:
             return inputs["data"]
         return next((found for other in inputs.values() if (found := self._data(other)) is not None), None)
+
+    def _order(self, data: str | None, ids: Array) -> Order:
+        about = (data, "\n".join(ids.tolist()))
+        if about not in self.orders:
+            self.orders[about] = Order.of(ids, self._groups(data))
+        return self.orders[about]
 
     def _groups(self, data: str | None) -> dict[str, str]:
         """Groups of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
@@ -104,37 +114,56 @@ def _legal(path: Path) -> dict[str, bool]:
     return {name: legal for name, legal in pairs if legal is not None}
 
 
-@limit_threads
 def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     """The results of sweeps, joined, as far as they have run. Raises StoreError where the store has no such sweep.
 
     `test`: the name of one of the further test sets that cells have (`tests`); None is the cells' own.
+    """
+    record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
+    return collect_record(store, record if test is None else _on_test(record, test))
+
+
+@limit_threads
+def collect_record(store: Store, record: dict[str, Any]) -> Results:
+    """The same of a record, which may hold some cells of a sweep only.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
-    record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
-    if test is not None:
-        record = _on_test(record, test)
     failures = stage_failures(store, record["stages"])
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
     rows: dict[int, Row] = {}
-    curves, points = CurveReader(store, reader), list[CurvePoint]()
+    curves, points = CurveReader(store, reader, scorer.designs), list[CurvePoint]()
+    counted, reliability = ReliabilityReader(reader), dict[str, Mapping[str, Reliability]]()
     groups: dict[str, tuple[Group, Recovery | None]] = {}
     for name, cells in _by_group(record["cells"]).items():
         found = [_row(name, i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in cells]
         rows |= {row.cell: row for row, _ in found}
         points += curves.points([row for row, _ in found])
+        reliability[name] = counted.pool([row for row, _ in found])
         groups[name] = group_cells(
-            [row for row, _ in found], [measured for _, measured in found if measured is not None]
+            [row for row, _ in found],
+            [measured for _, measured in found if measured is not None],
+            scorer.designs,
         )
     ordered = tuple(rows[i] for i in range(len(rows)))
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
     comparisons = compare(ordered, Students(reader.examples, scorer))
     found = medians(summed)
+    steps = {row.cell: steps for row in ordered if (steps := curves.student_steps(row))}
     return Results(
-        str(record["name"]), record, ordered, summed, found, comparisons, failures, recoveries, tuple(points)
+        str(record["name"]),
+        record,
+        ordered,
+        summed,
+        found,
+        comparisons,
+        failures,
+        recoveries,
+        tuple(points),
+        steps,
+        reliability,
     )
 
 
@@ -186,10 +215,20 @@ def _named(cell: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: cell[name] for name in NAMED}
     if named["weak"] is None:
         named["weak"] = {"name": Supervisor(labels=how["labels"], name=how["name"]).title, "path": how["labels"]}
-    if how.get("harden"):
-        named["loss"] = {**named["loss"], "supervision": "hard"}
+    if taught := _taught(how):
+        named["loss"] = {**named["loss"], "supervision": taught}
     tried = {f"ceiling {key}": value for key, value in cell.get("ceiling", {}).items() if value}
     return named | {"finetune": {**named["finetune"], **tried}}
+
+
+def _taught(how: Mapping[str, Any]) -> str | None:
+    """What was done to a supervisor's labels before a student learnt from them; None where nothing was."""
+    if how.get("harden"):
+        return "hard"
+    if how.get("calibrate"):
+        return "calibrated"
+    temperature = how.get("temperature", 1.0)
+    return None if temperature == 1 else f"temperature {temperature:g}"
 
 
 def _row(
@@ -219,17 +258,18 @@ def _row(
         "weak_params": 0 if cell["weak"] is None else cell["weak"]["params"],
         "strong_params": cell["strong"]["params"],
         "overrides": tuple(entry["overrides"]),
-    } | {f"{role}_key": keys[role] for role in ROLES}
+    } | {f"{role}_key": keys.get(role, "") for role in ROLES}
     found = {role: reader.examples(key) for role, key in keys.items()}
     absent = {role: text for role, text in found.items() if isinstance(text, str)}
     if absent and set(absent.values()) != {NO_TEST_LABELS}:
         return Row(**about, **_absence(absent, keys, failures, stages)), None
     sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
+    sets = _where_labelled(sets, stages.get(keys["weak"], {}))
     mismatch = _mismatch(sets)
     if mismatch:
         return Row(**about, state="failed", note=mismatch), None
     measured, student = scorer.measure(keys, sets), sets["student"]
-    common, _ = summarize([measured], cell["metric"])
+    common, _ = summarize([measured], cell["metric"], scorer.designs)
     ratio = plain_ratio(*(common[role].value for role in ROLES))
     about |= {"n_test": len(student.ids), "classes": student.probs.shape[1], "ratio": ratio}
     return Row(**about, **common, majority=float(np.bincount(student.truth).max() / len(student.ids))), measured
@@ -257,6 +297,14 @@ def _cause(key: str, failures: Mapping[str, str], stages: Mapping[str, Any]) -> 
         return key
     inputs: Mapping[str, str] = stages.get(key, {}).get("inputs", {})
     return next((cause for k in inputs.values() if (cause := _cause(k, failures, stages)) is not None), None)
+
+
+def _where_labelled(sets: Mapping[str, Examples], weak: Mapping[str, Any]) -> Mapping[str, Examples]:
+    """All roles on the test examples of a supervisor that is a file, which may label some of them alone."""
+    said = sets.get("weak")
+    if said is None or weak.get("kind") != LabelsFile.kind:
+        return sets
+    return {role: one.on(said.ids) if {*said.ids.tolist()} < {*one.ids.tolist()} else one for role, one in sets.items()}
 
 
 def _mismatch(sets: Mapping[str, Examples]) -> str:

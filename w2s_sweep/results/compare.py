@@ -29,18 +29,29 @@ def compare(rows: Iterable[Row], students: Students) -> tuple[Comparison, ...]:
     for row in rows:
         if row.state == "done":
             settings = problems.setdefault((row.dataset, row.pair, row.metric), {})
-            settings.setdefault((row.loss, row.method, row.finetune), {})[row.seed] = row
-    joint: dict[tuple[str, str, Setting, Setting], list[list[Pair]]] = {}
-    found: list[Comparison] = []
-    for (_, pair, metric), settings in problems.items():
-        base = baseline(list(settings))
-        for setting in settings:
-            pairs = _pairs(settings[base], settings[setting], students) if setting != base else []
-            if pairs:
-                found.append(_of_task(pairs, students))
-                joint.setdefault((pair, metric, base, setting), []).append(pairs)
+            settings.setdefault(_setting(row), {})[row.seed] = row
+    found = [
+        _pairs(settings[base], settings[setting], students)
+        for settings in problems.values()
+        for base in [baseline(list(settings))]
+        for setting in settings
+        if setting != base
+    ]
+    return compare_pairs([pairs for pairs in found if pairs], students)
+
+
+def compare_pairs(found: Sequence[Sequence[Pair]], students: Students) -> tuple[Comparison, ...]:
+    """Each of these, pairs of cells of one task, models and two settings: over all tasks first, then task by task."""
+    joint: dict[tuple[str, str, Setting, Setting], list[Sequence[Pair]]] = {}
+    for pairs in found:
+        first, second = pairs[0]
+        joint.setdefault((second.pair, second.metric, _setting(first), _setting(second)), []).append(pairs)
     over = [_over_tasks(tasks) for tasks in joint.values() if len(tasks) > 1]
-    return (*_correct(over), *_correct(found))
+    return (*_correct(over), *_correct([_of_task(pairs, students) for pairs in found]))
+
+
+def _setting(row: Row) -> Setting:
+    return row.loss, row.method, row.finetune
 
 
 def baseline(settings: Sequence[Setting]) -> Setting:

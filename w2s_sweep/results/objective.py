@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from w2s_sweep.metrics import METRICS, plain_ratio
+from w2s_sweep.metrics import METRICS, NO_CEILING, plain_ratio
 from w2s_sweep.metrics.accuracy import most_likely
 from w2s_sweep.predictions import FILE, Predictions, read_predictions
 from w2s_sweep.results.records import ROLES, Row
@@ -18,6 +18,8 @@ def validation_value(store: Store, row: Row, objective: str) -> tuple[float | No
     """
     wanted = ("weak", "student") if objective == "weak_agreement" else ROLES
     keys = {role: getattr(row, f"{role}_key") for role in wanted}
+    if not all(keys.values()):
+        return None, NO_CEILING
     roles = {role: read_predictions(store.verify(key) / FILE, "validation") for role, key in keys.items()}
     empty = [role for role, found in roles.items() if not len(found)]
     if empty:

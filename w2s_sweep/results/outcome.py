@@ -2,7 +2,7 @@
 
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import distributions, version
 from statistics import median
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.records import ROLES, Group, Results, Row
+from w2s_sweep.results.records import ROLES, Group, Results, Row, StudentStep
 from w2s_sweep.store import Store
 from w2s_sweep.tracking.base import Outcome, TrainedStage
+from w2s_sweep.tracking.history import EVALUATION
 from w2s_sweep.tracking.naming import flat_numbers
 
 HEADS = (
@@ -84,7 +85,7 @@ def _medians(values: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
 
 def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
     """Every finished trained stage of the sweep."""
-    scores, users = student_scores(results), _users(results)
+    scores, users, students = student_scores(results), _users(results), _students(results)
     found: list[TrainedStage] = []
     for key, about in results.record["stages"].items():
         if about["kind"] not in TRAINED or not store.done(key):
@@ -100,8 +101,9 @@ def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
                 folder=store.path(key),
                 config=_config(key, about["kind"], about["role"], store.preimage(key)["settings"], cell),
                 place=_place(results, used),
+                curve=tuple(_curve(results, students.get(key, []))),
                 scores=scores.get(key, {}),
-                partners=_partners(results, key),
+                partners=_partners(students.get(key, [])),
                 tags=() if dataset is None else (dataset,),
             )
         )
@@ -129,10 +131,44 @@ def _place(results: Results, used: Sequence[tuple[str, int]]) -> dict[str, Any]:
     return place if used else {}
 
 
-def _partners(results: Results, key: str) -> dict[str, str]:
-    """Of a student: role -> key of its supervisor and ceiling."""
-    row = next((row for row in results.rows if row.student_key == key), None)
-    return {} if row is None else {"weak": row.weak_key, "ceiling": row.ceiling_key}
+def _students(results: Results) -> dict[str, list[Row]]:
+    """Student key -> its cells, finished or not."""
+    found: dict[str, list[Row]] = {}
+    for row in results.rows:
+        found.setdefault(row.student_key, []).append(row)
+    return found
+
+
+def _partners(rows: Sequence[Row]) -> dict[str, str]:
+    """Of a student's cells: role -> key of its supervisor and ceiling."""
+    return {"weak": rows[0].weak_key, "ceiling": rows[0].ceiling_key} if rows else {}
+
+
+def _curve(results: Results, rows: Sequence[Row]) -> Iterator[tuple[int, dict[str, float]]]:
+    """The evaluations of a student beside the supervisor and the ceiling that its cells compare it with.
+
+    Agreement where all cells have one supervisor, PGR where they have one ceiling and metric as well. All of the one
+    stand before all of the other: a sweep whose cells agree on more adds rows to what another one has sent.
+    """
+    steps = next((results.steps[row.cell] for row in rows if row.cell in results.steps), ())
+    if len({row.weak_key for row in rows}) != 1:
+        return
+    yield from ((one.step, _known(_agreement(one))) for one in steps)
+    if len({(row.ceiling_key, row.metric) for row in rows}) == 1:
+        yield from ((one.step, _known(_recovered(one))) for one in steps)
+
+
+def _agreement(one: StudentStep) -> dict[str, float | None]:
+    names = ("agreement", "agreement_supervisor_right", "agreement_supervisor_wrong")
+    return {f"{EVALUATION}/{name}": getattr(one, name) for name in names}
+
+
+def _recovered(one: StudentStep) -> dict[str, float | None]:
+    return {"pgr": one.ratio} | {f"{EVALUATION}/{role}": getattr(one, role) for role in ROLES}
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 OF_ROLE: Mapping[str, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from w2s_sweep.metrics import ROLES, Interval, Recovery
+from w2s_sweep.metrics import ROLES, Interval, Recovery, plain_ratio
 
 __all__ = [
     "ONE",
@@ -16,10 +16,12 @@ __all__ = [
     "Group",
     "Median",
     "PairedTest",
+    "Reliability",
     "Results",
     "Row",
     "Setting",
     "State",
+    "StudentStep",
 ]
 
 NONE = Interval(None)
@@ -78,7 +80,7 @@ class Row(Setting):
     student_key: str
     """The same of `student`."""
     ceiling_key: str
-    """The same of `ceiling`."""
+    """The same of `ceiling`; empty where none is trained."""
     state: State = "done"
     """done; failed (a stage that it needs ended with an error); missing (not finished)."""
     note: str = ""
@@ -288,6 +290,53 @@ class CurvePoint(Setting):
     """The same, among the supervisor's errors: it rises where a student overfits to weak labels."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudentStep:
+    """What one trained student was worth after one of its evaluations: points without intervals."""
+
+    step: int
+    """Optimizer steps done."""
+    weak: float | None
+    """The cell's metric of its supervisor when its training had ended, on the rows that the student was shown."""
+    student: float | None
+    """The same of the student after this step."""
+    ceiling: float | None
+    """The same of the ceiling when its training had ended."""
+    agreement: float | None
+    """Share of the rows on which it predicts the class that the supervisor predicts."""
+    agreement_supervisor_right: float | None
+    """The same, among the rows on which the supervisor is right."""
+    agreement_supervisor_wrong: float | None
+    """The same, among the supervisor's errors."""
+
+    @property
+    def ratio(self) -> float | None:
+        """gain / gap; None where the ceiling is not better than the supervisor."""
+        return plain_ratio(self.weak, self.student, self.ceiling)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Test examples in bins of the probability of their most likely class; bins of equal width over [0, 1]."""
+
+    examples: tuple[int, ...]
+    confidence: tuple[float, ...]
+    """Sum over the examples of a bin."""
+    right: tuple[float, ...]
+    """How many of them are answered rightly."""
+
+    def __add__(self, other: "Reliability") -> "Reliability":
+        """The examples of both."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("examples", "confidence", "right"))
+        return Reliability(*(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error of all these examples together."""
+        gaps = (abs(right - sure) for right, sure in zip(self.right, self.confidence, strict=True))
+        return sum(gaps) / sum(self.examples)
+
+
 @dataclass(frozen=True)
 class Results:
     """All of a sweep, or of several joined ones."""
@@ -306,6 +355,10 @@ class Results:
     """`Group.group` -> what its PGR is of."""
     curves: tuple[CurvePoint, ...] = ()
     """Over training: of every group with a curve, role by role, by rising step."""
+    steps: Mapping[int, tuple[StudentStep, ...]] = field(default_factory=dict[int, tuple[StudentStep, ...]])
+    """Cell -> the evaluations of its student, by rising step; of finished cells whose student has a curve."""
+    reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict[str, Mapping[str, Reliability]])
+    """`Group.group` -> role -> how often its answers are right, of all seeds."""
 
     @property
     def over_tasks(self) -> list[Comparison]:
@@ -326,8 +379,9 @@ class Results:
 
     def variant(self, item: "Row | Group | Median | Comparison | CurvePoint") -> str:
         """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
-        return " · ".join(str(getattr(item, name)) for name in self._variant_names())
+        return " · ".join(str(getattr(item, name)) for name in self._variant_names)
 
+    @cached_property
     def _variant_names(self) -> list[str]:
         told = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
         return ["loss", *(name for name in ("method", "finetune") if name in self._varying | told)]
@@ -335,7 +389,7 @@ class Results:
     def columns(self) -> list[str]:
         """Titles of the columns that tell rows apart."""
         titles = {"dataset": "dataset", "pair": "weak → strong"}
-        return [title for name, title in titles.items() if name in self._varying] + [" · ".join(self._variant_names())]
+        return [title for name, title in titles.items() if name in self._varying] + [" · ".join(self._variant_names)]
 
     def texts(self, item: "Row | Group | Median | Comparison") -> list[str]:
         """What a row shows in `columns`."""

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,17 +10,20 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
+from w2s_sweep.results.cost import cost_of, duration
 from w2s_sweep.results.figures import SavedFigure, save_figures
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, TIP
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Results
+from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names
 from w2s_sweep.results.tables.further import known_columns
 from w2s_sweep.results.tables.terminal import by_group
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
+from w2s_sweep.version import __version__
 
 TEMPLATE = "report.html.j2"
 FILTERS = (
@@ -40,21 +44,43 @@ class ReportPaths:
 
     def list_files(self) -> list[tuple[str, Path]]:
         """What a person may want to open: (what it is, where it is)."""
-        figures = [(f"figure {figure.name}", path) for figure in self.figures for path in (figure.png, figure.svg)]
+        figures = [(f"figure {figure.name}", figure.png) for figure in self.figures]
         return [("table", self.tables["csv"]), *figures, ("report", self.html)]
 
 
-def write_results(store: Store, results: Results, folder: Path) -> ReportPaths:
-    """Write the tables, figures and report of collected results into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = export(results, folder)
-    figures = save_figures(results, folder / "figures")
-    write_text(folder / "report.html", render(store, results, figures, folder))
-    return ReportPaths(folder / "report.html", tables, figures)
+@dataclass(frozen=True)
+class Page:
+    """Where a report is read, and when."""
+
+    folder: Path
+    stages: str | None
+    """Where the folders of stages are, from this page's folder; None where they are not, and nothing leads to them."""
+    live: bool = False
+    """Whether the sweep is running: the page then shows itself anew every half minute."""
 
 
-def render(store: Store, results: Results, figures: Sequence[SavedFigure], folder: Path) -> str:
-    """The HTML text, for a page in `folder`."""
+def page_in(store: Store, folder: Path, *, live: bool = False) -> Page:
+    """A page that leads to the stages of the store."""
+    return Page(folder, Path(relpath(store.stages, folder)).as_posix(), live)
+
+
+def write_results(store: Store, results: Results, folder: Path, *, live: bool = False) -> ReportPaths:
+    """Write the tables, figures and report of collected results into `folder`. `live`: while the sweep runs."""
+    return write_page(store, results, page_in(store, folder, live=live))
+
+
+def write_page(store: Store, results: Results, page: Page) -> ReportPaths:
+    """The same for a page that is read elsewhere."""
+    page.folder.mkdir(parents=True, exist_ok=True)
+    results = relocate(store, results)
+    tables = export(results, page.folder)
+    figures = save_figures(results, page.folder / "figures")
+    write_text(page.folder / "report.html", render(store, results, figures, page))
+    return ReportPaths(page.folder / "report.html", tables, figures)
+
+
+def render(store: Store, results: Results, figures: Sequence[SavedFigure], page: Page) -> str:
+    """The HTML text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment: Any = Environment(
@@ -66,10 +92,11 @@ def render(store: Store, results: Results, figures: Sequence[SavedFigure], folde
     )
     environment.filters |= {name: getattr(lines, name) for name in FILTERS}
     environment.filters |= {"median_texts": partial(lines.median_texts, results)}
-    return environment.get_template(TEMPLATE).render(**context(store, results, figures, folder)).lstrip()
+    environment.filters["duration"] = duration
+    return environment.get_template(TEMPLATE).render(**context(store, results, figures, page)).lstrip()
 
 
-def context(store: Store, results: Results, figures: Sequence[SavedFigure], folder: Path) -> dict[str, Any]:
+def context(store: Store, results: Results, figures: Sequence[SavedFigure], page: Page) -> dict[str, Any]:
     """What the template reads."""
     stages = results.record["stages"]
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
@@ -79,25 +106,30 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], fold
         "name": results.sweep,
         "origins": [_origin(found) for found in origins(results.record)],
         "counts": {state: results.count(state) for state in ("done", "failed", "missing")},
-        "trained": len({key for row in results.rows for key in (row.weak_key, row.student_key, row.ceiling_key)}),
+        "trained": len(
+            {key for row in results.rows for key in (row.weak_key, row.student_key, row.ceiling_key) if key}
+        ),
         "tasks": len({row.dataset for row in results.rows}),
         "n_test": "-" if not sizes else f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}",
         "seeds": sorted({row.seed for row in results.rows}),
         "files": file_names(),
-        "figures": [{"name": f.name, "caption": f.caption, "svg": inline_svg(f)} for f in figures],
+        "figures": [_figure(f) for f in figures],
         "median_heads": lines.median_heads(results),
         "compared": [(title, lines.method(results, found), found) for title, found in compared if found],
         "further": known_columns(results.groups),
         "measured": [g for g in results.groups if g.details],
         "remarks": lines.remarks(results),
-        "failures": [(key, stages[key]["label"], text) for key, text in results.failures.items()],
+        "failures": _failures(results),
+        "cost": cost_of(store, stages),
+        "live": page.live,
+        "version": __version__,
+        "written": time.strftime("%Y-%m-%d %H:%M:%S"),
         "curves": learning_curves(store, stages),
         "uncurved": count if (count := count_trained(stages)) > MOST else 0,
         "most_curves": MOST,
         "curve_box": (WIDTH, HEIGHT),
-        "store": Path(relpath(store.root, folder)).as_posix(),
         "without_curve": _without_curve(results),
-        "stages": Path(relpath(store.stages, folder)).as_posix(),
+        "stages": page.stages,
         "cells": by_group(results),
         "first_cells": {row.cell for row in {row.group: row for row in reversed(by_group(results))}.values()},
         "notes": any(row.note or row.unidentified for row in results.rows),
@@ -109,6 +141,36 @@ def _without_curve(results: Results) -> str:
     groups = [g.group for g in results.groups if g.seeds]
     absent = len(groups) - len({point.group for point in results.curves if point.role == "student"})
     return f"{absent} of {len(groups)} settings" if absent else ""
+
+
+def _figure(figure: SavedFigure) -> dict[str, Any]:
+    files = [
+        (path.suffix[1:].upper(), f"figures/{path.name}") for path in (figure.png, figure.svg, figure.pdf, figure.csv)
+    ]
+    return {"name": figure.name, "caption": figure.caption, "svg": inline_svg(figure), "files": files}
+
+
+def _failures(results: Results) -> list[dict[str, Any]]:
+    """Every stage that failed: its key, label and error, and the cells that have no number because of it."""
+    stages, causes, cells = results.record["stages"], dict[str, set[str]](), dict[str, list[int]]()
+    for row in results.rows:
+        if row.state == "failed":
+            keys = (row.weak_key, row.student_key, row.ceiling_key)
+            for cause in set[str]().union(*(_causes(key, stages, results.failures, causes) for key in keys)):
+                cells.setdefault(cause, []).append(row.cell)
+    return [
+        {"key": key, "label": stages[key]["label"], "text": text, "cells": cells.get(key, [])}
+        for key, text in results.failures.items()
+    ]
+
+
+def _causes(key: str, stages: Mapping[str, Any], failed: Mapping[str, str], known: dict[str, set[str]]) -> set[str]:
+    """The failed stages among a stage and all that it needs; `known` keeps what was found."""
+    if key not in known:
+        inputs: Mapping[str, str] = stages.get(key, {}).get("inputs", {})
+        found = set[str]().union(*(_causes(other, stages, failed, known) for other in inputs.values()))
+        known[key] = found | ({key} if key in failed else set())
+    return known[key]
 
 
 def _origin(found: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,8 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import (
     FURTHER,
     METRICS,
+    NO_CEILING,
+    NO_TEST_LABELS,
     ROLES,
     Design,
     Interval,
@@ -20,7 +22,7 @@ from w2s_sweep.metrics import (
     OfMeans,
     OfRole,
     Recovery,
-    crossed_interval,
+    crossed_intervals,
     recover,
     undefined,
     unscored,
@@ -46,41 +48,64 @@ class Measured:
 
 
 @dataclass
+class Designs:
+    """Makes designs, each once: cells of one task and seed have the same array of group names."""
+
+    made: dict[tuple[int, ...], tuple[Sequence[Array], Design]] = field(
+        default_factory=dict[tuple[int, ...], tuple[Sequence[Array], Design]]
+    )
+    """Identities of the arrays, which are kept here so that no other ones get these, -> their design."""
+
+    def of(self, cells: Sequence[Measured]) -> Design:
+        arrays = [cell.groups for cell in cells]
+        about = tuple(map(id, arrays))
+        if about not in self.made:
+            self.made[about] = (arrays, Design.of(arrays))
+        return self.made[about][1]
+
+
+@dataclass
 class Scorer:
     """Measures cells; what depends on one stage alone is computed once however many cells use the stage."""
 
-    stages: dict[str, Columns] = field(default_factory=dict[str, Columns])
+    designs: Designs = field(default_factory=Designs)
+    stages: dict[tuple[str, str], Columns] = field(default_factory=dict[tuple[str, str], Columns])
+    """(stage, which examples) -> its columns."""
 
     def measure(self, keys: Mapping[str, str], sets: Mapping[str, Examples]) -> Measured:
         """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
-        has no test examples."""
+        has no test examples, and a ceiling."""
         columns: Columns = {}
         there = [role for role in ROLES if role in sets]
         for role in there:
             columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
         for _, metric in FURTHER.items():
-            if isinstance(metric, OfCell) and len(there) == len(ROLES):
+            if isinstance(metric, OfCell) and {*metric.needs} <= {*there}:
                 columns |= {name: found.scores() for name, found in metric.measure(sets).items()}
         return Measured(sets["student"].groups, columns)
 
     def of_stage(self, key: str, examples: Examples) -> Columns:
         """What depends on one stage alone, by the name of the metric."""
-        if key not in self.stages:
+        about = key, examples.digest
+        if about not in self.stages:
             found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
             found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
-            self.stages[key] = found
-        return self.stages[key]
+            self.stages[about] = found
+        return self.stages[about]
 
 
-def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], Recovery]:
+def summarize(
+    cells: Sequence[Measured], metric: str, designs: Designs | None = None
+) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
+    designs = designs or Designs()
     details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    details |= means(cells)
-    recoveries = {name: recover_cells(cells, name) for name in METRICS}
+    details |= means(cells, designs)
+    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS}
     found = recoveries[metric]
     common = {
-        "n_groups": len(np.unique(np.concatenate([cell.groups for cell in cells]))),
+        "n_groups": designs.of(cells).counts[1],
         **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
         "gain": found.gain,
         "gap": found.gap,
@@ -92,13 +117,12 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
     return common, found
 
 
-def means(cells: Sequence[Measured]) -> dict[str, Interval]:
+def means(cells: Sequence[Measured], designs: Designs) -> dict[str, Interval]:
     """Name of every metric that some cells have -> its mean over these cells, with its interval."""
     found: dict[str, Interval] = {}
     for names, members in _known(cells).items():
-        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
-        for place, name in enumerate(names):
-            found[name] = crossed_interval(moments.only(place), _bounds(name))
+        moments = designs.of(members).moments(_stack(members, names))
+        found |= zip(names, crossed_intervals(moments, map(_bounds, names)), strict=True)
     return found
 
 
@@ -117,17 +141,17 @@ def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
     return np.concatenate([cell.stack(names) for cell in cells])
 
 
-def recover_cells(cells: Sequence[Measured], metric: str) -> Recovery:
+def recover_cells(cells: Sequence[Measured], metric: str, designs: Designs) -> Recovery:
     """The PGR of cells that differ in the seed only."""
     names = [f"{metric}/{role}" for role in ROLES]
-    if any(names[0] not in cell.columns for cell in cells):
-        return unscored()
+    for name, reason in ((names[0], NO_TEST_LABELS), (names[2], NO_CEILING)):
+        if any(name not in cell.columns for cell in cells):
+            return unscored(reason)
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
     if absent:
         return undefined(*absent)
     weak, student, ceiling = _stack(cells, names).T
-    design = Design.of([cell.groups for cell in cells])
-    return recover(design.moments(np.stack([student - weak, ceiling - weak], axis=1)))
+    return recover(designs.of(cells).moments(np.stack([student - weak, ceiling - weak], axis=1)))
 
 
 def _bounds(name: str) -> tuple[float, float]:

@@ -73,4 +73,5 @@ def _part(name: str, texts: Sequence[str]) -> str:
 def _folders(store: Store, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         for role, key in zip(ROLES, (row.weak_key, row.student_key, row.ceiling_key), strict=True):
-            yield f"seed {row.seed} {role:<8} {store.path(key)}"
+            if key:
+                yield f"seed {row.seed} {role:<8} {store.path(key)}"

@@ -4,14 +4,14 @@ on it beyond rounding."""
 import logging
 from functools import partial
 
-from w2s_sweep.config.finetune import MOST_TOKENS
+from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.errors import W2SError
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.kinds.memory import explain_too_large, fit
 from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.checkpointing import checkpoint_blocks
-from w2s_sweep.models.device import describe, memory_bytes, pick_device, token_budget
+from w2s_sweep.models.device import describe, forget_peak, memory_bytes, peak_memory, pick_device, token_budget
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources.weights import read_config
@@ -19,14 +19,20 @@ from w2s_sweep.sources.weights import read_config
 log = logging.getLogger(__name__)
 
 
-def fit_device(context: Context[OfModel], backbone: Backbone) -> int:
+def fit_device(context: Context[OfModel], backbone: Backbone, precision: Precision) -> int:
     """Tokens of a forward pass; blocks of `backbone` are checkpointed from now on where memory asks for it.
 
     On a CPU, whose memory was asked for at submission, the tokens are what its caches like. W2SError for a stage that
     fits the device in no way.
     """
     wanted, device = context.run.micro_batch_tokens, pick_device()
-    context.describe = partial(describe, device)
+    forget_peak(device)
+    context.describe = partial(peak_memory, device)
+    context.facts |= describe(device, precision) | {
+        "weights": str(backbone.embedding.dtype).removeprefix("torch."),
+        "GPUs": this_process().size if device.type == "cuda" else 0,
+        "processes": this_process().size,
+    }
     there = memory_bytes(device)
     if there is None:
         return token_budget(device, wanted)

@@ -52,8 +52,8 @@ class Context(Generic[K]):
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """How the stage was run, for its summary."""
-    describe: Callable[[], Mapping[str, Any]] = dict[str, Any]
-    """What is known at its end alone, such as the most memory that it held."""
+    describe: Callable[[], Mapping[str, float]] = dict[str, float]
+    """Numbers that are known at its end alone, and of which several processes have one each: the most memory held."""
     _rows: list[str] = field(default_factory=list[str])
     _saved: float = field(default_factory=time.monotonic)
     _cost: float = 0.0

@@ -55,6 +55,9 @@ class RankContext(Context[K]):
             super().progress(step, steps)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
+        """The most memory that any rank held is that of the stage: each has its own device."""
+        most = {name: self.ranks.most(value) for name, value in self.describe().items()}
+        self.describe = lambda: most
         if self.ranks.leads:
             super().finish(summary)
 
@@ -82,7 +85,6 @@ def run(spec: Path, key: str, out: Path, requests: Requests, ranks: Ranks) -> No
         return ranks.agree(requests.stop.is_set())
 
     context = RankContext(pack.store, stage, out, pack.run, stop, requests.save, ranks=ranks)
-    context.facts["processes"] = ranks.size
     if not ranks.leads:
         stage.settings.load()(context)
         return

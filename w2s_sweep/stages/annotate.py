@@ -25,11 +25,12 @@ from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages.prompt import template_of
 from w2s_sweep.store.files import write_bytes, write_text
 from w2s_sweep.training.coherence import Array, ContextJudge, SearchState, consistent, label_agreement, search
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, predictions_of
-from w2s_sweep.training.labels import publish, with_probs
+from w2s_sweep.training.labels import publish, share_right, with_probs
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class ContextModel:
         self.context = context
         self.backbone = process_cache.frozen_backbone(context, settings.precision)
         self.collator = self.backbone.collator()
-        self.token_budget = fit_device(context, self.backbone)
+        self.token_budget = fit_device(context, self.backbone, settings.precision)
         template = template_of(settings)
         self.opening = template.opening(self.backbone)
         self.questions = [template.encode(self.backbone, about) for about in rows.asked]
@@ -188,7 +189,6 @@ def run(context: Context[Annotate]) -> None:
         own = judge.odds(signs)[signs != 0]
         odds -= np.median(np.concatenate([own, odds[rows.splits[asked] != "test"]]))
     labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings.harden)
-    right = np.array([rows.truth[row] == label for row, label in shown])
     write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))
     publish(
         context,
@@ -196,11 +196,12 @@ def run(context: Context[Annotate]) -> None:
         {
             "searched": len(chosen),
             "labelled": len(shown),
-            "right": float(right.mean()),
+            "right": share_right(np.array([label for _, label in shown]), rows.truth[[row for row, _ in shown]]),
             "share of class 1": float(np.mean([label for _, label in shown])),
             "agreement": None if kept.state is None else kept.state.best,
         }
-        | model.collator.summary(),
+        | model.collator.summary()
+        | speed(context, model.backbone, model.collator.read, "forward", settings.precision),
     )
 
 

@@ -2,10 +2,12 @@
 the text is corrected by one number a class; no label is ever looked at."""
 
 import numpy as np
+import torch
 from safetensors.numpy import load_file
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Calibrate
+from w2s_sweep.losses.hardening import class_offsets
 from w2s_sweep.predictions import Array
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages.prompt import ANSWERS
@@ -28,10 +30,11 @@ def contextual(logits: Array, blank: Array) -> Array:
 
 
 def median(logits: Array, among: Array) -> Array:
-    """Logits [n, 2] under which half of the rows `among` (bool [n]) are class 1, as in a balanced task."""
-    if logits.shape[1] != 2:
-        raise DataError(f"method.calibrate: median needs 2 classes, there are {logits.shape[1]}. Use contextual.")
-    said = log_softmax(logits)
+    """Logits [n, classes] under which each class is the answer to as many of the rows `among` (bool [n]), as in a
+    balanced task. Of two classes: half of them are class 1."""
+    said, classes = log_softmax(logits), logits.shape[1]
+    if classes > 2:
+        return said - class_offsets(torch.from_numpy(said[among]), torch.full((classes,), 1 / classes)).numpy()
     middle = np.median(said[among, 1] - said[among, 0])
     return said + np.array([middle / 2, -middle / 2])
 
@@ -39,15 +42,17 @@ def median(logits: Array, among: Array) -> Array:
 def run(context: Context[Calibrate]) -> None:
     settings = context.settings
     rows = load_rows(context.input("data"), settings.split)
-    answers = load_file(context.input("answers") / ANSWERS)
-    asked, logits = answers["rows"], answers["logits"]
+    raw = load_file(context.input("answers") / ANSWERS)
+    asked, logits = raw["rows"], raw["logits"]
     if logits.shape[1] != rows.classes:
         raise DataError(f"dataset.prompt.words: {logits.shape[1]} words for {rows.classes} classes. Give one a class.")
     if settings.calibrate == "contextual":
-        logits = contextual(logits, answers["blank"])
+        logits = contextual(logits, raw["blank"])
     elif settings.calibrate == "median":
         logits = median(logits, rows.splits[asked] != "test")
     predictions = predictions_of(rows, asked.tolist(), log_softmax(logits), {})
     if settings.harden:
         predictions = with_probs(predictions, np.eye(rows.classes)[predictions.probs.argmax(1)])
-    publish(context, predictions, {"share of class 1": float((predictions.probs.argmax(1) == 1).mean())})
+    answers = predictions.probs.argmax(1)
+    shares = {f"share of class {c}": float((answers == c).mean()) for c in range(1, rows.classes)}
+    publish(context, predictions, shares)

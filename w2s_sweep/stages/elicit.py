@@ -17,7 +17,7 @@ from w2s_sweep.kinds.labels import Elicit
 from w2s_sweep.predictions import Array
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.coherence import RidgeJudge, coherence, consistent, middle, search
-from w2s_sweep.training.labels import features_of, publish, read_labels, with_probs
+from w2s_sweep.training.labels import features_of, publish, read_labels, share_right, with_probs
 
 MOST = 4096
 """Rows that are searched over, drawn by hash where there are more: memory grows with their square."""
@@ -77,7 +77,7 @@ def run(context: Context[Elicit]) -> None:
         one = (one > 0.5).astype(np.float64)
         one[searched] = after > 0
     keep = np.flatnonzero((said.splits != settings.on) | np.isin(np.arange(len(said)), searched))
-    right = {name: float(((s > 0) == labels.truth).mean()) for name, s in (("before", before), ("after", after))}
+    right = {name: share_right(s > 0, labels.truth) for name, s in (("before", before), ("after", after))}
     publish(
         context,
         with_probs(said, np.stack([1 - one, one], 1)).take(keep),

@@ -1,7 +1,6 @@
 """Evaluate stage: what a trained model predicts for the test rows of another dataset."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,20 @@ from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.models.reward import LanguageScore
+from w2s_sweep.models.throughput import Throughput
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import FILE, read_predictions, write_predictions
 from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import finetune, probe
 from w2s_sweep.training.examples import Rows, load_rows, predictions_of, scores
 from w2s_sweep.training.loop import predict
+from w2s_sweep.training.stored import stored_weights
 
 
 def probe_logits(context: Context[Evaluate], settings: Probe, rows: Rows, chosen: list[int]) -> np.ndarray:
     """float32 [chosen, classes]: of a probe, with the features scaled as it learnt them."""
-    state = load_arrays(_weights(context.input("trained"), "head.safetensors"))
+    state = load_arrays(stored_weights(context.input("trained"), "head.safetensors"))
     stored = load_arrays(context.input("features") / "features.safetensors")
     trained = probe.make_probe(stored, probe.Scaling(state["mean"], state["scale"]), rows.classes, settings.finetune.l2)
     restore(
@@ -42,26 +44,23 @@ def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows,
     learner = finetune.build(trained, rows.classes, rows.every_text, rows.others is not None)
     if isinstance(learner, finetune.PairLearner) and isinstance(learner.model, LanguageScore):
         finetune.refer(trained, learner, chosen)  # before the weights change
-    state = load_file(_weights(context.input("trained"), "weights.safetensors"), device=str(learner.device))
+    state = load_file(stored_weights(context.input("trained"), "weights.safetensors"), device=str(learner.device))
     restore(trainable(learner.model), state, "stored weights")
     learner.mode(training=False)
-    return predict(learner, chosen, context.stop)
-
-
-def _weights(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise DataError(
-            f"tests: stage {folder.name} kept no weights ({name}) that could read other test rows. Full fine-tuning "
-            f"keeps them with keep_weights=true: set it, delete {folder} and run the sweep again."
-        )
-    return folder / name
+    context.describe, read = trained.describe, Throughput()
+    read.add(length for row in chosen for length in learner.lengths[row])
+    with read.timed():
+        logits = predict(learner, chosen, context.stop)
+    context.facts |= learner.collator.summary()
+    context.facts |= speed(trained, learner.model.backbone, read, "forward", settings.finetune.precision)
+    return logits
 
 
 def run(context: Context[Evaluate]) -> None:
     settings = context.settings
     rows = load_rows(context.input("data"), settings.split)
     classes = read_predictions(context.input("trained") / FILE).probs.shape[1]
-    if rows.classes > classes:
+    if rows.classes != classes:
         raise DataError(
             f"tests: {context.stage.hints.dataset.name} has {rows.classes} classes, the trained model {classes}."
         )

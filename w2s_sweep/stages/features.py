@@ -12,6 +12,7 @@ from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.training.examples import load_ids, load_texts
 
 
@@ -29,7 +30,7 @@ def run(context: Context[Features]) -> None:
         layer=layer,
         pooling=settings.pooling,
         precision=settings.precision,
-        token_budget=fit_device(context, backbone),
+        token_budget=fit_device(context, backbone, settings.precision),
         passes=KeptPasses(context),
         collator=collator,
     )
@@ -39,7 +40,7 @@ def run(context: Context[Features]) -> None:
         parts["features_other"] = features[examples:]
     save_file(parts, context.out / "features.safetensors")
     counts = {"examples": examples, "tokens": sum(map(len, tokens)), "width": int(features.shape[1])}
-    context.finish(counts | collator.summary())
+    context.finish(counts | collator.summary() | speed(context, backbone, collator.read, "forward", settings.precision))
 
 
 def refuse_infinite(features: Array, context: Context[Features]) -> None:

@@ -17,6 +17,7 @@ from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.loop import predict
@@ -105,7 +106,7 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
     add_adapters(context, model)
     tokens = process_cache.token_ids(context, backbone, texts)
     learner = PairLearner if pairs else TextLearner
-    return learner(model, tokens, finetune.precision, fit_device(context, backbone))
+    return learner(model, tokens, finetune.precision, fit_device(context, backbone, finetune.precision))
 
 
 def run(context: Context[Finetune]) -> None:
@@ -122,5 +123,9 @@ def run(context: Context[Finetune]) -> None:
         save_trained(learner.model, context.out / "weights.safetensors")
     else:
         save_trained(learner.model, context.out / "head.safetensors", "head.")  # an implicit reward has none
+    how = context.settings.finetune
     tokens = {"tokens": learner.tokens_of(supervision.chosen)}
-    publish_trained(context, learner, supervision, tokens | summary | learner.collator.summary())
+    summary |= learner.collator.summary() | speed(
+        context, learner.model.backbone, learner.learnt, how.name, how.precision
+    )
+    publish_trained(context, learner, supervision, tokens | summary)

@@ -23,7 +23,8 @@ from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.answers import Prompts, answers_of, read_prompts, same, targets_of
+from w2s_sweep.runner.throughput import speed
+from w2s_sweep.training.answers import Prompts, Reading, answers_of, read_prompts, reading_of, same, targets_of
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, rows_of_portion, scores
 from w2s_sweep.training.labels import with_probs
 from w2s_sweep.training.learners import add_adapters
@@ -76,25 +77,27 @@ def early_stopping(
     judge = supervision if wanted.against == "labels" else None
     held_out = rows.on("validation")
     answers = answers_of(rows, judge, held_out, f"{context.stage.label}, early stopping on the validation split")
+    read = reading_of(context.stage.hints.dataset.task)
 
     def score() -> float:
         written = write_answers(context, learner, prompts, held_out)
         learner.mode(training=True)
-        return float(np.mean([same(text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
+        return float(np.mean([same(read, text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
 
     return EarlyStopping(score, wanted.evaluations)
 
 
 def text_predictions(
-    rows: Rows, asked: Sequence[int], written: Sequence[str], answers: Mapping[int, str]
+    rows: Rows, asked: Sequence[int], written: Sequence[str], answers: Mapping[int, str], read: Reading
 ) -> Predictions:
-    """Class 1 is "the text is the target", the truth of every row; `seen` is the same of the answer it trained on."""
+    """Class 1 is "the text answers what the target does", the truth of every row; `seen` is the same of the answer it
+    trained on."""
     targets, index = targets_of(rows), list(asked)
-    right = np.array([same(text, targets[row]) for row, text in zip(index, written, strict=True)])
+    right = np.array([same(read, text, targets[row]) for row, text in zip(index, written, strict=True)])
     seen = np.full((len(index), 2), np.nan, dtype=np.float32)
     for place, row in enumerate(index):
         if row in answers:
-            seen[place] = np.eye(2)[int(same(answers[row], targets[row]))]
+            seen[place] = np.eye(2)[int(same(read, answers[row], targets[row]))]
     probs = np.eye(2, dtype=np.float32)[right.astype(int)]
     return with_probs(Predictions(rows.ids[index], rows.splits[index], rows.truth[index], probs, probs, seen), probs)
 
@@ -114,9 +117,10 @@ def publish_texts(
 ) -> None:
     """Write the texts by row, and how right they are."""
     texts = list(written.values())
-    predictions = text_predictions(rows, list(written), texts, answers)
+    task = context.stage.hints.dataset.task
+    predictions = text_predictions(rows, list(written), texts, answers, reading_of(task))
     write_predictions(context.out / FILE, predictions)
-    legal = legality(context.stage.hints.dataset.task, [rows.texts[row] for row in written], texts)
+    legal = legality(task, [rows.texts[row] for row in written], texts)
     columns = {"id": predictions.ids.tolist(), "text": texts, "legal": legal}
     pq.write_table(pa.table(columns, schema=TEXTS_SCHEMA), context.out / TEXTS)
     context.finish({"examples": len(answers)} | dict(summary) | scores(predictions))
@@ -127,7 +131,8 @@ def run(context: Context[Generate]) -> None:
     rows = load_rows(context.input("data"), settings.split)
     chosen, told = rows_of_portion(rows, settings), rows.on(*PREDICTED)
     supervision = context.optional("labels")
-    answers = answers_of(rows, supervision, chosen, stage.label)
+    answers = answers_of(rows, supervision, chosen, stage.label, partial=settings.unlabelled == "skip")
+    chosen = [row for row in chosen if row in answers]
     with this_process().in_turn():
         model = build(context)
         prompts = read_prompts(context, model.backbone, rows, answers)
@@ -136,7 +141,7 @@ def run(context: Context[Generate]) -> None:
             prompts.sequences(),
             [len(prompt) for prompt in prompts.rows],
             finetune.precision,
-            fit_device(context, model.backbone),
+            fit_device(context, model.backbone, finetune.precision),
         )
     step = train(
         learner,
@@ -153,4 +158,5 @@ def run(context: Context[Generate]) -> None:
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()
+    summary |= speed(context, model.backbone, learner.learnt, finetune.name, finetune.precision)
     publish_texts(context, rows, dict(zip(told, written, strict=True)), answers, summary)

@@ -45,15 +45,19 @@ def match(rows: Rows, said: Said) -> Array:
     return found
 
 
-def to_predictions(rows: Rows, said: Said, found: Array) -> tuple[Predictions, dict[str, Json]]:
-    """The labels of half B and validation, those of test where all of it has one, and counts."""
+def to_predictions(rows: Rows, said: Said, found: Array, *, some: bool = False) -> tuple[Predictions, dict[str, Json]]:
+    """The labels of half B and validation, those of test where all of it has one, or `some` is enough, and counts."""
     labelled = {split: [row for row in rows.on(split) if found[row] >= 0] for split in PREDICTED}
     counts: dict[str, Json] = {}
     for split, there in labelled.items():
         counts |= {f"labelled/{split}": len(there), f"of/{split}": len(rows.on(split))}
-    if len(labelled["test"]) < len(rows.on("test")):
-        some = "not all" if labelled["test"] else "no"
-        counts["note"] = f"The supervisor and PGR get no value: {some} test rows have a label in the file."
+    there, of = len(labelled["test"]), len(rows.on("test"))
+    if there < of and there and some:
+        counts["note"] = f"All roles are scored on the {there:,} of {of:,} test rows that have a label in the file."
+    elif there < of:
+        why = "not all test rows have a label in the file; supervisor.test=labelled scores all roles on those that have"
+        none = "no test rows have a label in the file"
+        counts["note"] = f"The supervisor and PGR get no value: {why if there else none}."
         labelled["test"] = []
     chosen = [row for there in labelled.values() for row in there]
     probs, logits = said.probs[found[chosen]], said.logits[found[chosen]]
@@ -91,7 +95,7 @@ def run(context: Context[LabelsFile]) -> None:
             f"supervisor.labels: the file has labels of {said.classes} classes, the task has {rows.classes}."
         )
     found = match(rows, said)
-    labels, counts = to_predictions(rows, said, found)
+    labels, counts = to_predictions(rows, said, found, some=settings.test == "labelled")
     unmatched = len(said.keys) - len(set(found[found >= 0].tolist()))
     left_out = dict(said.left_out) | ({"rows that match no example": unmatched} if unmatched else {})
     require_taught(counts, settings.missing)

@@ -29,6 +29,9 @@ class FrozenProbe:
     def shrink(self) -> None:
         """A probe's passes are as large as its batches."""
 
+    def measure(self, rows: Sequence[int], seconds: float) -> None:
+        """Nothing is read: features are there."""
+
     def penalty(self) -> Tensor | None:
         return self.l2 / 2 * self.weight.square().sum() if self.l2 else None
 

@@ -19,6 +19,7 @@ from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.store.files import write_text
 from w2s_sweep.training.examples import Rows, load_asked, load_rows, soft_labels
 
@@ -93,7 +94,7 @@ def run(context: Context[Prompt]) -> None:
         prompts,
         words,
         precision=settings.precision,
-        token_budget=fit_device(context, backbone),
+        token_budget=fit_device(context, backbone, settings.precision),
         passes=KeptPasses(context),
         collator=collator,
     )
@@ -102,4 +103,4 @@ def run(context: Context[Prompt]) -> None:
     first = prefix + prompts[len(CONTENT_FREE)]
     write_text(context.out / "prompt.txt", str(backbone.tokenizer.decode(first)))
     counts = {"examples": len(asked), "prefix_tokens": len(prefix), "tokens": sum(map(len, prompts))}
-    context.finish(counts | collator.summary())
+    context.finish(counts | collator.summary() | speed(context, backbone, collator.read, "forward", settings.precision))

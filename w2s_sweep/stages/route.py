@@ -6,7 +6,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Route
 from w2s_sweep.predictions import Array, Predictions
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.labels import publish, read_labels, with_probs
+from w2s_sweep.training.labels import publish, read_labels, share_right, with_probs
 
 
 def route(own: Predictions, weak: Predictions, knows: Predictions, on: str, threshold: float) -> tuple[Array, Array]:
@@ -34,6 +34,8 @@ def run(context: Context[Route]) -> None:
     rows, labels = route(own, weak, knows, settings.on, settings.threshold)
     probs = weak.probs.astype(np.float64)
     probs[rows] = labels
-    right = {name: p[rows].argmax(1) == weak.truth[rows] for name, p in (("own", probs), ("weak", weak.probs))}
-    scores = {f"{name} right where routed": float(hits.mean()) if len(hits) else None for name, hits in right.items()}
+    scores = {
+        f"{name} right where routed": share_right(p[rows].argmax(1), weak.truth[rows])
+        for name, p in (("own", probs), ("weak", weak.probs))
+    }
     publish(context, with_probs(weak, probs), {"routed": len(rows), "of": len(weak.on(settings.on))} | scores)

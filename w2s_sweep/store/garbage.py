@@ -5,9 +5,10 @@ and a finished stage is first moved aside, looked up again, and put back where a
 is recorded before its plan is made, so one that comes later finds the stage gone and makes it again.
 """
 
+import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +35,14 @@ def collect_garbage(store: Store, *, days: float, unreferenced: bool, delete: bo
     if not delete:
         return found
     left = {path for path, _ in _candidates(store, days, unreferenced)}
-    return [item for item in found if item.path in left and _deleted(store, item.path)]
+    found = [item for item in found if item.path in left]
+    keys = [item.path.name for item in found if item.path.parent == store.stages]
+    gone = {store.path(key) for key in delete_stages(store, keys)}
+    return [item for item in found if (item.path in gone if item.path.parent == store.stages else _delete(item.path))]
 
 
-def _deleted(store: Store, path: Path) -> bool:
-    if path.parent == store.stages:
-        return _stage_deleted(store, path)
+def _delete(path: Path) -> bool:
+    """Delete what is no stage; whether it went."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -47,20 +50,30 @@ def _deleted(store: Store, path: Path) -> bool:
     return not path.exists()
 
 
-def _stage_deleted(store: Store, path: Path) -> bool:
-    aside = store.root / "quarantine" / f"{path.name}-unreferenced"
-    with explain_errors(path):
+def delete_stages(store: Store, keys: Iterable[str]) -> set[str]:
+    """Delete the folders of finished stages, but those that something names; returns the keys of those that went."""
+    aside = {key: folder for key in keys if (folder := _move_aside(store, key)) is not None}
+    named = set(aside)
+    try:
+        named &= store.referenced_keys()
+    finally:
+        for key in named:
+            with suppress(OSError):  # made again meanwhile
+                aside[key].rename(store.path(key))
+    for key in aside.keys() - named:
+        shutil.rmtree(aside[key], ignore_errors=True)
+    return aside.keys() - named
+
+
+def _move_aside(store: Store, key: str) -> Path | None:
+    """Where the folder of a stage is now; None where there is none."""
+    aside = store.root / "quarantine" / f"{key}-unreferenced-{secrets.token_hex(2)}"
+    with explain_errors(store.path(key)):
         aside.parent.mkdir(exist_ok=True)
         try:
-            path.rename(aside)
+            return store.path(key).rename(aside)
         except FileNotFoundError:
-            return False
-        if path.name in store.referenced_keys():
-            with suppress(OSError):  # made again meanwhile
-                aside.rename(path)
-            return False
-        shutil.rmtree(aside, ignore_errors=True)
-    return True
+            return None
 
 
 def _candidates(store: Store, days: float, unreferenced: bool) -> Iterator[tuple[Path, str]]:

@@ -92,9 +92,18 @@ class Store:
 
         Raises StoreError where a sweep's record cannot be read: what it names is not known then.
         """
-        now = {key for name in self.sweeps() for key in self.read_sweep(name)["stages"]}
-        earlier = (read_json(path) or {} for path in (self.root / "sweeps").glob("*/earlier/*.json"))
-        return now | self.submitted_keys() | {key for record in earlier for key in record.get("stages", ())}
+        return self.submitted_keys().union(*(self.named_keys(name) for name in self.named_sweeps()))
+
+    def named_keys(self, name: str) -> set[str]:
+        """Keys of the stages that a sweep names, or named before. Raises StoreError where its record cannot be read."""
+        now = set(self.read_sweep(name)["stages"]) if (self.sweep(name) / "sweep.json").exists() else set[str]()
+        earlier = (read_json(path) or {} for path in (self.sweep(name) / "earlier").glob("*.json"))
+        return now | {key for record in earlier for key in record.get("stages", ())}
+
+    def named_sweeps(self) -> list[str]:
+        """Names of all sweeps, also of those that are known by an earlier record alone."""
+        found = [*(self.root / "sweeps").glob("*/sweep.json"), *(self.root / "sweeps").glob("*/earlier/*.json")]
+        return sorted({path.relative_to(self.root / "sweeps").parts[0] for path in found})
 
     def submitted_keys(self) -> set[str]:
         """Keys of the stages that jobs were submitted for which may still be in the cluster's queue."""
@@ -107,6 +116,10 @@ class Store:
         if record is None or record.get("key") != key or not is_manifest(record.get("files")):
             return None
         return record["files"]
+
+    def size(self, key: str) -> int:
+        """Bytes of a finished stage, as its manifest says; 0 where it is not finished."""
+        return sum(entry["size"] for entry in (self.manifest(key) or {}).values())
 
     def done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""

@@ -26,6 +26,9 @@ class TrainedStage:
     """Flat names, joined with `/`, -> values; the same whichever sweep uses the stage."""
     place: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What it is in this sweep, such as the cells that use it; flat names -> values."""
+    curve: Sequence[tuple[int, Mapping[str, float]]] = ()
+    """Of a student: (optimizer step, name -> value) of what it was worth beside its supervisor and ceiling; none before
+    one of its cells is done. What was known once stays as it is, and more only follows it."""
     scores: Mapping[str, float | str] = field(default_factory=dict[str, float | str])
     """Of a student: pgr, acc/weak, acc/student, acc/ceiling, gaps with intervals, or why there is no PGR."""
     partners: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -15,12 +15,11 @@ from typing import Any, ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.plan.stage import digest
-from w2s_sweep.store import read_jsonl
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.tracking.base import TRACKERS, Outcome, Sent, TrackerSettings, TrainedStage
+from w2s_sweep.tracking.history import Line, history
 from w2s_sweep.tracking.naming import flat_numbers
 
-NOT_LOGGED = frozenset({"step", "total"})
 STAMP = "stamp.json"
 
 
@@ -90,22 +89,22 @@ class TensorBoardTracker:
 
 def stage_run(stage: TrainedStage) -> EventRun:
     """The curves of a stage by optimizer step, and at its end its summary."""
-    rows = read_jsonl(stage.folder / "metrics.jsonl")
-    last = max((int(row["step"]) for row in rows), default=0)
+    lines = history(stage)
+    last = max((step for step, _ in lines), default=0)
     summary = {**flat_numbers(read_json(stage.folder / "summary.json") or {}), **stage.scores}
     partners = {f"{role}/key": key for role, key in stage.partners.items()}
     about = {**stage.config, **stage.place, **partners}
     about |= {name: value for name, value in summary.items() if isinstance(value, str)}
     return EventRun(
         folder=f"{re.sub('[^A-Za-z0-9._=+-]+', '_', stage.label)[:80]}-{stage.key[:8]}",
-        scalars=[*_curve(rows), *((last, f"summary/{name}", value) for name, value in _numbers(summary))],
+        scalars=[*_curve(lines), *((last, f"summary/{name}", value) for name, value in _numbers(summary))],
         texts={"config": _table(("name", "value"), sorted(about.items()))},
     )
 
 
-def _curve(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str, float]]:
-    for row in rows:
-        yield from ((int(row["step"]), name, value) for name, value in _numbers(row) if name not in NOT_LOGGED)
+def _curve(lines: Sequence[Line]) -> Iterator[tuple[int, str, float]]:
+    for step, values in lines:
+        yield from ((step, name, value) for name, value in _numbers(values))
 
 
 def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,11 +1,12 @@
 """The answers that a generation stage learns, in words and in tokens; at temperature 0 a label is one text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from w2s_sweep.data.tasks import find
 from w2s_sweep.errors import DataError, ModelError
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.backbone import Backbone
@@ -32,19 +33,29 @@ class Prompts:
         return [[*prompt, *self.answers.get(row, ())] for row, prompt in enumerate(self.rows)]
 
 
-def answers_of(rows: Rows, supervision: Path | None, chosen: Sequence[int], what: str) -> dict[int, str]:
-    """Row -> what is trained on: its target, or what another stage wrote. Raises DataError where it wrote nothing."""
+def answers_of(
+    rows: Rows, supervision: Path | None, chosen: Sequence[int], what: str, *, partial: bool = False
+) -> dict[int, str]:
+    """Row -> what is trained on: its target, or what another stage wrote.
+
+    Raises DataError where it wrote nothing: for any row, or with `partial` for all of them.
+    """
     targets = targets_of(rows)
     if supervision is None:
         return {row: targets[row] for row in chosen}
-    table = pq.read_table(supervision / TEXTS)
-    said = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    said = read_written(supervision)
     found = {row: said[name] for row in chosen if (name := str(rows.ids[row])) in said}
-    if len(found) < len(chosen):
+    if len(found) < len(chosen) and not (partial and found):
         raise DataError(
             f"{what}: {len(chosen) - len(found)} of {len(chosen)} training rows have no text of the supervising stage."
         )
     return found
+
+
+def read_written(folder: Path) -> dict[str, str]:
+    """Example id -> what a finished stage wrote after its text."""
+    table = pq.read_table(folder / TEXTS)
+    return dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
 def targets_of(rows: Rows) -> list[str]:
@@ -70,11 +81,22 @@ def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, ans
         )
     prompts = process_cache.token_ids(context, backbone, rows.texts, room=longest + 1)
     backbone.require_positions(max(map(len, prompts)) + longest + 1, limit)
-    written: list[list[int]] = tokenizer(list(answers.values()), add_special_tokens=False)["input_ids"]
+    texts = list(answers.values())
+    written: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}
     return Prompts(prompts, ids, longest + 1, end)
 
 
-def same(written: str, target: str) -> bool:
-    """Whether a text is the target but for blanks around it."""
-    return written.strip() == target.strip()
+Reading = Callable[[str], str | None]
+"""What a written text answers, in one spelling for equal answers; None where it answers nothing."""
+
+
+def reading_of(task: str) -> Reading:
+    """How answers of a task are read: as its `answer` says, else the whole text but for blanks around it."""
+    return find(task).answer or str.strip
+
+
+def same(read: Reading, written: str, target: str) -> bool:
+    """Whether a text answers what the target does."""
+    found = read(written)
+    return found is not None and found == read(target)

@@ -31,7 +31,7 @@ class Rows:
     ids: np.ndarray
     texts: list[str]
     truth: np.ndarray
-    """int8 [rows]. Generation: always 1, and class 1 is "the generated text is the target"."""
+    """int8 [rows]; -1 where there is none. Generation: always 1, and class 1 is "the generated text is the target"."""
     splits: np.ndarray
     others: list[str] | None = None
     """Pairs: the second text of every row. Label 1 says that the first is preferred."""
@@ -152,10 +152,12 @@ def _table(data: Path):
 def soft_labels(rows: Rows, supervision: Path | None, reads: Literal["probs", "logits"] = "probs") -> np.ndarray:
     """float32 [rows, classes]: the truth one-hot, or what another stage predicted (NaN where it has no prediction).
 
-    `reads`: its probabilities, or for a loss that reads those its logits.
+    NaN too where there is no truth. `reads`: its probabilities, or for a loss that reads those its logits.
     """
     if supervision is None:
-        return np.eye(rows.classes, dtype=np.float32)[rows.truth]
+        truth = np.eye(rows.classes, dtype=np.float32)[rows.truth]
+        truth[rows.truth < 0] = np.nan
+        return truth
     said = read_predictions(supervision / "predictions.parquet")
     values = said.logits if reads == "logits" else said.probs
     index = {str(name): i for i, name in enumerate(said.ids)}

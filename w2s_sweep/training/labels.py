@@ -43,6 +43,12 @@ def publish(context: Context[Kind], predictions: Predictions, summary: Mapping[s
     context.finish({"examples": len(predictions)} | dict(summary) | scores(untrained))
 
 
+def share_right(labels: Array, truth: Array) -> float | None:
+    """Share of the labels that are true, of those whose truth is known; None where it is of none."""
+    known = truth >= 0
+    return float((labels == truth)[known].mean()) if known.any() else None
+
+
 def features_of(context: Context[Kind], ids: Array) -> Array:
     """float32 [ids, width]: the rows of the input `features` that belong to the examples `ids`.
 

@@ -15,6 +15,7 @@ from w2s_sweep.models.device import has_bf16, pick_device
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import Tuneable, add_lora, trainable
 from w2s_sweep.models.ranks import this_process
+from w2s_sweep.models.throughput import Throughput
 from w2s_sweep.runner.context import Context
 
 ADAPTER = ".lora_"
@@ -39,6 +40,8 @@ class TransformerLearner(ABC, Generic[M]):
         self.precision: Precision = precision
         self.token_budget = token_budget
         self.collator = model.backbone.collator()
+        self.learnt = Throughput()
+        """By the steps of training."""
 
     @abstractmethod
     def compute(self, rows: Sequence[int]) -> Tensor:
@@ -78,6 +81,10 @@ class TransformerLearner(ABC, Generic[M]):
                 f"{self.token_budget}, or dataset.max_tokens, or ask for more GPUs; the last checkpoint is kept."
             )
         self.token_budget = max(1, self.token_budget // 2)
+
+    def measure(self, rows: Sequence[int], seconds: float) -> None:
+        self.learnt.add(length for row in rows for length in self.lengths[row])
+        self.learnt.seconds += seconds
 
     def trainable(self) -> dict[str, Tensor]:
         return dict(trainable(self.model))

@@ -6,6 +6,7 @@ bit for bit on the same device and thread count.
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,10 @@ class Learner(Protocol):
 
     def shrink(self) -> None:
         """From now on half as large forward passes: the last one did not fit into memory."""
+        ...
+
+    def measure(self, rows: Sequence[int], seconds: float) -> None:
+        """Called after each step with its rows, and how long it took."""
         ...
 
     def trainable(self) -> dict[str, Tensor]:
@@ -136,7 +141,7 @@ def train(
             raise Preempted
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
-        chosen = [rows[i] for i in batches[step]]
+        chosen, began = [rows[i] for i in batches[step]], time.perf_counter()
         value = _backward_within_memory(
             learner,
             chosen,
@@ -155,6 +160,8 @@ def train(
             torch.nn.utils.clip_grad_norm_(params.values(), recipe.grad_clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        # A GPU may still be at this update; then the next step, which reads a number back, is longer by as much.
+        learner.measure(chosen, time.perf_counter() - began)
         hooks.report(step + 1, len(batches), value, recipe.lr_at(step, len(batches)))
         hooks.after_step(step + 1, len(batches))
         if stopping is not None and stopping.due(step + 1, len(batches)):

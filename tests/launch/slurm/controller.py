@@ -84,6 +84,12 @@ class Controller:
     private: bool = False
     """PrivateData=jobs: users see their own jobs alone."""
     max_array: int = 1001
+    max_submit: int | None = None
+    """MaxSubmitJobs of the user's association."""
+    fixed: bool = False
+    """Whether a plugin of the site refuses every change of a job."""
+    partitions: dict[str, dict[str, str]] = field(default_factory=lambda: {"main": {"Default": "YES"}})
+    """Limits of each, in SLURM's words."""
     node_memory_gb: int = 2000
     node_gpus: int = 8
     accounting: bool = True

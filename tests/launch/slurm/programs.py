@@ -71,6 +71,10 @@ def sbatch(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
         raise Refusal(f"{refused}Invalid job array specification")
     if "hold" not in asked and (memory_gb > controller.node_memory_gb or gpus > controller.node_gpus):
         raise Refusal(f"{refused}Requested node configuration is not available")
+    queued = sum(task.user == controller.me and task.state not in ENDED for task in controller.tasks)
+    if controller.max_submit is not None and queued + count > controller.max_submit:
+        policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+        raise Refusal(f"sbatch: error: AssocMaxSubmitJobLimit\n{refused}{policy}")
     for index in range(count):
         task = Task(
             array=controller.next,
@@ -142,6 +146,12 @@ def scontrol(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
             for task in controller.unfinished(job):
                 yield f"JobId={task.array} JobState={task.state} Reason={controller.reason(task)}"
                 yield f"   Requeue={int(task.requeue)} Restarts={task.restarts} BatchFlag=1"
+        case ["show", "partition", "--oneliner"]:
+            for name, limits in controller.partitions.items():
+                plain = {"Default": "NO", "MaxNodes": "UNLIMITED", "MaxTime": "UNLIMITED", "MaxMemPerNode": "UNLIMITED"}
+                yield " ".join(f"{key}={value}" for key, value in ({"PartitionName": name} | plain | limits).items())
+        case ["update" | "release", *_] if controller.fixed:
+            raise Refusal("slurm_update error: Access/permission denied")
         case ["update", *changes]:
             fields = {key.lower(): value for key, _, value in (change.partition("=") for change in changes)}
             for task in controller.unfinished(fields["jobid"]):
@@ -189,4 +199,19 @@ def _requeue(task: Task) -> None:
     task.restarts += 1
 
 
-COMMANDS = {"sbatch": sbatch, "squeue": squeue, "sacct": sacct, "scancel": scancel, "scontrol": scontrol}
+def sacctmgr(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
+    """The limits of the user's associations: MaxSubmitJobs and GrpSubmitJobs."""
+    if not controller.accounting:
+        raise Refusal("You are not running a supported accounting_storage plugin")
+    assert f"user={controller.me}" in arguments
+    yield f"{controller.max_submit or ''}|"
+
+
+COMMANDS = {
+    "sbatch": sbatch,
+    "squeue": squeue,
+    "sacct": sacct,
+    "scancel": scancel,
+    "scontrol": scontrol,
+    "sacctmgr": sacctmgr,
+}

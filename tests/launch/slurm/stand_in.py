@@ -66,7 +66,7 @@ class StandIn:
         with _Server(("127.0.0.1", 0), _Handler) as server:
             server.controller = self.controller
             self.bin.mkdir(parents=True)
-            for program in ("sbatch", "squeue", "sacct", "scontrol", "scancel"):
+            for program in ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr"):
                 self.install(program, CLIENT.format(port=server.server_address[1], program=program))
             self.install("srun", SRUN)
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

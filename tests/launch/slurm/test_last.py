@@ -43,7 +43,7 @@ def test_its_script_mirrors_with_the_code_that_the_sweep_was_submitted_with(swee
 
 @pytest.mark.parametrize("settings", [{}, {"tracker": Wandb(), "wait": True}], ids=["no tracker", "somebody waits"])
 def test_there_is_none_where_nothing_is_to_be_mirrored_or_the_submitter_does_it(sweeps, cluster, settings, monkeypatch):
-    monkeypatch.setattr("w2s_sweep.launch.slurm.engine.follow", lambda job, seconds: None)
+    monkeypatch.setattr("w2s_sweep.launch.slurm.engine.follow", lambda job, seconds, submit: None)
     sweeps.submit(sweeps.cell(), **settings)
     assert last(cluster) == []
 

@@ -110,3 +110,12 @@ def test_a_process_outside_any_job_asks_slurm_nothing(cluster, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     requeue_orphan()
     assert not cluster.controller.calls
+
+
+def test_who_hung_is_queued_again_three_times(sweeps, cluster, script):
+    for restarts in (1, 2, 3, 3):
+        assert script(74, stall_minutes=30) == 74
+        assert cluster.task("101_0").restarts == restarts
+    assert left(sweeps, "requeues") == ["stalled "] * 3
+    path = sweeps.store.sweep("sweep") / "jobs" / "submitit" / "101_submission.sh"
+    assert "export W2S_STALL_MINUTES=30\n" in path.read_text()

@@ -188,7 +188,7 @@ def test_watching_asks_slurm_rarely_and_once_for_all_sweeps(sweeps, cluster, cap
             for _ in range(6):
                 sweeps.run(most=1)
 
-    monkeypatch.setattr("w2s_sweep.cli.time", SimpleNamespace(sleep=until_done))
+    monkeypatch.setattr("w2s_sweep.commands.status.time", SimpleNamespace(sleep=until_done))
     monkeypatch.setattr("w2s_sweep.launch.status.time", SimpleNamespace(monotonic=lambda: 100.0))
     assert w2s(["--store", str(sweeps.store.root), "status", "--watch"]) == 0
     assert len(cluster.calls("squeue")) - before == 1
@@ -210,6 +210,6 @@ def test_watching_ends_when_nothing_more_will_happen(sweeps, cluster, capsys, mo
         assert cluster.queue
         sweeps.run(most=1)
 
-    monkeypatch.setattr("w2s_sweep.cli.time", SimpleNamespace(sleep=one_more))
+    monkeypatch.setattr("w2s_sweep.commands.status.time", SimpleNamespace(sleep=one_more))
     assert w2s(["--store", str(sweeps.store.root), "status", "sweep", "--watch", "5"]) == 0
     assert "sweep: 4 done" in capsys.readouterr().out

@@ -20,7 +20,7 @@ class Example:
 
     text: str
     label: int
-    """0 or 1. Pairs: 1 if `text` is preferred to `text_other`. Generation: always 0."""
+    """Its class: 0, 1, ... Pairs: 1 if `text` is preferred to `text_other`. Generation: always 0."""
     group: str
     """Rows with the same group stay in one half, and never on both sides of training and test."""
     text_other: str | None = None
@@ -48,6 +48,8 @@ class OddRow(DataError):
 
 
 Convert = Callable[[Row], Sequence[Example]]
+TWO = ("0", "1")
+"""What two classes without names are called."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,37 @@ class Task:
     """Columns that are the same for all rows of a group: sources of millions of rows are thinned by their hash."""
     legal: Callable[[str, str], bool | None] | None = None
     """Generation: whether an answer to a text is a possible one at all; None where that cannot be told."""
+    answer: Callable[[str], str | None] | None = None
+    """Generation: what a written text answers, in one spelling for equal answers; None where it answers nothing. Texts
+    are right where they answer what the target does. Without it the whole text is the answer."""
     fixed_halves: bool = False
     """Whether `train_split` names two splits, `a+b`, that are half A and half B as they stand."""
     version: int | None = None
     """Bumped by hand whenever the conversion would give other examples for the same rows: it enters the keys. None is
     the first version of a task of this package; a task outside it must have one, from 1 on."""
+    classes: tuple[str, ...] = TWO
+    """What its classes 0, 1, ... are called: as many as there are names."""
+    own_classes: bool = False
+    """Whether the classes are those that `dataset.labels` names, where it names some."""
     sample: Row | None = None
     """A made-up row in the schema of the source, for docs/TASKS.md; no row of a published data set."""
 
-    def examples(self, row: Row, index: int) -> Sequence[Example]:
-        """The examples of row number `index`; DataError naming task, column and the columns found."""
+    def named_classes(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+        """What classes 0, 1, ... are called where a dataset has these `labels`."""
+        return tuple(labels) if self.own_classes and labels else self.classes
+
+    def examples(self, row: Row, index: int, classes: int | None = None) -> Sequence[Example]:
+        """The examples of row number `index`; DataError naming task, column and the columns found.
+
+        `classes`: how many there are; null: those of the task.
+        """
         for column in self.columns:
             if column not in row:
                 raise DataError(self._missing(column, row, index))
         try:
-            return self.convert(row)
+            found = self.convert(row)
+            _require_classes(found, len(self.classes) if classes is None else classes)
+            return found
         except KeyError as error:
             raise DataError(self._missing(str(error.args[0]), row, index)) from error
         except (ValueError, TypeError, IndexError, AttributeError) as error:
@@ -109,6 +127,12 @@ def register(*tasks: Task) -> None:
     for task in tasks:
         require_version("task", task.name, task.version, place)
         TASKS.register(task.name, task, place)
+
+
+def _require_classes(examples: Sequence[Example], classes: int) -> None:
+    for example in examples:
+        if not 0 <= example.label < classes:
+            raise no_class("label", example.label, classes)
 
 
 def _shown(row: Row, width: int = 60) -> str:
@@ -159,15 +183,22 @@ def binary(row: Row, column: str = "label") -> int | None:
     """A label that must be 0 or 1, or absent."""
     value = label(row, column)
     if value not in (None, 0, 1):
-        raise Odd(
-            f"column {column!r} is {value}, allowed: 0, 1, and -1 or null for unlabelled rows",
-            f"whose {column} is no class",
-        )
+        raise no_class(column, value)
     return value
 
 
+def no_class(column: str, value: int, classes: int = 2) -> Odd:
+    """What is said of a label that is none of the classes."""
+    more = "" if classes > 2 else "; more classes are named in order, as in dataset.labels=[anger,joy,sadness]"
+    allowed = ", ".join(map(str, range(classes)))
+    return Odd(
+        f"column {column!r} is {value}, allowed: {allowed}, and -1 or null for unlabelled rows{more}",
+        f"whose {column} is no class",
+    )
+
+
 def one(value: str, truth: int | None, *group: str, linked: str | None = None) -> list[Example]:
-    """The one example of a row of a binary task, grouped by the texts `group`; none if it is unlabelled."""
+    """The one example of a row, grouped by the texts `group`; none if it is unlabelled."""
     return [] if truth is None else [Example(value, truth, group_of(*group), linked=linked)]
 
 

@@ -24,6 +24,12 @@ def _anli(row: Row) -> Sequence[Example]:
     return one(value, None if number is None else int(number == 0), premise)
 
 
+def _anli_three(row: Row) -> Sequence[Example]:
+    """Three classes: 0 entailment, 1 neutral, 2 contradiction."""
+    premise = text(row, "premise")
+    return one(f"{premise}\nHypothesis: {text(row, 'hypothesis')}", label(row), premise)
+
+
 def _paws(row: Row) -> Sequence[Example]:
     """1: the second sentence is a paraphrase of the first."""
     first, second = text(row, "sentence1"), text(row, "sentence2")
@@ -73,6 +79,17 @@ register(
             "premise": "Mira Holt was born in Turku and moved to Oslo at the age of nine.",
             "hypothesis": "Mira Holt has lived in Norway.",
             "label": 0,
+        },
+    ),
+    Task(
+        "anli",
+        ("premise", "hypothesis", "label"),
+        _anli_three,
+        classes=("entailment", "neutral", "contradiction"),
+        sample={
+            "premise": "The ferry to the island leaves at noon, in winter on Sundays alone.",
+            "hypothesis": "The ferry is often late.",
+            "label": 1,
         },
     ),
     Task(

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, binary, one, register, strict_text, text
+from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, register, strict_text, text
 
 
 def _text_label(row: Row) -> Sequence[Example]:
-    """Text and label; rows with the same `group`, else with the same text, are one group."""
+    """Text and label; rows with the same `group`, else with the same text, are one group. The classes are those that
+    `dataset.labels` names, else 0 and 1."""
     value = strict_text(row, "text")
-    return one(value, binary(row), *(("group", text(row, "group")) if row.get("group") is not None else (value,)))
+    return one(value, label(row), *(("group", text(row, "group")) if row.get("group") is not None else (value,)))
 
 
 def _triplet(row: Row) -> Sequence[Example]:
@@ -37,6 +38,7 @@ register(
         ("text", "label"),
         _text_label,
         optional=("group",),
+        own_classes=True,
         sample={"text": "The parcel came a day early.", "label": 1, "group": "parcels"},
     ),
     Task(

@@ -1,4 +1,4 @@
-"""Sentiment of reviews and tweets: 1 is positive."""
+"""Sentiment of reviews and tweets (1 is positive), and the emotion of tweets."""
 
 from collections.abc import Sequence
 
@@ -32,6 +32,11 @@ def _tweet_eval(row: Row) -> Sequence[Example]:
     return one(text(row, "text"), None if number is None else int(number == 2), text(row, "text"))
 
 
+def _emotion(row: Row) -> Sequence[Example]:
+    """Four classes, unbalanced in the source: 0 anger, 1 joy, 2 optimism, 3 sadness (Mohammad et al. 2018)."""
+    return one(text(row, "text"), label(row), text(row, "text"))
+
+
 def _twitter(row: Row) -> Sequence[Example]:
     return one(text(row, "text"), binary(row), text(row, "text"))
 
@@ -54,6 +59,13 @@ register(
         ("text", "label"),
         _tweet_eval,
         sample={"text": "@user best concert of my life!", "label": 2},
+    ),
+    Task(
+        "tweet_eval_emotion",
+        ("text", "label"),
+        _emotion,
+        classes=("anger", "joy", "optimism", "sadness"),
+        sample={"text": "last day with the team, I will miss every one of them", "label": 3},
     ),
     Task(
         "twitter_sentiment",

@@ -79,8 +79,13 @@ class _Executor(submitit.SlurmExecutor):
         return jobs
 
 
-def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, code: Path, name: str) -> list[str]:
-    """Submit tasks that wait to be released, one for each pack; returns their job ids in the same order."""
+def submit_array(
+    job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, code: Path, name: str, waits: str = ""
+) -> list[str]:
+    """Submit tasks, one for each pack; returns their job ids in the same order.
+
+    They wait to be released; in the plain mode they wait for nothing but `waits`, a dependency.
+    """
     with ThreadPoolExecutor(16) as pool:  # each write waits for the disk
         specs = list(pool.map(job.write_spec, packs))
     folder = _folder(job)
@@ -88,7 +93,7 @@ def submit_array(job: Job, packs: Sequence[Pack], ask: Ask, settings: Settings, 
     # Tasks unpickle what submitit writes here: whoever could write to it could run code as their owner.
     os.chmod(folder, 0o700)
     refuse_unsafe(job.store, folder)
-    executor = _executor(job, ask, settings, code, name)
+    executor = _executor(job, ask, settings, code, name, waits)
     try:
         with commands.outside_any_job(), executor.batch():
             tasks = [executor.submit(run_job, str(spec), settings.stages_per_gpu - 1) for spec in specs]
@@ -107,7 +112,7 @@ def _folder(job: Job) -> Path:
     return job.folder / "jobs" / "submitit"
 
 
-def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str) -> _Executor:
+def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str, waits: str = "") -> _Executor:
     folder = _folder(job)
     executor = _Executor(folder=folder, python=settings.python)
     executor.ask = ask
@@ -120,13 +125,11 @@ def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str) -> 
         mem=f"{ask.memory_gb}GB",
         array_parallelism=settings.max_parallel,
         signal_delay_s=settings.signal_seconds,
-        setup=[*settings.setup, *_environment(code, ask, settings.stages_per_gpu)],
-        teardown=_teardown(settings, code, folder),
+        setup=[*settings.setup, *_environment(code, ask, settings)],
+        teardown=_teardown(settings, ask, code, folder),
         stderr_to_stdout=True,
-        additional_parameters={
-            # Not --hold: of held jobs sbatch does not check whether any node could ever run them, and a wrong request
-            # would be found after the release, by nobody.
-            "begin": f"now+{commands.LATER_DAYS}days",
+        additional_parameters=_start(settings, waits)
+        | {
             # Else a task whose input failed would stay in the queue for ever (DependencyNeverSatisfied).
             "kill-on-invalid-dep": "yes",
             "requeue": True,
@@ -137,14 +140,26 @@ def _executor(job: Job, ask: Ask, settings: Settings, code: Path, name: str) -> 
     return executor
 
 
-def _environment(code: Path, ask: Ask, beside: int) -> list[str]:
+def _start(settings: Settings, waits: str) -> dict[str, str]:
+    """When tasks may start."""
+    if settings.plain:
+        return {"dependency": waits} if waits else {}
+    # Not --hold: of held jobs sbatch does not check whether any node could ever run them, and a wrong request would be
+    # found after the release, by nobody.
+    return {"begin": f"now+{commands.LATER_DAYS}days"}
+
+
+def _environment(code: Path, ask: Ask, settings: Settings) -> list[str]:
+    beside = settings.stages_per_gpu
     # Read by models/device.py, which refuses to compute on a CPU where a task was given a GPU.
     ranks = f" W2S_RANKS={ask.gpus}" if ask.gpus > 1 and beside == 1 else ""
     given = [f"export W2S_GPUS={ask.gpus} W2S_STAGES_PER_GPU={beside}{ranks}"] if ask.gpus else []
-    return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given]
+    watched = [f"export W2S_STALL_MINUTES={settings.stall_minutes:g}"] if settings.stall_minutes else []
+    return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given, *watched]
 
 
-def _teardown(settings: Settings, code: Path, folder: Path) -> list[str]:
+def _teardown(settings: Settings, ask: Ask, code: Path, folder: Path) -> list[str]:
+    longest = min(settings.max_minutes, ask.most_minutes or settings.max_minutes)
     script = code / "w2s_sweep" / "launch" / "slurm" / "requeue.sh"
-    words = [folder, settings.max_minutes, settings.time_retries, settings.memory_retries, settings.signal_seconds]
+    words = [folder, longest, settings.time_retries, settings.memory_retries, settings.signal_seconds]
     return [f"source {shlex.quote(str(script))} $? {' '.join(shlex.quote(str(word)) for word in words)}"]

@@ -1,6 +1,7 @@
 """SLURM's own commands, with errors that say what failed. A job id is never a key: ids can be used again."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ LATER_DAYS = 7
 STUCK = {
     "PartitionTimeLimit": "it asks for more time than the partition gives: set hydra.launcher.max_minutes or minutes",
     "PartitionNodeLimit": "it asks for more nodes than the partition gives",
+    "MaxMemPerLimit": "it asks for more memory than the partition gives: set hydra.launcher.memory_gb or partition",
+    "PartitionConfig": "it asks for what the partition does not give: set hydra.launcher.cpus, gpus or partition",
     "PartitionDown": "the partition is down: wait, or set hydra.launcher.partition",
     "PartitionInactive": "the partition takes no jobs: wait, or set hydra.launcher.partition",
     "QOSMax": "it is above a limit of its QOS: it waits for your other jobs, or for ever if it asks for more than the "
@@ -202,6 +205,25 @@ def cluster_config() -> ClusterConfig:
     return ClusterConfig(
         found.get("ClusterName", ""), max(1, int(found.get("MaxArraySize", 1001))), bool(hidden & {"jobs", "all"})
     )
+
+
+def submit_limit(user: str, account: str | None) -> int | None:
+    """The most jobs that a user may have submitted at once, from accounting; None where it says none."""
+    if shutil.which("sacctmgr") is None:
+        return None
+    whose = [f"user={user}", *([f"account={account}"] if account else [])]
+    columns = "format=MaxSubmitJobs,GrpSubmitJobs"
+    try:
+        text = run(["sacctmgr", "--noheader", "--parsable2", "show", "assoc", "where", *whose, columns])
+    except LaunchError:  # no accounting, or it shows users nothing
+        return None
+    limits = [int(word) for line in text.splitlines() for word in line.split("|") if word.isdigit()]
+    return min(limits, default=None)
+
+
+def forbidden(error: LaunchError) -> bool:
+    """Whether a site refuses changes of jobs as such (a job_submit plugin), not this change of this job."""
+    return re.search(r"denied|disabled|not permitted|not allowed|Unspecified error", str(error)) is not None
 
 
 def set_dependencies(wanted: Mapping[str, str]) -> None:

@@ -1,6 +1,8 @@
 """Follows a submitted sweep until every stage is finished or will never be; results come from the store alone."""
 
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from w2s_sweep.errors import LaunchError
@@ -15,19 +17,40 @@ QUEUE_SECONDS = 10.0
 """Least time between two looks at SLURM's queue, which many people poll; the store is looked at more often."""
 
 
-def follow(job: Job, poll_seconds: float) -> None:
-    """Show what finishes and fails; returns when nothing more will happen."""
+WAVE_SECONDS = 60.0
+"""Least time between two submissions of what is left or lost."""
+
+
+def follow(job: Job, poll_seconds: float, submit: Callable[[], set[str]] = set) -> None:
+    """Show what finishes and fails; returns when nothing more will happen.
+
+    `submit` submits what no job will make and returns the stages that one will, now or in a later wave.
+    """
+    submit = _seldom(submit)
     waiting = set(job.plan.keys("to run", "in flight"))
-    with make_progress(job.store, [job.plan.graph.stages[key] for key in waiting]) as progress:
+    with make_progress(job, waiting) as progress:
         asked = -QUEUE_SECONDS
         while waiting:
             waiting -= _finished(job, waiting, progress)
             if waiting and time.monotonic() - asked >= max(QUEUE_SECONDS, poll_seconds):
                 asked = time.monotonic()
-                waiting -= _gone(job, waiting, progress)
+                waiting -= _gone(job, waiting, progress, submit)
             progress.tick()
             if waiting:
                 time.sleep(poll_seconds)
+
+
+def _seldom(submit: Callable[[], set[str]]) -> Callable[[], set[str]]:
+    """The same, but what was said holds for a while."""
+    asked, coming = -math.inf, set[str]()
+
+    def again() -> set[str]:
+        nonlocal asked, coming
+        if time.monotonic() - asked >= WAVE_SECONDS:
+            asked, coming = time.monotonic(), submit()
+        return coming
+
+    return again
 
 
 def _names(path: Path) -> set[str]:
@@ -53,18 +76,25 @@ def _alive(job: Job) -> set[str]:
     return set(queued_jobs(job.store))
 
 
-def _gone(job: Job, waiting: set[str], progress: Progress) -> set[str]:
+def _gone(job: Job, waiting: set[str], progress: Progress, submit: Callable[[], set[str]]) -> set[str]:
     """Stages that no job and no process will finish; none while SLURM does not answer."""
     try:
         alive = _alive(job)  # before the second look at the store: a job ends after its results are there
+        if any(not _at_work(job, key) for key in waiting - alive):
+            alive |= submit()
     except LaunchError as error:
         progress.console.print(f"SLURM does not answer, the next look may tell more: {error}", highlight=False)
         return set()
     gone: set[str] = set()
     for key in sorted(waiting - alive):
-        claim = read_claim(job.store, key)
-        if (claim is not None and claim.alive) or job.store.done(key):
+        if _at_work(job, key):
             continue
         progress.end(key, "failed" if (job.store.work(key) / "failure.json").is_file() else "blocked")
         gone.add(key)
     return gone
+
+
+def _at_work(job: Job, key: str) -> bool:
+    """Whether a stage is done, or somebody is at it."""
+    claim = read_claim(job.store, key)
+    return (claim is not None and claim.alive) or job.store.done(key)

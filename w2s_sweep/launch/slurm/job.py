@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from w2s_sweep.errors import DeviceLost
 from w2s_sweep.launch.slurm.queued import say_state
+from w2s_sweep.launch.stall import STALLED, watch
 from w2s_sweep.runner import worker
 from w2s_sweep.store import Store
 from w2s_sweep.store.claim import slurm_job
@@ -65,6 +66,7 @@ def run_job(spec: str, beside: int = 0, failed: Sequence[str] = ()) -> None:
     worker.configure_process()
     signals = Signals()
     signals.install()
+    _watch(spec)
     others = [_start_beside(spec) for _ in range(beside)]
     _say(spec, "running")
     try:
@@ -88,6 +90,20 @@ def _say(spec: str, state: str) -> None:
     """For those who cannot see this job in their queue."""
     if (record := read_json(Path(spec))) is not None:
         say_state(Store(Path(record["store"])), state)
+
+
+def _watch(spec: str) -> None:
+    """End this process where a stage of it hangs, if that was set; what it did since its checkpoint is lost."""
+    minutes, record = os.environ.get("W2S_STALL_MINUTES"), read_json(Path(spec))
+    if minutes is None or record is None:
+        return
+
+    def end(key: str) -> None:
+        logging.error("stage %s: no progress for %s minutes; its task is ended, to be queued again", key, minutes)
+        os._exit(STALLED)  # the thread that hangs leaves by no exception
+
+    keys = [stage["key"] for stage in record["stages"]]
+    watch(Store(Path(record["store"])), keys, slurm_job(), float(minutes), end)
 
 
 def _start_beside(spec: str) -> "subprocess.Popen[bytes]":

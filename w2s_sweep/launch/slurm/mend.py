@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.launch.slurm.queued import submissions
@@ -63,10 +64,29 @@ def _let_go(record: Mapping[str, Any], jobs: Mapping[str, QueuedTask], alive: Ma
         left = {job: _still_there(wanted[job], alive) for job in forgotten}
         commands.set_dependencies({job: text for job, text in left.items() if text})
         commands.release(forgotten)
-    if held:
-        commands.unhold(held)
-    count = len(forgotten) + len(held)
-    return [f"{count} jobs were released: an earlier submission or SLURM's controller died before"] if count else []
+    kept = held and not _unhold(held)
+    count = len(forgotten) + (0 if kept else len(held))
+    said = [f"{count} jobs were released: an earlier submission or SLURM's controller died before"] if count else []
+    return [
+        *said,
+        *(
+            [f"{len(held)} jobs were cancelled: SLURM holds them, and the site lets nobody release them"]
+            if kept
+            else []
+        ),
+    ]
+
+
+def _unhold(jobs: Sequence[str]) -> bool:
+    """Whether tasks were taken off hold; where a site forbids that they are cancelled, and are lost."""
+    try:
+        commands.unhold(jobs)
+    except LaunchError as error:
+        if not commands.forbidden(error):
+            raise
+        commands.cancel(jobs)
+        return False
+    return True
 
 
 def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]) -> list[str]:

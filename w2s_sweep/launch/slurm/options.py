@@ -30,6 +30,11 @@ def options_of(pack: Pack, settings: Settings) -> Options:
     return tuple(sorted(found.items()))
 
 
+def placement(settings: Settings) -> Options:
+    """The options of all tasks, whatever they run."""
+    return tuple(sorted(_said(settings).items()))
+
+
 def _said(of: Placement) -> dict[str, Option]:
     places: dict[str, Option] = {name: value for name in PLACES if (value := getattr(of, name)) is not None}
     return places | {dashed(name): value for name, value in (of.sbatch or {}).items()}

@@ -43,6 +43,9 @@ case $status in
             again preempted 1000000
         fi
         ;;
+    74) # it hung, and hydra.launcher.stall_minutes ended it
+        again stalled 3
+        ;;
     137) # killed: by the kernel, when memory ran out
         # Without --mem, where a site forbids it, there is nothing to ask more of.
         [ -n "$SLURM_MEM_PER_NODE" ] && again memory "$memory_retries" MinMemoryNode=$((2 * SLURM_MEM_PER_NODE))

@@ -34,6 +34,8 @@ class Ask:
     minutes: int
     options: Options = ()
     """Further options of sbatch."""
+    most_minutes: int | None = None
+    """The most that its partition gives, where that is known."""
 
     def __str__(self) -> str:
         more = "".join(f", {name}={value}" for name, value in self.options)

@@ -66,6 +66,9 @@ class Settings(Placement):
     setup: tuple[str, ...] = ()
     python: str | None = None
     max_parallel: Count = 64
+    max_submit: Count | None = None
+    lost_retries: Annotated[int, Field(ge=0)] = 2
+    plain: bool = False
     stages_per_gpu: Count = 1
 
     gpus: Annotated[int, Field(ge=0, le=64)] | None = None
@@ -82,6 +85,8 @@ class Settings(Placement):
     signal_seconds: Annotated[int, Field(ge=1, le=65535)] = 90
     time_retries: Annotated[int, Field(ge=0)] = 20
     memory_retries: Annotated[int, Field(ge=0)] = 2
+    stall_minutes: Positive | None = None
+    notify: str | None = None
     dry_run: bool = False
 
 

@@ -3,23 +3,34 @@
 No function here needs a display, and none leaves a figure or a setting behind in pyplot.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from w2s_sweep.results.figures import data
+from w2s_sweep.results.figures.agreement import draw_agreement, has_agreement
 from w2s_sweep.results.figures.bars import draw_bars
+from w2s_sweep.results.figures.by_task import draw_by_task
+from w2s_sweep.results.figures.calibration import draw_calibration
 from w2s_sweep.results.figures.facets import facets
+from w2s_sweep.results.figures.heat import draw_heat
+from w2s_sweep.results.figures.look import REPORT, Look, drawn_for
 from w2s_sweep.results.figures.pgr import draw_medians, draw_pgr
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength
-from w2s_sweep.results.figures.style import save
+from w2s_sweep.results.figures.style import caption, save
 from w2s_sweep.results.figures.training import draw_curves
 from w2s_sweep.results.records import Results
+from w2s_sweep.store.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+CAPTIONS = "captions.md"
+"""The title and note of every figure, beside them: a paper has them in its captions."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Plot:
     """That of its files."""
     caption: str
     draw: "Callable[[Results], Figure]"
+    rows: Callable[[Results], Sequence[data.Line]]
+    """The numbers that it shows."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +51,29 @@ class SavedFigure:
 
     name: str
     caption: str
+    title: str
+    """What stands above it, or would."""
+    note: str
+    """What a reader must know: n, seeds, what intervals are over."""
     png: Path
     svg: Path
+    pdf: Path
+    csv: Path
+    """The numbers that it shows."""
 
 
-MEDIANS = Plot("medians", "Median PGR over tasks", draw_medians)
-TASKS = Plot("tasks", "PGR of each task against its gap", draw_tasks)
-PGR = Plot("pgr", "PGR by loss and method", draw_pgr)
-BARS = Plot("accuracy", "Weak supervisor, student and ceiling", draw_bars)
-STRENGTH = Plot("strength", "Student against the strong model", draw_strength)
-SCALING = Plot("scaling", "Scaling with the student's size", draw_scaling)
-CURVES = Plot("curves", "Students over training", draw_curves)
-GAIN = Plot("gain", "Gain in Brier score against misfit", draw_gain)
+MEDIANS = Plot("medians", "Median PGR over tasks", draw_medians, data.median_rows)
+TASKS = Plot("tasks", "PGR of each task against its gap", draw_tasks, data.task_rows)
+BY_TASK = Plot("by_task", "PGR by task", draw_by_task, data.by_task_rows)
+PGR = Plot("pgr", "PGR by loss and method", draw_pgr, data.pgr_rows)
+HEAT = Plot("heat", "PGR by supervisor and strong model", draw_heat, data.heat_rows)
+BARS = Plot("accuracy", "Weak supervisor, student and ceiling", draw_bars, data.bar_rows)
+STRENGTH = Plot("strength", "Student against the strong model", draw_strength, data.strength_rows)
+SCALING = Plot("scaling", "Scaling with the student's size", draw_scaling, data.scaling_rows)
+CURVES = Plot("curves", "Students over training", draw_curves, data.curve_rows)
+AGREEMENT = Plot("agreement", "Agreement with the supervisor", draw_agreement, data.agreement_rows)
+CALIBRATION = Plot("calibration", "Accuracy by confidence", draw_calibration, data.calibration_rows)
+GAIN = Plot("gain", "Gain in Brier score against misfit", draw_gain, data.gain_rows)
 
 
 def choose_plots(results: Results) -> list[Plot]:
@@ -57,28 +81,51 @@ def choose_plots(results: Results) -> list[Plot]:
     groups = [g for g in results.groups if g.seeds]
     if not groups:
         return []
-    sizes = [STRENGTH] if len({g.strong_model for g in groups}) > 1 else []
+    strong = {g.strong_model for g in groups}
+    sizes = [HEAT] if len(strong) > 1 and len({g.weak_model for g in groups}) > 1 else []
     sizes += [SCALING] if len({g.strong_params for g in groups}) > 1 else []
-    curves = [CURVES] if any(point.role == "student" for point in results.curves) else []
+    sizes += [STRENGTH] if len(strong) > 1 else []
+    rest = [CURVES] if any(point.role == "student" for point in results.curves) else []
+    rest += [AGREEMENT] if any(map(has_agreement, groups)) else []
+    rest += [CALIBRATION] if any(results.reliability.values()) else []
+    rest += [GAIN] if any("misfit" in g.details for g in groups) else []
     if len({g.dataset for g in groups}) == 1:
-        return [PGR, BARS, *sizes, *curves, GAIN]
+        return [PGR, BARS, *sizes, *rest]
     averaged = facets(results).averaged  # then `medians` shows what `pgr` would, and more
-    return [MEDIANS, TASKS, *sizes, *([] if averaged else [PGR]), BARS, *curves, GAIN]
+    return [MEDIANS, BY_TASK, TASKS, *sizes, *([] if averaged else [PGR]), BARS, *rest]
 
 
-def save_figures(results: Results, folder: Path) -> list[SavedFigure]:
-    """Draw all figures that the results allow into `folder`; none when no cell is finished."""
-    plots = choose_plots(results)
-    return [SavedFigure(plot.name, plot.caption, *save(plot.draw(results), folder / plot.name)) for plot in plots]
+def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[SavedFigure]:
+    """Draw all figures that the results allow into `folder`, with the numbers of each; none when no cell is finished.
+
+    For whom: `look`. The order is that of the report.
+    """
+    with drawn_for(look):
+        saved = [_save(plot, results, folder) for plot in choose_plots(results)]
+    if saved:
+        write_text(folder / CAPTIONS, "".join(f"## {f.name}\n\n{f.title}. {f.note}.\n\n" for f in saved))
+    return saved
+
+
+def _save(plot: Plot, results: Results, folder: Path) -> SavedFigure:
+    figure = plot.draw(results)
+    paths = save(figure, folder / plot.name)
+    csv = folder / f"{plot.name}.csv"
+    write_text(csv, data.as_text(plot.rows(results)))
+    return SavedFigure(plot.name, plot.caption, *caption(figure), **paths, csv=csv)
 
 
 __all__ = [
     "Plot",
     "SavedFigure",
     "choose_plots",
+    "draw_agreement",
     "draw_bars",
+    "draw_by_task",
+    "draw_calibration",
     "draw_curves",
     "draw_gain",
+    "draw_heat",
     "draw_medians",
     "draw_pgr",
     "draw_scaling",

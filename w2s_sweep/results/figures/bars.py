@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from w2s_sweep.metrics import METRICS, Interval
 from w2s_sweep.results.figures.facets import facets
 from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, name_rows
-from w2s_sweep.results.figures.style import INK, QUIET, make_panels, robust_range, use_style, whisker
+from w2s_sweep.results.figures.style import INK, QUIET, add_tip, make_panels, robust_range, use_style, whisker
 from w2s_sweep.results.records import Results
+from w2s_sweep.results.tables.lines import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @use_style
 def draw_bars(results: Results) -> "Figure":
     """A panel per weak → strong pair, a bar per role; that of the student once for each loss."""
-    shown = facets(results)
+    shown = facets(results, pgr=False)
     labels = ["weak supervisor", *shown.variants, "ceiling"]
     columns, size = layout(shown, len(labels))
     metric = METRICS[results.rows[0].metric]
@@ -29,14 +30,15 @@ def draw_bars(results: Results) -> "Figure":
     note = f"bars start at chance, {chance:.2f}; {shown.note}{arrows}"
     figure, axes = make_panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
-        _draw_bar(axis, 0, panel.groups[0].weak, QUIET, chance, limits)
+        _draw_bar(axis, 0, panel.groups[0].weak, QUIET, chance, limits, f"{panel.title}, weak supervisor")
         for g in panel.groups:
             variant = results.variant(g)
-            _draw_bar(axis, 1 + shown.variants.index(variant), g.student, color_of(shown, variant), chance, limits)
-        _draw_bar(axis, len(labels) - 1, panel.groups[0].ceiling, INK, chance, limits)
+            at, about = 1 + shown.variants.index(variant), f"{panel.title}, {variant}"
+            _draw_bar(axis, at, g.student, color_of(shown, variant), chance, limits, about)
+        _draw_bar(axis, len(labels) - 1, panel.groups[0].ceiling, INK, chance, limits, f"{panel.title}, ceiling")
         axis.axvline(chance, color=QUIET, lw=1, zorder=1)
     axes[0].set_xlim(limits)
-    name_rows(axes, shown, columns, labels, metric.axis or metric.label)
+    name_rows(axes, shown, columns, size[0], labels, metric.axis or metric.label)
     return figure
 
 
@@ -47,9 +49,12 @@ def _span(scores: Sequence[Interval], chance: float, bounds: tuple[float, float]
     return robust_range([end for score in scores for end in ends(score)], (chance, chance + 0.1), outside)
 
 
-def _draw_bar(axis: Any, at: float, estimate: Interval, color: str, start: float, limits: Sequence[float]) -> None:
+def _draw_bar(
+    axis: Any, at: float, estimate: Interval, color: str, start: float, limits: Sequence[float], about: str
+) -> None:
     if estimate.value is None:
         return
-    axis.barh(at, estimate.value - start, left=start, height=0.66, color=color, zorder=2)
+    bars = axis.barh(at, estimate.value - start, left=start, height=0.66, color=color, zorder=2)
+    add_tip(bars, f"{about}: {interval(estimate, 3)}")
     whisker(axis, estimate, at, "white", width=3.2, limits=limits)
     whisker(axis, estimate, at, INK if color != INK else QUIET, limits=limits)

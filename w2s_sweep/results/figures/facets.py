@@ -8,6 +8,8 @@ from w2s_sweep.metrics import METRICS, Interval, median_interval, t_interval
 from w2s_sweep.results.records import ONE, SEVERAL, Group, Results
 
 MOST_PANELS = 24
+SHARES = ("agreement/supervisor_right", "agreement/supervisor_wrong")
+"""Further metrics that figures show, of groups that are merged too."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +31,45 @@ class Facets:
     """n test, seeds, interval and what was averaged."""
     averaged: bool = False
     """Whether groups are means over tasks or weak models."""
+    order: tuple[str, ...] = ()
+    """All settings of the sweep, finished or not: a setting has one colour in every figure, and keeps it."""
+
+    def place(self, variant: str) -> int:
+        """Its place among all settings, which decides its colour and marker."""
+        return (self.order or self.variants).index(variant)
 
 
-def facets(results: Results) -> Facets:
-    """A panel per dataset and weak → strong pair; tasks, then weak models are averaged if that is too many."""
+def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Facets:
+    """A panel per dataset and weak → strong pair; tasks, then weak models are averaged if that is too many.
+
+    `pgr`: whether the figure shows PGRs, and its note tells how many are not identified.
+    """
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
     variants = tuple(dict.fromkeys(results.variant(g) for g in groups))
     tasks, over = len({g.dataset for g in groups}), ""
-    if len({(g.dataset, g.pair) for g in groups}) > MOST_PANELS and tasks > 1:
+    if len({(g.dataset, g.pair) for g in groups}) > most and tasks > 1:
         groups, over = average(groups, lambda g: g.pair), f"{tasks} tasks"
-    if len({g.pair for g in groups}) > MOST_PANELS:
+    if len({g.pair for g in groups}) > most:
         groups = average([replace(g, weak_model="all weak models") for g in groups], lambda g: g.strong_model)
         over = f"{over} and weak models" if over else "weak models"
     several = len({g.dataset for g in groups}) > 1
     order: dict[str, list[Group]] = {}
     for g in groups:
         order.setdefault(f"{g.dataset}: {g.pair}" if several else g.pair, []).append(g)
-    panels = tuple(Panel(title, tuple(found)) for title, found in list(order.items())[:MOST_PANELS])
+    panels = tuple(Panel(title, tuple(found)) for title, found in list(order.items())[:most])
     left = len(order) - len(panels)
-    note = facts(results, over) + (f"; {left} more panels are in the tables only" if left else "")
-    return Facets(panels, variants, note, averaged=bool(over))
+    note = facts(results, over, pgr=pgr) + (f"; {left} more panels are in the tables only" if left else "")
+    return Facets(panels, variants, note, bool(over), all_variants(results))
+
+
+def all_variants(results: Results) -> tuple[str, ...]:
+    """The settings of a sweep in a fixed order."""
+    return tuple(dict.fromkeys(results.variant(g) for g in results.groups))
+
+
+def supervisors(results: Results) -> list[tuple[int, str]]:
+    """(parameters, label) of every supervisor of a sweep, by rising size: its place decides its colour."""
+    return sorted({(g.weak_params, g.weak_model) for g in results.groups})
 
 
 def task_facets(results: Results) -> Facets:
@@ -66,9 +87,11 @@ def task_facets(results: Results) -> Facets:
             panels.setdefault(m.pair, []).append(merged)
     shown = [Panel(pair, tuple(found)) for pair, found in list(panels.items())[:MOST_PANELS]]
     variants = tuple(dict.fromkeys(results.variant(g) for panel in shown for g in panel.groups))
-    note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks"
+    note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks; "
+    note += facts(results, interval=False)
     left = len(panels) - len(shown)
-    return Facets(tuple(shown), variants, note + (f"; {left} more panels are in the tables only" if left else ""))
+    note += f"; {left} more panels are in the tables only" if left else ""
+    return Facets(tuple(shown), variants, note, order=all_variants(results))
 
 
 def average(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Group]:
@@ -90,6 +113,7 @@ def _mean(groups: Sequence[Group]) -> Group:
         return Interval(found.value, max(least, found.low), min(most, found.high))
 
     points = tuple(g.pgr.value for g in groups if g.pgr.value is not None)
+    shares = [name for name in SHARES if all(name in g.details for g in groups)]
     left = len(groups) - len(points)
     return replace(
         groups[0],
@@ -104,6 +128,7 @@ def _mean(groups: Sequence[Group]) -> Group:
         gap=over([g.gap.value for g in groups], low - high, high - low),
         pgr=median_interval(points),
         ratios=points,
+        details={name: over([g.details[name].value for g in groups], 0, 1) for name in shares},
     )
 
 
@@ -113,21 +138,21 @@ def _over(results: Results) -> list[str]:
     return [text for text in (SEVERAL, ONE) if text in found] or [ONE]
 
 
-def facts(results: Results, averaged: str = "", *, interval: bool = True) -> str:
+def facts(results: Results, averaged: str = "", *, interval: bool = True, pgr: bool = True) -> str:
     """`n test = 500; seeds 0, 1, 2; line: 95 % interval over seeds; ...`."""
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
     seeds = sorted({row.seed for row in results.rows if row.state == "done"})
     n_test = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else "-"
     shown = ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)} of them"
     source = f"over {averaged} (t)" if averaged else f"over {' or '.join(_over(results))}"
-    parts = [f"mean over {averaged}, of PGR the median"] if averaged else []
+    parts = [f"mean over {averaged}{', of PGR the median' * pgr}"] if averaged else []
     datasets = {row.dataset for row in results.rows}
     parts += [next(iter(datasets))] if len(datasets) == 1 else []
     parts += [f"n test = {n_test}", f"{'seed' if len(seeds) == 1 else 'seeds'} {shown}"]
     parts += [f"line: 95 % interval {source}"] if interval else []
     groups = [g for g in results.groups if g.seeds]
     unknown = sum(bool(g.unidentified) for g in groups)
-    parts += [f"PGR not identified in {unknown} of {len(groups)} settings (in no mean)"] if unknown else []
+    parts += [f"PGR not identified in {unknown} of {len(groups)} settings (in no mean)"] if unknown and pgr else []
     done, total = results.count("done"), len(results.rows)
     parts += [] if done == total else [f"{done} of {total} cells finished"]
     return "; ".join(parts)

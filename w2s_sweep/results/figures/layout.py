@@ -5,15 +5,21 @@ from typing import Any
 
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.figures.facets import Facets
-from w2s_sweep.results.figures.style import MARKERS, PALETTE, clamp, wrap
+from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.style import MARKERS, PALETTE, clamp, letters_in, wrap
+
+
+def look_of(place: int, colors: Sequence[str] = PALETTE) -> tuple[str, str]:
+    """Colour and marker of the setting or model with this place: after all colours come other markers of them."""
+    return colors[place % len(colors)], MARKERS[(place + place // len(colors)) % len(MARKERS)]
 
 
 def color_of(shown: Facets, variant: str) -> str:
-    return PALETTE[shown.variants.index(variant) % len(PALETTE)]
+    return look_of(shown.place(variant))[0]
 
 
 def marker_of(shown: Facets, variant: str) -> str:
-    return MARKERS[shown.variants.index(variant) % len(MARKERS)]
+    return look_of(shown.place(variant))[1]
 
 
 def layout(shown: Facets, rows: int) -> tuple[int, tuple[float, float]]:
@@ -22,26 +28,29 @@ def layout(shown: Facets, rows: int) -> tuple[int, tuple[float, float]]:
     strong = len({g.strong_model for panel in shown.panels for g in panel.groups})
     even = strong in (2, 3, 4) and count % strong == 0
     columns = 1 if count == 1 else strong if even else 2 if count in (2, 4) else 3
-    titles = max(wrap(panel.title, _title_width(columns)).count("\n") for panel in shown.panels)
-    return columns, ({1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}[columns], 0.5 + 0.26 * rows + 0.14 * titles)
+    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}[columns], 0.5 + 0.26 * rows))
+    titles = max(wrap(panel.title, title_letters(size[0])).count("\n") for panel in shown.panels)
+    return columns, (size[0], size[1] + current().scale(0.14) * titles)
 
 
-def _title_width(columns: int) -> int:
-    """Characters of a panel's title that fit into a line."""
-    return {1: 80, 2: 48, 3: 36, 4: 28}[columns]
+def title_letters(width: float) -> int:
+    """Characters of a panel's title that fit above a panel so wide, beside what stands left of it."""
+    return letters_in(0.82 * width)
 
 
-def name_rows(axes: Sequence[Any], shown: Facets, columns: int, labels: Sequence[str], across: str) -> None:
+def name_rows(
+    axes: Sequence[Any], shown: Facets, columns: int, width: float, labels: Sequence[str], across: str
+) -> None:
     """Name the rows on the left and the x axis under the last panel of every column."""
     count = len(shown.panels)
     for place, (axis, panel) in enumerate(zip(axes, shown.panels, strict=False)):
-        axis.set_title(wrap(panel.title, _title_width(columns)), loc="left")
+        axis.set_title(wrap(panel.title, title_letters(width)), loc="left")
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="both", length=0)
         if place + columns >= count:
             axis.set_xlabel(across)
             axis.tick_params(axis="x", labelbottom=True)
-    axes[0].locator_params(axis="x", nbins=7 if columns == 1 else 5)
+    axes[0].locator_params(axis="x", nbins=max(3, min(7, int(1.25 * width))))
     axes[0].set_yticks(range(len(labels)), [wrap(label) for label in labels])
     axes[0].set_ylim(len(labels) - 0.4, -0.6)
 

@@ -5,8 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.figures.facets import Facets, facets, task_facets
 from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, marker_of, name_rows
-from w2s_sweep.results.figures.style import PGR_RANGE, QUIET, clamp, make_panels, robust_range, use_style, whisker
+from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.style import (
+    PGR_RANGE,
+    QUIET,
+    add_tip,
+    clamp,
+    make_panels,
+    robust_range,
+    use_style,
+    whisker,
+)
 from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.tables.lines import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,15 +52,15 @@ def _draw(results: Results, shown: Facets, of: str, points: str) -> "Figure":
     figure, axes = make_panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
         for g in panel.groups:
-            _draw_row(axis, g, shown, results.variant(g), limits)
+            _draw_row(axis, g, shown, results.variant(g), panel.title, limits)
         for x in (0, 1):
             axis.axvline(x, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
     axes[0].set_xlim(limits)
-    name_rows(axes, shown, columns, shown.variants, "PGR (0 = weak, 1 = ceiling)")
+    name_rows(axes, shown, columns, size[0], shown.variants, "PGR (0 = weak, 1 = ceiling)")
     return figure
 
 
-def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, limits: Sequence[float]) -> None:
+def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, panel: str, limits: Sequence[float]) -> None:
     """One group in its row."""
     at, color = shown.variants.index(variant), color_of(shown, variant)
     if len(group.ratios) > 1 or group.pgr.value is None:
@@ -57,17 +68,22 @@ def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, limits: Sequ
             _draw_point(axis, p, at + 0.24, limits, color, "o", 2.8)
     if group.pgr.value is not None:
         whisker(axis, group.pgr, at - 0.06, color, width=2, limits=limits)
-        _draw_point(axis, group.pgr.value, at - 0.06, limits, color, marker_of(shown, variant), 6)
+        about = f"{panel}, {variant}: PGR {interval(group.pgr)}"
+        add_tip(_draw_point(axis, group.pgr.value, at - 0.06, limits, color, marker_of(shown, variant), 6), about)
     if group.unidentified:  # any ratio fits: a line through the whole axis, and no marker
         none = group.pgr.value is None
         text = "not identified" if none else group.unidentified
-        axis.annotate(text, (1.01, at), xycoords=("axes fraction", "data"), va="center", color=QUIET, size=7)
+        axis.annotate(
+            text, (1.01, at), xycoords=("axes fraction", "data"), va="center", color=QUIET, size=current().scale(7)
+        )
         if none:
             axis.plot(limits, [at - 0.06, at - 0.06], color=color, lw=2, ls=(0, (1, 2)), alpha=0.6, zorder=3)
 
 
-def _draw_point(axis: Any, x: float, y: float, limits: Sequence[float], color: str, marker: str, size: float) -> None:
+def _draw_point(
+    axis: Any, x: float, y: float, limits: Sequence[float], color: str, marker: str, size: float
+) -> Sequence[Any]:
     """A point; beyond the axis it is an arrow at the axis' end."""
     inside, arrow = clamp(x, limits, "<>")
     size = max(size, 4) if arrow else size
-    axis.plot(inside, y, arrow or marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)
+    return axis.plot(inside, y, arrow or marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)

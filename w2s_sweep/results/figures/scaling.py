@@ -1,16 +1,20 @@
 """Accuracy and PGR against the student's size, a column per loss; hue is the supervisor, ink is the ceiling."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval
-from w2s_sweep.results.figures.facets import average, facets, facts
+from w2s_sweep.results.figures.facets import average, facets, facts, supervisors
+from w2s_sweep.results.figures.layout import look_of, title_letters
+from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
     INK,
-    MARKERS,
     MODELS,
     PGR_RANGE,
     QUIET,
+    add_tip,
+    grid,
+    legend_below,
     make_panels,
     robust_range,
     use_style,
@@ -18,6 +22,7 @@ from w2s_sweep.results.figures.style import (
     wrap,
 )
 from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.tables.lines import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,35 +34,38 @@ MOST = 9
 def draw_scaling(results: Results) -> "Figure":
     """Blocks of two rows of panels: test metric, PGR. x is the number of parameters of the student on a log scale."""
     shown = facets(results)
-    groups: Sequence[Group] = [g for g in results.groups if g.seeds]
-    tasks = len({g.dataset for g in groups})
-    if tasks > 1:
-        groups = average(groups, lambda g: g.pair)
+    groups, tasks = scaling_groups(results)
     variants, metric = shown.variants[:MOST], results.rows[0].metric
     left = len(shown.variants) - len(variants)
-    columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
     title = f"Test {metric} and PGR against the size of the student"
     said = facts(results, f"{tasks} tasks" if tasks > 1 else "")
     unknown = "; dotted upright: PGR not identified" if any(g.unidentified for g in groups) else ""
     note = f"dotted: the supervisor itself{unknown}; {said}" + (
         f"; {left} more series are in the tables" if left else ""
     )
-    size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.25)
+    columns, size = grid(len(variants), 2.25)
     blocks = -(-len(variants) // columns)
     figure, axes = make_panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
-    grid = [(axes[2 * (i // columns) * columns + i % columns], axes[(2 * (i // columns) + 1) * columns + i % columns])
+    both = [(axes[2 * (i // columns) * columns + i % columns], axes[(2 * (i // columns) + 1) * columns + i % columns])
             for i in range(blocks * columns)]  # fmt: skip
-    weak_models = sorted({(g.weak_params, g.weak_model) for g in groups})
-    for (top, bottom), variant in zip(grid, variants, strict=False):
+    weak_models = supervisors(results)
+    for (top, bottom), variant in zip(both, variants, strict=False):
         _column(top, bottom, [g for g in groups if results.variant(g) == variant], weak_models)
-        top.set_title(wrap(variant, 40), loc="left")
-    for spare in grid[len(variants) :]:
+        top.set_title(wrap(variant, title_letters(size[0])), loc="left")
+    for spare in both[len(variants) :]:
         for axis in spare:
             axis.set_visible(False)
-    _name(grid[: len(variants)], columns, groups, metric)
-    handles, labels = _legend(grid[0][0])
-    cast(Any, figure).legend(handles, labels, loc="outside lower left", ncols=min(3, len(labels)))
+    _name(both[: len(variants)], columns, groups, metric)
+    handles, labels = _legend(both[0][0])
+    legend_below(figure, handles, labels)
     return figure
+
+
+def scaling_groups(results: Results) -> tuple[list[Group], int]:
+    """(what is drawn, over how many tasks it is averaged)."""
+    groups = [g for g in results.groups if g.seeds]
+    tasks = len({g.dataset for g in groups})
+    return (average(groups, lambda g: g.pair) if tasks > 1 else groups), tasks
 
 
 def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequence[tuple[int, str]]) -> None:
@@ -68,7 +76,9 @@ def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequenc
     ceilings = {g.strong_params * beside: g.ceiling for g in groups}
     for index, (params, weak) in enumerate(weak_models):
         mine = sorted((g for g in groups if g.weak_model == weak), key=lambda g: g.strong_params)
-        color, marker = MODELS[index % len(MODELS)], MARKERS[index % len(MARKERS)]
+        if not mine:
+            continue
+        color, marker = look_of(index, MODELS)
         label = f"supervisor {weak} ({short(params)})"
         aside = apart ** (index - len(weak_models) / 2)
         _line(top, [(g.strong_params * aside, g.student) for g in mine], color, marker, label)
@@ -81,7 +91,13 @@ def _column(top: Any, bottom: Any, groups: Sequence[Group], weak_models: Sequenc
             top.axhline(known[0], color=color, lw=1, ls=":", zorder=1)
     _line(top, sorted(ceilings.items()), INK, "D", "ceiling (ground truth)")
     if all(g.pgr.value is None for g in groups):
-        about = {"transform": bottom.transAxes, "ha": "center", "va": "center", "color": QUIET, "size": 8}
+        about = {
+            "transform": bottom.transAxes,
+            "ha": "center",
+            "va": "center",
+            "color": QUIET,
+            "size": current().scale(8),
+        }
         bottom.text(0.5, 0.5, "PGR not identified", **about)
     for y in (0, 1):
         bottom.axhline(y, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
@@ -105,6 +121,7 @@ def _line(
     xs, ys = [x for x, _, _ in known], [y for _, y, _ in known]
     axis.plot(xs, ys, color=color, marker=marker, ms=4, lw=1.4, label=label, zorder=4)
     for x, y, estimate in known:
+        add_tip(axis.plot(x, y, marker, color=color, ms=4, mew=0, zorder=5), f"{label}: {interval(estimate, 3)}")
         whisker(axis, estimate, x, color, upright=True, width=0.9)
         if y != estimate.value:
             axis.plot(x, y, "^" if y == limits[1] else "v", color=color, ms=8, clip_on=False, zorder=5)
@@ -144,6 +161,11 @@ def _apart(sizes: Sequence[int]) -> list[int]:
 def _legend(axis: Any) -> tuple[list[Any], list[str]]:
     found = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     return list(found.values()), list(found)
+
+
+def students(results: Results) -> list[tuple[int, str]]:
+    """(parameters, label) of every strong model, by rising size."""
+    return sorted({(g.strong_params, g.strong_model) for g in results.groups})
 
 
 def _size_label(size: float, _: int) -> str:

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from w2s_sweep.results.figures.facets import facets, facts
+from w2s_sweep.results.figures.facets import all_variants, facets, facts, supervisors
+from w2s_sweep.results.figures.layout import look_of, title_letters
+from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.scaling import short, students
 from w2s_sweep.results.figures.style import (
     INK,
     MARKERS,
     MODELS,
-    PALETTE,
     PGR_RANGE,
     QUIET,
     add_tip,
     clamp,
+    grid,
+    legend_below,
     make_panels,
     robust_range,
     use_style,
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST = 9
 """Panels; further settings are in the tables."""
+MOST_LINES = 4
+"""With more pairs of models than this, lines of their medians would cover the points."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,17 @@ class Point:
     """One task under one setting and pair of models, over its seeds."""
 
     task: str
-    pair: str
+    weak: str
+    strong: str
     variant: str
     gap: float
     """Ceiling minus weak supervisor."""
     pgr: float | None
     """None where it is not identified."""
+
+    @property
+    def pair(self) -> str:
+        return f"{self.weak} → {self.strong}"
 
 
 def task_points(results: Results) -> list[Point]:
@@ -47,23 +58,23 @@ def task_points(results: Results) -> list[Point]:
     found: list[Point] = []
     for g in results.groups:
         if g.gap.value is not None:
-            found.append(Point(g.dataset, g.pair, results.variant(g), g.gap.value, g.pgr.value))
+            found.append(Point(g.dataset, g.weak_model, g.strong_model, results.variant(g), g.gap.value, g.pgr.value))
     return found
 
 
 @use_style
 def draw_tasks(results: Results) -> "Figure":
-    """A panel per setting, a colour per pair of models; a level line is the pair's median over tasks."""
+    """A panel per setting; colour is the supervisor, marker the strong model; a level line is a pair's median."""
     shown, points = facets(results), task_points(results)
     variants = shown.variants[:MOST]
-    pairs = list(dict.fromkeys(p.pair for p in points))
-    columns = {1: 1, 2: 2, 4: 2}.get(len(variants), 3)
+    looks, pairs = _looks(results), {p.pair for p in points}
+    lines = len(pairs) <= MOST_LINES
     metric, tasks = results.rows[0].metric, len({p.task for p in points})
     unknown = sum(p.pgr is None for p in points)
-    note = f"a point is one of {tasks} tasks (over its seeds); level line: median over tasks"
+    note = f"a point is one of {tasks} tasks (over its seeds)" + "; level line: median over tasks" * lines
     note += f"; crosses at the bottom: PGR not identified ({unknown})" if unknown else ""
     note += _left(len(shown.variants) - len(variants))
-    size = ({1: 6.4, 2: 4.4, 3: 3.3}[columns], 2.7)
+    columns, size = grid(len(variants), 2.7)
     title = f"PGR of each task against the gap in test {metric} it is a share of"
     figure, axes = make_panels(
         len(variants), columns, size, title, f"{note}; {facts(results, interval=False)}", sharex=True, sharey=True
@@ -72,14 +83,14 @@ def draw_tasks(results: Results) -> "Figure":
     for place, (axis, variant) in enumerate(zip(axes, variants, strict=False)):
         for p in points:
             if p.variant == variant:
-                _point(axis, p, pairs.index(p.pair), limits)
+                _point(axis, p, looks[p.weak, p.strong], limits)
         for m in results.medians:
-            if results.variant(m) == variant and m.pgr.value is not None and m.pair in pairs:
+            if lines and results.variant(m) == variant and m.pgr.value is not None and m.pair in pairs:
                 y, _ = clamp(m.pgr.value, limits)
-                axis.axhline(y, color=_look(pairs.index(m.pair))[0], lw=1.2, zorder=2)
+                axis.axhline(y, color=looks[m.weak_model, m.strong_model][0], lw=1.2, zorder=2)
         for y in (0, 1):
             axis.axhline(y, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
-        axis.set_title(wrap(variant, 40), loc="left")
+        axis.set_title(wrap(variant, title_letters(size[0])), loc="left")
         axis.tick_params(length=0)
         if place % columns == 0:
             axis.set_ylabel("PGR")
@@ -87,17 +98,20 @@ def draw_tasks(results: Results) -> "Figure":
             axis.set_xlabel(f"ceiling − weak ({metric})")
             axis.tick_params(axis="x", labelbottom=True)
     axes[0].set_ylim(limits)
-    _legend(figure, axes[0], pairs)
+    axes[0].locator_params(axis="x", nbins=5)
+    _legend(figure, axes[0], results)
     return figure
 
 
-def _look(pair: int) -> tuple[str, str]:
-    """Colour and marker of a pair of models: a marker for as many pairs as there are colours, then the next one."""
-    return MODELS[pair % len(MODELS)], MARKERS[pair // len(MODELS) % len(MARKERS)]
+def _looks(results: Results) -> dict[tuple[str, str], tuple[str, str]]:
+    """(supervisor, strong model) -> the colour of the one, as in every figure, and the marker of the other."""
+    colors = {name: look_of(i, MODELS)[0] for i, (_, name) in enumerate(supervisors(results))}
+    markers = {name: MARKERS[i % len(MARKERS)] for i, (_, name) in enumerate(students(results))}
+    return {(weak, strong): (color, marker) for weak, color in colors.items() for strong, marker in markers.items()}
 
 
-def _point(axis: Any, p: Point, index: int, limits: Sequence[float]) -> None:
-    color, marker = _look(index)
+def _point(axis: Any, p: Point, look: tuple[str, str], limits: Sequence[float]) -> None:
+    color, marker = look
     about = f"{p.task}, {p.pair}, {p.variant}: gap {number(p.gap)}, PGR {number(p.pgr, 2)}"
     if p.pgr is None:
         add_tip(axis.plot(p.gap, limits[0], "x", color=color, ms=4.5, mew=1.2, clip_on=False, zorder=5), about)
@@ -106,18 +120,23 @@ def _point(axis: Any, p: Point, index: int, limits: Sequence[float]) -> None:
     add_tip(axis.plot(p.gap, y, beyond or marker, color=color, ms=4.5, mew=0, clip_on=False, zorder=4), about)
 
 
-def _legend(figure: Any, axis: Any, pairs: Sequence[str]) -> None:
-    """A line for every pair of models; none is needed for one."""
-    if len(pairs) < 2:
+def _legend(figure: Any, axis: Any, results: Results) -> None:
+    """Colours of supervisors and markers of strong models; none is needed for one pair."""
+    weak, strong = supervisors(results), students(results)
+    if len(weak) * len(strong) < 2:
         return
-    for index, pair in enumerate(pairs):
-        color, marker = _look(index)
-        axis.plot([], [], marker, color=color, ms=4.5, label=pair)
-    figure.legend(loc="outside lower left", ncols=min(4, len(pairs)))
+    handles = [axis.plot([], [], color=look_of(i, MODELS)[0], lw=3)[0] for i in range(len(weak))]
+    handles += [axis.plot([], [], MARKERS[i % len(MARKERS)], color=QUIET, ms=4.5)[0] for i in range(len(strong))]
+    labels = [f"supervisor {name} ({short(params)})" for params, name in weak]
+    legend_below(figure, handles, labels + [f"strong {name} ({short(params)})" for params, name in strong])
 
 
 def _left(count: int) -> str:
     return f"; {count} more settings are in the tables" if count else ""
+
+
+MANY = 100
+"""Points; more of them are drawn smaller."""
 
 
 def gain_points(results: Results) -> list[tuple[Group, float, float]]:
@@ -130,26 +149,28 @@ def gain_points(results: Results) -> list[tuple[Group, float, float]]:
 @use_style
 def draw_gain(results: Results) -> "Figure":
     """Does the misfit, which needs no ground truth, predict the gain? On the line it does (arXiv 2405.15116)."""
-    shown = facets(results)
+    variants = all_variants(results)
     title = "Gain of the student over its supervisor against their misfit"
     note = (
         "both in units of the Brier score; on the line the gain is the misfit, as theory expects of students that can "
     )
     note += "express the truth (arXiv 2405.15116); a point is a mean over seeds"
-    figure, axes = make_panels(1, 1, (7.2, 3.2), title, f"{note}; {facts(results, interval=False)}")
+    figure, axes = make_panels(1, *grid(1, 3.4), title, f"{note}; {facts(results, interval=False, pgr=False)}")
     axis, points = axes[0], gain_points(results)
     for g, misfit, gain in points:
-        index = shown.variants.index(results.variant(g))
+        color, marker = look_of(variants.index(results.variant(g)))
         about = f"{g.dataset}, {g.pair}, {results.variant(g)}: misfit {number(misfit)}, gain {number(gain)}"
-        style = {"color": PALETTE[index % len(PALETTE)], "ms": 5, "mew": 0, "zorder": 4}
-        add_tip(axis.plot(misfit, gain, MARKERS[index % len(MARKERS)], **style), about)
+        size = 5 if len(points) <= MANY else 3.2
+        add_tip(axis.plot(misfit, gain, marker, color=color, ms=size, mew=0, alpha=0.9, zorder=4), about)
     end = max([0.01, *(max(misfit, gain) for _, misfit, gain in points)])
     axis.plot([0, end], [0, end], color=INK, lw=1, zorder=1)
     axis.axhline(0, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
-    axis.set_xlabel("misfit (mean squared disagreement of student and supervisor)")
+    axis.set_xlabel(
+        wrap("misfit (mean squared disagreement of student and supervisor)", title_letters(current().width or 6.4))
+    )
     axis.set_ylabel("gain in Brier score")
     axis.tick_params(length=0)
-    for index, variant in enumerate(shown.variants):
-        axis.plot([], [], MARKERS[index % len(MARKERS)], color=PALETTE[index % len(PALETTE)], ms=5, label=variant)
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    looks = [look_of(place) for place in range(len(variants))]
+    handles = [axis.plot([], [], marker, color=color, ms=5, mew=0)[0] for color, marker in looks]
+    legend_below(figure, handles, variants)
     return figure

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from w2s_sweep.errors import W2SError
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.figures.look import SIDES, current, letters
 from w2s_sweep.results.records import Results
 from w2s_sweep.store.files import write_bytes
 
@@ -65,7 +66,7 @@ PGR_RANGE = (-1.0, 2.0)
 def _style() -> AbstractContextManager[None]:
     import matplotlib
 
-    return cast(Any, matplotlib).rc_context(STYLE)
+    return cast(Any, matplotlib).rc_context(letters(STYLE))
 
 
 def use_style(draw: "Callable[[Results], Figure]") -> "Callable[[Results], Figure]":
@@ -81,27 +82,75 @@ def use_style(draw: "Callable[[Results], Figure]") -> "Callable[[Results], Figur
     return drawing
 
 
+def grid(count: int, height: float) -> tuple[int, tuple[float, float]]:
+    """Columns for so many panels, and inches of each one; `height` as in the report."""
+    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
+    return current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3}[columns], height))
+
+
 def make_panels(
     count: int, columns: int, size: tuple[float, float], title: str, note: str, **shared: Any
 ) -> "tuple[Figure, list[Any]]":
-    """A figure under a title and a quieter note, with `count` axes or more of `size` inches each, and its axes."""
+    """A figure under a title and a quieter note, with `count` axes or more of `size` inches each, and its axes.
+
+    Where the look has no heading, title and note are only said in the figure's metadata.
+    """
     from matplotlib.figure import Figure
 
-    columns = max(1, min(columns, count))
-    rows = -(-count // columns)
-    width = size[0] * columns + 0.2
-    lines = textwrap.wrap(title, int(width * 10.5)), textwrap.wrap(note, int(width * 16))
-    head = LINE * (len(lines[0]) + len(lines[1])) + 0.2
+    look, columns = current(), max(1, min(columns, count))
+    rows, width, line = -(-count // columns), size[0] * columns + SIDES, current().scale(LINE)
+    lines = (
+        textwrap.wrap(title, int(width * 10.5 / look.scale(1))),
+        textwrap.wrap(note, int(width * 16 / look.scale(1))),
+    )
+    head = line * (len(lines[0]) + len(lines[1])) + 0.2 if look.heading else 0.0
     figure: Any = Figure(figsize=(width, size[1] * rows + head), layout="constrained")
+    figure.set_label(f"{title}\n{note}")
     height = figure.get_figheight()
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height))
-    figure.text(0.06 / width, 1 - 0.06 / height, "\n".join(lines[0]), weight="bold", size=10.5, va="top")
-    below = 1 - (0.1 + LINE * len(lines[0])) / height
-    figure.text(0.06 / width, below, "\n".join(lines[1]), color=QUIET, size=8, va="top", linespacing=1.3)
+    if look.heading:
+        above, below = 1 - 0.06 / height, 1 - (0.1 + line * len(lines[0])) / height
+        figure.text(0.06 / width, above, "\n".join(lines[0]), weight="bold", size=look.scale(10.5), va="top")
+        about = {"color": QUIET, "size": look.scale(8), "va": "top", "linespacing": 1.3}
+        figure.text(0.06 / width, below, "\n".join(lines[1]), **about)
     axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for spare in axes[count:]:
         spare.set_visible(False)
     return figure, axes
+
+
+def caption(figure: "Figure") -> tuple[str, str]:
+    """Title and note of a figure, whether they stand in it or not."""
+    title, _, note = str(cast(Any, figure).get_label()).partition("\n")
+    return title, note
+
+
+def letters_in(inches: float, points: float = 9.0) -> int:
+    """About how many letters of a size in the report fit into a width."""
+    return max(8, int(inches * 72 / (0.56 * current().scale(points))))
+
+
+def legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend under the panels, in as many columns as its longest label leaves room for; the figure grows by it."""
+    if not labels:
+        return
+    room, longest = figure.get_figwidth() - SIDES, max(map(len, labels))
+    entry = 0.55 + longest * 0.58 * current().scale(8) / 72
+    columns = max(1, min(4, len(labels), int(room / entry)))
+    texts = [wrap(label, letters_in(room - 0.55, 8)) for label in labels]
+    tallest = max(text.count("\n") + 1 for text in texts)
+    _grow(figure, (-(-len(labels) // columns) * tallest * 0.19 + 0.1) * current().scale(1))
+    figure.legend(handles, texts, loc="outside lower left", ncols=columns)
+
+
+def _grow(figure: Any, inches: float) -> None:
+    """Make a figure taller; its heading keeps its distance from the top."""
+    before, after = figure.get_figheight(), figure.get_figheight() + inches
+    figure.set_figheight(after)
+    for text in figure.texts:
+        text.set_y(1 - (1 - text.get_position()[1]) * before / after)
+    engine = figure.get_layout_engine()
+    engine.set(rect=(0, 0, 1, 1 - (1 - engine.get()["rect"][3]) * before / after))
 
 
 def wrap(label: str, width: int = 27) -> str:
@@ -136,17 +185,23 @@ def whisker(
             axis.plot(*spot, arrow, color=color, ms=2 + 1.5 * width, mew=0, clip_on=False, zorder=3)
 
 
-def save(figure: "Figure", stem: Path) -> tuple[Path, Path]:
-    """Write `stem`.png and `stem`.svg; returns both paths."""
-    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
+def save(figure: "Figure", stem: Path) -> dict[str, Path]:
+    """Write `stem`.png, `stem`.svg and `stem`.pdf; returns ending -> path."""
+    paths = {ending: stem.with_name(f"{stem.name}.{ending}") for ending in FILES}
     with _style():
         cast(Any, figure).draw_without_rendering()
-        cast(Any, figure).set_layout_engine("none")  # it would place everything anew, twice for each format
-        for path, options in zip(paths, ({"dpi": 150}, {"metadata": {"Date": None}}), strict=True):
+        cast(Any, figure).set_layout_engine("none")  # it would place everything anew, again for each format
+        for ending, path in paths.items():
             buffer = io.BytesIO()
-            cast(Any, figure).savefig(buffer, format=path.suffix[1:], facecolor="white", **options)
+            options = {"dpi": current().dpi} if ending == "png" else {"metadata": NO_DATE[ending]}
+            cast(Any, figure).savefig(buffer, format=ending, facecolor="white", **options)
             write_bytes(path, buffer.getvalue())
     return paths
+
+
+FILES = ("png", "svg", "pdf")
+NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""The same results are the same bytes."""
 
 
 def robust_range(values: Sequence[float], inside: tuple[float, float], outside: tuple[float, float]) -> list[float]:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import METRICS, Interval
-from w2s_sweep.results.figures.facets import MOST_PANELS, facts
-from w2s_sweep.results.figures.layout import ends
+from w2s_sweep.results.figures.facets import MOST_PANELS, all_variants, facts
+from w2s_sweep.results.figures.layout import ends, look_of, title_letters
+from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
     INK,
-    MARKERS,
-    PALETTE,
     QUIET,
+    add_tip,
+    legend_below,
     make_panels,
     robust_range,
     use_style,
     wrap,
 )
 from w2s_sweep.results.records import CurvePoint, Results
+from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,14 +75,14 @@ def draw_curves(results: Results) -> "Figure":
     """A panel per task and pair of models, a line per setting; below it, the supervisor's errors that are repeated."""
     panels, tasks = student_series(results)
     shown = dict(list(panels.items())[:MOST_PANELS])
-    variants = list(dict.fromkeys(results.variant(g) for g in results.groups if g.seeds))
+    variants = all_variants(results)
     every = [p for series in shown.values() for one in series for points in one.points for p in points]
     in_steps = len({p.steps for p in every}) == 1
     detailed = len(shown) <= MOST_DETAILED
     columns = min(4, len(shown)) if len(shown) != 6 else 3
     metric = METRICS[every[0].metric]
     title = f"Students over training: test {metric.name}" + (", and errors of the supervisor repeated" * detailed)
-    size = ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3)
+    columns, size = current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3))
     blocks, rows = -(-len(shown) // columns), 2 if detailed else 1
     note = _note(results, every, tasks, len(panels) - len(shown))
     figure, axes = make_panels(rows * blocks * columns, columns, size, title, note, sharex=True)
@@ -88,7 +90,7 @@ def draw_curves(results: Results) -> "Figure":
         at = rows * (place // columns) * columns + place % columns
         top, below = axes[at], axes[at + columns] if detailed else None
         _draw_scores(top, series, variants, in_steps=in_steps, right=place % columns == columns - 1)
-        top.set_title(wrap(name, {1: 80, 2: 48, 3: 36, 4: 30}[columns]), loc="left")
+        top.set_title(wrap(name, title_letters(size[0])), loc="left")
         if below is not None:
             _draw_lines(below, series, variants, lambda p: p.agreement_supervisor_wrong, in_steps=in_steps)
         for axis, label in ((top, f"test {metric.name}"), (below, "errors repeated")):
@@ -114,7 +116,7 @@ def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int) 
     absent = len(groups) - len({p.group for p in every})
     said += [f"no curve of {absent} of {len(groups)} settings"] if absent else []
     said += [f"{left} more panels are in curves.parquet only"] if left else []
-    return "; ".join([*said, facts(results, interval=False)])
+    return "; ".join([*said, facts(results, interval=False, pgr=False)])
 
 
 def _draw_scores(axis: Any, series: Sequence[Series], variants: Sequence[str], *, in_steps: bool, right: bool) -> None:
@@ -162,12 +164,14 @@ def _pgr_axis(axis: Any, weak: float, ceiling: float, *, named: bool) -> None:
 def _draw_lines(axis: Any, series: Sequence[Series], variants: Sequence[str], value: Value, *, in_steps: bool) -> None:
     """A line for each setting, with a band for its interval where there are few."""
     for one in series:
-        look = variants.index(one.variant)
-        color, marker = PALETTE[look % len(PALETTE)], MARKERS[look % len(MARKERS)]
+        color, marker = look_of(variants.index(one.variant))
         xs = [points[0].step if in_steps else points[0].evaluation / len(one.points) for points in one.points]
         line = one.line(value)
         known = [(x, y.value) for x, y in zip(xs, line, strict=True) if y.value is not None]
-        axis.plot([x for x, _ in known], [y for _, y in known], color=color, marker=marker, ms=3.2, lw=1.4, zorder=4)
+        drawn = axis.plot(
+            [x for x, _ in known], [y for _, y in known], color=color, marker=marker, ms=3.2, lw=1.4, zorder=4
+        )
+        add_tip(drawn, f"{one.variant}: {', '.join(number(y) for _, y in known)}")
         band = [(x, y.low, y.high) for x, y in zip(xs, line, strict=True) if y.low is not None]
         if band and len(series) <= MOST_BANDS:
             axis.fill_between(*zip(*band, strict=True), color=color, alpha=0.14, lw=0, zorder=1)
@@ -177,9 +181,7 @@ def _draw_lines(axis: Any, series: Sequence[Series], variants: Sequence[str], va
 
 
 def _legend(figure: Any, axis: Any, variants: Sequence[str]) -> None:
-    handles = [
-        axis.plot([], [], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)], ms=4, lw=1.4)[0]
-        for i in range(len(variants))
-    ]
+    looks = [look_of(place) for place in range(len(variants))]
+    handles = [axis.plot([], [], color=color, marker=marker, ms=4, lw=1.4)[0] for color, marker in looks]
     handles += axis.plot([], [], color=QUIET, lw=1.2, ls=(0, (4, 2))) + axis.plot([], [], color=INK, lw=1.2)
-    figure.legend(handles, [*variants, "weak supervisor (final)", "ceiling (final)"], loc="outside lower left", ncols=3)
+    legend_below(figure, handles, [*variants, "weak supervisor (final)", "ceiling (final)"])

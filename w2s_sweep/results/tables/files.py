@@ -3,7 +3,7 @@ curves over training, which figures are drawn of, as Parquet and CSV; the tables
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,12 @@ def as_csv(results: Results) -> str:
 
 def table_as_csv(table: Any) -> str:
     """A table as text; what is a list is one field."""
-    out, columns = io.StringIO(), table.to_pydict()
+    return columns_as_csv(table.to_pydict())
+
+
+def columns_as_csv(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Name of a column -> what stands in it, as text."""
+    out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([_no_formula(cell) for cell in row] for row in zip(*columns.values(), strict=True))

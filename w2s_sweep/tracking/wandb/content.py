@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_sweep.plan.stage import digest
-from w2s_sweep.store import read_jsonl
 from w2s_sweep.store.files import read_json
 from w2s_sweep.tracking.base import Outcome, TrainedStage
+from w2s_sweep.tracking.history import history
 from w2s_sweep.tracking.naming import flat_numbers, shorten
 from w2s_sweep.tracking.wandb.session import NAME, TAG, Session, run_id
-
-NOT_LOGGED = frozenset({"step", "total"})
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,10 @@ def stage_content(session: Session, stage: TrainedStage) -> RunContent:
         job_type=shorten(stage.role, TAG),
         config={**stage.config, **partners, **own},
         tags=tuple(dict.fromkeys([*session.tags, *(shorten(tag, TAG) for tag in stage.tags)])),
-        rows=tuple(_row(row) for row in read_jsonl(stage.folder / "metrics.jsonl")),
+        rows=tuple({"global_step": step, **values} for step, values in history(stage)),
         summary={**flat_numbers(summary), **stage.scores},
         mark=mark_of(session),
     )
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"global_step": row["step"]} | {name: value for name, value in row.items() if name not in NOT_LOGGED}
 
 
 def summary_content(session: Session, outcome: Outcome) -> RunContent:

@@ -7,6 +7,7 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import ROLES
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.tracking.history import EVALUATION
 from w2s_sweep.tracking.wandb.session import entity_of, has_account, project_of, run_id, server_url, sweep_tag
 from w2s_sweep.tracking.wandb.settings import Wandb
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 BESIDE = ("agreement", "agreement/supervisor_wrong", "gain/brier")
 """Metrics of students beside accuracy and PGR that have a panel."""
+BETWEEN = tuple(f"{EVALUATION}/{role}" for role in ("student", "weak", "ceiling"))
+SCORES = {"accuracy": "accuracy", "auroc": "AUROC"}
+"""Of every stage with a curve: name -> title."""
 BY = {"dataset": "dataset", "supervisor": "weak/name", "student": "strong/name", "loss": "loss/name"}
 """Title -> configuration of a student's run."""
 
@@ -83,8 +87,10 @@ def workspace(sweep: str, project: str, entity: str) -> "Workspace":
         x, y = panels.Config("strong/params"), panels.SummaryMetric(metric)
         return panels.ScatterPlot(title=title, x=x, y=y, log_x=True)
 
-    def curve(title: str, metric: str) -> Any:
-        return panels.LinePlot(title=title, x="global_step", y=[metric], title_x="optimizer step")
+    def curve(title: str, *metrics: str, by: str | None = None) -> Any:
+        spread: dict[str, Any] = {"groupby": panels.Config(by)} if by else {}
+        spread |= {"groupby_aggfunc": "mean", "groupby_rangefunc": "stderr"} if by else {}
+        return panels.LinePlot(title=title, x="global_step", y=list(metrics), title_x="optimizer step", **spread)
 
     address = f"{server_url()}/{entity}/{project}/runs/{run_id('sweep', sweep)}"
     pgr = [
@@ -100,6 +106,16 @@ def workspace(sweep: str, project: str, entity: str) -> "Workspace":
         *(bars(f"accuracy of the {role} by dataset", f"acc/{role}", "dataset") for role in ROLES),
     ]
     beside = [bars(f"{metric} by method, loss and fine-tuning", metric, "setting") for metric in BESIDE]
+    evaluated = [
+        curve("PGR over steps, by method, loss and fine-tuning", "pgr", by="setting"),
+        curve("students over steps, and their final supervisors and ceilings", *BETWEEN, by="setting"),
+        *(curve(f"{title} over steps, by role", f"{EVALUATION}/{name}", by="role") for name, title in SCORES.items()),
+        *(
+            curve(f"agreement where the supervisor is {so}", f"{EVALUATION}/agreement_supervisor_{so}", by="setting")
+            for so in ("right", "wrong")
+        ),
+        curve("agreement with the supervisor", f"{EVALUATION}/agreement", by="setting"),
+    ]
     curves = [curve("training loss", "loss"), curve("validation", "validation"), curve("learning rate", "lr")]
     return views.Workspace(
         entity=entity,
@@ -108,6 +124,7 @@ def workspace(sweep: str, project: str, entity: str) -> "Workspace":
         sections=[
             views.Section(name="PGR", panels=pgr, is_open=True),
             views.Section(name="Scores", panels=[*scores, *beside], is_open=True),
+            views.Section(name="Over training", panels=evaluated, is_open=True),
             views.Section(name="Training", panels=curves),
         ],
         runset_settings=views.RunsetSettings(

@@ -1,0 +1,80 @@
+"""What a partition gives at most: longer tasks are cut into runs, what no node gives is refused before sbatch."""
+
+import pytest
+
+from tests.launch.slurm.scripts import submitted
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.slurm.limits import Partition, fit, minutes_of, read_partitions
+from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.plan.packs import Pack
+
+PACK = Pack("pack-1", (), frozenset())
+HOUR, DAY = Partition(True, 60, 64_000, 8), Partition(False, 1440, None, None)
+THERE = {"main": HOUR, "long": DAY}
+
+
+def ask(minutes=30, memory_gb=4, cpus=2, **options):
+    return Ask(1, cpus, memory_gb, minutes, tuple(sorted(options.items())))
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("1-02:30:00", 1590), ("02:30:00", 150), ("45:00", 45), ("UNLIMITED", None), ("INVALID", None), ("", None)],
+)
+def test_times_as_scontrol_writes_them(text, minutes):
+    assert minutes_of(text) == minutes
+
+
+@pytest.mark.parametrize(
+    ("wanted", "minutes"),
+    [
+        (ask(90), 60),
+        (ask(30), 30),
+        (ask(90, partition="long"), 90),
+        (ask(90, partition="main,long"), 90),
+        (ask(2000, partition="main,long"), 1440),
+        (ask(90, partition="nope"), 90),
+        (ask(90, time="2:00:00"), 90),
+    ],
+)
+def test_time_is_cut_at_what_the_partition_gives(wanted, minutes):
+    ((pack, fitted),) = fit([(PACK, wanted)], THERE)
+    assert (pack, fitted.minutes) == (PACK, minutes)
+
+
+def test_what_no_node_of_the_partition_gives_is_refused_at_once():
+    with pytest.raises(ConfigError) as error:
+        fit([(PACK, ask(memory_gb=63, cpus=9)), (PACK, ask(memory_gb=900, partition="long"))], THERE)
+    first, second = error.value.problems
+    assert first == (
+        "hydra.launcher.memory_gb: tasks ask for 63, and partition main gives at most 62 a node. Set "
+        "hydra.launcher.memory_gb, or a partition that gives more (hydra.launcher.partition)."
+    )
+    assert second.startswith("hydra.launcher.cpus: tasks ask for 9, and partition main gives at most 8 a node.")
+
+
+def test_an_option_of_sbatch_in_its_place_is_left_to_sbatch():
+    free = ask(memory_gb=900, mem=None)
+    assert fit([(PACK, free)], THERE) == [(PACK, Ask(1, 2, 900, 30, (("mem", None),), 60))]
+
+
+def test_a_submission_asks_for_what_there_is(sweeps, cluster, capsys):
+    cluster.controller.partitions = {
+        "main": {"Default": "YES", "MaxTime": "00:40:00"},
+        "big": {"MaxTime": "2-00:00:00"},
+    }
+    assert read_partitions() == {"main": Partition(True, 40, None, None), "big": Partition(False, 2880, None, None)}
+    sweeps.submit(sweeps.cell(), stages={"ceiling": {"partition": "big", "minutes": 2000}})
+    assert "time: 45 minutes are more than the partition gives; tasks get 40" in capsys.readouterr().out
+    minutes = {key: cluster.task(job).minutes for key, job in sweeps.jobs().items()}
+    (roles,) = sweeps.roles()
+    assert [minutes[roles[role]] for role in ("weak", "student", "ceiling")] == [40, 40, 2000]
+    # A task that runs out of time is given no more than that either (requeue.sh).
+    assert all(" 40 20 2 90" in text or " 1440 20 2 90" in text for text in submitted(sweeps.store).values())
+
+
+def test_a_refusal_submits_nothing(sweeps, cluster):
+    cluster.controller.partitions["main"] |= {"MaxMemPerNode": "8000"}
+    with pytest.raises(ConfigError, match="partition main gives at most 7 a node"):
+        sweeps.submit(sweeps.cell())
+    assert not cluster.calls("sbatch")

@@ -1,0 +1,66 @@
+"""What tasks asked for and used, and time limits that follow what finished stages took."""
+
+import pytest
+
+from tests.launch.slurm.sweeps import Sweeps
+from w2s_sweep.cli import main as w2s
+from w2s_sweep.launch.slurm.settings import Settings
+from w2s_sweep.launch.slurm.usage import learn_time, usage
+from w2s_sweep.store.files import write_json
+
+
+def finish(sweeps: Sweeps, key: str, seconds: float, device: str = "cuda", peak: float = 0.0) -> None:
+    with sweeps.store.attempt(key) as out:
+        write_json(out / "summary.json", {"seconds": seconds, "device": device, "peak memory GB": peak})
+
+
+def done_stages(sweeps, seconds, count=3, **more):
+    """Stages of one cell that took `seconds` times their estimate at 100 TFLOP/s."""
+    sweeps.submit(sweeps.cell())
+    stages = [stage for job in dict.fromkeys(sweeps.jobs().values()) for stage in sweeps.stages_of(job)][:count]
+    for stage in stages:
+        finish(sweeps, stage.key, seconds * stage.cost.flops / 1e14, **more)
+    return stages
+
+
+def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster, capsys):
+    sweeps.submit(sweeps.cell())
+    (roles,) = sweeps.roles()
+    assert usage(sweeps.store, "sweep") is None
+    for role, minutes in (("weak", 3), ("student", 6), ("ceiling", 9)):
+        finish(sweeps, roles[role], 60.0 * minutes, peak=float(minutes))
+        cluster.controller.tasks.clear()
+    found = usage(sweeps.store, "sweep")
+    assert found is not None
+    assert (found.asked_hours, found.used_hours, found.used_gpu_hours, found.gpu_gb) == pytest.approx(
+        (2.25, 0.3, 0.3, 9.0)
+    )
+    capsys.readouterr()
+    assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
+    assert "finished tasks asked for 2.2 hours and used 0.3" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("times", "factor"), [(1.0, 1.0), (2.5, 2.5), (100.0, 4.0), (0.001, 1 / 3)])
+def test_limits_follow_what_stages_took_within_bounds(sweeps, monkeypatch, times, factor):
+    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    settings, said = learn_time(sweeps.store, done_stages(sweeps, times), Settings())
+    assert settings.gpu_tflops == pytest.approx(100.0 / factor)
+    assert said.startswith("time limits: 3 finished stages took")
+
+
+@pytest.mark.parametrize("less", [{"count": 2}, {"device": "cpu"}])
+def test_few_stages_and_those_of_a_cpu_teach_nothing(sweeps, monkeypatch, less):
+    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    assert learn_time(sweeps.store, done_stages(sweeps, 2.0, **less), Settings()) == (Settings(), "")
+
+
+def test_short_stages_teach_nothing(sweeps):
+    """Loading takes most of their time."""
+    assert learn_time(sweeps.store, done_stages(sweeps, 2.0), Settings()) == (Settings(), "")
+
+
+def test_the_next_submission_has_learned(sweeps, cluster, monkeypatch, capsys):
+    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    done_stages(sweeps, 3.0)
+    sweeps.submit(sweeps.cell(seed=0), sweeps.cell(seed=1))
+    assert "3 finished stages took 3 times the estimate" in capsys.readouterr().out

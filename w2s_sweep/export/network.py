@@ -1,0 +1,98 @@
+"""The network that a trained stage left, in memory: the published model with what training changed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from w2s_sweep.errors import ModelError
+from w2s_sweep.export.trained import Trained
+from w2s_sweep.kinds.training import Finetune, LoraRecipe
+from w2s_sweep.models.adapted import add_products, load_adapted
+from w2s_sweep.models.backbone import Backbone, pad_id
+from w2s_sweep.models.classifier import Classifier
+from w2s_sweep.models.load import load_backbone
+from w2s_sweep.models.lora import add_lora, restore, trainable
+
+TRANSFORMER = "transformer."
+"""How names of weights of the model itself begin in a stage's file; the others are of the head."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear layer on what a model makes of a text."""
+
+    weight: Tensor
+    """float32 [outputs, width]; one output is a reward."""
+    bias: Tensor | None
+    """float32 [outputs]; None where there is none."""
+
+    @property
+    def outputs(self) -> int:
+        return len(self.weight)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
+
+
+def require_head(settings: Finetune) -> None:
+    """ModelError for an implicit reward, which has no head."""
+    if settings.reward == "implicit":
+        raise ModelError(
+            "this stage has an implicit reward: a text's probability after training beside that before, which no "
+            "classification model computes. Train with finetune.reward=head for one that can be taken out."
+        )
+
+
+def base_backbone(trained: Trained, keep_layers: int | None, dtype: torch.dtype = torch.float32) -> Backbone:
+    """The model that the stage began from, on the CPU."""
+    backbone = load_backbone(trained.model_folder, keep_layers=keep_layers, dtype=dtype)
+    return backbone if trained.adapted is None else load_adapted(backbone, trained.adapted)
+
+
+def stored_state(path: Path) -> tuple[dict[str, Tensor], Head]:
+    """What a fine-tuning stage stored: the weights of the transformer by their names in it, and its head."""
+    state = load_file(path)
+    head = Head(state["head.weight"], state.get("head.bias"))
+    weights = {k.removeprefix(TRANSFORMER): v for k, v in state.items() if k.startswith(TRANSFORMER)}
+    return weights, head
+
+
+def merged_backbone(trained: Trained, settings: Finetune) -> tuple[Backbone, Head]:
+    """The model as plain weights, adapters added into them, and its head; float32 on the CPU."""
+    require_head(settings)
+    weights, head = stored_state(trained.weights)
+    backbone, recipe = base_backbone(trained, settings.keep_layers), settings.finetune
+    with torch.no_grad():
+        if isinstance(recipe, LoraRecipe):
+            add_products(backbone.module, weights, recipe.alpha / recipe.rank)
+        else:
+            restore(dict(backbone.module.named_parameters()), weights, "stored weights")
+    return backbone, head
+
+
+def load_classifier(trained: Trained, settings: Finetune, dtype: torch.dtype) -> Classifier:
+    """The model as it was when the stage ended, adapters beside the weights; `dtype` of weights that did not train."""
+    require_head(settings)
+    state, recipe = load_file(trained.weights), settings.finetune
+    lora = isinstance(recipe, LoraRecipe)
+    backbone = base_backbone(trained, settings.keep_layers, dtype if lora else torch.float32)
+    model = Classifier(backbone, classes=len(state["head.weight"]), pooling=settings.pooling)
+    if lora:
+        add_lora(model, rank=recipe.rank, alpha=recipe.alpha, targets=recipe.targets, seed=settings.seed)
+    restore(trainable(model), state, "stored weights")
+    nn.Module.eval(model)
+    return model
+
+
+def prepared_tokenizer(backbone: Backbone, max_tokens: int) -> PreTrainedTokenizerBase:
+    """The tokenizer as its texts were read: cut on the left, padded on the right, with a token for padding."""
+    tokenizer = backbone.tokenizer
+    if tokenizer.pad_token_id is None:
+        spare = tokenizer.eos_token or tokenizer.bos_token
+        tokenizer.pad_token = spare or tokenizer.convert_ids_to_tokens(pad_id(tokenizer, len(backbone.embedding)))
+    tokenizer.truncation_side, tokenizer.padding_side, tokenizer.model_max_length = "left", "right", max_tokens
+    return tokenizer

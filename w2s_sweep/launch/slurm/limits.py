@@ -1,0 +1,113 @@
+"""What a partition gives at most, looked up before anything is submitted: above it tasks would wait for ever.
+
+Longer tasks get the longest time that there is and go on from their checkpoints; memory and CPUs that no node of the
+partition gives are refused.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from w2s_sweep.errors import ConfigError, LaunchError
+from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.plan.packs import Pack
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Limits of one; None is no limit."""
+
+    default: bool
+    minutes: int | None
+    memory_mb: int | None
+    """Per node."""
+    cpus: int | None
+    """Per node."""
+
+
+def read_partitions() -> dict[str, Partition]:
+    """The cluster's partitions by name; empty where SLURM does not show them."""
+    try:
+        lines = commands.run(["scontrol", "show", "partition", "--oneliner"]).splitlines()
+    except LaunchError:  # what is wrong with SLURM, sbatch will tell
+        return {}
+    found = (dict(word.partition("=")[::2] for word in line.split()) for line in lines)
+    return {
+        one["PartitionName"]: Partition(
+            one.get("Default") == "YES",
+            minutes_of(one.get("MaxTime", "")),
+            _number(one.get("MaxMemPerNode")),
+            _number(one.get("MaxCPUsPerNode")),
+        )
+        for one in found
+        if "PartitionName" in one
+    }
+
+
+def _number(word: str | None) -> int | None:
+    return int(word) if word is not None and word.isdigit() else None
+
+
+def minutes_of(text: str) -> int | None:
+    """`D-HH:MM:SS`, `HH:MM:SS` or `MM:SS`, as scontrol writes times; None for UNLIMITED."""
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdigit() for part in (*parts, days or "0")):
+        return None
+    hours, minutes, _ = [0, 0, 0, *map(int, parts)][-3:]
+    return 1440 * int(days or 0) + 60 * hours + minutes
+
+
+def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> list[tuple[Pack, Ask]]:
+    """The same with times that the partitions give; ConfigError with everything that none of them gives."""
+    asked = {ask: _partitions_of(ask, partitions) for _, ask in asks}
+    if problems := [line for ask, there in asked.items() for line in _problems(ask, there)]:
+        raise ConfigError(problems)
+    fitted = {ask: _with_time(ask, there.values()) for ask, there in asked.items()}
+    return [(pack, fitted[ask]) for pack, ask in asks]
+
+
+def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
+    """A line for each time limit that the partition has shortened."""
+    pairs = {(old.minutes, new.minutes) for (_, old), (_, new) in zip(before, after, strict=True)}
+    for old, new in sorted(pair for pair in pairs if pair[0] != pair[1]):
+        yield (
+            f"time: {old} minutes are more than the partition gives; tasks get {new} and go on from their checkpoints "
+            "(hydra.launcher.partition names another one)"
+        )
+
+
+def _partitions_of(ask: Ask, partitions: Mapping[str, Partition]) -> Mapping[str, Partition]:
+    """Those in which a task may run; empty where that is not known, as sbatch refuses unknown names itself."""
+    said = dict(ask.options).get("partition")
+    names = str(said).split(",") if said else [name for name, one in partitions.items() if one.default]
+    return {name: partitions[name] for name in names} if partitions.keys() >= set(names) else {}
+
+
+def _problems(ask: Ask, there: Mapping[str, Partition]) -> Iterator[str]:
+    free = dict(ask.options)
+    wants = {
+        "memory_gb": (1024 * ask.memory_gb, "memory_mb", "mem", 1024),
+        "cpus": (ask.cpus, "cpus", "cpus-per-task", 1),
+    }
+    for field, (wanted, limit, option, unit) in wants.items():
+        most = _most(getattr(one, limit) for one in there.values())
+        if option not in free and most is not None and wanted > most:
+            yield (
+                f"hydra.launcher.{field}: tasks ask for {wanted // unit}, and partition {', '.join(there)} gives at "
+                f"most {most // unit} a node. Set hydra.launcher.{field}, or a partition that gives more "
+                "(hydra.launcher.partition)."
+            )
+
+
+def _with_time(ask: Ask, there: Iterable[Partition]) -> Ask:
+    most = _most(one.minutes for one in there)
+    if most is None or "time" in dict(ask.options):
+        return ask
+    return replace(ask, minutes=min(ask.minutes, most), most_minutes=most)
+
+
+def _most(limits: Iterable[int | None]) -> int | None:
+    """Of several partitions, the largest limit; None where one has none."""
+    found = list(limits)
+    return None if not found or None in found else max(one for one in found if one is not None)

@@ -1,0 +1,89 @@
+"""What tasks asked for and what their stages used: shown when a sweep has ended, and learned from by the next ask."""
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from w2s_sweep.kinds import Kind
+from w2s_sweep.launch.slurm.settings import Settings
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
+
+ENOUGH = 3
+"""Stages from which times are learned."""
+SHORTEST = 60.0
+"""Seconds of a stage that tells something: in shorter ones a model is loaded, most of the time."""
+BOUNDS = (1 / 3, 4.0)
+"""The least and most by which a learned time limit differs from the estimate."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Sums over the tasks of which every stage is done."""
+
+    asked_hours: float = 0.0
+    """Time limits of the tasks."""
+    used_hours: float = 0.0
+    """Times of their stages, without those of runs that were preempted."""
+    asked_gpu_hours: float = 0.0
+    used_gpu_hours: float = 0.0
+    gpu_gb: float = 0.0
+    """The most that a stage held on a GPU."""
+
+    def __str__(self) -> str:
+        gpu = f" of a GPU, and held {self.gpu_gb:.1f} GB of one at most" if self.gpu_gb else " of a GPU"
+        return (
+            f"finished tasks asked for {self.asked_hours:.1f} hours and used {self.used_hours:.1f}; "
+            f"{self.asked_gpu_hours:.1f} and {self.used_gpu_hours:.1f} hours{gpu}"
+        )
+
+
+def usage(store: Store, name: str) -> Usage | None:
+    """Of a sweep's own tasks; None where none was submitted that can be read, or none is done."""
+    tasks: dict[str, Mapping[str, Any]] = {}
+    for record in _submissions(store, name):
+        # A stage that was submitted twice counts for the task that was asked for last.
+        tasks |= {key: task for task in record.get("tasks", ()) for key in task["stages"] if "ask" in task}
+    asked = {task["job"]: task for task in tasks.values() if all(store.done(key) for key in task["stages"])}
+    found = [_of_task(store, task) for task in asked.values()]
+    if not found:
+        return None
+    sums = {field: sum(getattr(one, field) for one in found) for field in Usage.__dataclass_fields__}
+    return Usage(**sums | {"gpu_gb": max(one.gpu_gb for one in found)})
+
+
+def _submissions(store: Store, name: str) -> Iterator[Mapping[str, Any]]:
+    records = [read_json(path) or {} for path in (store.sweep(name) / "jobs").glob("submission-*.json")]
+    yield from sorted(records, key=lambda one: one.get("submitted", 0.0))
+
+
+def _of_task(store: Store, task: Mapping[str, Any]) -> Usage:
+    summaries = [read_json(store.path(key) / "summary.json") or {} for key in task["stages"]]
+    asked, gpus = task["ask"]["minutes"] / 60, task["ask"]["gpus"]
+    used = sum(float(one.get("seconds", 0.0)) for one in summaries) / 3600
+    held = max((float(one.get("peak memory GB", 0.0)) for one in summaries), default=0.0)
+    return Usage(asked, used, asked * gpus, used * gpus, held)
+
+
+def learn_time(store: Store, done: Iterable[Stage[Kind]], settings: Settings) -> tuple[Settings, str]:
+    """The settings with the speed at which finished stages ran on GPUs, within bounds, and what to say of that.
+
+    Times that were set by hand stay; too few finished stages teach nothing.
+    """
+    slower = [ratio for stage in done if (ratio := _slowness(store, stage, settings)) is not None]
+    if len(slower) < ENOUGH:
+        return settings, ""
+    factor = min(max(statistics.median(slower), BOUNDS[0]), BOUNDS[1])
+    said = f"time limits: {len(slower)} finished stages took {factor:.2g} times the estimate of gpu_tflops"
+    return replace(settings, gpu_tflops=settings.gpu_tflops / factor), said
+
+
+def _slowness(store: Store, stage: Stage[Kind], settings: Settings) -> float | None:
+    """Time on a GPU over its estimate; None where that says nothing."""
+    summary = read_json(store.path(stage.key) / "summary.json") or {}
+    seconds, flops = float(summary.get("seconds", 0.0)), stage.cost.flops
+    if summary.get("device") != "cuda" or seconds < SHORTEST or not flops:
+        return None
+    return seconds * settings.gpu_tflops * 1e12 / flops

@@ -1,0 +1,65 @@
+"""Whether a stage that runs gets anywhere: what it writes tells, since its claim beats on while it hangs."""
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from w2s_sweep.store import Store, read_claim
+from w2s_sweep.store.claim import file_system_now
+from w2s_sweep.store.files import read_json
+
+STALLED = 74
+"""Exit status of a task that was ended for it (requeue.sh)."""
+LEAST_SECONDS = 600.0
+"""Silence that never means anything: a large model is loaded, a checkpoint is written, a first batch is compiled."""
+INTERVALS = 5.0
+"""So many of its usual intervals between two steps may a stage be silent."""
+
+
+def silent_seconds(store: Store, key: str, now: float) -> float:
+    """Since when a running stage has written nothing; `now` on the file system's clock. 0 where nothing is there yet.
+
+    Its log counts as well as its progress: each run of a stage begins there.
+    """
+    try:
+        last = max((path.stat().st_mtime for path in store.work(key).rglob("*")), default=now)
+    except OSError:  # it has ended meanwhile
+        return 0.0
+    return max(0.0, now - last)
+
+
+def patience(progress: Mapping[str, Any] | None) -> float:
+    """Seconds of silence after which a stage has stalled, from how long its steps took so far."""
+    step, seconds = (progress or {}).get("step", 0), (progress or {}).get("seconds", 0.0)
+    return max(LEAST_SECONDS, INTERVALS * seconds / step if step else 0.0)
+
+
+def stalled_seconds(store: Store, key: str, now: float) -> float:
+    """Seconds of silence of a running stage that has stalled; 0 for any other."""
+    silent = silent_seconds(store, key, now)
+    return silent if silent > LEAST_SECONDS and silent > patience(read_json(store.work(key) / "progress.json")) else 0.0
+
+
+def watch(store: Store, keys: Collection[str], job: str | None, minutes: float, end: Callable[[str], None]) -> None:
+    """Call `end` with the key once a stage that `job` runs has been silent for so many minutes; in a thread."""
+
+    def look() -> None:
+        tick, before, key = threading.Event(), None, silent_stage(store, keys, job, minutes)
+        # At two looks: a stage that begins again has not written anything for a moment.
+        while key is None or key != before:
+            tick.wait(min(60.0, 10 * minutes))
+            before, key = key, silent_stage(store, keys, job, minutes)
+        end(key)
+
+    threading.Thread(target=look, name="stall", daemon=True).start()
+
+
+def silent_stage(store: Store, keys: Collection[str], job: str | None, minutes: float) -> str | None:
+    """One of the stages that `job` runs and that has been silent for longer than so many minutes."""
+    now = file_system_now(store.root / "claims")
+    for key in keys:
+        claim = read_claim(store, key, now)
+        ours = claim is not None and claim.alive and claim.record.get("job") == job
+        if ours and silent_seconds(store, key, now) > 60 * minutes:
+            return key
+    return None

@@ -1,0 +1,61 @@
+"""What a sweep took: hours of devices, from the summaries of its finished stages."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
+
+
+@dataclass(frozen=True)
+class DeviceHours:
+    """Stages that ran on one kind of device."""
+
+    kind: str
+    """`GPU` or `CPU`."""
+    name: str
+    """Of the device, such as `NVIDIA H200`; empty where stages do not say."""
+    stages: int
+    hours: float
+    """Of the runs that finished, times the GPUs that each had."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of the finished stages of a sweep; a stage that several sweeps share counts in each of them."""
+
+    devices: tuple[DeviceHours, ...]
+    """The most hours first."""
+    torch: tuple[str, ...]
+    """Versions of PyTorch that stages ran with."""
+
+    def hours(self, kind: str) -> float:
+        return sum(device.hours for device in self.devices if device.kind == kind)
+
+
+def cost_of(store: Store, keys: Iterable[str]) -> Cost:
+    """Reads the summary of every finished stage."""
+    found = [summary for key in keys if (summary := read_json(store.path(key) / "summary.json")) is not None]
+    hours: dict[tuple[str, str], list[float]] = {}
+    for summary in found:
+        hours.setdefault(_device(summary), []).append(_hours(summary))
+    devices = [DeviceHours(*device, len(spent), sum(spent)) for device, spent in hours.items()]
+    torch = sorted({str(summary["torch"]) for summary in found if "torch" in summary})
+    return Cost(tuple(sorted(devices, key=lambda device: -device.hours)), tuple(torch))
+
+
+def _device(summary: Mapping[str, Any]) -> tuple[str, str]:
+    return "GPU" if summary.get("device") == "cuda" else "CPU", str(summary.get("device name", ""))
+
+
+def _hours(summary: Mapping[str, Any]) -> float:
+    gpus = int(summary.get("processes", 1)) if summary.get("device") == "cuda" else 1
+    return float(summary.get("seconds", 0.0)) * gpus / 3600
+
+
+def duration(hours: float) -> str:
+    """`1,240 h`, `3.2 h`, `12 min`, `8 s`."""
+    if hours >= 1:
+        return f"{hours:,.0f} h" if hours >= 100 else f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if hours >= 1 / 30 else f"{3600 * hours:.0f} s"

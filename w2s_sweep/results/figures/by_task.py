@@ -1,0 +1,126 @@
+"""PGR by task: a row per task, a point with its interval per setting, a panel per pair of models."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from w2s_sweep.metrics import Interval, median_interval
+from w2s_sweep.results.figures.facets import all_variants, facts
+from w2s_sweep.results.figures.layout import arrow_note, ends, look_of, title_letters
+from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.style import (
+    PGR_RANGE,
+    QUIET,
+    add_tip,
+    clamp,
+    legend_below,
+    make_panels,
+    robust_range,
+    use_style,
+    whisker,
+    wrap,
+)
+from w2s_sweep.results.records import Results
+from w2s_sweep.results.tables.lines import number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 260
+"""With more points than this, pairs of models are one panel, of their median."""
+STEP = 0.13
+"""Inches from one setting to the next within a task."""
+
+
+@dataclass(frozen=True)
+class TaskPgr:
+    """The PGR of one task under one setting, of one pair of models or over all of them."""
+
+    task: str
+    pair: str
+    """Empty where pairs are merged."""
+    variant: str
+    pgr: Interval
+    pairs: int
+    """Pairs of models with a PGR."""
+
+
+def task_pgrs(results: Results) -> list[TaskPgr]:
+    """Panel by panel; settings whose PGR is not identified are there without a value."""
+    found: dict[tuple[str, str, str], list[Interval]] = {}
+    groups = [g for g in results.groups if g.seeds]
+    merged = len(groups) > MOST_ROWS
+    for g in groups:
+        found.setdefault((g.dataset, "" if merged else g.pair, results.variant(g)), []).append(g.pgr)
+    return [TaskPgr(*where, *_merge(pgrs)) for where, pgrs in found.items()]
+
+
+def _merge(pgrs: list[Interval]) -> tuple[Interval, int]:
+    known = [pgr for pgr in pgrs if pgr.value is not None]
+    if len(pgrs) == 1:
+        return pgrs[0], len(known)
+    return median_interval([pgr.value for pgr in known if pgr.value is not None]), len(known)
+
+
+@use_style
+def draw_by_task(results: Results) -> "Figure":
+    """Crosses on the left edge are PGRs that are not identified."""
+    points = task_pgrs(results)
+    pairs, tasks = list(dict.fromkeys(p.pair for p in points)), list(dict.fromkeys(p.task for p in points))
+    variants = all_variants(results)
+    columns = 1 if len(pairs) == 1 else 2 if len(pairs) in (2, 4) else 3
+    height = 0.5 + len(tasks) * (STEP * len(variants) + 0.14)
+    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3}[columns], height))
+    values = [value for p in points for value in ends(p.pgr)]
+    limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
+    figure, axes = make_panels(
+        len(pairs), columns, size, "Performance gap recovered by task", _note(results, points, pairs, limits),
+        sharex=True, sharey=True,
+    )  # fmt: skip
+    for place, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):
+        for p in points:
+            if p.pair == pair:
+                at = tasks.index(p.task) + _offset(variants.index(p.variant), len(variants))
+                _draw_point(axis, p, at, look_of(variants.index(p.variant)), limits)
+        for x in (0, 1):
+            axis.axvline(x, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
+        for border in range(1, len(tasks)):
+            axis.axhline(border - 0.5, color=QUIET, lw=0.4, alpha=0.5, zorder=0)
+        axis.set_title(wrap(pair, title_letters(size[0])), loc="left")
+        axis.grid(axis="y", visible=False)
+        axis.tick_params(length=0)
+        if place + columns >= len(pairs):
+            axis.set_xlabel("PGR (0 = weak, 1 = ceiling)")
+            axis.tick_params(axis="x", labelbottom=True)
+    axes[0].set_xlim(limits)
+    axes[0].locator_params(axis="x", nbins=max(3, min(7, int(1.25 * size[0]))))
+    axes[0].set_yticks(range(len(tasks)), [wrap(task, 24) for task in tasks])
+    axes[0].set_ylim(len(tasks) - 0.45, -0.55)
+    looks = [look_of(place) for place in range(len(variants))]
+    legend_below(figure, [axes[0].plot([], [], m, color=c, ms=5, mew=0)[0] for c, m in looks], variants)
+    return figure
+
+
+def _note(results: Results, points: list[TaskPgr], pairs: list[str], limits: list[float]) -> str:
+    unknown = sum(p.pgr.value is None for p in points)
+    said = [f"median over {len({g.pair for g in results.groups})} pairs of models"] if pairs == [""] else []
+    said += [f"crosses on the left: PGR not identified ({unknown})"] if unknown else []
+    said += [facts(results, interval=pairs != [""], pgr=pairs == [""])]
+    return "; ".join(said) + arrow_note([value for p in points for value in ends(p.pgr)], limits)
+
+
+def _offset(place: int, count: int) -> float:
+    """Where within the row of a task a setting stands, which is one unit high."""
+    return (place - (count - 1) / 2) * STEP / (STEP * count + 0.14)
+
+
+def _draw_point(axis: Any, p: TaskPgr, at: float, look: tuple[str, str], limits: list[float]) -> None:
+    color, marker = look
+    about = f"{p.task}, {p.pair or 'all pairs of models'}, {p.variant}: PGR "
+    if p.pgr.value is None:
+        drawn = axis.plot(limits[0], at, "x", color=color, ms=3.5, mew=1, clip_on=False, zorder=5)
+        add_tip(drawn, about + "not identified")
+        return
+    whisker(axis, p.pgr, at, color, width=1, limits=limits)
+    inside, arrow = clamp(p.pgr.value, limits, "<>")
+    drawn = axis.plot(inside, at, arrow or marker, color=color, ms=4, mew=0, clip_on=False, zorder=5)
+    add_tip(drawn, about + number(p.pgr.value, 2))

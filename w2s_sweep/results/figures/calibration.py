@@ -1,0 +1,97 @@
+"""Reliability diagrams: how often answers of some confidence are right; on the diagonal confidence can be trusted."""
+
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+from w2s_sweep.results.figures.facets import all_variants, facts
+from w2s_sweep.results.figures.layout import look_of, title_letters
+from w2s_sweep.results.figures.style import INK, QUIET, add_tip, grid, legend_below, make_panels, use_style, wrap
+from w2s_sweep.results.records import Reliability, Results
+from w2s_sweep.results.tables.lines import number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST = 12
+"""Panels; with more pairs of models a panel is a strong model, with all of its supervisors."""
+LEAST = 0.01
+"""A bin with a smaller share of the examples is left out: its point would be noise."""
+WEAK, CEILING = "weak supervisor", "ceiling"
+
+
+def reliabilities(results: Results) -> dict[str, dict[str, Reliability]]:
+    """Title of a panel -> line (weak supervisor, a setting's students, ceiling) -> its examples, of tasks and seeds."""
+    groups = [g for g in results.groups if results.reliability.get(g.group)]
+    merged = len({g.pair for g in groups}) > MOST
+    found: dict[str, dict[str, dict[str, Reliability]]] = {}
+    for g in groups:
+        lines = found.setdefault(f"strong model {g.strong_model}" if merged else g.pair, {})
+        for role, counted in results.reliability[g.group].items():
+            name = {"weak": WEAK, "ceiling": CEILING}.get(role, results.variant(g))
+            # A supervisor is that of every setting: it is one line, with its examples once.
+            stage = (
+                g.group if role == "student" else f"{g.dataset} {g.weak_model if role == 'weak' else ''} {g.finetune}"
+            )
+            lines.setdefault(name, {})[stage] = counted
+    return {
+        title: {name: reduce(add, stages.values()) for name, stages in lines.items()} for title, lines in found.items()
+    }
+
+
+def bins_of(counted: Reliability) -> list[tuple[float, float, int]]:
+    """(mean confidence, share that is right, examples) of every bin that holds enough."""
+    least = LEAST * sum(counted.examples)
+    rows = zip(counted.confidence, counted.right, counted.examples, strict=True)
+    return [(sure / n, right / n, n) for sure, right, n in rows if n and n >= least]
+
+
+@use_style
+def draw_calibration(results: Results) -> "Figure":
+    """A panel per pair of models, a line per role and setting."""
+    panels = reliabilities(results)
+    shown = dict(list(panels.items())[:MOST])
+    columns, size = grid(len(shown), 2.9)
+    variants = all_variants(results)
+    left = len(panels) - len(shown)
+    tasks = len({g.dataset for g in results.groups if g.seeds})
+    note = (
+        "15 bins of the probability of the most likely class; above the diagonal answers are better than they claim; "
+    )
+    note += f"{tasks} tasks together; " if tasks > 1 else ""
+    note += facts(results, interval=False, pgr=False) + (f"; {left} more panels are not drawn" if left else "")
+    figure, axes = make_panels(
+        len(shown), columns, size, "Calibration: accuracy by confidence", note, sharex=True, sharey=True
+    )
+    looks: dict[str, dict[str, Any]] = {WEAK: {"color": QUIET, "ls": (0, (4, 2)), "marker": "s"}}
+    for place, variant in enumerate(variants):
+        color, marker = look_of(place)
+        looks[variant] = {"color": color, "marker": marker}
+    looks[CEILING] = {"color": INK, "marker": "D"}
+    for place, (axis, (title, lines)) in enumerate(zip(axes, shown.items(), strict=False)):
+        axis.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=":", zorder=1)
+        for name in [name for name in looks if name in lines]:
+            _draw_line(axis, lines[name], looks[name], f"{title}, {name}")
+        axis.set_title(wrap(title, title_letters(size[0])), loc="left")
+        axis.tick_params(length=0)
+        if place % columns == 0:
+            axis.set_ylabel("accuracy")
+        if place + columns >= len(shown):
+            axis.set_xlabel("confidence")
+            axis.tick_params(axis="x", labelbottom=True)
+    _limit(axes[0], shown)
+    handles = [axes[0].plot([], [], ms=4, lw=1.3, **look)[0] for look in looks.values()]
+    legend_below(figure, handles, list(looks))
+    return figure
+
+
+def _draw_line(axis: Any, counted: Reliability, look: dict[str, Any], about: str) -> None:
+    points = bins_of(counted)
+    drawn = axis.plot([x for x, _, _ in points], [y for _, y, _ in points], ms=3.4, lw=1.3, mew=0, zorder=3, **look)
+    add_tip(drawn, f"{about}: expected calibration error {number(counted.error)}")
+
+
+def _limit(axis: Any, shown: dict[str, dict[str, Reliability]]) -> None:
+    points = [point for lines in shown.values() for counted in lines.values() for point in bins_of(counted)]
+    axis.set_xlim(min(x for x, _, _ in points) - 0.02, 1.01)
+    axis.set_ylim(max(0, min(y for _, y, _ in points) - 0.03), 1.01)

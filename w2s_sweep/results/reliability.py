@@ -1,0 +1,55 @@
+"""Reliability: how often answers of some confidence are right, which a reliability diagram is drawn of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from w2s_sweep.metrics.accuracy import hits
+from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.records import ROLES, Reliability, Row
+
+BINS = 15
+"""Of equal width over [0, 1], as those of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
+
+
+class Final(Protocol):
+    """What stages predict in the end, by their keys."""
+
+    def examples(self, key: str) -> "Examples | str": ...
+
+
+@dataclass
+class ReliabilityReader:
+    """Counts each stage once, however many cells share it."""
+
+    final: Final
+    stages: dict[str, Reliability] = field(default_factory=dict[str, Reliability])
+
+    def pool(self, rows: Sequence[Row]) -> dict[str, Reliability]:
+        """Role -> the test examples of all finished cells together; of cells that differ in the seed only."""
+        found: dict[str, Reliability] = {}
+        for row in rows:
+            for role in ROLES if row.state == "done" else ():
+                counted = self._of_stage(getattr(row, f"{role}_key"))
+                if counted is not None:
+                    found[role] = found[role] + counted if role in found else counted
+        return found
+
+    def _of_stage(self, key: str) -> Reliability | None:
+        """None for a supervisor without predictions of test examples."""
+        if key not in self.stages:
+            examples = self.final.examples(key)
+            if not isinstance(examples, Examples):
+                return None
+            self.stages[key] = count_bins(examples)
+        return self.stages[key]
+
+
+def count_bins(examples: Examples) -> Reliability:
+    """The examples in bins of the probability of their most likely class."""
+    confidence = examples.probs.max(1).astype(np.float64)
+    member = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    right = hits(examples.probs, examples.truth).astype(np.float64)
+    return Reliability(*(tuple(np.bincount(member, w, BINS).tolist()) for w in (None, confidence, right)))

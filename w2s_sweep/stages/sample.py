@@ -1,0 +1,102 @@
+"""Sample stage: several answers of a trained language model to each text, drawn at a temperature, and the answer that
+most of them give (self-consistency, Wang et al. 2022, arXiv 2203.11171). All of them go to samples.parquet."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file
+
+from w2s_sweep.errors import Preempted
+from w2s_sweep.kinds.sample import Sample
+from w2s_sweep.kinds.training import Generate
+from w2s_sweep.models.decode import sample, text_after
+from w2s_sweep.models.language import LanguageModel
+from w2s_sweep.models.lora import restore, trainable
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.predictions import SAMPLES, SAMPLES_SCHEMA
+from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.context import Context
+from w2s_sweep.stages import generate
+from w2s_sweep.store.files import write_text
+from w2s_sweep.training.answers import Prompts, Reading, read_prompts, reading_of
+from w2s_sweep.training.examples import load_rows
+from w2s_sweep.training.stored import stored_weights
+
+CHUNK = 32
+"""Rows between two looks at whether to save or to leave."""
+
+
+def draw(
+    context: Context[Sample], model: LanguageModel, prompts: Prompts, names: Mapping[int, str], token_budget: int
+) -> dict[int, list[str]]:
+    """Row -> its samples, for the rows of `names`. What is done is kept in the work folder, so that a stage that is
+    killed goes on from there: a sample depends on its row alone."""
+    settings, path = context.settings, context.work / "samples.json"
+    kept: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
+    found = {row: kept[name] for row, name in names.items() if name in kept}
+    left = sorted(set(names) - set(found), key=lambda row: -len(prompts.rows[row]))
+    for start in range(0, len(left), CHUNK):
+        part = left[start : start + CHUNK]
+        new = sample(
+            model,
+            [prompts.rows[row] for row in part],
+            [names[row] for row in part],
+            count=settings.count,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            most=prompts.most,
+            end=prompts.end,
+            precision=settings.trained.finetune.precision,
+            token_budget=token_budget,
+        )
+        for row, tokens in zip(part, new, strict=True):
+            found[row] = [text_after(model.backbone.tokenizer, prompts.rows[row], one) for one in tokens]
+        context.progress(len(found), len(names))
+        if context.stop() or context.checkpoint_due():
+            write_text(path, json.dumps({names[row]: texts for row, texts in found.items()}))
+        if context.stop():
+            raise Preempted
+    return found
+
+
+def vote(read: Reading, texts: Sequence[str]) -> tuple[str, float]:
+    """The first text that gives the answer of most of them, and the share of them that give it. Texts without an answer
+    count for none; of answers that are given as often, the one given first is taken."""
+    answers = [read(text) for text in texts]
+    counts = Counter(answer for answer in answers if answer is not None)
+    if not counts:
+        return texts[0], 0.0
+    answer, count = counts.most_common(1)[0]  # equal counts: in the order in which they were met
+    return texts[answers.index(answer)], count / len(texts)
+
+
+def run(context: Context[Sample]) -> None:
+    settings, stage = context.settings, context.stage
+    rows = load_rows(context.input("data"), settings.split)
+    chosen = rows.on(*settings.splits)
+    inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, *Generate.takes)}
+    trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
+    model = generate.build(trained)
+    state = load_file(
+        stored_weights(context.input("trained"), "weights.safetensors"), device=str(model.backbone.device)
+    )
+    restore(trainable(model), state, "stored weights")
+    prompts = read_prompts(trained, model.backbone, rows, {})
+    budget = fit_device(trained, model.backbone, settings.trained.finetune.precision)
+    drawn = draw(context, model.eval(), prompts, {row: str(rows.ids[row]) for row in chosen}, budget)
+    read = reading_of(stage.hints.dataset.task)
+    table = [
+        {"id": str(rows.ids[row]), "sample": number, "text": text, "answer": read(text)}
+        for row in chosen
+        for number, text in enumerate(drawn[row])
+    ]
+    pq.write_table(pa.Table.from_pylist(table, schema=SAMPLES_SCHEMA), context.out / SAMPLES)
+    voted = {row: vote(read, drawn[row]) for row in chosen}
+    agreement = sum(share for _, share in voted.values()) / len(voted)
+    summary = {"samples": settings.count, "agreement": agreement}
+    generate.publish_texts(trained, rows, {row: text for row, (text, _) in voted.items()}, {}, summary)
