@@ -58,8 +58,15 @@ def swept(path: Path) -> dict[str, list[str]]:
         if isinstance(base, str) and base != "_self_":
             params = yaml.safe_load(path.with_stem(base).read_text())["hydra"]["sweeper"]["params"] | params
     overrides = {name: OverridesParser.create().parse_override(f"{name}={value}") for name, value in params.items()}
-    return {name: [str(v) for v in o.sweep_string_iterator()] if o.is_sweep_override() else [str(o.value())]
-            for name, o in overrides.items()}  # fmt: skip
+    return {name: values_of(override) for name, override in overrides.items()}
+
+
+def values_of(override) -> list[str]:
+    """What a setting is swept over; of an interval, which a search chooses from, its two ends."""
+    value = override.value()
+    if override.is_interval_sweep():
+        return [str(value.start), str(value.end)]
+    return [str(v) for v in override.sweep_string_iterator()] if override.is_sweep_override() else [str(value)]
 
 
 def composed(*overrides: str):

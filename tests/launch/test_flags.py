@@ -221,6 +221,6 @@ def test_what_an_experiment_says_of_hydra_acts(tmp_path):
         status, _, err = launch(*words, *more, f"store={tmp_path}")
         assert status == 1
         assert err.endswith(
-            "- hydra.launcher: unknown name 'partition'. Allowed: cpu_ranks, gpus, pack_flops, processes.\n"
+            "Allowed: cpu_ranks, gpus, pack_flops, processes. It belongs to hydra/launcher=slurm.\n"
         )
         assert err.count("partition") == 1

@@ -149,8 +149,8 @@ def _set(values: Any, location: Sequence[Any], value: Any) -> None:
     """Put a value where pydantic says, whose locations name the members of unions too."""
     *path, last = location
     for part in path:
-        inside = part in values if isinstance(values, dict) else isinstance(part, int)
-        values = values[part] if inside else values
+        if isinstance(part, int) or part in cast(Mapping[str, Any], values):
+            values = values[part]
     values[last] = value
 
 
