@@ -49,6 +49,14 @@ class StageFailed(W2SError):
     """A stage ended with an error; the text carries the last lines of its log."""
 
 
+class CellsFailed(StageFailed):
+    """Cells of a sweep failed; every other one has finished. `reason`: of the first."""
+
+    def __init__(self, count: str, reason: str):
+        self.count = count
+        super().__init__(f"{count}. The first: {reason}")
+
+
 class LaunchError(W2SError):
     """A cluster that refuses, or cannot be reached."""
 

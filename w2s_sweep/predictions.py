@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from w2s_sweep.arrays import Array
@@ -31,6 +31,7 @@ SMALLEST = 1e-7
 """Probability that stands for 0 where a logarithm is taken."""
 CURVE = "curve.parquet"
 """What a trained stage predicted for test rows while it trained."""
+equal: Any = pyarrow.compute.equal  # pyright: ignore[reportAttributeAccessIssue]
 REMEDY = "Run `w2s verify` (it sets damaged stages aside), then the sweep again."
 
 
@@ -173,16 +174,26 @@ def write_curve(path: Path, curve: Sequence[Evaluated]) -> None:
 
 
 def read_curve(path: Path) -> list[Evaluated]:
-    """The evaluations of a stage by rising step. Raises StoreError naming the path where the file is damaged."""
+    """The evaluations of a stage by rising step; those of equal rows share the array of ids.
+
+    Raises StoreError naming the path where the file is damaged.
+    """
     try:
-        with pq.ParquetFile(path) as file:
-            table = file.read().combine_chunks()
-        ids, found = table["id"].to_numpy(zero_copy_only=False), _matrix(_column(table, "probs"))
+        # A text for each row of each evaluation would take most of the time.
+        with pq.ParquetFile(path, read_dictionary=["id"]) as file:
+            table = file.read(use_threads=False).combine_chunks()
+        ids, found = _column(table, "id"), _matrix(_column(table, "probs"))
+        names, codes = ids.dictionary.to_numpy(zero_copy_only=False), ids.indices.to_numpy()
         at, of = (table[name].to_numpy() for name in ("step", "steps"))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise StoreError(f"curve {path} cannot be read: {error}. {REMEDY}") from error
-    places = {int(step): np.flatnonzero(at == step) for step in np.unique(at)}
-    return [Evaluated(step, int(of[rows[0]]), ids[rows], found[rows]) for step, rows in places.items()]
+    kept, curve = np.empty(0, dtype=codes.dtype), list[Evaluated]()
+    for step in np.unique(at):
+        rows = np.flatnonzero(at == step)
+        same = bool(curve) and np.array_equal(codes[rows], kept)
+        kept = codes[rows]
+        curve.append(Evaluated(int(step), int(of[rows[0]]), curve[-1].ids if same else names[kept], found[rows]))
+    return curve
 
 
 def read_table(path: Path) -> pa.Table:
@@ -200,7 +211,7 @@ def read_predictions(path: Path, split: str | None = None) -> Predictions:
     """The rows of `path`, or of one split of it. Raises StoreError naming the path where the file is damaged."""
     table = read_table(path)
     if split is not None:
-        table = table.filter(pc.field("split") == split)
+        table = table.filter(equal(table["split"], split))
     predictions = _from_table(table.combine_chunks())
     problems = predictions.problems()
     if problems:

@@ -98,6 +98,14 @@ def test_cells_do_not_share_what_they_set(stock, quick, master):
     assert again[: len(grid)] == [composed(stock, master, cell) for cell in grid] == again[: len(grid) - 1 : -1]
 
 
+def test_what_one_command_sets_is_not_in_the_next_composition(stock, quick, master):
+    """Overrides wrote into the files that are kept: a model that a method names had the label of the weak one."""
+    before = composed(quick, master, [])
+    for overrides in (["weak.name=other", "seed=8"], ["hydra.job.id=x", "weak.name=${hydra:job.id}"]):
+        quick.load_configuration("config", overrides, RunMode.MULTIRUN)
+    assert composed(CachingConfigLoader(quick), master, []) == before == composed(stock, master, [])
+
+
 def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch):
     calls = []
     original = ConfigLoaderImpl.load_sweep_config

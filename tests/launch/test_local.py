@@ -1,6 +1,7 @@
 """The local launcher, from the command line to the table, with tiny models: real processes, a real store."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from tests.command import launch, sweep_record, trained
 from tests.tiny import tiny_bert, tiny_llama
 from w2s_sweep.cli import main as w2s
+from w2s_sweep.launch.sweep import CellResult, Ran
 from w2s_sweep.metrics import accuracy
 from w2s_sweep.predictions import read_predictions
+from w2s_sweep.store import Store
 
 FAST = ["finetune=full", "finetune.lr=0.003", "finetune.epochs=1", "threads=1", "tracker=none"]
 
@@ -138,7 +141,8 @@ def test_a_failing_stage_fails_its_own_cells_alone(tmp_path, tiny_models, tiny_t
     assert status == 1
     assert "1 of 2 cells failed" in err
     assert "Traceback" not in err
-    assert "nope" in err
+    assert "nope" in out
+    assert "nope" not in err
     assert len(trained(store)) == 3
     table = (store / "sweeps" / sweep_record(store)["name"] / "table.csv").read_text()
     assert table.count("failed") == 1
@@ -166,32 +170,66 @@ def best_of_search(store, objective: str) -> tuple[float, list[float]]:
         right = [accuracy(role.probs, role.truth) for role in roles]
         same = (roles[0].probs.argmax(1) == roles[1].probs.argmax(1)).mean()
         values.append((right[1] - right[0]) / (right[2] - right[0]) if objective == "validation_pgr" else same)
-    found = (store / "sweeps" / ".hydra" / "optimization_results.yaml").read_text()
+    found = (store / "sweeps" / ".hydra" / record["name"] / "optimization_results.yaml").read_text()
     return float(re.search(r"best_value: (.*)", found).group(1)), values
 
 
+LR = "finetune.lr=interval(0.003,0.006)"
+SEARCHES = {
+    "losses": ["objective=validation_pgr", "loss=choice(xent,confidence)", LR],
+    "agreement": ["objective=weak_agreement", "loss=choice(xent,confidence)", LR],
+    "random": ["hydra/sweeper/sampler=random", "objective=validation_pgr", "seed=choice(3,4)", LR],
+    "grid": ["hydra/sweeper/sampler=grid", "objective=weak_agreement", "finetune.epochs=choice(3,6)"],
+    "integers": ["hydra/sweeper/sampler=random", "objective=validation_pgr", "finetune.epochs=interval(5,6)"],
+}
+"""Different objectives, samplers and spaces."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["validation_pgr", "weak_agreement"])
-def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task, objective):
-    """The supervisor is narrow, so that the PGR is defined by a wide margin."""
+def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task):
+    """Five searches in one store: each finds the best of its own cells, and keeps it in a place of its own.
+
+    The supervisor is narrow, so that the PGR is defined by a wide margin.
+    """
     pytest.importorskip("optuna")
     store = tmp_path / "store"
     narrow = f"weak.path={tiny_llama(tmp_path / 'narrow', layers=1, hidden=8)}"
-    search = [
-        "hydra/sweeper=optuna",
-        "hydra.sweeper.n_trials=2",
-        "hydra.sweeper.n_jobs=2",
-        "hydra.sweeper.sampler.seed=0",
-        "loss=choice(xent,confidence)",
-        f"objective={objective}",
-    ]
-    space = ["finetune.epochs=6", "finetune.lr=interval(0.003,0.006)"]
-    argv = ["-m", f"store={store}", *tiny_models, narrow, "weak.pooling=mean", *tiny_task, *FAST, *space, *search]
-    status, _, err = launch(*argv, "hydra.sweeper.direction=maximize", "hydra.sweeper.max_failure_rate=1.0")
+    for name, search in SEARCHES.items():
+        sampler = [] if "hydra/sweeper/sampler=grid" in search else ["hydra.sweeper.sampler.seed=0"]
+        trials = ["hydra/sweeper=optuna", f"name={name}", "hydra.sweeper.n_trials=2", *sampler]
+        cell = [*tiny_models, narrow, "weak.pooling=mean", *tiny_task, *FAST, "finetune.epochs=6"]
+        status, _, err = launch("-m", f"store={store}", *cell, *trials, *search)
+        assert status == 0, err
+        best, values = best_of_search(store, search_objective(search))
+        assert len(values) == 2
+        assert best == pytest.approx(max(values))
+    assert len(list((store / "sweeps" / ".hydra").glob("*/optimization_results.yaml"))) == len(SEARCHES)
+
+
+def search_objective(words):
+    return next(word.partition("=")[2] for word in words if word.startswith("objective="))
+
+
+def test_a_search_goes_on_after_cells_without_a_value(tmp_path, tiny_models, tiny_task, monkeypatch):
+    """An undefined objective ended the study; where no cell has one, that is said."""
+    pytest.importorskip("optuna")
+    results = iter(
+        [CellResult(math.nan, undefined="the gap is 0"), CellResult(0.5), CellResult(0.25), CellResult(0.75)]
+    )
+    monkeypatch.setattr(
+        "w2s_sweep.launch.plugin.run_sweep",
+        lambda request, engine: Ran(Store(tmp_path), "x", [next(results) for _ in request.composed[request.earlier :]]),
+    )
+    trials = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
+    search = ["objective=validation_pgr", "finetune.l2=interval(0.1,1)", *trials]
+    argv = ["-m", f"store={tmp_path}", *tiny_models, *tiny_task, *search]
+    assert "name: null" in launch(*argv)[2]
+    status, _, err = launch(*argv, "name=one")
     assert status == 0, err
-    best, values = best_of_search(store, objective)
-    assert len(values) == 2
-    assert best == pytest.approx(max(values))
+    assert "best_value: 0.75" in (tmp_path / "sweeps" / ".hydra" / "one" / "optimization_results.yaml").read_text()
+    results = iter([CellResult(math.nan, undefined="the gap is 0")] * 4)
+    status, _, err = launch(*argv, "name=two")
+    assert (status, err.splitlines()[-1][:40]) == (1, "No cell of the search had a value: see i")
 
 
 def test_w2s_run_is_launch_py(tmp_path, capfd):

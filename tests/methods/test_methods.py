@@ -17,6 +17,7 @@ from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods import METHODS as REGISTERED
 from w2s_sweep.methods.base import ROLES
 from w2s_sweep.methods.bootstrapping import Bootstrapping
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
@@ -25,6 +26,7 @@ from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
@@ -76,9 +78,10 @@ def trail(graph, key):
 
 
 def test_every_method_has_a_file_and_is_tried_here():
-    """But for those whose models are not those of the naive method: they have tests of their own."""
+    """But for those whose models, or students, are not those of the naive method: they have tests of their own."""
     members = {cls for _, cls in REGISTERED.items()}
-    assert members - {type(method) for method in METHODS} == {Generative, Prompting, Reasoning}
+    own = {Ccs, Generative, MeanDifference, Prompting, Reasoning}
+    assert members - {type(method) for method in METHODS} == own
     named = {yaml.safe_load(path.read_text())["name"] for path in (CONF / "method").glob("*.yaml")}
     assert named == {dataclasses.fields(member)[0].default for member in members}
 

@@ -23,10 +23,12 @@ from w2s_sweep.kinds.base import Hashed, Hints, Kind
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.reasoning import Reasoning
@@ -56,6 +58,9 @@ GOLDEN = {
     "adapt": "c310b04646eb0f48947c",
     "labels_file": "1eaf681e6c7cb21457f6",
     "harden": "35bce67740eef5005e71",
+    "contrast": "2cdc92ef31bc1910fa37",
+    "ccs": "91bcdac6f91f940d57cb",
+    "mean_difference": "2e2f8154817759ff5ad2",
     "temper": "433fc122ab5a513f9994",
     "sample": "db1aeab519a79d5f85b8",
     "agree": "2617ed8938b2e42c467d",
@@ -84,6 +89,8 @@ def one_of_each_kind():
         cell(method=OverlapSelection()),
         cell(method=ConfidenceFilter(), ceiling=Ceiling(lr=(0.1, 0.2)), tests=(dataset("other"),)),
         cell(method=Icm()),
+        cell(method=Ccs()),
+        cell(method=MeanDifference()),
         cell(method=IcmFeatures()),
         cell(method=Prompting(ceiling="prompted")),
         cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),

@@ -14,12 +14,13 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.launch.conclude import conclude
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.cost import cost_of, duration
 from w2s_sweep.results.figures import draw_tasks, save_figures
 from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets
 from w2s_sweep.results.figures.scatter import task_points
 from w2s_sweep.results.figures.style import save, whisker
-from w2s_sweep.results.report import ReportPaths, write_results
+from w2s_sweep.results.report import ReportPaths, inline_svg, page_in, render, write_results
 from w2s_sweep.results.tables.files import file_names
 from w2s_sweep.store import Store
 
@@ -219,3 +220,30 @@ def test_conclude_prints_writes_and_returns_a_row_per_cell(tmp_path):
     assert "report.html" in console.export_text()
     names = {p.name for p in store.sweep(NAME).iterdir()}
     assert {"report.html", "table.csv", "table.json", "table.md", "table.parquet", "figures"} <= names
+
+
+def test_the_report_tells_what_it_took_where_downloads_are_and_who_needs_what_failed(tmp_path):
+    store = build(tmp_path, Shape(seeds=(0, 1), losses=LOSSES[:2], failed=("weak w14 sciq 1",)))
+    key = next(
+        key for key, about in store.read_sweep(NAME)["stages"].items() if about["label"] == "ceiling s410 sciq 0"
+    )
+    path = store.path(key) / "summary.json"
+    about = {"seconds": 5400.0, "device": "cuda", "device name": "H200", "processes": 2, "torch": "2.9.0"}
+    path.write_text(json.dumps(about))
+    cost = cost_of(store, store.read_sweep(NAME)["stages"])
+    assert cost.hours("GPU") == pytest.approx(3.0)
+    assert cost.hours("CPU") == pytest.approx(6 * 1.5 / 3600)
+    assert cost.torch == ("2.9.0",)
+    assert [duration(hours) for hours in (1234.5, 3.04, 0.5, 0.002)] == ["1,234 h", "3.0 h", "30 min", "7 s"]
+    page = render(store, collect(store, NAME), [], page_in(store, store.sweep(NAME)))
+    assert "<b>3.0 h</b><span>on GPUs, of finished stages</span>" in page
+    assert "2 cells need it: 2, 3" in page
+    assert '<a href="groups.csv" download>' in page
+
+
+def test_text_of_every_mark_is_there_for_the_pointer(tmp_path):
+    results = collect(build(tmp_path, Shape(n_test=40)), NAME)
+    (figure,) = (f for f in save_figures(results, tmp_path / "figures") if f.name == "accuracy")
+    svg = inline_svg(figure)
+    assert svg.count("<title>w14 → s410, ") == 3
+    assert "<title>w14 → s410, ceiling: .800" in svg

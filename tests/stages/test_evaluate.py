@@ -126,5 +126,5 @@ def test_what_cannot_be_shown_is_refused_by_name():
     pair = dataclasses.replace(dataset("x"), task="preference")
     assert "x is a task of kind pair, d of kind classify" in problem(tests=(pair,))
     assert "unknown name 'sst3'" in problem(tests=(dataclasses.replace(pair, task="sst3"),))
-    assert "prompts its student" in problem(tests=(dataset("x"),), method=Prompting())
+    assert "trains no student by a loss" in problem(tests=(dataset("x"),), method=Prompting())
     assert "Set method.rule=mean or vote" in problem(tests=(dataset("x"),), method=Ensemble(rule="boosted"))

@@ -69,6 +69,9 @@ def test_every_curve_arrives_once_whoever_sends_it_again(server, tmp_path):
     assert len(summary["tags"][0]) == 64
     assert send(store, project="q").complete
     assert curves(server, store, "q") == [ROWS, ROWS, ROWS], "another project lacks what this one has"
+    assert send(store, entity="team").lines == ["W&B team/p: 4 runs sent now, 0 there before"]
+    team = [len(run.history) for (entity, _, _), run in server.runs.items() if entity == "team"]
+    assert sorted(team)[1:] == [ROWS, ROWS, ROWS], "and so does another entity"
 
 
 def test_what_a_run_holds(server, tmp_path, monkeypatch):

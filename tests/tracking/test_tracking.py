@@ -97,6 +97,25 @@ def test_what_is_online_or_synced_is_not_written_for_a_sync(tmp_path):
     assert len(runs(store.sweep(NAME))) == 3
 
 
+def test_a_run_that_the_user_has_open_in_the_program_stays_open(tmp_path):
+    """A mirror ends W&B's process, which would end the run of a notebook with it."""
+    import wandb
+
+    store = build(tmp_path / "store", Shape())
+    results = collect(store, NAME)
+    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    with wandb.init(mode="offline", dir=tmp_path, name="mine", settings=settings) as mine:
+        sent = push(store, results)
+        assert not sent.complete
+        assert "your run mine is open" in sent.lines[0]
+        assert wandb.run is mine
+        mine.log({"a": 1})
+    assert push(store, results).complete
+    (theirs,) = tmp_path.glob("wandb/offline-run-*")
+    assert [one["type"] for one in records(theirs)].count("history") == 1
+    wandb.teardown()
+
+
 def test_none_mirrors_nothing(tmp_path):
     none = make_tracker({"name": "none"}, "s", tmp_path)
     store = build(tmp_path / "store", Shape())
@@ -224,8 +243,11 @@ def test_trackers_are_registered_and_no_other_name_is_taken(tmp_path):
 ROOM = Path(w2s_sweep.__file__).parent
 
 
-@pytest.mark.parametrize(("room", "never"), [("tracking", "results"), ("tracking", "launch"), ("results", "launch"),
-                                             ("metrics", "results"), ("metrics", "tracking")])  # fmt: skip
+@pytest.mark.parametrize(("room", "never"), [
+    ("tracking", "results"), ("tracking", "launch"), ("results", "launch"), ("metrics", "results"),
+    ("metrics", "tracking"),
+    ("runner", "tracking"), ("stages", "tracking"), ("training", "tracking"),  # no job can wait for a service
+])  # fmt: skip
 def test_imports_point_down(room, never):
     files = [path for path in (ROOM / room).rglob("*.py") if f"w2s_sweep.{never}" in path.read_text()]
     assert files == []

@@ -50,6 +50,10 @@ class Sweep:
     In no key; the versions of what they register are."""
     pairs: Literal["all", "smaller"] = "all"
     """Supervisors that a grid keeps: all, or those with fewer parameters than the student. A model is never its own."""
+    zip: tuple[tuple[str, ...], ...] = ()
+    """Of a grid: settings that take their values together, not each with each."""
+    yes: bool = False
+    """Go on without being asked where a grid is huge."""
     plan_only: bool = False
     """Print what would run, and stop."""
     objective: Literal["validation_pgr", "weak_agreement"] | None = None

@@ -9,19 +9,21 @@ from w2s_sweep.errors import unknown
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.losses.wspo import Wspo
 from w2s_sweep.methods import METHODS
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.methods.selective import Selective
 from w2s_sweep.methods.weak_ensemble import WeakEnsemble
 from w2s_sweep.metrics import METRICS
 
-PROMPTS = (Elicitation, Icm, IcmFeatures, Prompting, Selective)
+PROMPTS = (Ccs, Elicitation, Icm, IcmFeatures, Prompting, Selective)
 """Methods that prompt the strong model for labels."""
 SPENDS_HALF_B = (Conflict, GroundTruthBudget)
 """Methods whose student reads the truth of half B."""
@@ -336,10 +338,10 @@ def _test_problems(cell: Cell) -> list[str]:
             "tests: supervisor.labels is a file, which says nothing of other test rows. Choose a weak model, or set "
             "tests=[]."
         )
-    if isinstance(cell.method, Prompting):
+    if isinstance(cell.method, Prompting | Ccs | MeanDifference):
         found.append(
-            "tests: method=prompting prompts its student, and further test rows are shown to trained models. Choose "
-            "another method, or set tests=[]."
+            f"tests: method={cell.method.name} trains no student by a loss, and further test rows are shown to trained "
+            "models. Choose another method, or set tests=[]."
         )
     if isinstance(cell.method, Ensemble | WeakEnsemble) and cell.method.rule in ("learned", "boosted"):
         found.append(

@@ -110,12 +110,48 @@ def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any
         problems += [f"{name}: needs a value (the configuration says ???). Set {name}=..." for name in missing]
         return None
     try:
-        return adapter(cls).validate_json(text)
+        try:
+            return adapter(cls).validate_json(text)
+        except ValidationError as error:
+            return adapter(cls).validate_json(json.dumps(_with_numbers(values, error)))
     except ValidationError as error:
         problems += [_explain(cls, item) for item in _causes(error)]
     except ValueError as error:  # NaN or infinity cannot be written as JSON numbers that the schema accepts
         problems.append(f"{cls.__name__}: {error}")
     return None
+
+
+TEXTS = ("int_type", "float_type", "bool_type")
+"""Errors of texts where a number or a truth value is wanted."""
+
+
+def _with_numbers(values: Mapping[str, Any], error: ValidationError) -> Any:
+    """The values with numbers for texts of numbers where a number is wanted: all that the environment has is text.
+
+    OmegaConf converts them so where it knows types, which it does not of `${oc.env:NAME}` in an untyped file.
+    """
+    changed: Any = json.loads(json.dumps(values))
+    for item in error.errors(include_url=False):
+        if item["type"] in TEXTS and isinstance(item["input"], str):
+            _set(changed, item["loc"], _number(item["input"]))
+    return changed
+
+
+def _number(text: str) -> Any:
+    try:
+        found = json.loads(text.strip().lower())
+    except ValueError:
+        return text
+    return found if isinstance(found, bool | int | float) else text
+
+
+def _set(values: Any, location: Sequence[Any], value: Any) -> None:
+    """Put a value where pydantic says, whose locations name the members of unions too."""
+    *path, last = location
+    for part in path:
+        inside = part in values if isinstance(values, dict) else isinstance(part, int)
+        values = values[part] if inside else values
+    values[last] = value
 
 
 def misfit(annotation: Any, path: str, value: Any) -> str:
@@ -166,7 +202,7 @@ def _explain(cls: type, item: Mapping[str, Any], name: str = "") -> str:
     path, got, kind = name or _path(location), item["input"], item["type"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         owner = _owner(cls, location[:-1])
-        return unknown(path, str(location[-1]), field_names(owner) if owner else [])
+        return unknown(path, str(location[-1]), field_names(owner) if owner else []) + _belongs(cls, location)
     if kind == "union_tag_invalid":
         allowed = [tag.strip().strip("'") for tag in item["ctx"]["expected_tags"].split(",")]
         return unknown(f"{path}.{item['ctx']['discriminator'].strip(chr(39))}", str(item["ctx"]["tag"]), allowed)
@@ -197,6 +233,16 @@ def _owner(cls: type, location: Sequence[Any]) -> type | None:
             tagged = part in UNIONS
     owners = [one for one in owners if hints_of(one)]
     return owners[0] if len(owners) == 1 else None
+
+
+def _belongs(cls: type, location: Sequence[Any]) -> str:
+    """Which choices of a group have the field that the chosen one lacks; empty where none has."""
+    group, field = str(location[0]), str(location[-1])
+    if len(location) != 3 or group not in UNIONS:
+        return ""
+    classes = [one for one in classes_of(hints_of(cls).get(group)) if field in hints_of(one)]
+    names = sorted({tag for one in classes for tag in _tags(one)})
+    return f" {field} belongs to {', '.join(f'{group}={name}' for name in names)}." if names else ""
 
 
 @cache

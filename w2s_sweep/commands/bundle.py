@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from w2s_sweep.commands.base import Command
+from w2s_sweep.commands.results import import_own
 from w2s_sweep.store import Store
 
 EXPORT = "Put a sweep's report, tables, figures and record into one folder or zip file, to be read elsewhere."
@@ -22,6 +23,7 @@ No file names a folder of this machine. Nothing in the store changes.
 def export(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.results.bundle import write_bundle  # matplotlib and pyarrow are loaded only where they are needed
 
+    import_own(store, [args.sweep])
     out = Path(args.out or f"{args.sweep}.zip").absolute()
     size = write_bundle(store, args.sweep, out, predictions=args.predictions)
     console.print(f"{out}: {size.files:,} files, {size.bytes / 1e6:,.1f} MB", highlight=False, soft_wrap=True)

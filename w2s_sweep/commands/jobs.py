@@ -25,6 +25,9 @@ def cancel(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.launch.control import cancel as cancel_jobs
 
     done = cancel_jobs(store, args.sweep)
+    if done.process is not None:
+        console.print(f"process {done.process} of this machine saves and leaves", highlight=False)
+        return 0
     note = f", {done.kept} kept because other sweeps need them: {', '.join(done.needed_by)}" if done.kept else ""
     console.print(f"{done.jobs} jobs cancelled{note}", highlight=False)
     return 0
@@ -66,7 +69,12 @@ RETRY = "Run what is missing of a sweep: failed and lost stages and what needs t
 KEEP = "Go on with a sweep on SLURM until it has ended: later waves, and jobs that were lost."
 COMMANDS = (
     Command("logs", "Print the log of a stage.", logs, _logs_arguments),
-    Command("cancel", "Cancel the SLURM jobs of a sweep, but those that another sweep needs.", cancel, _sweep_argument),
+    Command(
+        "cancel",
+        "Cancel a sweep's jobs but those that another one needs; here, save and stop it.",
+        cancel,
+        _sweep_argument,
+    ),
     Command("retry", RETRY, retry, _retry_arguments),
     Command("keep", KEEP, keep, _keep_arguments),
 )

@@ -16,13 +16,18 @@ from w2s_sweep.store.sharing import owner_of
 from w2s_sweep.terminal import harmless
 
 
+def import_own(store: Store, sweeps: Sequence[str]) -> None:
+    """Import what the user's own sweeps were run with, as far as that is possible; never code of others."""
+    mine = [sweep for sweep in sweeps if owner_of(store.read_sweep(sweep)) is None]
+    modules = dict.fromkeys(module for sweep in mine for module in recorded(store, sweep))
+    for problem in import_possible(list(modules)):
+        print(harmless(f"{problem} What it registers is left out."), file=sys.stderr)
+
+
 def report(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.results import show  # matplotlib and pyarrow are loaded only where they are needed
 
-    mine = [sweep for sweep in args.sweeps if owner_of(store.read_sweep(sweep)) is None]
-    modules = dict.fromkeys(module for sweep in mine for module in recorded(store, sweep))  # never code of others
-    for problem in import_possible(list(modules)):
-        print(harmless(f"{problem} What it registers is left out."), file=sys.stderr)
+    import_own(store, args.sweeps)
     if args.why is not None:
         from w2s_sweep.results.collect import collect
         from w2s_sweep.results.why import explain_pgr

@@ -32,6 +32,26 @@ What holds for all of them, in `tests/data/test_tasks_built.py` with made-up row
 - the same rows give the same examples in every process and in any order.
 """
 
+SEVERAL = """
+## More than two classes
+
+Heads, soft labels, losses and metrics have as many classes as the task, `text_label` as many as `dataset.labels` names:
+
+    python launch.py -m dataset=tweet_eval_emotion loss=xent,confidence,confidence_released seed=0,1,2 \\
+        model@weak=smollm2_135m model@strong=minilm_l6 dataset.n_train=1176
+
+- `balance=classes` cuts every class to the smallest one, `balance=none` keeps the shares of the source; the table then
+  says the accuracy of always answering the most frequent class.
+- The confidence loss gives each class an equal part of a batch, which is the paper's threshold at two classes, and fits
+  balanced data. `confidence_released` takes the shares that the supervisor's labels have in the batch, and so fits
+  `balance=none`.
+- AUROC is the mean over classes of one against the rest; Brier score and misfit are halves of the sum over classes, so
+  that two classes have their usual values; chance is 1/k.
+- Methods that prompt need a word for each class, `dataset.prompt.words`; so do heads that begin with words
+  (`finetune.head_init=label_words`). `calibrate=median` makes each class the answer to as many rows.
+- `icm`, `icm_features` and `selective` exist for two classes, and are refused for more.
+"""
+
 WHAT = {
     "classify": "Classification",
     "pair": "Pairs, 1: the first text is preferred",
@@ -46,6 +66,7 @@ def catalogue(conf: Path) -> str:
     for _, task in TASKS.items():
         names = ", ".join(f"`{name}`" for name, _ in used.get(task.name, [])) or "any local file"
         lines.append(f"| [{task.name}](#{task.name}) | {task.kind} | {names} |")
+    lines.append(SEVERAL.rstrip("\n"))
     for module, family in groupby(TASKS.items(), key=lambda item: TASKS.place(item[0]).module):
         lines += ["", f"## {_first_line(sys.modules[module].__doc__)}"]
         for name, task in family:

@@ -81,7 +81,8 @@ def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None
         if left_out is not None:
             left_out.update(pool.left_out)
             left_out["in a group that is also in a later split"] += len(pool) - len(free)
-            left_out["to balance classes, or beyond n_train or n_test"] += len(free) - len(kept)
+            why = "to balance classes, or " if settings.balance == "classes" else ""
+            left_out[f"{why}beyond n_train or n_test"] += len(free) - len(kept)
         _check(pool, free, kept)
         parts.append(_table(pool, groups[number], kept))
     return pa.concat_tables(parts)

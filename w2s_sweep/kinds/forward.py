@@ -121,3 +121,26 @@ class Annotate(Asking, Divided):
         tokens = self.rows * min(hints.dataset.tokens_per_example, float(hints.dataset.max_tokens))
         need = super().memory(hints, shape)
         return replace(need, fixed=need.fixed + 2 * tokens * shape.keys_and_values)
+
+
+@schema
+class Contrast(OfModel):
+    """A frozen vector for every text with each of its possible answers after it."""
+
+    kind: ClassVar[str] = "contrast"
+
+    pooling: Literal["last", "mean"]
+    feature_layer: int | None
+    precision: Precision
+    instruction: str
+    question: str
+    words: tuple[str, ...]
+    pair: str | None = None
+
+    def cost(self, hints: Hints) -> Cost:
+        sizes = sizes_of(hints.dataset)
+        examples = len(self.words) * (sizes.train + sizes.test)
+        return forward(hints.of_model.params, examples, examples * sizes.tokens)
+
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        return running(shape, self.precision, self.longest(hints))

@@ -231,3 +231,32 @@ class Temper(Labelling):
 
     temperature: float | None
     """None fits it to the truth of validation rows."""
+
+
+@schema
+class MeanDifference(Labelling, Divided):
+    """Classes told by the difference of their means in a model's frozen features, as predictions."""
+
+    kind: ClassVar[str] = "mean_difference"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    split: Partition
+    on: Split
+    whiten: bool
+    penalty: float
+
+
+@schema
+class Ccs(Labelling, Divided):
+    """What a probe says that is consistent over contrast pairs, as predictions."""
+
+    kind: ClassVar[str] = "ccs"
+    needs: ClassVar[tuple[InputName, ...]] = ("data", "features", "labels")
+
+    split: Partition
+    on: Split
+    tries: int
+    epochs: int
+    lr: float
+    weight_decay: float
+    seed: int

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
 
 from w2s_sweep.config.read import is_list
-from w2s_sweep.launch.files import LOOKS_AROUND, Files, interpolates
+from w2s_sweep.launch.files import LOOKS_AROUND, OF_HYDRA, Files, interpolates
+from w2s_sweep.launch.hydra_settings import as_current, numbered
 from w2s_sweep.launch.references import with_named
 from w2s_sweep.modules import import_all
 
@@ -31,6 +34,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         assert isinstance(stock, ConfigLoaderImpl)
         vars(self).update(vars(stock))
         self._files: Files | None = None
+        self._searchpath: list[str] = []
         self._looked_at: tuple[str | None, list[str], DictConfig] | None = None
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
         self._cells: dict[tuple[str, ...], DictConfig] = {}
@@ -68,16 +72,37 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
-        if self._files is not None and not any("hydra.searchpath" in line for line in overrides):
+        searchpath = [line for line in overrides if line.lstrip("+").startswith("hydra.searchpath=")]
+        if self._files is not None and searchpath in ([], self._searchpath):
             return [self._parse(line) for line in overrides], self._files
         parsed, fresh = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
-        if any(o.get_key_element() == "hydra.searchpath" for o in parsed):
-            return parsed, fresh
-        self._files = Files(fresh)
+        self._files, self._searchpath = Files(fresh), searchpath
         return parsed, self._files
 
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        # Hydra puts the nodes of the files themselves into what it composes, and overrides write into these. It reads
+        # each file again for every job; here they are kept, so what is written must not come into the next composition.
+        return copy.deepcopy(super()._compose_config_from_defaults_list(defaults, repo))
+
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        """The choices of a group for `glob`, `--help` and completion; files that others build on are none.
+
+        Hydra's `glob` leaves out what `hydra.searchpath` adds.
+        """
+        if self._files is None or config_name is not None:
+            found = super().get_group_options(group_name, results_filter, config_name, overrides)
+        else:
+            found = self._files.get_group_options(group_name, results_filter)
+        return [name for name in found if not name.startswith("_")]
+
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """The configuration of one cell, without the `hydra` node where a cached combination serves."""
+        """The configuration of one cell, with the `hydra` node only where one of its settings asks for that."""
         key = tuple(sweep_overrides)
         if key not in self._cells:
             self._cells[key] = self._compose(master_config, list(key))
@@ -89,7 +114,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
                 self._plain[line] = self._is_plain_value(line)
         plain = [line for line in overrides if self._plain[line]]
         chosen = tuple(line for line in overrides if not self._plain[line])
-        said_once = set(master.hydra.overrides.task)
+        said_once = {str(line) for line in OmegaConf.to_container(master.hydra.overrides.task, resolve=False) or ()}
         fixed = tuple(line for line in plain if line in said_once)
         varying = [line for line in plain if line not in said_once]
         if self._overlap(fixed, varying):  # then their order counts
@@ -98,9 +123,16 @@ class CachingConfigLoader(ConfigLoaderImpl):
         # time goes into copies of nodes (facebookresearch/hydra#1543).
         if (chosen, fixed) not in self._bases:
             self._bases[chosen, fixed] = self._base(master, chosen, fixed)
-        cell = self._bases[chosen, fixed].copied(varying, [self._parse(line).key_or_group for line in varying])
+        if self._bases[chosen, fixed].asks_hydra or any(OF_HYDRA in self._value(line) for line in overrides):
+            return self.whole(master, overrides)  # what it says depends on all overrides
+        values = [self._value(line) for line in varying]
+        cell = self._bases[chosen, fixed].copied(values, [self._parse(line).key_or_group for line in varying])
         self._apply_overrides_to_config([self._parse(line) for line in varying], cell)
         return cell
+
+    def whole(self, master: DictConfig, overrides: list[str]) -> DictConfig:
+        """A cell as Hydra composes it, `hydra` included."""
+        return super().load_sweep_config(master, overrides)
 
     def _base(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> "Base":
         composed = super().load_sweep_config(master, list(chosen))
@@ -117,7 +149,13 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _parse(self, line: str) -> Override:
         if line not in self._parsed:
             self._parsed[line] = self._parser.parse_override(line)
+            self._parsed[line].config_loader = self  # which Hydra's `parse_overrides` sets, for glob()
         return self._parsed[line]
+
+    def _value(self, line: str) -> str:
+        """What a line sets, as text: a sweeper escapes the characters of an interpolation, parsing brings them back."""
+        override = self._parse(line)
+        return "" if override.is_sweep_override() else str(override.value())
 
     def _is_plain_value(self, line: str) -> bool:
         """Whether an override sets a value in the composed configuration and changes nothing else."""
@@ -128,7 +166,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
             and not override.is_delete()
             and not override.is_sweep_override()
             and not key.startswith("hydra")
-            and not self.repository.group_exists(key)
+            and not (self._files or self.repository).group_exists(key)
         )
 
 
@@ -138,10 +176,12 @@ class Base:
     def __init__(self, config: DictConfig):
         self.config = config
         self.interpolates = interpolates(config)
+        self.asks_hydra = OF_HYDRA in repr(config)
 
-    def copied(self, overrides: Sequence[str], keys: Sequence[str]) -> DictConfig:
-        """A copy in which `keys` can be set; without interpolations, which look at parents, it shares the rest."""
-        if self.interpolates or any(LOOKS_AROUND.search(line) for line in overrides):
+    def copied(self, values: Sequence[str], keys: Sequence[str]) -> DictConfig:
+        """A copy in which `keys` can be set to `values`; without interpolations, which look at parents, it shares the
+        rest."""
+        if self.interpolates or any(LOOKS_AROUND.search(value) for value in values):
             return copy.deepcopy(self.config)
         # deepcopy takes what its memo holds for copied already, so the cells share these nodes. That is safe: overrides
         # write below `touched` alone, everything after them only reads, and no value looks at a parent.
@@ -156,6 +196,13 @@ def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | N
     `known` keeps what its parts came to, for the cells after it that share them (see `Base.copied`).
     """
     known = {} if known is None else known
+    if "hydra" in config:
+        with as_current(config):
+            return _plain(config, known)
+    return _plain(config, known)
+
+
+def _plain(config: DictConfig, known: dict[int, tuple[Node | None, Any]]) -> dict[str, Any]:
     nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}  # pyright: ignore[reportPrivateUsage]
     for name, node in nodes.items():
         if id(node) not in known:
@@ -190,4 +237,8 @@ def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
 def compose_cells(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """The plain configuration of every job of a multirun."""
     known: dict[int, tuple[Node | None, Any]] = {}
-    return [plain_cell(loader.load_sweep_config(master, list(overrides)), known) for overrides in jobs]
+    cells: list[dict[str, Any]] = []
+    for place, overrides in enumerate(jobs):
+        config = loader.load_sweep_config(master, list(overrides))
+        cells.append(plain_cell(numbered(config, place) if "hydra" in config else config, known))
+    return cells

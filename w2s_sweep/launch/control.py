@@ -1,5 +1,7 @@
 """Go on with, or stop, a sweep that was submitted earlier, from what the store knows of it."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.sweep import CellResult, Request, run_cells
 from w2s_sweep.modules import import_all, recorded
-from w2s_sweep.store import Store
+from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.store.sharing import refuse_others
 
@@ -72,20 +74,26 @@ class Cancelled:
     """Jobs that go on because other sweeps need them."""
     needed_by: tuple[str, ...]
     """Those sweeps."""
+    process: int | None = None
+    """Process on this machine that was told to save and leave, where the sweep runs here and not in jobs."""
 
 
 def cancel(store: Store, name: str) -> Cancelled:
-    """Cancel the queued and running jobs that this sweep needs and no other sweep that has not been cancelled does."""
+    """Cancel the queued and running jobs that this sweep needs and no other sweep that has not been cancelled does; or
+    tell the command that runs it on this machine to save and leave."""
     from w2s_sweep.launch.slurm import commands
     from w2s_sweep.launch.slurm.lock import submission_lock
     from w2s_sweep.launch.slurm.queued import cancelled_mark, queued_jobs
 
     mine = set(store.read_sweep(name)["stages"])
+    if (process := _stop_here(store, name)) is not None:
+        return Cancelled(0, 0, (), process)
     with submission_lock(store):
         alive = queued_jobs(store)
         if mine.isdisjoint(alive):
             raise LaunchError(
-                f"sweep {name}: none of its stages is queued or running in SLURM. `w2s status {name}` shows it."
+                f"sweep {name}: none of its stages is queued or running, in SLURM or on this machine. "
+                f"`w2s status {name}` shows it."
             )
         others = {n for n in store.sweeps() if n != name and not cancelled_mark(store, n).is_file()}
         needs = {n: set(store.read_sweep(n)["stages"]) & alive.keys() for n in others}
@@ -97,3 +105,18 @@ def cancel(store: Store, name: str) -> Cancelled:
         write_json(cancelled_mark(store, name), record)
     needed_by = sorted(n for n, keys in needs.items() if not keys.isdisjoint(mine))
     return Cancelled(len(jobs - wanted), len(jobs & wanted), tuple(needed_by))
+
+
+def _stop_here(store: Store, name: str) -> int | None:
+    """The command that runs a sweep with processes of its own, told to end as by Ctrl-C; None where there is none."""
+    claim = read_claim(store, f"sweep-{name}")
+    if claim is None or not claim.alive or (store.sweep(name) / "launcher.json").is_file():
+        return None
+    process = int(claim.record["pid"])
+    if not claim.seen:
+        raise LaunchError(f"sweep {name}: it runs on {claim.record['host']}, process {process}. Type this there.")
+    try:
+        os.kill(process, signal.SIGTERM)
+    except PermissionError as error:
+        raise LaunchError(f"sweep {name}: process {process} is another user's, who has to stop it.") from error
+    return process

@@ -15,6 +15,9 @@ from omegaconf import Container, OmegaConf
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
 """An interpolation of other settings."""
 
+OF_HYDRA = "${hydra:"
+"""What begins an interpolation of Hydra's own configuration, such as the name of a chosen file."""
+
 READ: dict[bytes, ConfigResult] = {}
 """Content of a file -> what it comes to: the sweeps of one process, such as a notebook, share nearly all files."""
 
@@ -48,6 +51,9 @@ class Files(CachingConfigRepository):
     def load_config(self, config_path: str) -> ConfigResult | None:
         if config_path not in self._whole:
             own = super().load_config(config_path)
+            if own is not None and config_path.startswith("hydra/sweeper/"):
+                # Hydra refuses a file with the name of a plugin's schema, in whose place our optuna.yaml stands.
+                own = replace(own, is_schema_source=True)
             self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
         return self._whole[config_path]
 

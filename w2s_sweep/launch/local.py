@@ -22,6 +22,7 @@ from w2s_sweep.errors import Interrupted, W2SError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.live_report import live_report
 from w2s_sweep.launch.needs import gpus_of
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.progress import Progress, make_progress
@@ -245,11 +246,12 @@ class _Run:
 
     def loop(self) -> None:
         try:
-            with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP):
+            with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP), live_report(self.job.store, self.job.name) as live:
                 while self.waiting or any(worker.pack for worker in self.workers):
                     self._assign()
                     self._listen()
                     self._end_stalled()
+                    live.tick()
         except KeyboardInterrupt:
             self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
             self._interrupt()

@@ -6,6 +6,8 @@ import sys
 import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 import hydra
 import yaml
@@ -16,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.errors import CompositionError, Interrupted, W2SError
+from w2s_sweep.errors import CellsFailed, CompositionError, Interrupted, StageFailed, W2SError
 from w2s_sweep.launch.compose import CachingConfigLoader
 from w2s_sweep.launch.plugin import Task, register
 from w2s_sweep.launch.preflight import checked
@@ -32,6 +34,9 @@ def main(program: str | None = None, words: Sequence[str] | None = None) -> int:
     """Run the command line, that of this process where no other is given; returns the exit status."""
     try:
         launch(program or sys.argv[0], sys.argv[1:] if words is None else words)
+    except CellsFailed as error:  # whose reasons have been printed, when they failed and with the table
+        print(f"{error.count}: why is said above. w2s logs KEY has more; the same command goes on.", file=sys.stderr)
+        return 1
     except W2SError as error:
         print(harmless(str(error)), file=sys.stderr)
         return INTERRUPTED if isinstance(error, Interrupted) else 1
@@ -49,16 +54,23 @@ def launch(program: str, words: Sequence[str]) -> Ran | None:
     task = Task()
     try:
         register()
-        with _command_line(program, checked(words, CONF)):
+        with _command_line(program, checked(words, CONF, Path(program))):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         said = re.sub(r"\n\t_\w+", "", str(error.__cause__ or error))  # files that others build on are no choices
         if "requires --multirun" in said or "Ambiguous value for argument" in said:
+            said = said.replace("'++", "'")
             said = f"several values of one setting are a grid, which needs -m: python launch.py -m ... ({said})"
+        if of_launcher := re.search(r"full_key: (hydra\.launcher\.\w+)", said):
+            said = f"{of_launcher[1]}: the launcher of this command has no such setting. Add hydra/launcher=slurm?"
+        if "hydra/sweeper/sampler/" in said and find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
+            said = "hydra/sweeper=optuna needs a package that is not installed: pip install 'w2s-sweep[optuna]'"
         raise CompositionError(said) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CompositionError(f"a file is not YAML: {error}") from error
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        if "No trials are completed" in str(error):  # Optuna's end of a search in which no cell had a value
+            raise StageFailed("No cell of the search had a value: see its table, or w2s status.") from error
         if not _while_composing(error):
             raise
         raise CompositionError(f"a file has a form that Hydra cannot compose: {error}") from error

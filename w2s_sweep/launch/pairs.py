@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2s_sweep.config.read import is_mapping
+from w2s_sweep.terminal import SafeConsole
 
 
 def keep_pairs(composed: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[str]]:
@@ -19,6 +20,11 @@ def keep_pairs(composed: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[s
         return list(range(len(composed))), []
     told = [(same, "have one model on both sides"), (larger, "have a supervisor that is not smaller (pairs=smaller)")]
     return kept, [f"{len(out)} of {len(composed)} cells {why}: left out" for out, why in told if out]
+
+
+def tell(line: str) -> None:
+    """Print what became of a grid."""
+    SafeConsole().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _models(cell: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:

@@ -5,31 +5,37 @@ a checkout works without installation.
 """
 
 import math
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, env_override
+from hydra.errors import InstantiationException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.cells.own_model import with_own_models
-from w2s_sweep.errors import ConfigError, LaunchError, StageFailed, W2SError, unknown
+from w2s_sweep.errors import CellsFailed, CompositionError, ConfigError, LaunchError, StageFailed, W2SError, unknown
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
 from w2s_sweep.launch.engine import Engine
+from w2s_sweep.launch.grid import GridSweeper
+from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, numbered, refuse_unused
 from w2s_sweep.launch.local import LocalEngine
-from w2s_sweep.launch.pairs import keep_pairs
+from w2s_sweep.launch.other_names import OF_SLURM, elsewhere
+from w2s_sweep.launch.pairs import keep_pairs, tell
 from w2s_sweep.launch.sweep import CellResult, Ran, Request, run_sweep
 from w2s_sweep.store.files import explain_errors
-from w2s_sweep.terminal import SafeConsole
 
-BASIC = "BasicSweeper"
-"""Hydra's own sweeper: runs a grid, whatever the values."""
+GRIDS = {"GridSweeper", "BasicSweeper"}
+"""Sweepers that run a grid, whatever the values: ours, and Hydra's own."""
 
 
 class GraphLauncher(Launcher):
@@ -50,6 +56,9 @@ class GraphLauncher(Launcher):
         if not isinstance(hydra_context.config_loader, CachingConfigLoader):
             hydra_context.config_loader = CachingConfigLoader(hydra_context.config_loader)
         self.context, self.master, self.task = hydra_context, config, task_function
+        refuse_unused(config)
+        if (sweeper := _sweeper(config)) not in GRIDS:
+            self.refuse_search(sweeper, config)
         with explain_errors(folder := Path(config.hydra.sweep.dir)):
             folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
 
@@ -60,36 +69,63 @@ class GraphLauncher(Launcher):
         settled = [said_last(one) for one in job_overrides]
         jobs = list(dict.fromkeys(settled))
         composed = with_own_models(compose_cells(self.context.config_loader, self.master, jobs), jobs)
-        sweeper = str(self.master.hydra.sweeper._target_).rpartition(".")[2]
-        if sweeper != BASIC:
-            self.refuse_without_values(sweeper, composed)
-        kept, told = keep_pairs(composed) if sweeper == BASIC else (list(range(len(jobs))), [])
+        sweeper = _sweeper(self.master)
+        grid = sweeper in GRIDS
+        if sweeper != "GridSweeper" and self.master.get("zip"):
+            raise LaunchError(f"zip: acts with hydra/sweeper=grid alone, and this is {sweeper}. Leave one of them out.")
+        kept, told = keep_pairs(composed) if grid else (list(range(len(jobs))), [])
         for line in told:
-            SafeConsole().print(line, highlight=False, markup=False)
-        ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
+            tell(line)
+        callbacks = self.callbacks([jobs[i] for i in kept], initial_job_idx)
+        with self.environment(exported(self.master)):
+            callbacks.start()
+            ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
+        callbacks.end([_job_return(_returned(one), jobs[i]) for i, one in zip(kept, ran.cells, strict=True)])
         if isinstance(self.task, Task):
             self.task.ran = ran
         found = dict.fromkeys(jobs, CellResult(math.nan)) | {
             jobs[i]: cell for i, cell in zip(kept, ran.cells, strict=True)
         }
         results = [found[one] for one in settled]
-        if sweeper == BASIC:
+        if grid:
             raise_failures(results)
             return [_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
         return [_job_return(_optimised(result), one) for result, one in zip(results, job_overrides, strict=True)]
 
-    def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
-        """LaunchError where cells would have no values to choose the next ones by, or only those of the test set."""
-        if any(cell.get("plan_only") is True for cell in composed):
+    @contextmanager
+    def environment(self, variables: Mapping[str, str]) -> Generator[None]:
+        """Within, stages have these variables (`hydra.job.env_set`)."""
+        with env_override(dict(variables)):
+            yield
+
+    def callbacks(self, jobs: Sequence[Sequence[str]], first: int) -> CellCallbacks:
+        """Those that the configuration names, of cells whose numbers begin with `first`."""
+        assert self.context is not None
+        assert self.master is not None
+        assert self.task is not None
+        loader = self.context.config_loader
+        assert isinstance(loader, CachingConfigLoader)
+        jobs = jobs if self.master.hydra.callbacks else []  # whole configurations take long to compose
+        configs = [numbered(loader.whole(self.master, list(one)), first + i) for i, one in enumerate(jobs)]
+        return CellCallbacks(self.context, self.task, configs)
+
+    def refuse_search(self, sweeper: str, config: DictConfig) -> None:
+        """LaunchError where a search would have no values to choose cells by but the test set's, or no name."""
+        if config.get("plan_only") is True:
             raise LaunchError(
                 f"plan_only: true, but {sweeper} chooses cells by the values of earlier ones, and a plan has none. "
-                "Leave plan_only out, or plan a grid with hydra/sweeper=basic."
+                "Leave plan_only out, or plan a grid with hydra/sweeper=grid."
             )
-        if any(cell.get("objective") is None for cell in composed):
+        if config.get("objective") is None:
             raise LaunchError(
                 f"objective: null, but {sweeper} chooses cells by their values, which would be PGRs of the test set. "
                 "Allowed: objective=validation_pgr (spends the truth of validation rows), or objective=weak_agreement "
                 "(agreement of student and supervisor there, without any truth)."
+            )
+        if config.get("name") is None:
+            raise LaunchError(
+                f"name: null, but {sweeper} keeps what it has found under the name of the sweep. Set name=NAME, "
+                "another one for every search."
             )
 
     def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> Ran:
@@ -99,11 +135,16 @@ class GraphLauncher(Launcher):
         return run_sweep(self.request, self.engine)
 
 
+def _sweeper(config: DictConfig) -> str:
+    """Name of the class that makes the cells of a command."""
+    return str(config.hydra.sweeper._target_).rpartition(".")[2]
+
+
 def raise_failures(results: Sequence[CellResult]) -> None:
     """StageFailed if a cell failed; every other cell has finished by then and is in the report."""
     failed = [result for result in results if result.failure]
     if failed:
-        raise StageFailed(f"{len(failed)} of {len(results)} cells failed. The first: {failed[0].failure}")
+        raise CellsFailed(f"{len(failed)} of {len(results)} cells failed", str(failed[0].failure))
 
 
 def _optimised(result: CellResult) -> float | W2SError:
@@ -112,6 +153,11 @@ def _optimised(result: CellResult) -> float | W2SError:
         reason = result.failure or f"The objective is undefined: {result.undefined}"
         return StageFailed(f"{reason}. Optuna goes on after such cells with hydra.sweeper.max_failure_rate=1.0.")
     return result.value
+
+
+def _returned(result: CellResult) -> float | W2SError:
+    """What a callback is told of a cell."""
+    return StageFailed(result.failure) if result.failure else result.value
 
 
 def _job_return(value: float | W2SError, overrides: Sequence[str]) -> JobReturn:
@@ -133,17 +179,47 @@ class Task:
         self.error: W2SError | KeyboardInterrupt | None = None
 
     def __call__(self, config: DictConfig) -> float | None:
-        # Not `instantiate_launcher`, which needs the context of a multirun; a run without -m gets none from Hydra.
-        launcher = Plugins.instance()._instantiate(HydraConfig.get().launcher)  # pyright: ignore[reportPrivateUsage]
-        assert isinstance(launcher, GraphLauncher)
         try:
-            words = [list(HydraConfig.get().overrides.task)]
-            self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
+            launcher = _launcher(HydraConfig.get().launcher)
+            if config.get("zip"):
+                raise ConfigError(["zip: names settings that vary together in a grid, and this is one cell. Add -m."])
+            said = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+            words = [[str(line) for line in said or ()]]
+            with launcher.environment({str(k): str(v) for k, v in HydraConfig.get().job.env_set.items()}):
+                self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
             raise_failures(self.ran.cells)
         except (W2SError, KeyboardInterrupt) as error:
             self.error = error
             return None
+        except OmegaConfBaseException as error:
+            self.error = CompositionError(str(error))
+            return None
         return self.ran.cells[0].value
+
+
+def _launcher(settings: DictConfig) -> GraphLauncher:
+    """That of a run without -m, which Hydra gives none; ConfigError for one that knows no graph."""
+    try:
+        # Not `instantiate_launcher`, which needs the context of a multirun.
+        made = Plugins.instance()._instantiate(settings)  # pyright: ignore[reportPrivateUsage]
+    except InstantiationException as error:
+        if isinstance(error.__cause__, W2SError):
+            raise error.__cause__ from None
+        raise
+    if isinstance(made, GraphLauncher):
+        return made
+    raise ConfigError(
+        [
+            f"hydra/launcher: {type(made).__name__} runs cells one by one, and stages that they share once for each. "
+            "Allowed: local, slurm."
+        ]
+    )
+
+
+def _unknown_here(name: str, known: Sequence[str]) -> str:
+    """What is wrong with a setting that the local launcher does not know."""
+    said = elsewhere("hydra.launcher", name) or unknown("hydra.launcher", name, known)
+    return f"{said} It belongs to hydra/launcher=slurm." if name in OF_SLURM else said
 
 
 class LocalLauncher(GraphLauncher):
@@ -152,7 +228,7 @@ class LocalLauncher(GraphLauncher):
     def __init__(self, **settings: Any):
         known = [one.name for one in fields(LocalEngine) if one.init]
         if wrong := settings.keys() - known:  # resources of stages, which are set before the launcher is known
-            raise ConfigError([unknown("hydra.launcher", name, known) for name in sorted(wrong)])
+            raise ConfigError([_unknown_here(str(name), known) for name in sorted(wrong)])
         super().__init__(LocalEngine(**settings))
 
 
@@ -165,22 +241,37 @@ class SlurmLauncher(GraphLauncher):
         plain = {name: list(value) if isinstance(value, ListConfig) else value for name, value in settings.items()}
         super().__init__(SlurmEngine(plain, wait=wait, poll_seconds=poll_seconds, pack_flops=pack_flops))
 
-    def refuse_without_values(self, sweeper: str, composed: Sequence[Mapping[str, Any]]) -> None:
-        super().refuse_without_values(sweeper, composed)
+    @contextmanager
+    def environment(self, variables: Mapping[str, str]) -> Generator[None]:
+        """Jobs have an environment of their own, so their scripts set these, and those of `w2s retry` too."""
+        engine: Any = self.engine
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        if lines:
+            settings = engine.settings | {"setup": [*(engine.settings.get("setup") or []), *lines]}
+            self.engine = replace(engine, settings=settings)
+        try:
+            with super().environment(variables):
+                yield
+        finally:
+            self.engine = engine
+
+    def refuse_search(self, sweeper: str, config: DictConfig) -> None:
+        super().refuse_search(sweeper, config)
         if not getattr(self.engine, "wait", True):
             raise LaunchError(
                 f"hydra.launcher.wait: false, but {sweeper} chooses cells by the values of earlier ones. Set "
-                "hydra.launcher.wait=true, or use hydra/sweeper=basic."
+                "hydra.launcher.wait=true, or use hydra/sweeper=grid."
             )
 
 
-LAUNCHERS = (LocalLauncher, SlurmLauncher)
+PLUGINS = (LocalLauncher, SlurmLauncher, GridSweeper)
 
 
 def register() -> None:
-    """Make the launchers known to Hydra."""
+    """Make launchers and sweeper known to Hydra, and what names their folder."""
+    OmegaConf.register_new_resolver("w2s_named", lambda name: name or "unnamed", replace=True)
     plugins = Plugins.instance()
-    for cls in LAUNCHERS:
+    for cls in PLUGINS:
         plugins.register(cls)
     if STOCK_CHECK is not None:
         # Hydra 1.3 refuses launchers outside the package `hydra_plugins` (facebookresearch/hydra#1554 and #3015), even
@@ -193,5 +284,5 @@ STOCK_CHECK: Callable[[str], bool] | None = getattr(Plugins, "is_in_toplevel_plu
 
 
 def _is_plugin(name: str) -> bool:
-    ours = {f"{cls.__module__}.{cls.__qualname__}" for cls in LAUNCHERS}
+    ours = {f"{cls.__module__}.{cls.__qualname__}" for cls in PLUGINS}
     return name in ours or (STOCK_CHECK is not None and STOCK_CHECK(name))

@@ -1,23 +1,25 @@
 """Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
 from hydra.core.override_parser.types import Sweep as HydraSweep
 from hydra.errors import HydraException
 
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.parse import hints_of, misfit
 from w2s_sweep.config.choice import classes_of
-from w2s_sweep.config.read import is_list, is_mapping
+from w2s_sweep.config.read import is_list
 from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_shown
+from w2s_sweep.launch.other_names import elsewhere
+from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
 from w2s_sweep.methods.base import Method, NamedField, named_fields
 from w2s_sweep.modules import import_all
@@ -26,65 +28,31 @@ PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""
 
 
-@dataclass(frozen=True)
-class Places:
-    """The folders in which the files of groups are looked for."""
-
-    folders: tuple[Path, ...]
-
-    def is_group(self, key: str) -> bool:
-        return any((folder / key).is_dir() for folder in self.folders)
-
-    def groups(self) -> list[str]:
-        """Names of the groups a person chooses from."""
-        found = {p.name for folder in self.folders for p in folder.iterdir() if p.is_dir()}
-        return sorted(found - {"hydra"})
-
-    def launcher_fields(self, chosen: str | None) -> list[str]:
-        """Settings of the launcher `chosen`, of any one where none is named: an experiment may choose it."""
-        paths = [p for folder in self.folders for p in (folder / "hydra" / "launcher").glob(f"{chosen or '*'}.yaml")]
-        contents = [yaml.safe_load(path.read_text()) for path in paths]
-        names = {str(name) for content in contents if is_mapping(content) for name in content}
-        return sorted(name for name in names if name != "defaults" and not name.startswith("_"))
-
-    def values(self, file: str, name: str) -> list[Any]:
-        """What the files of this path say of a top-level setting; one that cannot be read is told by Hydra."""
-        found: list[Any] = []
-        for path in (folder / file for folder in self.folders):
-            with suppress(OSError, ValueError, yaml.YAMLError):
-                content = yaml.safe_load(path.read_text())
-                found += [content[name]] if isinstance(content, dict) and name in content else []
-        return found
-
-    def options(self, key: str) -> list[str]:
-        """The choices of a group: its files but for those that others build on, whose names begin with `_`."""
-        places = [folder / key for folder in self.folders]
-        paths = [(place, path) for place in places for path in place.rglob("*.yaml")]
-        return [str(path.relative_to(place).with_suffix("")) for place, path in paths if path.name[0] != "_"]
-
-
-def checked(argv: Sequence[str], conf: Path) -> list[str]:
+def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) -> list[str]:
     """The command line as Hydra should see it; raises ConfigError with all overrides that cannot be meant.
 
-    Flags may stand anywhere; `--config-dir` adds a folder of own groups and choices. A value for a field of the schema
-    needs no `+`, whether or not a YAML file names it.
+    Flags may stand anywhere; `--config-dir`, `--config-path` and `hydra.searchpath` lead to own groups and choices. A
+    value for a field of the schema needs no `+`, whether or not a YAML file names it.
     """
-    said = get_args_parser().parse_intermixed_args(list(argv))
-    places = _places(said.config_dir, conf)
+    said = read_flags(argv)
     overrides: list[str] = said.overrides
-    flags = list(argv)
-    for line in overrides:
-        flags.remove(line)
-    parser = OverridesParser.create()
+    if said.shell_completion:  # these words are no settings: install=bash, query=bash
+        return as_words(said, overrides, program)
+    searchpath = [line for line in overrides if line.lstrip("+").startswith(f"{SEARCHPATH}=")]
+    places = find_places(said, config_path(said, program) or str(conf), searchpath)
+    parser = OverridesParser.create(config_loader=places.loader)
     import_all(_modules(overrides, places, parser))
     problems: list[str] = []
     misfits: list[str] = []
+    parsed: list[Override] = []
     for place, line in enumerate(overrides):
         try:
             override = parser.parse_override(line)
+            override.config_loader = places.loader  # for glob(), see `CachingConfigLoader`
+            parsed.append(override)
         except HydraException as error:
             text = " ".join(str(error).split())
-            problems.append(f"{line!r}: cannot be read as key=value ({text}). Quote special characters.")
+            problems.append(f"{line!r}: cannot be read as key=value ({text}).{_with_quotes(line, parser)}")
             continue
         found = _problems(override, places, overrides)
         problems += found
@@ -93,9 +61,10 @@ def checked(argv: Sequence[str], conf: Path) -> list[str]:
             misfits += _value_problems(override)
         elif not found and f"{override.key_or_group}.".startswith(f"{STAGES}."):
             overrides[place] = f"++{line.lstrip('+')}"  # the YAML names the usual ones alone
+    problems += sweeps_shown(said, parsed)
     if problems:
         raise ConfigError(problems + misfits)  # alone, misfits are told after composition, with all that it finds
-    return flags + _said_last(overrides)
+    return as_words(said, _said_last(overrides), program)
 
 
 def _modules(overrides: Sequence[str], places: Places, parser: OverridesParser) -> list[str]:
@@ -107,8 +76,8 @@ def _modules(overrides: Sequence[str], places: Places, parser: OverridesParser) 
             with suppress(HydraException):  # told with all other lines that cannot be read
                 said = [parser.parse_override(line).value()]
     for name in () if said else _experiments(overrides, parser):
-        said += places.values(f"experiment/{name}.yaml", "modules")
-    said = said or places.values("local/default.yaml", "modules") or places.values("config.yaml", "modules")
+        said += places.values(f"experiment/{name}", "modules")
+    said = said or places.values("local/default", "modules") or places.values(places.name, "modules")
     found = [str(one) for value in said if is_list(value) for one in value]
     return [one for one in found if "${" not in one]
 
@@ -129,15 +98,6 @@ def _said_last(overrides: Sequence[str]) -> list[str]:
     return [line for place, line in enumerate(overrides) if last.get(line.partition("=")[0], place) == place]
 
 
-def _places(own: str | None, conf: Path) -> Places:
-    if own is None:
-        return Places((conf,))
-    folder = Path(own).expanduser().absolute()
-    if not folder.is_dir():
-        raise ConfigError([f"--config-dir: {folder} is not a folder. Give one that holds groups, as conf/ does."])
-    return Places((conf, folder))
-
-
 def _sets_a_field(override: Override, places: Places) -> bool:
     key = override.key_or_group
     hydras = key == "hydra" or key.startswith(("hydra.", "hydra/"))
@@ -151,9 +111,10 @@ def _problems(override: Override, places: Places, said: Sequence[str]) -> list[s
     if key.startswith("hydra.launcher.") and (not override.is_add() or key.startswith(f"{STAGES}.")):
         chosen = [line.partition("=")[2] for line in said if line.startswith("hydra/launcher=")]
         known, name = places.launcher_fields(chosen[-1] if chosen else None), key.split(".")[2]
-        return [unknown("hydra.launcher", name, known)] if known and name not in known else []
+        wrong = known and name not in known
+        return [elsewhere("hydra.launcher", name) or unknown("hydra.launcher", name, known)] if wrong else []
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
-        return _choice_problems(override, key, places) if key == "hydra/launcher" else []
+        return _choice_problems(override, key, places) if key != "hydra" and places.is_group(key) else []
     if override.is_delete():
         return []
     if override.package is not None or places.is_group(key):
@@ -182,6 +143,8 @@ def _group_problems(override: Override, key: str, places: Places) -> list[str]:
 
 def _choice_problems(override: Override, key: str, places: Places) -> list[str]:
     options = places.options(key)
+    if isinstance(override.value(), Glob) and not list(_values(override)):
+        return [f"{override.input_line}: no choice of {key} is like that. Allowed: {', '.join(options)}."]
     shown = key if override.package is None else f"{key}@{override.package}"
     return [unknown(shown, name, options) for name in _values(override) if name not in {*options, "null"}]
 
@@ -189,7 +152,7 @@ def _choice_problems(override: Override, key: str, places: Places) -> list[str]:
 def _values(override: Override) -> Iterable[str]:
     """The option names that an override or sweep of a group asks for."""
     value = override.value()
-    if isinstance(value, HydraSweep):
+    if override.is_sweep_override():
         return [str(v) for v in override.sweep_string_iterator()] if override.is_discrete_sweep() else []
     return ["null" if value is None else str(value)]
 
@@ -206,8 +169,8 @@ def _key_problems(override: Override, key: str) -> list[str]:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})
         if part not in names:
-            return [unknown(where or "setting", part, names) + _group_hint(part)]
-    if _owners(parts) and not isinstance(override.value(), dict | HydraSweep) and override.value() is not None:
+            return [("" if where else elsewhere("setting", part)) or unknown(where or "setting", part, names)]
+    if _owners(parts) and not isinstance(override.value(), dict | HydraSweep | Glob) and override.value() is not None:
         name = f"model@{key}" if key in PACKAGES["model"] else key
         return [
             f"{override.input_line}: {key} is a group of settings; choose one with {name}=NAME or set {key}.FIELD=..."
@@ -235,8 +198,14 @@ def _value_problems(override: Override) -> list[str]:
     return found
 
 
-def _group_hint(part: str) -> str:
-    return " Models are chosen with model@weak=NAME and model@strong=NAME." if part == "model" else ""
+def _with_quotes(line: str, parser: OverridesParser) -> str:
+    """How a value that Hydra's grammar cannot read is said: its quotes inside those of the shell."""
+    key, _, value = line.partition("=")
+    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    with suppress(HydraException):
+        parser.parse_override(f'{key}="{text}"' if value else line)
+        return f""" Quote the value, and all of it for the shell: {shlex.quote(f'{key}="{text}"')}."""
+    return " Quote special characters."
 
 
 def _owners(path: Sequence[str]) -> list[type]:

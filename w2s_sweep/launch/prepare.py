@@ -37,7 +37,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
         with console.status(f"fetching {one.kind} {one.name}"):
             there[name] = fetch(one.source, one.identity, one.kind)
     _require_targets(to_run, there)
-    for kind, tell in ((Data.kind, tell_examples), (LabelsFile.kind, tell_labels)):
+    for kind in (Data.kind, LabelsFile.kind):
         made = [stage for stage in to_run if stage.kind == kind]
         outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
         for stage in made:
@@ -45,15 +45,17 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
                 failure = read_json(store.work(stage.key) / "failure.json") or {}
                 raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
             summary = read_json(store.path(stage.key) / "summary.json") or {}
-            console.print(f"{stage.label}: {tell(summary)}", highlight=False)
+            balanced = isinstance(stage.settings, Data) and stage.settings.balance == "classes"
+            told = tell_examples(summary, balanced=balanced) if kind == Data.kind else tell_labels(summary)
+            console.print(f"{stage.label}: {told}", highlight=False)
     _require_positions(store, to_run, there)
     _try_splits(store, to_run)
 
 
-def tell_examples(made: Mapping[str, Json]) -> str:
+def tell_examples(made: Mapping[str, Json], *, balanced: bool = True) -> str:
     """What a data stage made of its source."""
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
-    note = f", {', '.join(each)} after balancing" if len(each) > 1 else ""
+    note = f", {', '.join(each)}{' after balancing' if balanced else ''}" if len(each) > 1 else ""
     unlabelled = f", {made['unlabelled']:,} without a label, all in half B" if "unlabelled" in made else ""
     return f"{made['examples']:,} examples{note}{unlabelled}{_tell_left_out(made)}"
 

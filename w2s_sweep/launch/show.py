@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from w2s_sweep.kinds.cost import Cost
+from w2s_sweep.launch.estimate import expect
 from w2s_sweep.launch.needs import Need, table_of
 from w2s_sweep.plan.graph import ABSENT, Plan
 from w2s_sweep.store import Store
@@ -16,9 +16,18 @@ MANY = 40
 
 
 def show_plan(
-    console: Console, plan: Plan, name: str, store: Store, found: Sequence[Need], *, listed: bool = True
+    console: Console,
+    plan: Plan,
+    name: str,
+    store: Store,
+    found: Sequence[Need],
+    on_gpu: bool = False,
+    threads: int = 0,
+    *,
+    listed: bool = True,
 ) -> None:
-    """`found`: what the stages that are to run on a GPU need. `listed`: name stages one by one, where they are few.
+    """`found`: what the stages that are to run on a GPU need. `threads`: of a stage on the CPU. `listed`: name stages
+    one by one, where they are few.
 
     A sweep that runs at once names them when they run, and beforehand only those with an unusual reason.
     """
@@ -33,11 +42,13 @@ def show_plan(
         highlight=False,
     )
     if todo:
-        work = sum((stage.cost for stage in todo), Cost())
+        expected = expect(todo, store, on_gpu, threads)
+        work = expected.work
         console.print(
             f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
             highlight=False,
         )
+        console.print(str(expected), highlight=False)
         unusual = [key for key in plan.keys("to run", "in flight") if plan.reasons[key] != ABSENT]
         shown = plan.keys("to run", "in flight") if listed else unusual
         if shown:

@@ -19,16 +19,16 @@ from w2s_sweep.store.claim import Claim, file_system_now
 from w2s_sweep.store.files import read_json
 
 StageState = Literal[
-    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "failed", "lost", "cancelled"
+    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "interrupted", "failed", "lost", "cancelled"
 ]
 STATES: tuple[StageState, ...] = (
-    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "failed", "lost", "cancelled"
+    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "interrupted", "failed", "lost", "cancelled"
 )  # fmt: skip
 """stalled: running without getting anywhere; waiting: for other stages; queued: for the cluster; stuck: for somebody to
-do something; unknown: its job cannot be seen from here; lost: its job left the queue without a result or an error;
-cancelled: on purpose. docs/CLUSTERS.md."""
+do something; unknown: its job cannot be seen from here; interrupted: begun by a command that was stopped; lost: its job
+left the queue without a result or an error; cancelled: on purpose. docs/CLUSTERS.md."""
 ORDER: tuple[StageState, ...] = (
-    "failed", "lost", "stalled", "stuck", "cancelled", "unknown", "running", "queued", "waiting", "done"
+    "failed", "lost", "stalled", "stuck", "cancelled", "interrupted", "unknown", "running", "queued", "waiting", "done"
 )  # fmt: skip
 """What people look for first stands first in long tables."""
 MANY = 40
@@ -115,6 +115,8 @@ def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[St
         state = state or _state(store, key, str(stage["label"]), now, queue)
         if state.state in ("waiting", "lost") and not state.alive:
             state = _explain_blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
+        if state.state == "interrupted":
+            state = replace(state, note=f"{state.note}nobody is at it; `w2s retry {name}` goes on from its checkpoint")
         if later and state.state == "waiting" and not state.note:
             state = replace(state, note=f"for a later wave: `w2s keep {name}` submits it when there is room")
         found[key] = state
@@ -145,7 +147,8 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
     if job is not None:
         note = f"job {job} has left the queue" if queue.known else f"job {job}; squeue cannot be asked here"
         return StageStatus(key, label, "lost" if queue.known else "queued", note)
-    return StageStatus(key, label, "waiting", _how_far(store, key))
+    begun = (store.work(key) / "log.txt").is_file()
+    return StageStatus(key, label, "interrupted" if begun else "waiting", _how_far(store, key))
 
 
 def _at_work(store: Store, key: str, label: str, claim: Claim, now: float) -> StageStatus:
@@ -164,7 +167,7 @@ def _at_work(store: Store, key: str, label: str, claim: Claim, now: float) -> St
 def _explain_blocked(state: StageStatus, inputs: Sequence[StageStatus]) -> StageStatus:
     """A stage without a job is not lost where an input of it is what went wrong."""
     for one in inputs:
-        if one.state in ("failed", "lost", "cancelled") or (one.state == "waiting" and not one.alive):
+        if one.state in ("failed", "lost", "cancelled", "interrupted") or (one.state == "waiting" and not one.alive):
             return replace(state, state="waiting", note=f"needs {one.label}, which is {one.state}")
     return state
 

@@ -22,6 +22,7 @@ from w2s_sweep.config.plain import plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, LaunchError, SourceError
 from w2s_sweep.kinds.base import Json, SourceKind
+from w2s_sweep.launch.changed import tell_changed
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.needs import needs, refuse_too_large
@@ -116,8 +117,12 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     name = sweep.name or _own_name(store, default_name(cells, graph.roles[: request.first or None]))
     plan = plan_of(graph, store)
     console = SafeConsole()
-    found = needs([graph.stages[key] for key in plan.keys("to run")], engine.device, engine.counts)
-    show_plan(console, plan, name, store, found, listed=sweep.plan_only)
+    to_run = [graph.stages[key] for key in plan.keys("to run")]
+    found = needs(to_run, engine.device, engine.counts)
+    on_gpu = any(engine.device(stage) is not None for stage in to_run)
+    show_plan(console, plan, name, store, found, on_gpu, sweep.threads, listed=sweep.plan_only)
+    for line in tell_changed(store, resolved):
+        console.print(line, highlight=False, markup=False)
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from w2s_sweep.metrics.accuracy import accuracy
-from w2s_sweep.metrics.agreement import Agreement, agreement
+from w2s_sweep.metrics.agreement import Agreement, agreement, agreement_scores
 from w2s_sweep.metrics.auroc import auroc, no_auroc
 from w2s_sweep.metrics.base import METRICS, Metric
 from w2s_sweep.metrics.blind_spot import blind_spot
@@ -20,7 +20,7 @@ from w2s_sweep.metrics.ece import ece
 from w2s_sweep.metrics.further import FURTHER, ROLES, Further, OfCell, OfRole, RolePredictions
 from w2s_sweep.metrics.gap import NO_CEILING, NO_TEST_LABELS, Recovery, cause, plain_ratio, recover, undefined, unscored
 from w2s_sweep.metrics.holm import holm
-from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_p, t_interval, t_quantile
+from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_intervals, crossed_p, t_interval, t_quantile
 from w2s_sweep.metrics.means import OfMeans, mean, share
 from w2s_sweep.metrics.permutation import sign_flip, smallest_p
 from w2s_sweep.metrics.tasks import median_interval
@@ -45,12 +45,14 @@ __all__ = [
     "RolePredictions",
     "accuracy",
     "agreement",
+    "agreement_scores",
     "auroc",
     "blind_spot",
     "brier",
     "capa",
     "cause",
     "crossed_interval",
+    "crossed_intervals",
     "crossed_p",
     "deception",
     "ece",

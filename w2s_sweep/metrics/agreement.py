@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from w2s_sweep.metrics.accuracy import most_likely
 from w2s_sweep.metrics.further import FURTHER, OfCell, RolePredictions
-from w2s_sweep.metrics.means import OfMeans, mean, share
+from w2s_sweep.metrics.means import OfMeans, mean, ratio, score_all, share
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Probs, Truth
+    from w2s_sweep.metrics.shapes import Classes, Probs, SeveralScores, Truth
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,18 @@ def agreement(student: Probs, weak: Probs, truth: Truth) -> Agreement:
         supervisor_wrong=share(same, ~right),
         correction=share(own == truth, ~right),
     )
+
+
+def agreement_scores(students: Classes, weak: Truth, truth: Truth) -> dict[str, SeveralScores | None]:
+    """`OfMeans.scores` of the agreements that tables have, of several students [students, examples] of one supervisor.
+
+    `students` and `weak`: the class that each predicts.
+    """
+    same, right = students == weak, np.broadcast_to(weak == truth, students.shape)
+    found = {"agreement": score_all(same[:, :, None], lambda means: means[0])}
+    for name, among in (("agreement/supervisor_right", right), ("agreement/supervisor_wrong", ~right)):
+        found[name] = score_all(np.stack([same & among, among], 2), ratio)
+    return {name: None if np.isnan(scores).any() else scores for name, scores in found.items()}
 
 
 class AgreesWithSupervisor(OfCell):

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.metrics.base import METRICS, Metric
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, Truth
+    from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, Rows, Truth
 
 
 class Auroc(Metric):
     name = "auroc"
     label = "AUROC"
-    about = "of the probability margin, ties count one half"
+    about = "of the probability margin, ties count one half; of k classes the mean of each against the rest"
 
     def value(self, probs: Probs, truth: Truth) -> float | None:
         return auroc(probs, truth)
@@ -82,11 +83,17 @@ def binary_auroc(margin: PerExample, positive: Hits) -> float:
 
 def _placements(margin: PerExample, positive: Hits) -> PerExample:
     """Of one class: the share of the other kind that each example is on the right side of, scaled to its own kind."""
-    area = binary_auroc(margin, positive)
-    placed = np.empty(len(margin))
-    for own in (True, False):
-        mine, others = margin[positive == own], np.sort(margin[positive != own])
-        below = (np.searchsorted(others, mine, "left") + np.searchsorted(others, mine, "right")) / 2 / len(others)
-        right = below if own else 1 - below
-        placed[positive == own] = area + (right - area) * len(margin) / len(mine)
+    placed, above = np.empty(len(margin)), _count_below(margin[positive], margin[~positive])
+    n = len(above)
+    area = float(above.sum() / (n * (len(margin) - n)))  # halves, so that the sum is exact: that of the ranks
+    for own, below in ((positive, above), (~positive, _count_below(margin[~positive], margin[positive]))):
+        right = below / (len(margin) - len(below))
+        right = right if own is positive else 1 - right
+        placed[own] = area + (right - area) * len(margin) / len(below)
     return placed
+
+
+def _count_below(mine: Rows, others: Array) -> Rows:
+    """How many of the others are below each of mine, ties counting 1/2."""
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, mine, "left") + np.searchsorted(ordered, mine, "right")) / 2

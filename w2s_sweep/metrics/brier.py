@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Brier(OfRole):
     name = "brier"
     title = "Brier"
-    about = "mean squared error of the probability of the true class"
+    about = "mean squared error of the probability of the true class; of k classes half the sum over all"
     place = 70
 
     def measure(self, role: RolePredictions) -> OfMeans:

@@ -8,9 +8,10 @@ effects, Owen 2007, doi:10.1214/07-AOAS122).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,11 @@ class Design:
         """0, 1, ...: equal for rows of one group in one seed."""
         return np.unique(self.seeds * self.counts[1] + self.groups, return_inverse=True)[1].reshape(-1)
 
+    @cached_property
+    def apart(self) -> bool:
+        """Whether each row is a group of its own in its seed."""
+        return int(self.inside.max()) + 1 == len(self.inside)
+
     def moments(self, values: Sums) -> Moments:
         """Mean and covariance of several numbers a row."""
         seeds, groups = self.counts
@@ -57,12 +63,13 @@ class Design:
         per_seed = seeds * _add(self.seeds, weighted)
         mean = per_seed.mean(0)
         off = weighted - mean * self.shares[:, None]
-        inside = _add(self.inside, off)
-        of_groups = _square(_add(self.groups, off)) * groups / max(1, groups - 1)
+        inside = _place(self.inside, off) if self.apart else _add(self.inside, off)
+        both = _square(inside)
+        of_groups = (both if seeds == 1 else _square(_add(self.groups, off))) * groups / max(1, groups - 1)
         of_runs = np.cov(per_seed.T, ddof=1).reshape(len(mean), -1) / seeds if seeds > 1 else None
         if groups == 1:
             of_groups = np.full_like(of_groups, np.inf)
-        return Moments(mean, of_groups, of_runs, _square(inside), seeds, groups)
+        return Moments(mean, of_groups, of_runs, both, seeds, groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +100,20 @@ class Moments:
         mean, of_groups, both = self.mean[:1] - self.mean[1:2], _contrast(self.of_groups), _contrast(self.both)
         return Moments(mean, of_groups, of_runs, both, self.seeds, self.groups)
 
+    def singles(self) -> Iterator[tuple[float, float, float]]:
+        """Of each column by itself: mean, variance and degrees of freedom, as `only` of it has them.
+
+        In plain numbers: tables have a hundred columns a cell, and arrays of one number are slow.
+        """
+        of_groups, both = self.of_groups.diagonal().tolist(), self.both.diagonal().tolist()
+        of_runs = repeat(None) if self.of_runs is None else self.of_runs.diagonal().tolist()
+        for mean, group, run, shared in zip(self.mean.tolist(), of_groups, of_runs, both, strict=False):
+            if run is None or self.groups == 1:
+                variance = group
+            else:
+                variance = shared + max(group - shared, 0.0) + max(run - shared, 0.0)
+            yield mean, variance, _freedom(variance, group, run, self.groups, self.seeds)
+
     @cached_property
     def covariance(self) -> Square:
         """Of the means, over seeds and groups.
@@ -108,13 +129,24 @@ class Moments:
     @cached_property
     def freedom(self) -> float:
         """Degrees of freedom of the covariance's trace (Satterthwaite 1946), at least 1."""
-        parts = [(np.trace(self.of_groups), self.groups - 1)]
-        if self.of_runs is not None:
-            parts.append((np.trace(self.of_runs), self.seeds - 1))
-        whole = float(np.trace(self.covariance))
-        if whole == 0 or self.groups < 2:
-            return float(max(1, self.groups - 1))
-        return max(1.0, 1 / sum((float(part) / whole) ** 2 / freedom for part, freedom in parts))
+        of_runs = None if self.of_runs is None else float(np.trace(self.of_runs))
+        whole, of_groups = float(np.trace(self.covariance)), float(np.trace(self.of_groups))
+        return _freedom(whole, of_groups, of_runs, self.groups, self.seeds)
+
+
+def _freedom(whole: float, of_groups: float, of_runs: float | None, groups: int, seeds: int) -> float:
+    """Satterthwaite's degrees of freedom of a variance with these parts."""
+    if whole == 0 or groups < 2:
+        return float(max(1, groups - 1))
+    parts = [(of_groups, groups - 1)] if of_runs is None else [(of_groups, groups - 1), (of_runs, seeds - 1)]
+    return max(1.0, 1 / sum((part / whole) ** 2 / freedom for part, freedom in parts))
+
+
+def _place(codes: RowCodes, values: Sums) -> Totals:
+    """`_add` of codes that differ."""
+    found = np.empty_like(values)
+    found[codes] = values
+    return found
 
 
 def _add(codes: RowCodes, values: Sums) -> Totals:

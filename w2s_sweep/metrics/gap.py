@@ -12,7 +12,9 @@ import math
 from dataclasses import dataclass
 
 from w2s_sweep.metrics.crossed import Moments
-from w2s_sweep.metrics.interval import LEVEL, Interval, crossed_interval, t_quantile
+from w2s_sweep.metrics.interval import LEVEL, Interval, crossed_interval, crossed_intervals, t_quantile
+
+ANY = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Recovery:
 
 def recover(moments: Moments, level: float = LEVEL) -> Recovery:
     """The PGR of two columns of a design, (student - weak) and (ceiling - weak)."""
-    gain, gap = (crossed_interval(moments.only(column), level=level) for column in (0, 1))
+    gain, gap = crossed_intervals(moments, [ANY, ANY], level)
     excess = crossed_interval(moments.difference(), level=level)
     reason = _why(gap)
     if reason:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class Interval:
     high: float | None = None
 
 
+@lru_cache(4096)
 def t_quantile(level: float, freedom: float) -> float:
     """What a Student t variable with `freedom` degrees stays within, on either side of 0, with probability `level`."""
     return float(special.stdtrit(freedom, (1 + level) / 2))
@@ -45,11 +47,19 @@ def crossed_interval(
     moments: Moments, bounds: tuple[float, float] = (-math.inf, math.inf), level: float = LEVEL
 ) -> Interval:
     """The mean of a single column with its interval over seeds and groups, within what it can be at all."""
-    mean, variance = float(moments.mean[0]), float(moments.covariance[0, 0])
+    return crossed_intervals(moments, [bounds], level)[0]
+
+
+def crossed_intervals(moments: Moments, bounds: Iterable[tuple[float, float]], level: float = LEVEL) -> list[Interval]:
+    """`crossed_interval` of every column by itself."""
+    return [_interval(*one, *ends, level) for one, ends in zip(moments.singles(), bounds, strict=True)]
+
+
+def _interval(mean: float, variance: float, freedom: float, low: float, high: float, level: float) -> Interval:
     if not math.isfinite(variance):
         return Interval(mean)
-    half = t_quantile(level, moments.freedom) * math.sqrt(variance)
-    return Interval(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
+    half = t_quantile(level, freedom) * math.sqrt(variance)
+    return Interval(mean, max(low, mean - half), min(high, mean + half))
 
 
 def crossed_p(moments: Moments) -> float | None:

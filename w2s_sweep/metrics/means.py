@@ -39,14 +39,19 @@ class OfMeans:
 
         This is the delta method: `of` is replaced by its tangent at the means.
         """
-        value = self.value
-        if value is None:
+        if not len(self.terms):
             return None
-        terms = self.terms.astype(np.float64)
-        means = terms.mean(0)
-        steps = STEP * np.eye(len(means))
-        slopes = (self.of(means[:, None] + steps) - self.of(means[:, None] - steps)) / (2 * STEP)
-        return value + (terms - means) @ np.nan_to_num(slopes)
+        found = score_all(self.terms[None], self.of)[0]
+        return None if np.isnan(found[0]) else found
+
+
+def score_all(terms: Array, of: Callable[[Array], Array]) -> Array:
+    """`OfMeans.scores` [sets, examples] of several sets [sets, examples, terms]; NaN where the metric is undefined."""
+    terms = terms.astype(np.float64)
+    means = terms.mean(1)
+    at, steps = means.T[:, :, None], STEP * np.eye(means.shape[1])[:, None, :]
+    slopes = np.nan_to_num((of(at + steps) - of(at - steps)) / (2 * STEP))
+    return of(means.T)[:, None] + ((terms - means[:, None]) @ slopes[:, :, None])[:, :, 0]
 
 
 def mean(values: PerExample | Hits) -> OfMeans:

@@ -13,6 +13,10 @@ Flags = Float[np.ndarray, "examples"]
 """1 for yes, 0 for no, NaN where it is not known."""
 PerExample = Real[np.ndarray, "examples"]
 """One number an example."""
+SeveralScores = Real[np.ndarray, "sets examples"]
+"""One number an example, of several sets of predictions."""
+Classes = Integer[np.ndarray, "sets examples"]
+"""The class that each of several sets of predictions says."""
 Terms = Shaped[np.ndarray, "examples terms"]
 """What each example adds to each of several means; yes or no counts 1 or 0."""
 Signs = Float[np.ndarray, "patterns differences"]

@@ -10,7 +10,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets, head_words
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.labels import Combine, Correct, LabelsFile, Pick, Reveal
+from w2s_sweep.kinds.labels import Ccs, Combine, Correct, LabelsFile, MeanDifference, Pick, Reveal
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import (
     Finetune,
@@ -211,6 +211,38 @@ class Builder(Labels):
             beta=finetune.beta if finetune.reward == "implicit" else None,
         )
         return self._add(settings, inputs | self._adapted_input(model), hints)
+
+    def mean_difference(self, labels: str, model: Model, *, role: str, on: Split, whiten: bool, penalty: float) -> str:
+        """What class means in `model`'s frozen features say, with the predictions `labels` of `on` as classes."""
+        inputs = {"data": self.data(), "features": self.features(model), "labels": self._as_taught(labels)}
+        split = self.cell.dataset.split(self.cell.seed)
+        return self._labelling(MeanDifference(split=split, on=on, whiten=whiten, penalty=penalty), inputs, model, role)
+
+    def ccs(
+        self,
+        labels: str,
+        model: Model,
+        *,
+        role: str,
+        on: Split,
+        tries: int,
+        epochs: int,
+        lr: float,
+        weight_decay: float,
+    ) -> str:
+        """What is consistent over contrast pairs of `on` in `model`'s frozen features; the predictions `labels` say
+        which side is class 1."""
+        inputs = {"data": self.data(), "features": self.contrast(model), "labels": labels}
+        settings = Ccs(
+            split=self.cell.dataset.split(self.cell.seed),
+            on=on,
+            tries=tries,
+            epochs=epochs,
+            lr=lr,
+            weight_decay=weight_decay,
+            seed=self.cell.seed,
+        )
+        return self._labelling(settings, inputs, model, role)
 
     def ceiling(self, model: Model, *, portion: tuple[int, int] | None = None) -> str | None:
         """A model trained on half B with the truth; the best on validation rows where the cell names several ways.

@@ -10,7 +10,7 @@ from w2s_sweep.data.shape import has_pairs
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.kinds.base import Hints, Identity, Json, Kind, SourceKind
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.kinds.forward import Features
+from w2s_sweep.kinds.forward import Contrast, Features
 from w2s_sweep.kinds.training import Adapt, AdaptRecipe
 from w2s_sweep.plan.setup import Setup
 from w2s_sweep.plan.stage import Stage
@@ -68,6 +68,23 @@ class Inputs:
         )
         hints = self._hints(model, f"features {model.name} {dataset.name}", dataset=dataset)
         return self._add(settings, {"data": self.data(of)} | self._adapted_input(model), hints)
+
+    def contrast(self, model: Model) -> str:
+        """Frozen features of every example with each of its answers after it, in the words of `dataset.prompt`."""
+        prompt = self.cell.dataset.prompt
+        settings = Contrast(
+            model=self._weights(model),
+            max_tokens=self.cell.dataset.max_tokens,
+            pooling=model.pooling,
+            feature_layer=model.feature_layer,
+            precision=self.cell.finetune.precision,
+            instruction=prompt.instruction,
+            question=prompt.question,
+            words=prompt.words or model.label_words or (),
+            pair=prompt.pair if has_pairs(self.cell.dataset) else None,
+        )
+        hints = self._hints(model, f"contrast {model.name} {self.cell.dataset.name}")
+        return self._add(settings, {"data": self.data()} | self._adapted_input(model), hints)
 
     def adapt(self, model: Model) -> str:
         """`model` trained as a language model on the texts outside the test set, by its own `adapt`."""

@@ -1,5 +1,7 @@
-"""A sweep as one folder or zip file: report, tables, figures, record and, on wish, predictions. Links inside lead
-inside, and nothing names a folder of the machine that made it."""
+"""A sweep as one folder or zip file: report, tables, figures, record and, on wish, predictions.
+
+Links inside lead inside, and nothing names a folder of the machine that made it.
+"""
 
 import shutil
 import tempfile
@@ -86,8 +88,11 @@ def _keys(results: Results) -> Iterator[str]:
 
 
 def _copy_stage(store: Store, key: str, folder: Path) -> None:
-    """What a stage predicts and what determined it; an empty folder of one that is not finished: links lead there."""
+    """What a stage predicts and what determined it; of one that is not finished a word, as links lead there."""
     folder.mkdir(parents=True)
+    if not store.done(key):
+        (folder / "not_finished.txt").write_text("This stage was not finished when the sweep was exported.\n")
+        return
     for name in PLAIN:
         if (store.path(key) / name).is_file():
             shutil.copyfile(store.path(key) / name, folder / name)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.kinds.labels import LabelsFile
@@ -18,7 +19,7 @@ from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.results.compare import compare
 from w2s_sweep.results.curves import CurveReader
-from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.examples import Examples, Order
 from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import label_all, sorted_json
@@ -52,6 +53,8 @@ class Reader:
     read: dict[str, "Examples | str"] = field(default_factory=dict[str, "Examples | str"])
     groups: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Key of a data stage -> example id -> name of its group."""
+    orders: dict[tuple[str | None, str], Order] = field(default_factory=dict[tuple[str | None, str], Order])
+    """(data stage, example ids as they stand in a file) -> their order."""
 
     def examples(self, key: str) -> "Examples | str":
         """The stage's test predictions sorted by id; or, in words, why there are none."""
@@ -68,11 +71,11 @@ class Reader:
         try:
             folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
             predictions = read_predictions(folder / FILE, "test")
-            groups = self._groups(data)
+            order = self._order(data, predictions.ids)
         except StoreError as error:
             return str(error)
         if len(predictions):
-            return Examples.of(predictions, _legal(folder / TEXTS), groups)
+            return Examples.of(predictions, _legal(folder / TEXTS), order)
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
         return f"no test examples in {folder / FILE}"
@@ -83,6 +86,12 @@ class Reader:
         if "data" in inputs:
             return inputs["data"]
         return next((found for other in inputs.values() if (found := self._data(other)) is not None), None)
+
+    def _order(self, data: str | None, ids: Array) -> Order:
+        about = (data, "\n".join(ids.tolist()))
+        if about not in self.orders:
+            self.orders[about] = Order.of(ids, self._groups(data))
+        return self.orders[about]
 
     def _groups(self, data: str | None) -> dict[str, str]:
         """Groups of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
@@ -124,7 +133,7 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     names = _names([entry["cell"] for entry in record["cells"]])
     reader, scorer = Reader(store, record["stages"]), Scorer()
     rows: dict[int, Row] = {}
-    curves, points = CurveReader(store, reader), list[CurvePoint]()
+    curves, points = CurveReader(store, reader, scorer.designs), list[CurvePoint]()
     counted, reliability = ReliabilityReader(reader), dict[str, Mapping[str, Reliability]]()
     groups: dict[str, tuple[Group, Recovery | None]] = {}
     for name, cells in _by_group(record["cells"]).items():
@@ -133,7 +142,9 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
         points += curves.points([row for row, _ in found])
         reliability[name] = counted.pool([row for row, _ in found])
         groups[name] = group_cells(
-            [row for row, _ in found], [measured for _, measured in found if measured is not None]
+            [row for row, _ in found],
+            [measured for _, measured in found if measured is not None],
+            scorer.designs,
         )
     ordered = tuple(rows[i] for i in range(len(rows)))
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
@@ -258,7 +269,7 @@ def _row(
     if mismatch:
         return Row(**about, state="failed", note=mismatch), None
     measured, student = scorer.measure(keys, sets), sets["student"]
-    common, _ = summarize([measured], cell["metric"])
+    common, _ = summarize([measured], cell["metric"], scorer.designs)
     ratio = plain_ratio(*(common[role].value for role in ROLES))
     about |= {"n_test": len(student.ids), "classes": student.probs.shape[1], "ratio": ratio}
     return Row(**about, **common, majority=float(np.bincount(student.truth).max() / len(student.ids))), measured

@@ -4,20 +4,21 @@ A point compares with the final predictions of supervisor and ceiling on the sam
 mean gaps over the seeds, as that of the group is.
 """
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol
 
+import numpy as np
+
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import METRICS, Interval, OfMeans, agreement
+from w2s_sweep.metrics import METRICS, Interval, agreement_scores
 from w2s_sweep.predictions import CURVE, Evaluated, read_curve
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.records import NONE, ROLES, CurvePoint, Row, StudentStep
-from w2s_sweep.results.score import Columns, Measured, means, recover_cells
+from w2s_sweep.results.score import Columns, Designs, Measured, means, recover_cells
 from w2s_sweep.store import Store
 
 SCORES = ("accuracy", "auroc")
@@ -32,24 +33,27 @@ class Final(Protocol):
 
 @dataclass
 class CurveReader:
-    """The curves of stages, each read once and measured once however many groups share the stages."""
+    """The curves of stages, each read and measured once however many groups share the stages."""
 
     store: Store
     final: Final
+    designs: Designs
     curves: dict[str, list[Evaluated]] = field(default_factory=dict[str, list[Evaluated]])
-    scores: dict[tuple[str, int, str, bytes], "Array | None"] = field(
-        default_factory=dict[tuple[str, int, str, bytes], "Array | None"]
+    """Of supervisors and ceilings; students are many, and each is of few cells."""
+    ids: dict[str, Array] = field(default_factory=dict[str, Array])
+    """Evaluated rows, one array for equal ones: it stands for them in what follows."""
+    parts: dict[tuple[str, int], Examples] = field(default_factory=dict[tuple[str, int], Examples])
+    """(stage, which rows) -> its final predictions on these rows."""
+    scores: dict[tuple[str, int, str], "Array | None"] = field(
+        default_factory=dict[tuple[str, int, str], "Array | None"]
     )
-    """(stage, step or 0 for its end, metric, which rows) -> what each row adds."""
-
+    """(stage, which rows, metric) -> what each row adds in the end."""
     own: dict[tuple[str, ...], list[CurvePoint]] = field(default_factory=dict[tuple[str, ...], list[CurvePoint]])
     """(role, metric, stages of the seeds) -> their points, for the groups that share them."""
     steps: dict[tuple[str, ...], tuple[StudentStep, ...]] = field(
         default_factory=dict[tuple[str, ...], tuple[StudentStep, ...]]
     )
     """(metric, stages of a cell) -> the evaluations of its student."""
-    parts: dict[tuple[str, bytes], Examples] = field(default_factory=dict[tuple[str, bytes], Examples])
-    """(stage, which rows) -> its final predictions on these rows."""
 
     def points(self, rows: Sequence[Row]) -> list[CurvePoint]:
         """The points of cells that differ in the seed only, role by role, of the seeds that have a curve."""
@@ -57,24 +61,8 @@ class CurveReader:
         return [point for role in ROLES for point in self._of_role(role, done)]
 
     def student_steps(self, row: Row) -> tuple[StudentStep, ...]:
-        """What a cell's student was worth after each of its evaluations; none where the cell has no such curve."""
-        about = (row.metric, *_stages("student", row))
-        if about not in self.steps:
-            known = row.state == "done" and self._is_comparable(row)
-            found = [self._step(row, at) for at in self._curve(row.student_key)] if known else []
-            self.steps[about] = tuple(found)
-        return self.steps[about]
-
-    def _step(self, row: Row, at: Evaluated) -> StudentStep:
-        columns = self._measure("student", row, at).columns
-        values = {name: None if column is None else float(column.mean()) for name, column in columns.items()}
-        return StudentStep(
-            step=at.step,
-            **{role: values[f"{row.metric}/{role}"] for role in ROLES},
-            agreement=values["agreement"],
-            agreement_supervisor_right=values["agreement/supervisor_right"],
-            agreement_supervisor_wrong=values["agreement/supervisor_wrong"],
-        )
+        """What a cell's student was worth after each evaluation, of cells that `points` were asked for."""
+        return self.steps.get((row.metric, *_stages("student", row)), ())
 
     def _is_comparable(self, row: Row) -> bool:
         """Whether all roles predict the same test rows: a file that supervises may lack some or all of them."""
@@ -83,42 +71,52 @@ class CurveReader:
         return len(digests) == 1 and None not in digests
 
     def _of_role(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
-        known = [(row, curve) for row in rows if (curve := self._curve(getattr(row, f"{role}_key")))]
-        if not known:
-            return []
+        about = (role, rows[0].metric, *(key for row in rows for key in _stages(role, row))) if rows else ()
+        if rows and about not in self.own:
+            self.own[about] = self._measure_all(role, rows)
+        return [replace(point, **_place(rows[0])) for point in self.own.get(about, ())]
+
+    def _measure_all(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
+        curves = [(row, curve) for row in rows if (curve := self._curve(role, getattr(row, f"{role}_key")))]
+        found = [(row, curve, self._measure(role, row, curve)) for row, curve in curves]
+        if role == "student":
+            self.steps |= {(row.metric, *_stages(role, row)): _steps(row.metric, at, known) for row, at, known in found}
         # Evaluations are matched by their number: trainings of one setting may differ by a few steps.
-        common = min(len(curve) for _, curve in known)
-        about = (role, rows[0].metric, *(key for row, _ in known for key in _stages(role, row)))
-        if about not in self.own:
-            self.own[about] = [
-                self._point(role, number, [(row, curve[len(curve) - common + number]) for row, curve in known])
-                for number in range(common)
-            ]
-        return [replace(point, **_place(rows[0])) for point in self.own[about]]
+        common = min((len(curve) for _, curve in curves), default=0)
+        last = [(row, curve[-common:], measured[-common:]) for row, curve, measured in found]
+        return [
+            self._point(role, number, [(row, curve[number], measured[number]) for row, curve, measured in last])
+            for number in range(common)
+        ]
 
-    def _curve(self, key: str) -> list[Evaluated]:
-        if key not in self.curves:
-            path = self.store.path(key) / CURVE
-            try:
-                self.curves[key] = read_curve(path) if path.is_file() else []
-            except StoreError:
-                self.curves[key] = []  # a curve is no result: `w2s verify` tells of damage
-        return self.curves[key]
+    def _curve(self, role: str, key: str) -> list[Evaluated]:
+        if key in self.curves:
+            return self.curves[key]
+        path = self.store.path(key) / CURVE
+        try:
+            found = [self._share_ids(one) for one in read_curve(path)] if path.is_file() else []
+        except StoreError:
+            found = []  # a curve is no result: `w2s verify` tells of damage
+        if role != "student":
+            self.curves[key] = found
+        return found
 
-    def _point(self, role: str, number: int, found: Sequence[tuple[Row, Evaluated]]) -> CurvePoint:
-        first = found[0][0]
-        cells = [self._measure(role, row, at) for row, at in found]
+    def _share_ids(self, one: Evaluated) -> Evaluated:
+        return replace(one, ids=self.ids.setdefault("\n".join(one.ids.tolist()), one.ids))
+
+    def _point(self, role: str, number: int, found: Sequence[tuple[Row, Evaluated, Measured]]) -> CurvePoint:
+        first, cells = found[0][0], [measured for *_, measured in found]
         metric = first.metric
-        recovery = recover_cells(cells, metric) if role == "student" else None
-        known = defaultdict[str, Interval](lambda: NONE, means(cells))
+        recovery = recover_cells(cells, metric, self.designs) if role == "student" else None
+        known = defaultdict[str, Interval](lambda: NONE, means(cells, self.designs))
         return CurvePoint(
             **_place(first),
             role=role,
-            seeds=tuple(sorted(row.seed for row, _ in found)),
+            seeds=tuple(sorted(row.seed for row, *_ in found)),
             evaluation=number + 1,
-            step=round(fmean(at.step for _, at in found)),
-            steps=round(fmean(at.steps for _, at in found)),
-            n_test=max(len(at.ids) for _, at in found),
+            step=round(fmean(at.step for _, at, _ in found)),
+            steps=round(fmean(at.steps for _, at, _ in found)),
+            n_test=max(len(at.ids) for _, at, _ in found),
             value=known[f"{metric}/{role}"],
             weak=known[f"{metric}/weak"] if role == "student" else NONE,
             ceiling=known[f"{metric}/ceiling"] if role == "student" else NONE,
@@ -131,28 +129,68 @@ class CurveReader:
             agreement_supervisor_wrong=known["agreement/supervisor_wrong"],
         )
 
-    def _measure(self, role: str, row: Row, at: Evaluated) -> Measured:
-        """What is known of one seed's examples after an evaluation."""
-        which, columns = hashlib.sha256("\n".join(at.ids.tolist()).encode()).digest(), Columns()
-        final = {name: self._final(getattr(row, f"{name}_key"), at, which) for name in ROLES}
-        truth, probs = final["weak"].truth, {name: one.probs for name, one in final.items()} | {role: at.probs}
+    def _measure(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
+        """What is known of one seed's examples after each evaluation; those of the same rows are measured together."""
+        found: dict[int, Measured] = {}
+        for which in dict.fromkeys(id(at.ids) for at in curve):
+            places = [place for place, at in enumerate(curve) if id(at.ids) == which]
+            found |= zip(places, self._measure_rows(role, row, [curve[place] for place in places]), strict=True)
+        return [found[place] for place in range(len(curve))]
+
+    def _measure_rows(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
+        ids, probs, several = curve[0].ids, np.stack([at.probs for at in curve]), dict[str, "Several"]()
+        weak = self._final(row.weak_key if role == "student" else getattr(row, f"{role}_key"), ids)
         for name in dict.fromkeys((*SCORES, row.metric)):
             for one in ROLES if role == "student" else (role,):
-                about = (getattr(row, f"{one}_key"), at.step if one == role else 0, name, which)
-                if about not in self.scores:
-                    self.scores[about] = METRICS[name].scores(probs[one], truth)
-                columns[f"{name}/{one}"] = self.scores[about]
+                lasting = one != role
+                several[f"{name}/{one}"] = (
+                    [self._final_scores(name, getattr(row, f"{one}_key"), ids)] * len(curve)
+                    if lasting
+                    else [METRICS[name].scores(probs[place], weak.truth) for place in range(len(curve))]
+                )
         if role == "student":
-            columns |= {name: mean.scores() for name, mean in _agreements(probs, truth).items()}
-        return Measured(final["weak"].groups, columns)
+            found = agreement_scores(probs.argmax(2), weak.probs.argmax(1), weak.truth)
+            several |= {name: [None] * len(curve) if scores is None else scores for name, scores in found.items()}
+        return [
+            Measured(weak.groups, {name: values[place] for name, values in several.items()})
+            for place in range(len(curve))
+        ]
 
-    def _final(self, key: str, at: Evaluated, which: bytes) -> Examples:
+    def _final_scores(self, metric: str, key: str, ids: Array) -> "Array | None":
+        about = (key, id(ids), metric)
+        if about not in self.scores:
+            final = self._final(key, ids)
+            self.scores[about] = METRICS[metric].scores(final.probs, final.truth)
+        return self.scores[about]
+
+    def _final(self, key: str, ids: Array) -> Examples:
         """The final predictions of a finished stage on the rows of an evaluation, in its order."""
-        if (key, which) not in self.parts:
+        if (key, id(ids)) not in self.parts:
             found = self.final.examples(key)
             assert isinstance(found, Examples), "the cell is done"
-            self.parts[key, which] = found.on(at.ids)
-        return self.parts[key, which]
+            self.parts[key, id(ids)] = found.on(ids)
+        return self.parts[key, id(ids)]
+
+
+Several = Sequence["Array | None"]
+"""What each row adds, after each evaluation."""
+
+
+def _steps(metric: str, curve: Sequence[Evaluated], measured: Sequence[Measured]) -> tuple[StudentStep, ...]:
+    return tuple(_step(metric, at, one.columns) for at, one in zip(curve, measured, strict=True))
+
+
+def _step(metric: str, at: Evaluated, columns: Columns) -> StudentStep:
+    def mean(name: str) -> float | None:
+        return None if (column := columns[name]) is None else float(column.mean())
+
+    return StudentStep(
+        step=at.step,
+        **{role: mean(f"{metric}/{role}") for role in ROLES},
+        agreement=mean("agreement"),
+        agreement_supervisor_right=mean("agreement/supervisor_right"),
+        agreement_supervisor_wrong=mean("agreement/supervisor_wrong"),
+    )
 
 
 def _stages(role: str, row: Row) -> tuple[str, ...]:
@@ -164,12 +202,3 @@ def _place(row: Row) -> dict[str, Any]:
     """Where in the sweep a point stands."""
     names = ("group", "dataset", "weak_params", "strong_params")
     return vars(row.setting) | {name: getattr(row, name) for name in names}
-
-
-def _agreements(probs: Mapping[str, Array], truth: Array) -> dict[str, OfMeans]:
-    found = agreement(probs["student"], probs["weak"], truth)
-    return {
-        "agreement": found.overall,
-        "agreement/supervisor_right": found.supervisor_right,
-        "agreement/supervisor_wrong": found.supervisor_wrong,
-    }

@@ -12,6 +12,25 @@ from w2s_sweep.metrics import RolePredictions
 from w2s_sweep.predictions import Predictions
 
 
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Example ids sorted by name, and what follows from them: made once for all stages that predict these examples."""
+
+    places: Array
+    """[examples] Where in the file each one stands."""
+    ids: Array
+    groups: Array
+    text: bytes
+    """The sorted ids, a line each."""
+
+    @classmethod
+    def of(cls, ids: Array, groups: Mapping[str, str] | None = None) -> "Order":
+        places = np.argsort(ids.astype(str), kind="stable")
+        found = ids[places]
+        names = np.array([(groups or {}).get(str(name), str(name)) for name in found], dtype=str)
+        return cls(places, found, names, "\n".join(found.tolist()).encode())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples(RolePredictions):
     """Test predictions of one stage, sorted by example id."""
@@ -41,22 +60,22 @@ class Examples(RolePredictions):
 
     @classmethod
     def of(
-        cls, predictions: Predictions, legal: Mapping[str, bool] | None = None, groups: Mapping[str, str] | None = None
+        cls, predictions: Predictions, legal: Mapping[str, bool] | None = None, order: Order | None = None
     ) -> "Examples":
         """`legal`: example id -> whether what was generated is a possible answer, where that is known.
 
-        `groups`: example id -> name of its group; an example of which none is known is a group of its own.
+        `order`: that of the ids of `predictions`; None takes each example for a group of its own.
         """
-        order = np.argsort(predictions.ids.astype(str), kind="stable")
-        ids, truth = predictions.ids[order], predictions.truth[order]
-        flags = np.array([(legal or {}).get(str(name), np.nan) for name in ids], dtype=np.float64)
+        order = order or Order.of(predictions.ids)
+        truth = predictions.truth[order.places]
+        flags = np.array([legal.get(str(name), np.nan) for name in order.ids], dtype=np.float64) if legal else None
         return cls(
-            ids=ids,
-            groups=np.array([(groups or {}).get(str(name), str(name)) for name in ids], dtype=str),
+            ids=order.ids,
+            groups=order.groups,
             truth=truth,
-            probs=predictions.probs[order],
-            legal=None if np.isnan(flags).all() else flags,
-            digest=_digest(ids, truth),
+            probs=predictions.probs[order.places],
+            legal=None if flags is None or np.isnan(flags).all() else flags,
+            digest=hashlib.sha256(order.text + truth.tobytes()).hexdigest(),
         )
 
 

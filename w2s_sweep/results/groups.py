@@ -7,7 +7,7 @@ from typing import Any
 
 from w2s_sweep.metrics import METRICS, Recovery, cause, median_interval
 from w2s_sweep.results.records import NONE, ONE, SEVERAL, Group, Median, Row, Setting
-from w2s_sweep.results.score import Measured, summarize
+from w2s_sweep.results.score import Designs, Measured, summarize
 
 NOTHING: Mapping[str, Any] = {
     "n_groups": None, "weak": NONE, "student": NONE, "ceiling": NONE, "gain": NONE, "gap": NONE, "excess": NONE,
@@ -16,10 +16,10 @@ NOTHING: Mapping[str, Any] = {
 """Of a group without a finished cell."""
 
 
-def group_cells(rows: Sequence[Row], measured: Sequence[Measured]) -> tuple[Group, Recovery | None]:
+def group_cells(rows: Sequence[Row], measured: Sequence[Measured], designs: Designs) -> tuple[Group, Recovery | None]:
     """Cells that differ in the seed only, `measured` those of them that are finished; what the PGR is of."""
     first, done = rows[0], [row for row in rows if row.state == "done"]
-    common, recovery = summarize(measured, first.metric) if measured else (NOTHING, None)
+    common, recovery = summarize(measured, first.metric, designs) if measured else (NOTHING, None)
     group = Group(
         **vars(first.setting),
         group=first.group,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from w2s_sweep.arrays import Array
-from w2s_sweep.metrics import Design, Moments
+from w2s_sweep.metrics import Moments
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.records import Row
-from w2s_sweep.results.score import Scorer
+from w2s_sweep.results.score import Measured, Scorer
 
 Pair = tuple[Row, Row]
 """A finished cell of the baseline and one of another setting, of the same task, models and seed."""
@@ -31,7 +31,8 @@ class Students:
     def difference(self, pairs: Sequence[Pair]) -> Moments:
         """The mean difference of the students' metric, second minus first, over seeds and groups of test examples."""
         changes = np.concatenate([self._scores(second) - self._scores(first) for first, second in pairs])
-        return Design.of([self._examples(first).groups for first, _ in pairs]).moments(changes[:, None])
+        cells = [Measured(self._examples(first).groups, {}) for first, _ in pairs]
+        return self.scorer.designs.of(cells).moments(changes[:, None])
 
     def _scores(self, row: Row) -> Array:
         found = self.scorer.of_stage(row.student_key, self._examples(row))[row.metric]

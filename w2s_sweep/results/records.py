@@ -379,8 +379,9 @@ class Results:
 
     def variant(self, item: "Row | Group | Median | Comparison | CurvePoint") -> str:
         """Loss, and method and fine-tuning as far as the sweep varies them or their label discloses a setting."""
-        return " · ".join(str(getattr(item, name)) for name in self._variant_names())
+        return " · ".join(str(getattr(item, name)) for name in self._variant_names)
 
+    @cached_property
     def _variant_names(self) -> list[str]:
         told = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
         return ["loss", *(name for name in ("method", "finetune") if name in self._varying | told)]
@@ -388,7 +389,7 @@ class Results:
     def columns(self) -> list[str]:
         """Titles of the columns that tell rows apart."""
         titles = {"dataset": "dataset", "pair": "weak → strong"}
-        return [title for name, title in titles.items() if name in self._varying] + [" · ".join(self._variant_names())]
+        return [title for name, title in titles.items() if name in self._varying] + [" · ".join(self._variant_names)]
 
     def texts(self, item: "Row | Group | Median | Comparison") -> list[str]:
         """What a row shows in `columns`."""

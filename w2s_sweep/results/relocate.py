@@ -23,7 +23,9 @@ def hide(store: Store, text: str) -> str:
 
 def hide_in(store: Store, plain: Any) -> Any:
     """The same of every text in plain data."""
-    return json.loads(hide(store, json.dumps(plain, ensure_ascii=False)))
+    text = json.dumps(plain, ensure_ascii=False)
+    hidden = hide(store, text)
+    return plain if hidden == text else json.loads(hidden)
 
 
 def relocate(store: Store, results: Results) -> Results:

@@ -15,7 +15,7 @@ from w2s_sweep.results.figures import SavedFigure, save_figures
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, TIP
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.records import Results, Row
+from w2s_sweep.results.records import Results
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names
@@ -152,20 +152,25 @@ def _figure(figure: SavedFigure) -> dict[str, Any]:
 
 def _failures(results: Results) -> list[dict[str, Any]]:
     """Every stage that failed: its key, label and error, and the cells that have no number because of it."""
-    stages, found = results.record["stages"], list[dict[str, Any]]()
-    for key, text in results.failures.items():
-        needing = [row.cell for row in results.rows if row.state == "failed" and _needs(stages, _keys(row), key)]
-        found.append({"key": key, "label": stages[key]["label"], "text": text, "cells": needing})
-    return found
+    stages, causes, cells = results.record["stages"], dict[str, set[str]](), dict[str, list[int]]()
+    for row in results.rows:
+        if row.state == "failed":
+            keys = (row.weak_key, row.student_key, row.ceiling_key)
+            for cause in set[str]().union(*(_causes(key, stages, results.failures, causes) for key in keys)):
+                cells.setdefault(cause, []).append(row.cell)
+    return [
+        {"key": key, "label": stages[key]["label"], "text": text, "cells": cells.get(key, [])}
+        for key, text in results.failures.items()
+    ]
 
 
-def _keys(row: Row) -> list[str]:
-    return [row.weak_key, row.student_key, row.ceiling_key]
-
-
-def _needs(stages: Mapping[str, Any], keys: Sequence[str], wanted: str) -> bool:
-    """Whether some stages are the wanted one, or need it."""
-    return any(key == wanted or _needs(stages, [*stages[key]["inputs"].values()], wanted) for key in keys)
+def _causes(key: str, stages: Mapping[str, Any], failed: Mapping[str, str], known: dict[str, set[str]]) -> set[str]:
+    """The failed stages among a stage and all that it needs; `known` keeps what was found."""
+    if key not in known:
+        inputs: Mapping[str, str] = stages.get(key, {}).get("inputs", {})
+        found = set[str]().union(*(_causes(other, stages, failed, known) for other in inputs.values()))
+        known[key] = found | ({key} if key in failed else set())
+    return known[key]
 
 
 def _origin(found: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from w2s_sweep.metrics import (
     OfMeans,
     OfRole,
     Recovery,
-    crossed_interval,
+    crossed_intervals,
     recover,
     undefined,
     unscored,
@@ -48,9 +48,27 @@ class Measured:
 
 
 @dataclass
+class Designs:
+    """Makes designs, each once: cells of one task and seed have the same array of group names."""
+
+    made: dict[tuple[int, ...], tuple[Sequence[Array], Design]] = field(
+        default_factory=dict[tuple[int, ...], tuple[Sequence[Array], Design]]
+    )
+    """Identities of the arrays, which are kept here so that no other ones get these, -> their design."""
+
+    def of(self, cells: Sequence[Measured]) -> Design:
+        arrays = [cell.groups for cell in cells]
+        about = tuple(map(id, arrays))
+        if about not in self.made:
+            self.made[about] = (arrays, Design.of(arrays))
+        return self.made[about][1]
+
+
+@dataclass
 class Scorer:
     """Measures cells; what depends on one stage alone is computed once however many cells use the stage."""
 
+    designs: Designs = field(default_factory=Designs)
     stages: dict[tuple[str, str], Columns] = field(default_factory=dict[tuple[str, str], Columns])
     """(stage, which examples) -> its columns."""
 
@@ -77,14 +95,17 @@ class Scorer:
         return self.stages[about]
 
 
-def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], Recovery]:
+def summarize(
+    cells: Sequence[Measured], metric: str, designs: Designs | None = None
+) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
+    designs = designs or Designs()
     details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    details |= means(cells)
-    recoveries = {name: recover_cells(cells, name) for name in METRICS}
+    details |= means(cells, designs)
+    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS}
     found = recoveries[metric]
     common = {
-        "n_groups": len(np.unique(np.concatenate([cell.groups for cell in cells]))),
+        "n_groups": designs.of(cells).counts[1],
         **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
         "gain": found.gain,
         "gap": found.gap,
@@ -96,13 +117,12 @@ def summarize(cells: Sequence[Measured], metric: str) -> tuple[dict[str, Any], R
     return common, found
 
 
-def means(cells: Sequence[Measured]) -> dict[str, Interval]:
+def means(cells: Sequence[Measured], designs: Designs) -> dict[str, Interval]:
     """Name of every metric that some cells have -> its mean over these cells, with its interval."""
     found: dict[str, Interval] = {}
     for names, members in _known(cells).items():
-        moments = Design.of([cell.groups for cell in members]).moments(_stack(members, names))
-        for place, name in enumerate(names):
-            found[name] = crossed_interval(moments.only(place), _bounds(name))
+        moments = designs.of(members).moments(_stack(members, names))
+        found |= zip(names, crossed_intervals(moments, map(_bounds, names)), strict=True)
     return found
 
 
@@ -121,7 +141,7 @@ def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
     return np.concatenate([cell.stack(names) for cell in cells])
 
 
-def recover_cells(cells: Sequence[Measured], metric: str) -> Recovery:
+def recover_cells(cells: Sequence[Measured], metric: str, designs: Designs) -> Recovery:
     """The PGR of cells that differ in the seed only."""
     names = [f"{metric}/{role}" for role in ROLES]
     for name, reason in ((names[0], NO_TEST_LABELS), (names[2], NO_CEILING)):
@@ -131,8 +151,7 @@ def recover_cells(cells: Sequence[Measured], metric: str) -> Recovery:
     if absent:
         return undefined(*absent)
     weak, student, ceiling = _stack(cells, names).T
-    design = Design.of([cell.groups for cell in cells])
-    return recover(design.moments(np.stack([student - weak, ceiling - weak], axis=1)))
+    return recover(designs.of(cells).moments(np.stack([student - weak, ceiling - weak], axis=1)))
 
 
 def _bounds(name: str) -> tuple[float, float]:

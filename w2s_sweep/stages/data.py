@@ -1,6 +1,7 @@
 """Data stage: the rows of a source as the balanced examples of a task, in one Parquet file."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
@@ -20,10 +21,16 @@ def run(context: Context[Data]) -> None:
     examples = build_examples(settings, path, left_out)
     pq.write_table(examples, context.out / "examples.parquet", compression="zstd")
     labels = examples["label"].to_pylist()
-    counts = {f"label {value}": labels.count(value) for value in sorted(set(labels)) if value >= 0}
+    names = find(settings.task).named_classes(settings.labels)
+    counts = {_counted(value, names): labels.count(value) for value in sorted(set(labels)) if value >= 0}
     counts |= {"unlabelled": unlabelled} if (unlabelled := labels.count(-1)) else {}
     odd = {f"left out/{reason}": count for reason, count in left_out.items() if count}
     context.finish({"examples": examples.num_rows} | counts | odd)
+
+
+def _counted(value: int, names: Sequence[str]) -> str:
+    """What the rows of a class are counted by; of two classes, whose names need not be told apart, the number."""
+    return f"label {value}" if len(names) == 2 else f"label {value} ({names[value]})"
 
 
 def _check_version(settings: Data) -> None:

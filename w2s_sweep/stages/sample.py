@@ -87,7 +87,7 @@ def run(context: Context[Sample]) -> None:
     )
     restore(trainable(model), state, "stored weights")
     prompts = read_prompts(trained, model.backbone, rows, {})
-    budget = fit_device(trained, model.backbone, settings.trained.finetune.precision).token_budget
+    budget = fit_device(trained, model.backbone, settings.trained.finetune.precision)
     drawn = draw(context, model.eval(), prompts, {row: str(rows.ids[row]) for row in chosen}, budget)
     read = reading_of(stage.hints.dataset.task)
     table = [

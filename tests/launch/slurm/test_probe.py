@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.doctor.jobs import check_job
 from w2s_sweep.launch.slurm.probe import look, main, probe, site_settings
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.store import Store
@@ -47,7 +48,7 @@ def test_a_node_that_has_all_says_so(sweeps, cluster, meanwhile, monkeypatch):
     meanwhile(run)
     found = {name: (ok, text) for name, ok, text in probe(sweeps.store, Settings(gpus=0, setup=("export A=1",)))}
     assert {name: ok for name, (ok, _) in found.items()} == dict.fromkeys(
-        ("submission", "python", "package", "device", "store"), True
+        ("job", "node", "imports", "device", "store"), True
     )
     assert found["device"][1] in ("cpu", "mps", "cuda:0")
     assert "export A=1" in scripts(sweeps.store).read_text()
@@ -67,7 +68,7 @@ def test_it_asks_for_what_tasks_ask_for(sweeps, cluster, meanwhile):
 def test_a_refusal_of_sbatch_is_the_answer(sweeps, cluster):
     cluster.fail("sbatch", "Invalid partition name specified")
     ((name, ok, text),) = probe(sweeps.store, Settings(partition="nope"))
-    assert (name, ok) == ("submission", False)
+    assert (name, ok) == ("job", False)
     assert "Invalid partition name specified" in text
 
 
@@ -101,6 +102,15 @@ def test_what_a_node_lacks_is_named(tmp_path, monkeypatch):
     assert "nodes must be able to write" in found["store"][1]
     assert not found["device"][0]
     assert "was given 1 GPU" in found["device"][1]
+
+
+@pytest.mark.usefixtures("composing")
+def test_the_doctor_says_what_the_job_says(sweeps, cluster):
+    cluster.fail("sbatch", "Invalid account or account/partition combination specified")
+    (found,) = check_job(sweeps.store, ["hydra.launcher.account=nope"])
+    assert (found.level, found.about) == ("bad", "job")
+    assert "--account=nope" in str(cluster.calls("sbatch")[0])
+    assert "Invalid account" in found.said
 
 
 @pytest.mark.usefixtures("composing")

@@ -44,9 +44,9 @@ def probe(store: Store, settings: Settings, seconds: float = 600.0) -> list[Find
             -1
         ]
     except W2SError as error:
-        return [("submission", False, str(error))]
+        return [("job", False, str(error))]
     try:
-        return [("submission", True, f"job {job} was taken"), *_wait(job, report, seconds)]
+        return [("job", True, f"{job} was taken by sbatch"), *_wait(job, report, seconds)]
     finally:
         if read_json(report) is None:
             commands.cancel([job])
@@ -105,7 +105,7 @@ def script(store: Store, settings: Settings, code: Path, folder: Path) -> str:
 
 def look(store: Store, gpus: int) -> Iterator[Finding]:
     """On the node: what a stage needs, and whether it is there."""
-    yield "python", True, f"{platform.python_version()} on {socket.gethostname()}"
+    yield "node", True, f"Python {platform.python_version()} on {socket.gethostname()}"
     yield _package()
     yield _torch(gpus)
     yield _writable(store)
@@ -116,8 +116,8 @@ def _package() -> Finding:
         importlib.import_module("w2s_sweep.runner.worker")
         importlib.import_module("transformers")
     except Exception as error:  # whatever an import can raise: it is the answer
-        return "package", False, f"{type(error).__name__}: {error}. hydra.launcher.setup activates its environment."
-    return "package", True, "w2s_sweep and its packages can be imported"
+        return "imports", False, f"{type(error).__name__}: {error}. hydra.launcher.setup activates its environment."
+    return "imports", True, "w2s_sweep and its packages can be imported"
 
 
 def _torch(gpus: int) -> Finding:

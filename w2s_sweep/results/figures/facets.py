@@ -87,7 +87,8 @@ def task_facets(results: Results) -> Facets:
             panels.setdefault(m.pair, []).append(merged)
     shown = [Panel(pair, tuple(found)) for pair, found in list(panels.items())[:MOST_PANELS]]
     variants = tuple(dict.fromkeys(results.variant(g) for panel in shown for g in panel.groups))
-    note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks"
+    note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks; "
+    note += facts(results, interval=False)
     left = len(panels) - len(shown)
     note += f"; {left} more panels are in the tables only" if left else ""
     return Facets(tuple(shown), variants, note, order=all_variants(results))

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from w2s_sweep.metrics import Interval, cause
 from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results, Row
 
-UNBALANCED = 0.55
-"""A test set whose most frequent class has a larger share is said to be unbalanced."""
+UNBALANCED = 1.1
+"""A test set whose most frequent class has so many times an equal share, or more, is said to be unbalanced."""
 ALPHA = 0.05
 """A corrected p-value below this is printed bold."""
 
@@ -134,7 +134,12 @@ def remarks(results: Results) -> list[str]:
             f"{ONE_SEED} One seed: 95 % of this trained model over {_span([g.n_groups for g in done])} groups of test "
             "examples; others may differ by more."
         )
-    shares = {g.dataset: g.majority for g in done if g.majority is not None and g.majority > UNBALANCED}
+    classes = {row.dataset: row.classes or 2 for row in results.rows}
+    shares = {
+        g.dataset: g.majority
+        for g in done
+        if g.majority is not None and g.majority > UNBALANCED / classes.get(g.dataset, 2)
+    }
     lines += [f"{name}: always the most frequent class has accuracy {number(share)}" for name, share in shares.items()]
     lines += _count_lines("PGR not identified", "setting", (cause(g.unidentified) for g in done if g.unidentified))
     lines += _beaten_ceilings(results, done)

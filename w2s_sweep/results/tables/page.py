@@ -21,7 +21,7 @@ COMMAND = "python -m w2s_sweep.cli columns > docs/COLUMNS.md"
 PREDICTIONS_ABOUT = {
     "id": "Name of the example; unique.",
     "split": f"One of {', '.join(SPLITS)}.",
-    "truth": "True class, 0 to k-1.",
+    "truth": "True class, 0 to k-1; -1 in half B where there is none.",
     "logits": "Logits of the classes.",
     "probs": "Probabilities of the classes; they sum to 1.",
     "seen": "The label it was trained on, soft (or logits, if the loss reads those); null where it was not trained on.",

@@ -11,7 +11,7 @@ from w2s_sweep.tracking.wandb.arrived import Notes, Server, ids_online
 from w2s_sweep.tracking.wandb.content import RunContent, stage_content, summary_content
 from w2s_sweep.tracking.wandb.offline import discard, write_offline
 from w2s_sweep.tracking.wandb.runs import write_run
-from w2s_sweep.tracking.wandb.session import SALT, Session, WandbFailed, choose_mode
+from w2s_sweep.tracking.wandb.session import SALT, Session, WandbFailed, choose_mode, open_run
 from w2s_sweep.tracking.wandb.settings import Wandb
 
 LAG_SECONDS = 20.0
@@ -30,6 +30,9 @@ class WandbTracker:
         mode = choose_mode(self.settings.mode)
         if mode == "disabled":
             return Sent()
+        if (theirs := open_run()) is not None:  # W&B has one process and one set of settings for all runs of a program
+            line = f"W&B: your run {theirs} is open in this program, and would end. Finish it. Nothing is lost:"
+            return Sent([f"{line} {later(self.sweep)}"], complete=False)
         try:
             with Session(self.settings, self.sweep, self.folder, mode) as session:
                 contents = [stage_content(session, stage) for stage in outcome.stages]

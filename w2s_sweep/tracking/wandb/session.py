@@ -5,6 +5,7 @@ Nothing here is called while a stage trains: an outage costs the uploader some s
 
 import hashlib
 import os
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -185,6 +186,16 @@ def choose_mode(wanted: str) -> Mode:
     if chosen in ("online", "offline"):
         return chosen  # pyright: ignore[reportReturnType]
     return "online" if has_account() else "offline"
+
+
+def open_run() -> str | None:
+    """The name of a run that the user has open in this program, as in a notebook; a session would end it."""
+    if "wandb" not in sys.modules:
+        return None
+    from wandb.sdk import wandb_setup
+
+    run = wandb_setup.singleton().most_recent_active_run
+    return None if run is None else str(run.name or run.id)
 
 
 def server_url() -> str:

@@ -1,0 +1,138 @@
+"""What the new stages of a plan will take: from finished stages of the store that are alike, else from their FLOPs."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.source import LocalSource
+from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.cost import Cost, sizes_of
+from w2s_sweep.launch.needs import memory_of
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
+
+CORE_FLOPS = 5e10
+"""Sustained FLOP/s of a CPU core, about: those of experiment=demo on two cores without AVX-512."""
+GPU_FLOPS = 5e13
+"""Sustained FLOP/s of a GPU, about."""
+OTHER_SECONDS = 2.0
+"""What a stage takes whose FLOPs say nothing: rows that are read and divided, probes, labels."""
+START_BYTES = 5e8
+"""Python with torch."""
+SAMPLED = 2_000
+"""Finished stages that are looked at, at most."""
+SEED = re.compile(r" seed \d+.*")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What stages take, one after another."""
+
+    stages: int
+    work: Cost
+    seconds: float
+    timed: int
+    """Stages whose time is that of finished ones like them."""
+    memory: float
+    """Bytes of the machine's memory of the largest one, where it runs on the CPU."""
+    disk: float
+    """Bytes of what they write."""
+
+    def __str__(self) -> str:
+        source = (
+            f"{self.timed} timed by finished stages like them" if self.timed else "from FLOPs, good to a factor of 3"
+        )
+        memory = f", {in_bytes(self.memory)} of memory" if self.memory else ""
+        return (
+            f"expected: {self.stages} new stages, {in_time(self.seconds)} one after another ({source})"
+            f"{memory}, {in_bytes(self.disk)} of disk"
+        )
+
+
+def expect(stages: Sequence[Stage[Kind]], store: Store, on_gpu: bool, threads: int = 0) -> Expected:
+    """`stages`: what is to run; `threads`: of a CPU stage, 0 is all cores."""
+    known = _finished_like(store, {alike(stage.label) for stage in stages})
+    speed = GPU_FLOPS if on_gpu else CORE_FLOPS * (threads or os.cpu_count() or 1)
+    seconds, disk, timed, work = 0.0, 0.0, 0, Cost()
+    for stage in stages:
+        cost = scaled_cost(stage, store)
+        work += cost
+        if alike(stage.label) in known:
+            spent, size = known[alike(stage.label)]
+            seconds, disk, timed = seconds + spent, disk + size, timed + 1
+        else:
+            seconds, disk = seconds + OTHER_SECONDS + cost.flops / speed, disk + _bytes(stage, cost)
+    return Expected(len(stages), work, seconds, timed, 0.0 if on_gpu else _memory(stages), disk)
+
+
+def alike(label: str) -> str:
+    """What stages have in common that take about as long: kind, role, model, rows, loss; not the seed."""
+    return SEED.sub("", label)
+
+
+def _finished_like(store: Store, wanted: set[str]) -> Mapping[str, tuple[float, float]]:
+    """What stages are like -> (median seconds, median bytes) of finished ones, the newest of the store."""
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    paths = list(store.stages.glob("*/summary.json")) if store.stages.is_dir() else []
+    for path in paths[-SAMPLED:]:
+        said = read_json(path) or {}
+        name, seconds = alike(str(said.get("label", ""))), said.get("seconds")
+        if name in wanted and isinstance(seconds, int | float):
+            files = (read_json(path.parent / "manifest.json") or {}).get("files", {})
+            found[name].append((float(seconds), float(sum(one.get("size", 0) for one in files.values()))))
+    return {name: (median(s for s, _ in many), median(b for _, b in many)) for name, many in found.items()}
+
+
+def scaled_cost(stage: Stage[Kind], store: Store) -> Cost:
+    """The cost of a stage with the rows that its data have, where that is known before anything is read."""
+    cost, sizes = stage.cost, sizes_of(stage.hints.dataset)
+    made = read_json(store.path(stage.inputs["data"]) / "summary.json") if "data" in stage.inputs else None
+    rows = (made or {}).get("examples") or _rows_of(stage.hints.dataset)
+    share = min(1.0, rows / (sizes.train + sizes.test)) if rows else 1.0
+    return replace(cost, examples=share * cost.examples, tokens=share * cost.tokens, flops=share * cost.flops)
+
+
+@lru_cache(maxsize=256)
+def _rows_of(dataset: Dataset) -> int | None:
+    """Rows of a file of one's own, counted; None for what would have to be fetched or decoded."""
+    path = Path(dataset.source.path).expanduser() if isinstance(dataset.source, LocalSource) else None
+    if path is None or not path.is_file() or path.suffix not in {".jsonl", ".csv", ".tsv"}:
+        return None
+    with path.open("rb") as file:
+        lines = sum(1 for line in file if line.strip())
+    return max(lines - (path.suffix != ".jsonl"), 1)  # a table has a line of names
+
+
+def _bytes(stage: Stage[Kind], cost: Cost) -> float:
+    """Features are rows of the width of a model, in 32 bits; all else is predictions and curves."""
+    if stage.kind == "features":
+        return 4.0 * stage.hints.of_model.hidden * cost.examples
+    return 100.0 * (sizes_of(stage.hints.dataset).test or 1) + 1e5
+
+
+def _memory(stages: Sequence[Stage[Kind]]) -> float:
+    return max((memory_of(stage).fixed for stage in stages), default=0.0) + START_BYTES
+
+
+def in_time(seconds: float) -> str:
+    """As people say it: 40 s, 12 minutes, 3.5 hours, 2 days."""
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} minutes"
+    return f"about {seconds / 3600:.1f} hours" if seconds < 172_800 else f"about {seconds / 86_400:.1f} days"
+
+
+def in_bytes(size: float) -> str:
+    """In the largest unit that leaves a number above 1."""
+    for unit, bound in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= bound:
+            return f"{size / bound:.1f} {unit}"
+    return f"{size / 1e3:.0f} kB"
