@@ -220,7 +220,5 @@ def test_what_an_experiment_says_of_hydra_acts(tmp_path):
     for more in ([], ["-m"]):
         status, _, err = launch(*words, *more, f"store={tmp_path}")
         assert status == 1
-        assert err.endswith(
-            "Allowed: cpu_ranks, gpus, pack_flops, processes. It belongs to hydra/launcher=slurm.\n"
-        )
+        assert err.endswith("Allowed: cpu_ranks, gpus, pack_flops, processes. It belongs to hydra/launcher=slurm.\n")
         assert err.count("partition") == 1

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from w2s_sweep.config.source import HubSource, LocalSource, WheelSource
+from w2s_sweep.config.source import HubSource, LocalSource, MadeUpSource, WheelSource
 from w2s_sweep.export.forms import Form
 from w2s_sweep.export.trained import Trained, preimage_of, recipe_of
 from w2s_sweep.results.collect import collect
@@ -113,6 +113,8 @@ def _source(trained: Trained) -> str:
             return f"{member} in package {package} {version}, {dict(trained.opens.weights)}"
         case LocalSource(path=path):
             return f"the folder {path}, {dict(trained.opens.weights)}"
+        case MadeUpSource():
+            raise TypeError("rows are made up, models are not")
 
 
 def _preimages(trained: Trained) -> Mapping[str, Any]:

@@ -189,7 +189,8 @@ def _stand_in(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """What stands for an empty text; None where the tokenizer makes tokens of it."""
     if tokenizer("")["input_ids"]:
         return None
-    return tokenizer.bos_token or tokenizer.eos_token or tokenizer.pad_token
+    known: Any = tokenizer
+    return known.bos_token or known.eos_token or known.pad_token
 
 
 def _sequence_classifier(backbone: Backbone, tokenizer: PreTrainedTokenizerBase, pooling: Pooling) -> Any | None:
@@ -204,7 +205,8 @@ def _sequence_classifier(backbone: Backbone, tokenizer: PreTrainedTokenizerBase,
     ):
         return None
     with torch.device("meta"):
-        made: PreTrainedModel = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)](config)
+        known: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        made: PreTrainedModel = known(config)
     score, inner = getattr(made, "score", None), getattr(made, made.base_model_prefix, None)
     fits = isinstance(score, nn.Linear) and score.bias is None and type(inner) is type(backbone.module)
     return made if fits else None

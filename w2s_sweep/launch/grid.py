@@ -39,13 +39,20 @@ class GridSweeper(Sweeper):
             raise ConfigError([f"hydra.sweeper.max_batch_size: got {max_batch_size}. Use 1 or more, or null for all."])
         self.max_batch_size, self.params = max_batch_size, params or {}
 
+    launcher: Launcher | None
+    hydra_context: HydraContext | None
+    config: DictConfig | None
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        assert self.hydra_context is not None
+        assert self.config is not None
+        assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         parsed = parser.parse_overrides([*(f"{name}={value}" for name, value in self.params.items()), *arguments])
         choices = choices_of(parsed)

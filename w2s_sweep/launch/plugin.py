@@ -248,7 +248,7 @@ class SlurmLauncher(GraphLauncher):
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         if lines:
             settings = engine.settings | {"setup": [*(engine.settings.get("setup") or []), *lines]}
-            self.engine = replace(engine, settings=settings)
+            self.engine = cast(Any, replace(engine, settings=settings))
         try:
             with super().environment(variables):
                 yield
@@ -264,12 +264,16 @@ class SlurmLauncher(GraphLauncher):
             )
 
 
+def _named(name: str | None) -> str:
+    return name or "unnamed"
+
+
 PLUGINS = (LocalLauncher, SlurmLauncher, GridSweeper)
 
 
 def register() -> None:
     """Make launchers and sweeper known to Hydra, and what names their folder."""
-    OmegaConf.register_new_resolver("w2s_named", lambda name: name or "unnamed", replace=True)
+    OmegaConf.register_new_resolver("w2s_named", _named, replace=True)
     plugins = Plugins.instance()
     for cls in PLUGINS:
         plugins.register(cls)

@@ -51,7 +51,7 @@ class Reasoning(Method):
         return Roles(
             weak=self._voted(build, weak, "weak"),
             student=self._voted(build, student, "student"),
-            ceiling=self._voted(build, ceiling, "ceiling"),
+            ceiling=None if ceiling is None else self._voted(build, ceiling, "ceiling"),
         )
 
     def _own(self, cell: Setup, build: Builder, weak: str) -> str | None:

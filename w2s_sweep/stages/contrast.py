@@ -47,7 +47,7 @@ def run(context: Context[Contrast]) -> None:
         layer=layer,
         pooling=settings.pooling,
         precision=settings.precision,
-        token_budget=fit_device(context, backbone),
+        token_budget=fit_device(context, backbone, settings.precision),
         passes=KeptPasses(context),
         collator=collator,
     )

@@ -1,5 +1,7 @@
 """Features stage: one frozen vector for every text, computed once per model and dataset for all probes."""
 
+from typing import Any
+
 import numpy as np
 from safetensors.numpy import save_file
 
@@ -43,7 +45,7 @@ def run(context: Context[Features]) -> None:
     context.finish(counts | collator.summary() | speed(context, backbone, collator.read, "forward", settings.precision))
 
 
-def refuse_infinite(features: Array, context: Context[Features]) -> None:
+def refuse_infinite(features: Array, context: Context[Any]) -> None:
     """ModelError where vectors are not finite: probes on them would blame their own training."""
     bad = int((~np.isfinite(features).all(axis=-1)).sum())
     if bad:
