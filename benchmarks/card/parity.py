@@ -23,6 +23,7 @@ from w2s_sweep.data.tasks.base import Example, Row, text
 from w2s_sweep.kinds import Kind
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.naive import Naive
@@ -41,7 +42,7 @@ from w2s_sweep.store.files import read_json, write_text
 ROWS = 48
 CLOSE = 0.02
 """Largest difference of a probability that is no finding: TF32 has 10 bits, and small models train a few steps."""
-SEARCHED = ("annotate", "elicit")
+SEARCHED = ("annotate", "elicit", "ccs")
 """Kinds that decide by thresholds on the way: rounding may turn a label over, with all that follows from it."""
 
 
@@ -108,6 +109,7 @@ def cells(folder: Path, *, few: bool) -> Iterator[Cell]:
             yield replace(plain, finetune=probe, method=Prompting(shots=2))
         yield replace(plain, finetune=lora, tests=(rows["more"],))
         yield replace(plain, finetune=probe, method=IcmFeatures())
+        yield replace(plain, finetune=probe, method=Ccs(tries=2, epochs=20))
         yield replace(plain, finetune=probe, method=Icm(rows=8, steps=8, folds=2))
         yield replace(plain, finetune=lora, method=Generative())
         yield replace(plain, finetune=lora, dataset=rows["answers"], loss=CrossEntropy())

@@ -13,6 +13,7 @@ from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.forward_passes import KeptPasses
+from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages.features import refuse_infinite
 from w2s_sweep.training.examples import load_asked
 
@@ -55,4 +56,4 @@ def run(context: Context[Contrast]) -> None:
     each = features.reshape(len(settings.words), len(asked), -1).swapaxes(0, 1)
     save_file({"features": each.copy()}, context.out / CONTRAST)
     counts = {"examples": len(asked), "tokens": sum(map(len, tokens)), "width": int(features.shape[1])}
-    context.finish(counts | collator.summary())
+    context.finish(counts | collator.summary() | speed(context, backbone, collator.read, "forward", settings.precision))
