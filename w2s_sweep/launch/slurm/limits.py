@@ -31,7 +31,7 @@ def read_partitions() -> dict[str, Partition]:
         lines = commands.run(["scontrol", "show", "partition", "--oneliner"]).splitlines()
     except LaunchError:  # what is wrong with SLURM, sbatch will tell
         return {}
-    found = (dict(word.partition("=")[::2] for word in line.split()) for line in lines)
+    found = ({name: value for name, _, value in (word.partition("=") for word in line.split())} for line in lines)
     return {
         one["PartitionName"]: Partition(
             one.get("Default") == "YES",
