@@ -117,7 +117,8 @@ class SlurmEngine:
                 self._submit_waves(console, replace(job, plan=plan), settings, wanted, again)
             else:
                 write_waves(job, 0, Room(None))
-                console.print("nothing to submit: all stages are done or in flight") if not again else None
+                if not again:
+                    console.print("nothing to submit: all stages are done or in flight")
             return {*wanted, *plan.keys("in flight")}
 
     def _submit_waves(self, console: Console, job: Job, settings: Settings, wanted: list[str], again: bool) -> None:
