@@ -16,7 +16,8 @@ NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses test
 	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \
 	$(addprefix tests/models/test_,$(addsuffix .py, classifier features gguf ladders language load lora prompt readout))
 
-.PHONY: demo science test capabilities check slow slow-local slow-slurm slow-all bench chaos docs lock format clean
+.PHONY: demo science test capabilities check slow slow-local slow-slurm slow-all bench gpu-bundle chaos docs lock format \
+	clean
 
 demo: $(VENV)/run.ok  ## the offline default sweep: table, figure, report
 	$(BIN)/python launch.py experiment=demo store=$(STORE)
@@ -58,6 +59,20 @@ slow-all: $(VENV)/dev.ok  ## every slow test: before a release, and before a cha
 
 bench: $(VENV)/dev.ok  ## training speed beside other loops, on one thread: make bench DATA=FOLDER
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.training --data $(DATA)
+
+# What machines with torch, transformers and peft lack, as installed here, for the Python of that machine.
+LACKING = pydantic pydantic_core annotated-types typing-inspection typing_extensions rich markdown-it-py mdurl Pygments \
+	threadpoolctl hydra-core omegaconf submitit cloudpickle
+GPU_PYTHON ?= 3.12
+
+gpu-bundle: $(VENV)/dev.ok  ## dist/gpu.tar: the check of a GPU for a machine that reaches no package index
+	rm -rf dist/gpu dist/gpu.tar && mkdir -p dist/gpu/wheels
+	$(PIP) download -q --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) --platform manylinux_2_17_x86_64 \
+		--platform manylinux2014_x86_64 -d dist/gpu/wheels \
+		$$($(PIP) list --format=freeze | grep -iE '^($(subst $(eval ) ,|,$(strip $(LACKING))))=')
+	$(PIP) wheel -q --no-deps -w dist/gpu/wheels antlr4-python3-runtime==4.9.3  # of omegaconf; it has no wheel
+	git archive HEAD w2s_sweep benchmarks conf launch.py | tar -x -C dist/gpu
+	tar -C dist -cf dist/gpu.tar gpu
 
 chaos: $(VENV)/dev.ok  ## FAULTS faults injected into a sweep on a real SLURM
 	$(BIN)/python -m benchmarks.chaos --faults $(FAULTS)

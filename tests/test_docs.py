@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from docs.site import pages
-from docs.site.pages import API, PAGES, ROOT, TREE, anchors, broken_links, rewrite, write_pages
+from docs.site.pages import API, PAGES, ROOT, anchors, broken_links, menu, rewrite, write_pages
 from docs.site.reference import GROUPS, quote, read_fields
 
 
@@ -37,8 +37,9 @@ def test_links_of_a_page_stay_on_the_site(tmp_path, monkeypatch):
 
 def test_every_page_is_in_the_menu(tmp_path):
     write_pages(tmp_path)
-    listed = {name for names in TREE.values() for name in names}
+    listed = [name for names in menu().values() for name in names]
     assert {Path(page).stem for page in PAGES.values()} - {"index"} == {n for n in listed if "/" not in n}
+    assert len(set(listed)) == len(listed)
     assert all((tmp_path / f"{name}.md").is_file() for name in listed)
     index = (tmp_path / "api" / "index.md").read_text()
     for name in (name for names in API.values() for name in names):

@@ -16,7 +16,7 @@ TREE = {
     "Reference": ("configuration/index", "api/index"),
     "Project": ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY"),
 }
-"""The menu."""
+"""The menu; pages that are not named here come last in the guide."""
 PAGES = {
     "README.md": "index.md",
     **{name: name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")},
@@ -34,6 +34,13 @@ API = {
 """Modules that code of one's own imports, by what it adds."""
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 SCHEME = re.compile(r"[a-z]+:")
+
+
+def menu() -> dict[str, tuple[str, ...]]:
+    """Every page of the site but the first, by heading."""
+    named = {name for names in TREE.values() for name in names}
+    others = sorted(Path(page).stem for page in PAGES.values())
+    return TREE | {"Guide": TREE["Guide"] + tuple(name for name in others if name not in {*named, "index"})}
 
 
 def links(path: Path) -> Iterator[tuple[int, str]]:
@@ -73,7 +80,7 @@ def write_pages(folder: Path) -> None:
     modules = [write_module(folder, name) for names in API.values() for name in names]
     write(folder / "api" / "index.md", _api_index())
     index = folder / "index.md"
-    write(index, index.read_text() + "".join(toctree(head, names) for head, names in TREE.items()))
+    write(index, index.read_text() + "".join(toctree(head, names) for head, names in menu().items()))
     print(f"{len(PAGES)} pages, {len(groups)} of configuration, {len(modules)} of modules in {folder}")
 
 

@@ -11,9 +11,11 @@ from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.prompt import Prompt
 from w2s_sweep.losses import LOSSES
 from w2s_sweep.methods import METHODS
+from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.methods.selective import Selective
 
@@ -23,7 +25,7 @@ OWN = replace(dataset("own"), task="text_label", labels=("a", "b", "c"))
 TWO = dataset("two")
 
 
-@pytest.mark.parametrize("method", [Icm(rows=8), IcmFeatures(), Selective()], ids=lambda one: one.name)
+@pytest.mark.parametrize("method", [Ccs(), Icm(rows=8), IcmFeatures(), Selective()], ids=lambda one: one.name)
 def test_a_method_for_two_classes_is_refused_and_says_why(method):
     (problem,) = problems_of(cell(dataset=FOUR, method=method))
     assert f"method: {method.name}, but four has 4 classes, and the method exists for two: " in problem
@@ -34,10 +36,10 @@ def test_a_method_for_two_classes_is_refused_and_says_why(method):
 
 
 def test_only_these_methods_need_two_classes():
-    assert {name for name, one in METHODS.items() if one.two_classes} == {"icm", "icm_features", "selective"}
+    assert {name for name, one in METHODS.items() if one.two_classes} == {"ccs", "icm", "icm_features", "selective"}
 
 
-@pytest.mark.parametrize("method", [Elicitation(), Prompting(shots=8), Conflict(kind="opposite")])
+@pytest.mark.parametrize("method", [Elicitation(), Prompting(shots=8), Conflict(kind="opposite"), MeanDifference()])
 def test_other_methods_and_every_loss_of_single_texts_take_four(method):
     assert problems_of(cell(dataset=FOUR, method=method)) == []
     for name, loss in LOSSES.items():

@@ -140,4 +140,4 @@ def test_a_leak_of_one_class_of_three_is_found(tmp_path: Path) -> None:
 
 def test_what_a_table_holds_is_shown_by_the_names_of_its_classes(tmp_path: Path) -> None:
     text = describe(build(tmp_path, ROWS, labels=MOODS, balance="none"), samples=1, names=MOODS)
-    assert [word in text for word in ("0 anger", "1 joy", "2 sadness", "60 (50.0 %)")] == [True] * 4
+    assert [word in text for word in ("0 = anger", "1 = joy", "2 = sadness", "60 (50.0 %)")] == [True] * 4

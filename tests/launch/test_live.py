@@ -12,7 +12,7 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.launch import progress as progress_module
 from w2s_sweep.launch.announce import announce
 from w2s_sweep.launch.engine import Job
-from w2s_sweep.launch.next_steps import next_steps, program
+from w2s_sweep.launch.next_steps import next_steps, program, show_next
 from w2s_sweep.launch.pace import Pace, Running, show_time
 from w2s_sweep.launch.progress import Progress
 from w2s_sweep.launch.recovered import Cells
@@ -179,6 +179,16 @@ def test_what_to_type_next_fits_what_became_of_the_cells(tmp_path):
     assert words(seeds=(0, 1)) == [f"report {NAME} --why 0", "list", f"status {NAME}"]
     failed = ("student w14 s410 sciq 0 0",)
     assert words(losses=LOSSES[:2], failed=failed) == [f"status {NAME}", f"retry {NAME}", f"report {NAME} --why 1"]
+
+
+def test_no_command_is_cut_where_the_window_is_narrow(tmp_path):
+    store = build(tmp_path / ("long" * 20), Shape(n_test=20))
+    console = SafeConsole(file=io.StringIO(), width=60, color_system=None)
+    show_next(console, store, NAME, collect(store, NAME).rows)
+    lines = said(SimpleNamespace(console=console)).splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("next:  ") for line in lines)
+    assert f"{store.root.name} report {NAME} --why 0  one PGR" in lines[0].replace(str(tmp_path), "")
 
 
 def test_the_commands_work_in_this_shell(tmp_path, monkeypatch):

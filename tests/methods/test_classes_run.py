@@ -15,8 +15,8 @@ from w2s_sweep.predictions import read_predictions
 pytestmark = pytest.mark.slow
 MOODS = {"bad": ["bad", "poor", "dull"], "good": ["good", "great", "fine"], "slow": ["slow", "tedious", "weak"]}
 SHARES = (120, 60, 60)
-FAST = ["finetune.epochs=3", "threads=1", "tracker=none", "test_evaluations=2"]
-METHODS_RUN = "naive,ensemble,ground_truth_budget,knn_relabel,overlap_selection,conflict,elicitation,prompting"
+FAST = ["finetune.epochs=10", "threads=1", "tracker=none", "test_evaluations=2"]
+METHODS_RUN = "naive,ensemble,knn_relabel,conflict,elicitation,prompting"
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def task(tmp_path: Path) -> list[str]:
     moods = [mood for mood, rows in zip(MOODS, SHARES, strict=True) for _ in range(rows)]
     with path.open("w") as file:
         for i, mood in enumerate(moods):
-            words = draw.choices(WORDS[:14], k=5) + draw.choices(MOODS[mood], k=2)
-            draw.shuffle(words)
-            file.write(json.dumps({"review": " ".join(words) + f" {i}", "mood": mood}) + "\n")
+            words = draw.choices(WORDS[:14], k=4) + draw.choices(MOODS[mood], k=2)
+            file.write(json.dumps({"review": f"{i} " + " ".join(words), "mood": mood}) + "\n")
     names = ",".join(MOODS)
     words = ",".join(f"' {name}'" for name in MOODS)
     columns = "dataset.columns={text: review, label: mood}"
@@ -41,7 +40,7 @@ def test_methods_run_with_three_classes_of_own_data(tmp_path, tiny_models, task)
     argv = [f"store={store}", *tiny_models, *task, *FAST, "finetune=probe", f"method={METHODS_RUN}"]
     status, out, err = launch("-m", *argv)
     assert status == 0, err
-    assert "8 of 8 cells" in out
+    assert "6 of 6 cells" in out
     assert "60 of label 0 (bad), 60 of label 1 (good), 60 of label 2 (slow) after balancing" in out
     record = sweep_record(store)
     for entry in record["cells"]:

@@ -203,11 +203,11 @@ def test_each_figure_has_its_files_and_its_numbers(tmp_path):
     saved = save_figures(results, tmp_path / "figures")
     for figure in saved:
         assert figure.pdf.read_bytes().startswith(b"%PDF")
-        rows = list(csv.DictReader(figure.csv.open()))
+        rows = list(csv.DictReader(figure.csv.read_text().splitlines()))
         assert len(rows) >= 2, figure.name
         assert not any("nan" in value for row in rows for value in row.values())
         assert figure.title in (tmp_path / "figures" / "captions.md").read_text()
-    by_name = {figure.name: list(csv.DictReader(figure.csv.open())) for figure in saved}
+    by_name = {figure.name: list(csv.DictReader(figure.csv.read_text().splitlines())) for figure in saved}
     assert [float(row["student"]) for row in by_name["accuracy"]] == pytest.approx([0.7] * 2)
     assert [float(row["student"]) for row in by_name["curves"][:3]] == pytest.approx([0.6, 0.8, 0.7])
 

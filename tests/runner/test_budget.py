@@ -3,7 +3,9 @@ what is in it is computed on the CPU."""
 
 import dataclasses
 import json
+import os
 import random
+import threading
 
 import pytest
 import torch
@@ -22,9 +24,10 @@ from w2s_sweep.models.device import frozen_dtype
 from w2s_sweep.runner import budget, process_cache, throughput
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
+from w2s_sweep.runner.worker import run_files
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.files import read_json, write_json
 
 TUNED = {"lr": 3e-3, "epochs": 1, "batch_size": 8}
 
@@ -118,3 +121,27 @@ def test_adapters_train_in_32_bits_on_frozen_weights_in_16(base, tmp_path, monke
     weights = load_file(Store(tmp_path).path(stage.key) / "weights.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float32}
     assert any(".lora_A." in name for name in weights)
+
+
+def test_repeatable_bits_are_asked_of_torch_for_the_stages_of_such_a_command(base, tmp_path, monkeypatch):
+    """Also what cuBLAS needs for it, which it reads once; the next command of a process is free of it again."""
+    for name in ("CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # so that what is set below ends with the test
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    graph = merge([dataclasses.replace(base, finetune=Full(**TUNED))], identify)
+    key = graph.roles[0].ceiling
+    assert key is not None
+    stages = [graph.stages[one] for one in (*graph.stages[key].inputs.values(), key)]
+    asked: list[bool] = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    for wanted in (True, False):
+        store = Store(tmp_path / str(wanted))
+        store.prepare()
+        spec = tmp_path / f"{wanted}.json"
+        run = {"threads": 1, "deterministic": wanted}
+        plain = {"store": str(store.root), "modules": [], "run": run}
+        write_json(spec, plain | {"stages": [stage.to_json() for stage in stages]})
+        assert run_files([str(spec)], threading.Event()) == 0
+        assert (read_json(store.path(key) / "summary.json") or {})["deterministic"] is wanted
+    assert asked == [True, False]
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -135,6 +136,17 @@ def test_find_wants_one_key(store):
         store.find("0123")
     with pytest.raises(StoreError, match="no stage"):
         store.find("9")
+
+
+def test_a_key_is_found_without_a_look_at_the_other_stages(store, monkeypatch):
+    publish(store)
+    for number in range(30):
+        (store.stages / f"f{number:019x}").mkdir()
+    looks: list[Path] = []
+    looked = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path, **said: looks.append(path) or looked(path, **said))
+    assert store.find("01234") == KEY
+    assert len(looks) < 5
 
 
 def test_a_claim_is_exclusive_until_released(store):

@@ -176,6 +176,12 @@ def test_a_student_of_cells_with_several_ceilings_has_no_pgr_over_steps_and_anot
     assert not any("pgr" in values for _, values in several)
     assert one[: len(several)] == several
     assert len(one) == OF_STUDENT
+    bare = {**twin, "roles": {role: key for role, key in cell["roles"].items() if role != "ceiling"}}
+    write_json(store.sweep(NAME) / "sweep.json", {**record, "cells": [bare, cell]})
+    assert lines(NAME) == one, "a cell without a ceiling says nothing against that of another"
+    write_json(store.sweep(NAME) / "sweep.json", {**record, "cells": [bare]})
+    (student,) = (s for s in outcome_of(store, collect(store, NAME)).stages if s.key == cell["roles"]["student"])
+    assert student.partners == {"weak": cell["roles"]["weak"]}
 
 
 FAULTS: dict[str, Fault] = {

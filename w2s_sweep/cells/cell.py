@@ -61,6 +61,8 @@ class Sweep:
     sweepers are refused."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of one stage process; 0 is all cores. Bitwise repeatability on CPU holds for one thread count."""
+    deterministic: bool = False
+    """Repeatable bit for bit on a GPU too, slower: without it the order of some sums there changes from run to run."""
     micro_batch_tokens: Count | None = None
     """Tokens of one forward pass; None takes what the device likes. The gradient does not depend on it."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0

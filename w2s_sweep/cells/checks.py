@@ -121,7 +121,9 @@ def _class_problems(cell: Cell) -> list[str]:
     count, dataset, method = len(class_names(cell.dataset)), cell.dataset, cell.method
     found: list[str] = []
     if count > 2 and method.two_classes:
-        fitting = ", ".join(sorted(name for name, other in METHODS.items() if not other.two_classes))
+        fitting = ", ".join(
+            sorted(name for name, one in METHODS.items() if not one.two_classes and one is not Reasoning)
+        )
         found.append(
             f"method: {method.name}, but {dataset.name} has {count} classes, and the method exists for two: "
             f"{method.two_classes}. Use {fitting}."

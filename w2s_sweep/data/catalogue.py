@@ -49,7 +49,7 @@ Heads, soft labels, losses and metrics have as many classes as the task, `text_l
   that two classes have their usual values; chance is 1/k.
 - Methods that prompt need a word for each class, `dataset.prompt.words`; so do heads that begin with words
   (`finetune.head_init=label_words`). `calibrate=median` makes each class the answer to as many rows.
-- `icm`, `icm_features` and `selective` exist for two classes, and are refused for more.
+- `ccs`, `icm`, `icm_features` and `selective` exist for two classes, and are refused for more.
 """
 
 WHAT = {

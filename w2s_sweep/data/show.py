@@ -96,7 +96,7 @@ def _counts(examples: pa.Table, rows: Sequence[str], names: Sequence[str]) -> li
 def _label(c: int, names: Sequence[str]) -> str:
     if c < 0:
         return "no label"
-    return f"label {c}" if names[c] == str(c) else f"{c} {names[c]}"[:17]
+    return f"label {c}" if names[c] == str(c) else f"{c} = {names[c]}"[:17]
 
 
 def _lengths(examples: pa.Table, reader: Reader | None) -> list[str]:

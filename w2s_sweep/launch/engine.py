@@ -44,6 +44,7 @@ class Job:
         sweep = self.sweep
         run = {
             "threads": sweep.threads,
+            "deterministic": sweep.deterministic,
             "micro_batch_tokens": sweep.micro_batch_tokens,
             "checkpoint_seconds": sweep.checkpoint_seconds,
             "keep_weights": sweep.keep_weights,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from w2s_sweep.errors import ConfigError
@@ -22,10 +21,12 @@ if TYPE_CHECKING:
 
 def show_next(console: Console, store: Store, name: str, rows: "Sequence[Row]") -> None:
     """Print the commands, each with what it does."""
-    table = Table.grid(padding=(0, 2))
-    for words, about in next_steps(name, rows):
-        table.add_row(Text("next:", style="dim"), Text(f"{program(store)} {words}", no_wrap=True), Text(about))
-    console.print(table, soft_wrap=True)
+    word = program(store)
+    steps = [(f"{word} {words}", about) for words, about in next_steps(name, rows)]
+    width = max(len(command) for command, _ in steps)
+    for command, about in steps:  # no table, which would cut a command where the window is narrow
+        line = Text.assemble(("next:  ", "dim"), f"{command:<{width}}  {about}")
+        console.print(line, soft_wrap=True)
 
 
 def next_steps(name: str, rows: "Sequence[Row]") -> list[tuple[str, str]]:

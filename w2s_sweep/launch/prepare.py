@@ -114,19 +114,12 @@ def _require_truth(rows: "Rows", stage: Stage[Kind], stages: Stages) -> None:
     """ConfigError where a stage learns from the truth of a half without any."""
     for other in stages:
         settings = other.settings
-        if (
-            isinstance(settings, Supervised)
-            and "labels" not in other.inputs
-            and other.inputs["data"] == stage.inputs["data"]
-        ):
-            chosen = rows.on(settings.on)
-            if not (rows.truth[chosen] >= 0).any():
-                remedy = (
-                    "Set ceiling.skip=true (there is no PGR without a ceiling)"
-                    if settings.on == "half_b"
-                    else "Set supervisor.labels=FILE"
-                )
-                raise ConfigError([f"{other.label}: no row of {settings.on} has a label. {remedy}, or add some."])
+        if not isinstance(settings, Supervised) or other.inputs["data"] != stage.inputs["data"]:
+            continue
+        if "labels" not in other.inputs and not rows.has_truth(settings.on):
+            without = "Set ceiling.skip=true (there is no PGR without a ceiling)"
+            remedy = without if settings.on == "half_b" else "Set supervisor.labels=FILE"
+            raise ConfigError([f"{other.label}: no row of {settings.on} has a label. {remedy}, or add some."])
 
 
 def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:

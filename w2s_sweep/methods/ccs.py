@@ -1,7 +1,7 @@
 """Contrast-consistent search (Burns et al. 2022, arXiv 2212.03827): what the strong model's features say that is
 consistent under negation, found without labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from w2s_sweep.config.finetune import Penalty
 from w2s_sweep.config.model import Count, Rate
@@ -18,6 +18,8 @@ class Ccs(Method):
     weak: as in `naive`; its labels of half B decide one bit, which side of the probe is class 1. student: trained on
     half B without labels; the loss and the fine-tuning of the cell have no part in it. ceiling: as in `naive`.
     """
+
+    two_classes: ClassVar[str] = "its loss is on the two answers of a contrast pair, which exclude each other"
 
     name: Literal["ccs"] = "ccs"
     tries: Count = 10

@@ -81,6 +81,15 @@ def describe(device: torch.device, precision: Precision) -> dict[str, str | floa
     }
 
 
+def set_deterministic(wanted: bool) -> None:
+    """From now on the same bits for the same work on one GPU, slower; RuntimeError from an operation that cannot.
+
+    CUBLAS_WORKSPACE_CONFIG has to be set before the first product (`runner.worker`).
+    """
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = False
+
+
 def forget_peak(device: torch.device) -> None:
     """Peaks of memory count from here: those of earlier stages of this process are no matter of the next."""
     if device.type == "cuda":

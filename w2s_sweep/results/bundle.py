@@ -84,7 +84,7 @@ def _fill(store: Store, sweep: str, folder: Path, predictions: bool) -> None:
 
 def _keys(results: Results) -> Iterator[str]:
     """The stages that numbers are computed of."""
-    yield from (getattr(row, f"{role}_key") for row in results.rows for role in ROLES)
+    yield from (key for row in results.rows for role in ROLES if (key := getattr(row, f"{role}_key")))
 
 
 def _copy_stage(store: Store, key: str, folder: Path) -> None:

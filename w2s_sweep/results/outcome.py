@@ -141,7 +141,8 @@ def _students(results: Results) -> dict[str, list[Row]]:
 
 def _partners(rows: Sequence[Row]) -> dict[str, str]:
     """Of a student's cells: role -> key of its supervisor and ceiling."""
-    return {"weak": rows[0].weak_key, "ceiling": rows[0].ceiling_key} if rows else {}
+    found = {role: [getattr(row, f"{role}_key") for row in rows] for role in ("weak", "ceiling")}
+    return {role: next(filter(None, keys)) for role, keys in found.items() if any(keys)}
 
 
 def _curve(results: Results, rows: Sequence[Row]) -> Iterator[tuple[int, dict[str, float]]]:
@@ -154,7 +155,7 @@ def _curve(results: Results, rows: Sequence[Row]) -> Iterator[tuple[int, dict[st
     if len({row.weak_key for row in rows}) != 1:
         return
     yield from ((one.step, _known(_agreement(one))) for one in steps)
-    if len({(row.ceiling_key, row.metric) for row in rows}) == 1:
+    if len({(row.ceiling_key, row.metric) for row in rows if row.ceiling_key}) == 1:
         yield from ((one.step, _known(_recovered(one))) for one in steps)
 
 

@@ -32,7 +32,8 @@ class ReliabilityReader:
         found: dict[str, Reliability] = {}
         for row in rows:
             for role in ROLES if row.state == "done" else ():
-                counted = self._of_stage(getattr(row, f"{role}_key"))
+                key = getattr(row, f"{role}_key")
+                counted = self._of_stage(key) if key else None
                 if counted is not None:
                     found[role] = found[role] + counted if role in found else counted
         return found

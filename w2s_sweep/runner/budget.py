@@ -11,7 +11,15 @@ from w2s_sweep.kinds.memory import explain_too_large, fit
 from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.checkpointing import checkpoint_blocks
-from w2s_sweep.models.device import describe, forget_peak, memory_bytes, peak_memory, pick_device, token_budget
+from w2s_sweep.models.device import (
+    describe,
+    forget_peak,
+    memory_bytes,
+    peak_memory,
+    pick_device,
+    set_deterministic,
+    token_budget,
+)
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources.weights import read_config
@@ -27,11 +35,13 @@ def fit_device(context: Context[OfModel], backbone: Backbone, precision: Precisi
     """
     wanted, device = context.run.micro_batch_tokens, pick_device()
     forget_peak(device)
+    set_deterministic(context.run.deterministic)
     context.describe = partial(peak_memory, device)
     context.facts |= describe(device, precision) | {
         "weights": str(backbone.embedding.dtype).removeprefix("torch."),
         "GPUs": this_process().size if device.type == "cuda" else 0,
         "processes": this_process().size,
+        "deterministic": context.run.deterministic,
     }
     there = memory_bytes(device)
     if there is None:

@@ -35,6 +35,8 @@ class RunSettings:
     """Tokens of a forward pass; None is the device's own number."""
     checkpoint_seconds: float = 60.0
     keep_weights: bool = False
+    deterministic: bool = False
+    """Whether a GPU gives the same bits each time."""
     test_evaluations: int = 0
     """How often a trained stage predicts test rows on its way."""
 

@@ -118,10 +118,22 @@ def main() -> None:
     except Preempted:
         leave(PREEMPTED)
     except Exception as error:  # the boundary: the stage's process says what became of the stage
-        text = str(error) if isinstance(error, W2SError) else f"rank {rank} of {size}: {traceback.format_exc()}"
+        text = explain(error, f"rank {rank} of {size}")
         write_json(folder / f"failed-{rank}.json", {"error": text, "time": time.time()})
         leave(1)
     leave(0)
+
+
+def explain(error: Exception, who: str) -> str:
+    """What the stage's process is told of an error of this rank."""
+    if isinstance(error, W2SError):
+        return str(error)
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which may be what could not be loaded
+        return (
+            f"out of memory on {who}: {error} Lower micro_batch_tokens or dataset.max_tokens, or ask for more GPUs; "
+            "the last checkpoint is kept."
+        )
+    return f"{who}: {traceback.format_exc()}"
 
 
 def use(rank: int) -> None:

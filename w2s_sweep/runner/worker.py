@@ -86,6 +86,8 @@ def run_files(
         pack = Pack.read(Path(path))
         if pack.run.threads:  # read by OpenMP when torch is loaded
             os.environ["OMP_NUM_THREADS"] = str(pack.run.threads)
+        if pack.run.deterministic:  # read by cuBLAS at its first product; torch refuses to go on without it
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         outcomes = run_pack(
             pack,
             stopped.is_set,

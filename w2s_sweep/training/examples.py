@@ -54,6 +54,10 @@ class Rows:
     def classes(self) -> int:
         return max(2, int(self.truth.max()) + 1)
 
+    def has_truth(self, *names: str) -> bool:
+        """Whether any row of the given splits has a truth."""
+        return bool((self.truth[self.on(*names)] >= 0).any())
+
     def on(self, *names: str) -> list[int]:
         """Row numbers of the given splits."""
         return [int(i) for i in np.flatnonzero(np.isin(self.splits, names))]

@@ -80,8 +80,9 @@ def draw_calibration(results: Results) -> "Figure":
             axis.set_xlabel("confidence")
             axis.tick_params(axis="x", labelbottom=True)
     _limit(axes[0], shown)
-    handles = [axes[0].plot([], [], ms=4, lw=1.3, **look)[0] for look in looks.values()]
-    legend_below(figure, handles, list(looks))
+    there = [name for name in looks if any(name in lines for lines in shown.values())]
+    handles = [axes[0].plot([], [], ms=4, lw=1.3, **looks[name])[0] for name in there]
+    legend_below(figure, handles, there)
     return figure
 
 

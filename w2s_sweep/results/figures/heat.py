@@ -85,7 +85,7 @@ def _draw_cell(axis: Any, at: tuple[int, int], value: float | None, about: str, 
     from matplotlib.patches import Rectangle
 
     corner = at[0] - 0.48, at[1] - 0.48
-    look = {"facecolor": "none", "edgecolor": QUIET, "hatch": "////", "lw": 0.0}
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": QUIET, "hatch": "////", "lw": 0.0}
     if value is not None:
         look = {"facecolor": color_of_pgr(value), "lw": 0.0}
     said = f"{about}: PGR {number(value, 2)}" if value is not None else f"{about}: PGR not identified"

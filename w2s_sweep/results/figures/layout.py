@@ -29,8 +29,15 @@ def layout(shown: Facets, rows: int) -> tuple[int, tuple[float, float]]:
     even = strong in (2, 3, 4) and count % strong == 0
     columns = 1 if count == 1 else strong if even else 2 if count in (2, 4) else 3
     columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}[columns], 0.5 + 0.26 * rows))
-    titles = max(wrap(panel.title, title_letters(size[0])).count("\n") for panel in shown.panels)
+    room = _title_room(shown, columns, size[0])
+    titles = max(wrap(panel.title, room).count("\n") for panel in shown.panels)
     return columns, (size[0], size[1] + current().scale(0.14) * titles)
+
+
+def _title_room(shown: Facets, columns: int, width: float) -> int:
+    """Characters of a title that fit above a panel beside the names of rows, which are left of the first one."""
+    longest = max(len(line) for variant in shown.variants for line in wrap(variant).split("\n"))
+    return letters_in(width - (0.3 + longest * 0.56 * current().scale(8) / 72) / columns)
 
 
 def title_letters(width: float) -> int:
@@ -42,9 +49,9 @@ def name_rows(
     axes: Sequence[Any], shown: Facets, columns: int, width: float, labels: Sequence[str], across: str
 ) -> None:
     """Name the rows on the left and the x axis under the last panel of every column."""
-    count = len(shown.panels)
+    count, room = len(shown.panels), _title_room(shown, columns, width)
     for place, (axis, panel) in enumerate(zip(axes, shown.panels, strict=False)):
-        axis.set_title(wrap(panel.title, title_letters(width)), loc="left")
+        axis.set_title(wrap(panel.title, room), loc="left")
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="both", length=0)
         if place + columns >= count:
