@@ -17,7 +17,7 @@ def test_times_are_said_as_people_say_them(seconds, words):
 
 
 def test_sizes_are_said_in_the_largest_unit():
-    assert [in_bytes(size) for size in (5e3, 2e6, 3.5e9, 1e12)] == ["5 kB", "2.0 MB", "3.5 GB", "1.0 TB"]
+    assert [in_bytes(size) for size in (5e3, 2e6, 3.5e9, 1e12)] == ["5 kB", "2 MB", "3.5 GB", "1 TB"]
 
 
 def test_stages_alike_differ_in_their_seed():

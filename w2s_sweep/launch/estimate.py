@@ -134,5 +134,5 @@ def in_bytes(size: float) -> str:
     """In the largest unit that leaves a number above 1."""
     for unit, bound in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if size >= bound:
-            return f"{size / bound:.1f} {unit}"
+            return f"{size / bound:.2g} {unit}" if size < 100 * bound else f"{size / bound:.0f} {unit}"
     return f"{size / 1e3:.0f} kB"

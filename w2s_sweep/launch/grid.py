@@ -21,7 +21,7 @@ from w2s_sweep.launch.pairs import tell
 
 MOST_CELLS = 10_000
 """A grid of more cells is asked for first."""
-CELLS_A_SECOND = 500
+CELLS_A_SECOND = 200
 """Composed and planned, about, on one core."""
 
 Choices = Mapping[str, Sequence[str]]
