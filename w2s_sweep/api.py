@@ -21,6 +21,7 @@ from w2s_sweep.launch.site import usual_store
 from w2s_sweep.predictions import FILE, read_table
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.records import Results
+from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
 from w2s_sweep.store import Store
 
@@ -47,7 +48,7 @@ class Sweep:
     @cached_property
     def cells(self) -> pa.Table:
         """A row per cell; row i is cell i."""
-        return cell_table(self.results)
+        return cell_table(relocate(self.store, self.results))
 
     @cached_property
     def groups(self) -> pa.Table:

@@ -18,8 +18,6 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
-from w2s_sweep.data.tasks import Task, register
-from w2s_sweep.data.tasks.base import Example, Row, text
 from w2s_sweep.kinds import Kind
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.losses.cross_entropy import CrossEntropy
@@ -46,24 +44,15 @@ SEARCHED = ("annotate", "elicit", "ccs")
 """Kinds that decide by thresholds on the way: rounding may turn a label over, with all that follows from it."""
 
 
-def _answers(row: Row) -> list[Example]:
-    question = text(row, "question")
-    return [Example(question, 0, question, target=text(row, "answer"))]
-
-
-# No task of the package: those that are generated need a library of chess.
-register(Task("benchmark_answers", ("question", "answer"), _answers, kind="generate", version=1))
-
-
 def rows_of(folder: Path) -> dict[str, Dataset]:
     """A task of labels, another one to be tested on, and one of answers."""
     said = [f'{{"sentence": "a {"good" if i % 2 else "bad"} film {i}", "label": {i % 2}}}\n' for i in range(ROWS)]
-    asked = [f'{{"question": "{i} and {i % 7} are", "answer": " {i + i % 7}"}}\n' for i in range(ROWS // 2)]
+    asked = [f'{{"question": "{i} and {i % 7} are", "answer": "#### {i + i % 7}"}}\n' for i in range(ROWS // 2)]
     found: dict[str, Dataset] = {}
     for name, task, lines in (
         ("films", "sst2", said),
         ("more", "sst2", said[8:]),
-        ("answers", "benchmark_answers", asked),
+        ("answers", "worked_answer", asked),
     ):
         path = folder / f"{name}.jsonl"
         write_text(path, "".join(lines))

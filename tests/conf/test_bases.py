@@ -1,9 +1,11 @@
 """Files of a group build on others, also those of somebody's own; what they build on is no choice."""
 
+from argparse import Namespace
+
 import pytest
 
 from tests.command import launch
-from w2s_sweep.launch.preflight import Places
+from w2s_sweep.launch.places import find_places
 from w2s_sweep.launch.site import CONF
 
 OWN = {
@@ -23,9 +25,12 @@ def own(tmp_path):
     return ["--config-dir", str(tmp_path / "own"), f"store={tmp_path / 'store'}", "plan_only=true"]
 
 
-@pytest.mark.parametrize("group", Places((CONF,)).groups())
+PLACES = find_places(Namespace(config_dir=None, config_name=None), f"file://{CONF}", [])
+
+
+@pytest.mark.parametrize("group", PLACES.groups())
 def test_what_others_build_on_is_no_choice(group):
-    options = Places((CONF,)).options(group)
+    options = PLACES.options(group)
     assert options or group == "local"
     assert [name for name in options if name.startswith("_")] == []
 

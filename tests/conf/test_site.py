@@ -41,7 +41,8 @@ def test_the_local_launcher_has_nothing_of_a_clusters_settings(site):
     found = composed(site)
     assert found["store"] == "/shared/w2s/runs"
     assert found["tracker"]["entity"] == "my-team"
-    assert set(found["hydra"]["launcher"]) == {"_target_", "processes", "gpus", "cpu_ranks", "pack_flops"}
+    names = {"_target_", "processes", "gpus", "cpu_ranks", "pack_flops", "notify", "stall_minutes"}
+    assert set(found["hydra"]["launcher"]) == names
 
 
 def test_a_cluster_has_the_sites_settings_and_the_command_wins(site):

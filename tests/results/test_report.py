@@ -71,6 +71,7 @@ def test_report_is_one_file_that_loads_nothing(tmp_path):
     assert page.open == []
     keys = {key for row in collect_rows(tmp_path) for key in (row.weak_key, row.student_key, row.ceiling_key)}
     files = {paths.html.parent / name for name in file_names()}
+    files |= {path for f in paths.figures for path in (f.png, f.svg, f.pdf, f.csv)}
     assert {(paths.html.parent / link).resolve() for link in page.links} == {
         tmp_path / "stages" / key for key in keys
     } | files

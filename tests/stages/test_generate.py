@@ -137,7 +137,7 @@ def test_the_text_of_an_answer_keeps_its_blank(folders):
     [
         ({"finetune": Probe()}, "finetune: probe, but chess_moves is a generation task"),
         ({"loss": Confidence()}, "loss: confidence, but .* Use loss=xent"),
-        ({"method": Ensemble()}, "method: ensemble, but .* method=naive, bootstrapping, strong_to_strong"),
+        ({"method": Ensemble()}, "method: ensemble, but .* method=naive, reasoning, bootstrapping"),
         ({"metric": "auroc"}, "metric: auroc, but .* Use accuracy"),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -42,7 +42,7 @@ class GraphLauncher(Launcher):
     """Hydra's side of a launcher; the engine does the rest."""
 
     def __init__(self, engine: Engine):
-        self.engine = engine
+        self.engine: Engine = engine
         self.context: HydraContext | None = None
         self.master: DictConfig | None = None
         self.task: TaskFunction | None = None
@@ -248,7 +248,7 @@ class SlurmLauncher(GraphLauncher):
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         if lines:
             settings = engine.settings | {"setup": [*(engine.settings.get("setup") or []), *lines]}
-            self.engine = cast(Any, replace(engine, settings=settings))
+            self.engine = replace(engine, settings=settings)
         try:
             with super().environment(variables):
                 yield

@@ -1,6 +1,7 @@
 """Results that are read elsewhere name no folder of the machine that made them."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ HOME = "~"
 def hide(store: Store, text: str) -> str:
     """The text with the folders of the store and of the user in short."""
     home = str(Path.home())
-    text = text.replace(str(store.root), STORE)
+    text = re.sub(re.escape(str(store.root)) + r"(?![\w-]|\.\w)", STORE, text)  # not /data/runs2 for /data/runs
     return text.replace(f"{home}/", f"{HOME}/") if home != "/" else text
 
 
