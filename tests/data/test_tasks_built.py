@@ -140,7 +140,7 @@ def test_a_text_is_the_same_whether_its_label_is_right_or_wrong(task: str) -> No
 @pytest.mark.parametrize("task", GENERATE)
 def test_a_target_is_a_possible_answer_that_its_text_does_not_end_with(task: str, tmp_path: Path) -> None:
     examples = built(task, tmp_path).to_pylist()
-    assert len(examples) == 2 * GROUPS
+    assert len(examples) >= GROUPS
     legal, answer = TASKS[task].legal, TASKS[task].answer
     assert legal is not None or answer is not None
     for row in examples:

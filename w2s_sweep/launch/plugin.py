@@ -46,9 +46,9 @@ class GraphLauncher(Launcher):
         self.context: HydraContext | None = None
         self.master: DictConfig | None = None
         self.task: TaskFunction | None = None
-        self.request = Request(
-            command=["python", Path(sys.argv[0]).name, *(a.removeprefix("++") for a in sys.argv[1:])]
-        )
+        words = ("-m" if word == "--multirun" else word.removeprefix("++") for word in sys.argv[1:])
+        typed = sorted(words, key=lambda word: not word.startswith("-"))  # flags first, as people type them
+        self.request = Request(command=["python", Path(sys.argv[0]).name, *typed])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         # The sweeper composes each job once to validate it, before it calls `launch`, and through this same context:
