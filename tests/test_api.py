@@ -151,6 +151,7 @@ def test_an_unknown_sweep_and_a_folder_that_is_no_store_are_refused(store, tmp_p
     assert w2s.load(NAME).name == NAME
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light_and_tells_what_it_has():
     code = (
         "import sys; import w2s_sweep as w2s;"
@@ -180,6 +181,7 @@ def ran(tiny):
     return sweep
 
 
+@pytest.mark.slow
 def test_a_grid_runs_in_this_process_and_comes_back_loaded(tiny, ran):
     assert ran.store.root == tiny[0]
     assert ran.cells["state"].to_pylist() == ["done", "done"]
@@ -188,6 +190,7 @@ def test_a_grid_runs_in_this_process_and_comes_back_loaded(tiny, ran):
     assert ran.results.record["command"][:3] == ["python", "launch.py", "-m"]
 
 
+@pytest.mark.slow
 def test_one_cell_is_a_sweep_too_and_nothing_is_trained_twice(tiny, ran):
     before = set(ran.store.keys())
     one = w2s.run([*tiny[1][:-1], "name=one", "loss=xent"])
@@ -195,6 +198,7 @@ def test_one_cell_is_a_sweep_too_and_nothing_is_trained_twice(tiny, ran):
     assert set(ran.store.keys()) == before
 
 
+@pytest.mark.slow
 def test_what_cannot_run_is_an_exception(tiny, tmp_path):
     _, words = tiny
     with pytest.raises(ConfigError, match="unknown name 'xnt'"):

@@ -62,6 +62,7 @@ def test_they_run_from_the_command_line_and_are_reported(tmp_path, tiny_models, 
     assert f"there is no file {mine / 'focal.py'}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_relative_files_and_an_experiment_name_modules_and_errors_list_what_they_register(tmp_path, monkeypatch):
     mine = write_outside(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -187,6 +188,7 @@ def test_a_package_is_named_as_python_imports_it(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_installed_packages_are_found_by_their_entry_point(tmp_path):
     info = tmp_path / "own_plugin-1.0.dist-info"
     info.mkdir()

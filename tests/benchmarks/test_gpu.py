@@ -15,6 +15,7 @@ TINY = ("--device", "cpu", "--tiny")
 PARTS = "products,parity,out of memory,broken context,llama3.1-8b lora"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_it_finds_nothing_wrong_on_a_cpu(tmp_path):
     out = tmp_path / "gpu.json"

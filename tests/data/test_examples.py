@@ -119,6 +119,7 @@ def test_ratings_of_vader_are_read(tmp_path: Path) -> None:
 # choosing
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 1)), min_size=20, max_size=120),
        st.integers(2, 60) | st.none(), st.sampled_from([0.5, TOLERANCE, 1.0]), st.integers(0, 99))  # fmt: skip
 @settings(max_examples=150, deadline=None)
@@ -401,6 +402,7 @@ def test_real_rows_are_balanced_apart_and_do_not_leak(task: str, folder: str, tr
         assert again.equals(examples)
 
 
+@pytest.mark.slow
 def test_the_command_takes_overrides_before_and_after_its_options(tmp_path: Path, capsys: Any) -> None:
     path = write(tmp_path / "rows.jsonl", labelled(40, 40))
     words = [f"dataset.path={path}", "dataset.name=mine"]

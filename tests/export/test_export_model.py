@@ -105,6 +105,7 @@ def stored(once, role):
 PAIRS = (("gpt2", "llama"), ("bert", "qwen2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("families", PAIRS, ids=" ".join)
 def test_what_is_exported_predicts_what_was_stored(tmp_path, families, how):
@@ -124,6 +125,7 @@ def test_what_is_exported_predicts_what_was_stored(tmp_path, families, how):
         assert (config["task_type"], config["modules_to_save"]) == ("SEQ_CLS", ["score"])
 
 
+@pytest.mark.slow
 def test_a_bias_is_folded_into_the_norm_of_a_gpt2_which_then_loads_as_it_is(tmp_path):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -146,6 +148,7 @@ def test_a_bias_is_folded_into_the_norm_of_a_gpt2_which_then_loads_as_it_is(tmp_
     assert json.loads((tmp_path / "short" / "config.json").read_text())["n_layer"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["full", "probe"])
 def test_rewards_of_pairs_are_exported_and_predicted(tmp_path, how):
     once = ran(tmp_path, model(tmp_path, "gpt2"), model(tmp_path, "llama"), HOW[how], pairs=True)
@@ -169,6 +172,7 @@ def predicted(folder, once, rows, found):
     assert [row["predicted"] for row in told] == found.probs.argmax(1).tolist()
 
 
+@pytest.mark.slow
 def test_new_texts_are_labelled_as_the_stage_labelled_its_own_and_supervise(tmp_path, capsys):
     from w2s_sweep.config.supervisor import LabelColumns
     from w2s_sweep.data.labels_file import read_said

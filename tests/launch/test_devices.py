@@ -76,6 +76,7 @@ def ready(store: Path, stages: list[Stage], modules: tuple[str, ...] = ()) -> Jo
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [9, LOST])
 def test_the_successor_of_a_worker_that_died_takes_its_gpu(tmp_path, monkeypatch, status):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
@@ -190,6 +191,7 @@ def test_a_gpu_that_was_given_and_cannot_be_used_is_an_error(monkeypatch):
         pick_device()
 
 
+@pytest.mark.slow
 def test_a_worker_takes_as_many_gpus_as_its_pack_needs_and_gives_them_back(tmp_path, monkeypatch):
     """A pack that needs both GPUs waits for a worker that has one of them, and the next one takes one again."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")

@@ -157,6 +157,7 @@ def test_the_hub_answers_or_not_or_is_not_asked(hub, monkeypatch):
     assert levels(services.check_hub()) == ["ok"]
 
 
+@pytest.mark.slow
 def test_wandb_says_whether_runs_would_arrive(monkeypatch, tmp_path):
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)

@@ -109,6 +109,7 @@ def test_callbacks_and_environment_act_on_the_cells_of_a_grid(tmp_path, tiny_mod
     assert "W2S_TEST_SAID" not in os.environ
 
 
+@pytest.mark.slow
 def test_jobs_of_a_cluster_have_the_environment_too(tmp_path, tiny_models, tiny_task):
     words = ["hydra/launcher=slurm", "hydra.launcher.dry_run=true", "+hydra.job.env_set.SAID='a b'", "seed=3"]
     for more in ([], ["-m"]):

@@ -1,5 +1,7 @@
 """The report while a sweep runs: a process of its own writes it, and it shows itself anew until the sweep has ended."""
 
+import pytest
+
 from tests.results_store import NAME, Shape, build
 from w2s_sweep.launch.live_report import LiveReport
 from w2s_sweep.results.collect import collect
@@ -9,6 +11,7 @@ EMPTY = Shape(missing=("weak w14 sciq 0",))
 """Nothing is finished, so nothing is drawn."""
 
 
+@pytest.mark.slow
 def test_a_process_writes_the_report_of_what_there_is(tmp_path):
     store = build(tmp_path / "store", EMPTY)
     (store.sweep(NAME) / "jobs").mkdir()

@@ -29,6 +29,7 @@ def grid(tmp_path_factory, tiny_models, tiny_task):
     return store, argv, out
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_what_is_unique(grid):
     store, _, out = grid
     record = sweep_record(store)
@@ -41,6 +42,7 @@ def test_what_is_trained_is_what_is_unique(grid):
     assert len(list((store / "stages").iterdir())) == unique
 
 
+@pytest.mark.slow
 def test_running_it_again_trains_nothing(grid):
     store, argv, _ = grid
     before = {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")}
@@ -50,6 +52,7 @@ def test_running_it_again_trains_nothing(grid):
     assert {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_every_number_can_be_traced_and_the_report_is_there(grid):
     store, _, out = grid
     folder = store / "sweeps" / sweep_record(store)["name"]
@@ -64,6 +67,7 @@ def test_every_number_can_be_traced_and_the_report_is_there(grid):
         assert all((store / "stages" / key).is_dir() for key in cell["roles"].values())
 
 
+@pytest.mark.slow
 def test_seeds_differ(grid):
     store, _, _ = grid
     assert len(set(trained(store).values())) == len(trained(store))
@@ -78,6 +82,7 @@ def test_seeds_differ_where_all_share_one_deal_of_the_rows(tmp_path, tiny_models
     assert len(set(trained(tmp_path).values())) == len(trained(tmp_path)) == 2 * 3
 
 
+@pytest.mark.slow
 def test_explain_verify_status_and_gc(grid, capsys):
     store, _, _ = grid
     one, two = sorted(trained(store))[:2]
@@ -210,6 +215,7 @@ def search_objective(words):
     return next(word.partition("=")[2] for word in words if word.startswith("objective="))
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_after_cells_without_a_value(tmp_path, tiny_models, tiny_task, monkeypatch):
     """An undefined objective ended the study; where no cell has one, that is said."""
     pytest.importorskip("optuna")

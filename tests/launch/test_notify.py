@@ -40,6 +40,7 @@ def test_a_command_that_fails_or_hangs_is_told_and_nothing_else(store, capsys, m
     assert "failed (no end in 0.1 s)" in err
 
 
+@pytest.mark.slow
 def test_a_local_sweep_tells_at_its_end(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = ready(tmp_path / "store", [rows(tmp_path, "x")])

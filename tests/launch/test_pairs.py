@@ -1,5 +1,7 @@
 """A grid of models on both sides is a triangle: pairs that are none are left out and counted."""
 
+import pytest
+
 from tests.command import launch
 from w2s_sweep.launch.pairs import keep_pairs
 
@@ -42,6 +44,7 @@ def test_the_triangle_of_a_ladder_is_planned_and_told(tmp_path, tiny_models, tin
     assert "1 cells ask for" in out
 
 
+@pytest.mark.slow
 def test_a_single_pair_that_is_none_is_refused(tmp_path):
     status, _, err = launch(f"store={tmp_path}", "model@weak=gpt2", "model@strong=gpt2", "plan_only=true")
     assert status == 1

@@ -283,6 +283,7 @@ def only_a_message(folder, argv):
     assert not store.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("said", "cells"), [("seed=4", 2), ("seed=4,5", 4), ("loss=xent", 3), ("seed=4,4", 2)])
 def test_the_command_replaces_what_an_experiment_sweeps_over(tmp_path, said, cells):
     """`++seed` of the command and `seed` of the file were two settings to Hydra's sweeper: every cell came three times,

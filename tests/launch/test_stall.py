@@ -114,6 +114,7 @@ def test_only_stages_of_the_same_job_are_ended(tmp_path, monkeypatch):
     assert silent_stage(store, ["k"], "77", 24) is None
 
 
+@pytest.mark.slow
 def test_a_task_whose_stage_hangs_is_ended(tmp_path):
     job = ready(tmp_path / "store", [rows(tmp_path, "x")], (str(tmp_path / "hangs.py"),))
     (tmp_path / "hangs.py").write_text(HANGS.replace("TIMES", "1"))
@@ -131,6 +132,7 @@ def _packs(job):
     return make_packs(job.plan.graph, job.plan.keys("to run"), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tries", [0, 1])
 def test_a_local_stage_that_hangs_is_repeated_so_often(tmp_path, tries, capsys, monkeypatch):
     monkeypatch.setattr("w2s_sweep.launch.local.STALLS", tries)

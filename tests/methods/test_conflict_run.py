@@ -47,6 +47,7 @@ def scored(cell, folder):
     return accuracy(said.on("test").probs, said.on("test").truth), learnt[0] / learnt[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [PROBE, FULL], ids=["probe", "full"])
 def test_what_the_other_dataset_teaches_shows_on_the_test_set_of_the_first(
     tmp_path, tiny_models, tiny_task, other, words
@@ -67,6 +68,7 @@ def test_a_second_dataset_from_the_command_line(tmp_path, tiny_models, tiny_task
     assert sweep_record(tmp_path)["cells"][0]["cell"]["method"]["mix"]["name"] == "same"
 
 
+@pytest.mark.slow
 def test_too_few_rows_and_unknown_names_are_told(tmp_path, tiny_models, tiny_task, other):
     argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *PROBE, "method=implicit_conflict"]
     status, _, err = launch(*argv, "method.mix=sst3")
@@ -91,6 +93,7 @@ def test_rows_of_the_first_dataset_are_not_mixed_in_with_their_truth(tmp_path, t
     assert "failed" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finetune", [Probe(epochs=2), Full(**TUNED)], ids=lambda f: f.name)
 def test_pairs_are_mixed_with_pairs(tmp_path, base, rows, finetune):  # noqa: F811 - fixtures
     path = tmp_path / "more.jsonl"

@@ -149,6 +149,7 @@ print(json.dumps({"pgr": row.pgr.value, "low": row.pgr.low, "student": row.stude
 """
 
 
+@pytest.mark.slow
 def test_a_metric_of_ones_own_module_is_that_of_the_pgr_and_another_stands_in_the_report(tmp_path: Path):
     (tmp_path / "own_metrics.py").write_text(OWN)
     build(tmp_path / "store", Shape(losses=LOSSES[:2], metric="own_likelihood"))

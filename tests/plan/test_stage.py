@@ -182,6 +182,7 @@ def test_order_of_hashed_settings_does_not_matter():
     assert digest(dict(reversed(preimage.items()))) == STAGES["annotate"].key
 
 
+@pytest.mark.slow
 def test_keys_are_the_same_in_another_process():
     code = "from tests.plan.test_stage import STAGES; print({kind: stage.key for kind, stage in STAGES.items()})"
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

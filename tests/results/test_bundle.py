@@ -43,6 +43,7 @@ def folders_in(folder, *forbidden):
     return found
 
 
+@pytest.mark.slow
 def test_a_zip_holds_report_figures_and_predictions_and_links_stay_inside_wherever_it_is(tmp_path, capsys):
     store = build(tmp_path / "store", Shape(n_test=40, failed=("student w14 s410 sciq 0 1",), seeds=(0, 1)))
     name_folders(store)

@@ -360,6 +360,7 @@ def test_tables_on_disk_hold_every_cell_and_its_keys(tmp_path):
     assert content["sweeps"][0]["command"] == results.record["command"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_terminal_table_fits_100_columns_without_colour(tmp_path, seeds):
     shape = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=seeds, datasets=("sciq", "boolq"))

@@ -51,6 +51,7 @@ def test_a_better_student_is_found_over_seeds_and_examples_together(tmp_path):
     assert found.test.p < 0.001
 
 
+@pytest.mark.slow
 def test_over_tasks_the_task_is_the_unit_and_the_smallest_p_is_said(tmp_path):
     shape = Shape(losses=LOSSES, seeds=(0, 1), datasets=TASKS)
     results = collect(sweep(tmp_path, shape, loss="confidence(alpha_max=.75)"), NAME)
@@ -104,6 +105,7 @@ def test_the_baseline_is_naive_cross_entropy_where_there_is_one():
     assert baseline([("gce(q=.7)", "naive", "probe"), ("gce(q=.3)", "naive", "probe")])[0] == "gce(q=.7)"
 
 
+@pytest.mark.slow
 def test_one_student_under_two_names_is_one_comparison(tmp_path):
     """As under prompting, which trains with no loss."""
     store = sweep(tmp_path, Shape(losses=LOSSES, seeds=(0, 1, 2, 3, 4, 5)))

@@ -59,6 +59,7 @@ def pairs(tmp_path_factory):
     return collect(build(tmp_path_factory.mktemp("pairs"), PAIRS), NAME)
 
 
+@pytest.mark.slow
 def test_an_interval_of_a_mean_over_tasks_is_within_what_a_rate_can_be(pairs):
     first, second = (g for g in pairs.groups[:2])
     scores = replace(first, student=Interval(0.99)), replace(first, student=Interval(0.7))
@@ -88,12 +89,14 @@ def test_supervisors_at_one_size_stand_beside_each_other(pairs):
     assert len(places) == len(set(places)) > 4
 
 
+@pytest.mark.slow
 def test_no_panel_is_empty_without_a_word(tmp_path):
     shape = replace(PAIRS, share=(0.7, 0.7, 0.7))
     figure = draw_scaling(collect(build(tmp_path, shape), NAME))
     assert sum("not identified" in text.get_text() for axis in figure.axes for text in axis.texts) == 2
 
 
+@pytest.mark.slow
 def test_a_report_of_many_stages_says_where_their_losses_are(tmp_path):
     few, many = Shape(seeds=(0,)), Shape(seeds=range(MOST // 3 + 1), n_test=10)
     for shape, told in ((few, False), (many, True)):
@@ -125,6 +128,7 @@ def test_curves_lie_between_the_final_supervisor_and_ceiling_and_the_right_axis_
     assert max(top.get_ylim()) < 1.05
 
 
+@pytest.mark.slow
 def test_curves_of_too_many_panels_are_averaged_over_tasks_and_those_that_are_absent_are_counted(tmp_path):
     shape = Shape(datasets=[f"t{i}" for i in range(25)], n_test=40, share=(0.3, 0.35, 0.45), curve=RISING)
     figure = draw_curves(collect(build(tmp_path, shape), NAME))
@@ -136,6 +140,7 @@ def test_curves_of_too_many_panels_are_averaged_over_tasks_and_those_that_are_ab
     assert "curves" not in {plot.name for plot in choose_plots(without)}
 
 
+@pytest.mark.slow
 def test_a_report_counts_settings_without_a_curve_and_names_no_folder_of_the_machine(tmp_path):
     for name, shape, told in (("none", Shape(), True), ("all", Shape(curve=RISING), False)):
         store = build(tmp_path / name, shape)

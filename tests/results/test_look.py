@@ -76,6 +76,7 @@ def texts_of(figure):
     return [text for text in inside if text.get_text() and text.get_visible()]
 
 
+@pytest.mark.slow
 def test_no_text_is_cut_off(figures):
     look, by_name = figures
     for name, figure in by_name.items():
@@ -198,6 +199,7 @@ def test_reliability_counts_every_test_example_once_a_line(large):
     assert {row["line"] for row in calibration_rows(large)} >= {"weak supervisor", "ceiling"}
 
 
+@pytest.mark.slow
 def test_each_figure_has_its_files_and_its_numbers(tmp_path):
     results = collect(build(tmp_path, Shape(losses=LOSSES[:2], n_test=40, curve=RISING)), NAME)
     saved = save_figures(results, tmp_path / "figures")
@@ -212,6 +214,7 @@ def test_each_figure_has_its_files_and_its_numbers(tmp_path):
     assert [float(row["student"]) for row in by_name["curves"][:3]] == pytest.approx([0.6, 0.8, 0.7])
 
 
+@pytest.mark.slow
 def test_report_draws_for_a_paper_and_leaves_the_report_alone(tmp_path, capsys):
     store = build(tmp_path / "store", Shape(seeds=(0, 1), n_test=40))
     assert main(["--store", str(store.root), "report", NAME, "--style", "paper", "--width", "column"]) == 0

@@ -62,6 +62,7 @@ class Outside(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_report_is_one_file_that_loads_nothing(tmp_path):
     paths = write_report(build(tmp_path, GRID))
     text = paths.html.read_text()
@@ -88,6 +89,7 @@ def collect_rows(root):
     return collect(Store(root), NAME).rows
 
 
+@pytest.mark.slow
 def test_report_holds_command_keys_reasons_and_failures(tmp_path):
     shape = replace(
         GRID,
@@ -106,6 +108,7 @@ def test_report_holds_command_keys_reasons_and_failures(tmp_path):
     assert not re.search(r"\bnan\b", text.replace("became nan", "").lower())
 
 
+@pytest.mark.slow
 def test_text_from_outside_cannot_become_markup(tmp_path):
     store = build(tmp_path, Shape(datasets=("<script>x</script>",), seeds=(0, 1)))
     text = write_report(store).html.read_text()
@@ -113,6 +116,7 @@ def test_text_from_outside_cannot_become_markup(tmp_path):
     assert "<script>x" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [
@@ -131,6 +135,7 @@ def test_every_shape_of_sweep_gets_a_report(tmp_path, shape):
     assert all("nan" not in f.svg.read_text().lower() for f in paths.figures)
 
 
+@pytest.mark.slow
 def test_every_task_is_a_point_and_those_without_a_pgr_are_drawn_too(tmp_path):
     tasks = ("sciq", "boolq", "wic", "cola")
     store = build(tmp_path, Shape(datasets=tasks, losses=LOSSES[:2], seeds=(0, 1), n_test=40))
@@ -149,6 +154,7 @@ def test_every_task_is_a_point_and_those_without_a_pgr_are_drawn_too(tmp_path):
     assert sorted(drawn) == sorted([*tasks, *tasks])
 
 
+@pytest.mark.slow
 def test_too_many_panels_are_averaged_and_the_title_says_so(tmp_path):
     store = build(tmp_path, Shape(datasets=tuple(f"t{i}" for i in range(MOST_PANELS + 1)), n_test=40))
     shown = facets(collect(store, NAME))
@@ -157,6 +163,7 @@ def test_too_many_panels_are_averaged_and_the_title_says_so(tmp_path):
     assert len(shown.panels[0].groups[0].ratios) == MOST_PANELS + 1
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_files_for_the_same_results(tmp_path):
     results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
     first = [f.svg.read_bytes() for f in save_figures(results, tmp_path / "a")]
@@ -190,6 +197,7 @@ def test_an_interval_beyond_the_axis_ends_in_an_arrow(upright, marks):
     assert len(axis.lines) == 5
 
 
+@pytest.mark.slow
 def test_a_stage_that_stopped_early_shows_what_it_was_judged_by(tmp_path):
     store = build(tmp_path, Shape())
     stages = store.read_sweep(NAME)["stages"]
@@ -211,6 +219,7 @@ def test_a_stage_that_stopped_early_shows_what_it_was_judged_by(tmp_path):
     assert "validation up to .750" in html
 
 
+@pytest.mark.slow
 def test_conclude_prints_writes_and_returns_a_row_per_cell(tmp_path):
     from rich.console import Console
 
@@ -242,6 +251,7 @@ def test_the_report_tells_what_it_took_where_downloads_are_and_who_needs_what_fa
     assert '<a href="groups.csv" download>' in page
 
 
+@pytest.mark.slow
 def test_text_of_every_mark_is_there_for_the_pointer(tmp_path):
     results = collect(build(tmp_path, Shape(n_test=40)), NAME)
     (figure,) = (f for f in save_figures(results, tmp_path / "figures") if f.name == "accuracy")

@@ -43,6 +43,7 @@ def test_a_format_prints_the_table_alone(root, capsys):
     assert [path.name for path in (root / "sweeps" / NAME).iterdir()] == ["sweep.json"]
 
 
+@pytest.mark.slow
 def test_sweeps_are_joined_into_one_table_and_one_report_with_all_commands(root, tmp_path, capsys):
     assert report(root, NAME, "second", "--format", "md", "--out", str(tmp_path / "joined")) == 0
     text = capsys.readouterr().out

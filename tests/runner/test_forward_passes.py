@@ -26,6 +26,7 @@ def stopped_and_resumed(store, stage, calls, caplog):
     return int(re.findall(r"goes on after (\d+) of \d+ rows", caplog.text)[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "file", "words"),
     [

@@ -39,6 +39,7 @@ def prepared(folder, tiny_models, tiny_task, method=SHORT):
     return store, data, stage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folds", "harden"), [(None, True), (2, False)])
 def test_half_b_validation_and_test_are_labelled_and_the_prompt_holds_what_was_found(
     tmp_path, tiny_models, tiny_task, folds, harden
@@ -64,6 +65,7 @@ def whole(tmp_path_factory, tiny_models, tiny_task):
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [3, 20, 45])
 def test_a_search_in_context_goes_on_where_it_was_stopped(tmp_path, whole, tiny_models, tiny_task, caplog, calls):
     stopped, _, stage = prepared(tmp_path, tiny_models, tiny_task)

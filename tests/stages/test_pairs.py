@@ -131,6 +131,7 @@ def test_training_on_exchanged_texts_and_labels_gives_exactly_the_mirrored_rewar
     assert np.abs(np.diff(expected, axis=1)).max() > 0.1
 
 
+@pytest.mark.slow
 @each_reward
 @pytest.mark.parametrize(
     ("loss", "sizes"), [(CrossEntropy(), (1, 4)), (AboveMedian(), (4,))], ids=["decomposes", "batch statistic"]

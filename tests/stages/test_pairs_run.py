@@ -79,6 +79,7 @@ def stop_at(call):
     return lambda: next(polls) >= call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finetune",
     [Full(**TUNED, reward="implicit"), Lora(**TUNED, reward="implicit", early_stopping="weak", evaluations=3)],
@@ -99,6 +100,7 @@ def test_implicit_rewards_resume_bit_for_bit_wherever_they_are_stopped(tmp_path,
     assert not list(parts.store.root.glob("work/*"))
 
 
+@pytest.mark.slow
 def test_wspo_trains_on_the_rewards_of_the_supervisor(tmp_path, base):
     finetune = Lora(**TUNED, reward="implicit")
     once = Once(tmp_path, dataclasses.replace(base, finetune=finetune, loss=Wspo(gamma=2.0))).ran()
@@ -148,6 +150,7 @@ def test_what_cannot_be_rewarded_is_refused_before_anything_starts(base, change,
     assert problems_of(allowed) == problems_of(cell(loss=CrossEntropy())) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finetune", [Probe(epochs=100), Lora(**LEARNS), Full(**LEARNS)], ids=lambda f: f.name)
 def test_every_kind_of_fine_tuning_learns_what_is_preferred(tmp_path, base, finetune):
     once = Once(tmp_path, dataclasses.replace(base, finetune=finetune)).ran()

@@ -82,6 +82,7 @@ def _race(root, barrier, won):
     won.put((store.path(KEY) / "pid").read_text())
 
 
+@pytest.mark.slow
 def test_processes_racing_to_publish_agree_on_one_winner(store):
     context = multiprocessing.get_context("spawn")
     barrier, won = context.Barrier(3), context.Queue()
@@ -165,6 +166,7 @@ def _claim_and_die(root):
     os._exit(0)
 
 
+@pytest.mark.slow
 def test_a_dead_owners_claim_is_taken_over(store):
     context = multiprocessing.get_context("spawn")
     owner = context.Process(target=_claim_and_die, args=(store.root,))

@@ -22,6 +22,7 @@ OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 """W&B's package for views is written in an older style of pydantic."""
 
 
+@pytest.mark.slow
 @OLD
 def test_the_view_shows_what_a_student_has_and_leaves_the_summary_run_out(server, tmp_path):
     """Every name in a panel, a filter and a column is one that the server was sent."""

@@ -49,6 +49,7 @@ def rename(store: Store, name: str) -> None:
     write_json(store.sweep(name) / "sweep.json", {**(record or {}), "name": name})
 
 
+@pytest.mark.slow
 def test_every_curve_arrives_once_whoever_sends_it_again(server, tmp_path):
     store, other = build(tmp_path / "first", Shape()), build(tmp_path / "second", Shape())
     assert send(store, alert=True) == Sent(["W&B me/p: 4 runs sent now, 0 there before"])
@@ -74,6 +75,7 @@ def test_every_curve_arrives_once_whoever_sends_it_again(server, tmp_path):
     assert sorted(team)[1:] == [ROWS, ROWS, ROWS], "and so does another entity"
 
 
+@pytest.mark.slow
 def test_what_a_run_holds(server, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_TAGS", "night,gpu")
     monkeypatch.setenv("WANDB_NOTES", "first try")
@@ -100,6 +102,7 @@ def test_what_a_run_holds(server, tmp_path, monkeypatch):
     assert summary.rows[-1].keys() >= {"results", "report", "figures/pgr"}
 
 
+@pytest.mark.slow
 def test_a_student_without_pgr_says_why(server, tmp_path):
     store = build(tmp_path, Shape(share=(0.7, 0.7, 0.7)))
     assert send(store).complete
@@ -121,6 +124,7 @@ def column(server: WandbServer, key: str, name: str) -> list[tuple[int, float]]:
     return [(row["global_step"], round(row[name], 9)) for row in rows if name in row]
 
 
+@pytest.mark.slow
 def test_pgr_and_scores_over_steps_are_those_of_the_stages_evaluations(server, tmp_path):
     store = build(tmp_path, EVALUATED)
     assert send(store).complete
@@ -142,6 +146,7 @@ def test_pgr_and_scores_over_steps_are_those_of_the_stages_evaluations(server, t
     assert curves(server, store) == [ROWS + 3, OF_STUDENT, ROWS + 3]
 
 
+@pytest.mark.slow
 def test_what_a_student_recovers_is_added_once_its_ceiling_is_there_wherever_a_push_was_killed(server, tmp_path):
     """A server changes no row that it has: what is known later is added behind."""
     early = build(tmp_path / "early", replace(EVALUATED, missing=("ceiling s410 sciq 0",)))
@@ -196,6 +201,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+@pytest.mark.slow
 def test_a_refused_curve_is_not_taken_for_sent(server, tmp_path):
     """`finish()` of the client says nothing of a 403 on the stream: the server alone knows."""
     store = build(tmp_path, Shape())
@@ -221,6 +227,7 @@ def test_whatever_fails_is_one_line_and_the_next_push_sends_what_is_missing_once
     assert curves(server, store) == [ROWS, ROWS, ROWS]
 
 
+@pytest.mark.slow
 def test_a_push_that_was_killed_in_the_middle_of_a_curve_is_continued(server, tmp_path):
     """The server has the first rows of one curve, all of another without its summary, and this store has no note."""
     store = build(tmp_path, Shape())
@@ -236,6 +243,7 @@ def test_a_push_that_was_killed_in_the_middle_of_a_curve_is_continued(server, tm
     assert student.summary["pgr"] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_the_id_of_a_deleted_run_is_told_as_that_and_a_salt_helps(server, tmp_path, monkeypatch):
     store = build(tmp_path, Shape())
     server.deleted.add(run_id("stage", keys(store)["weak"]))
@@ -249,6 +257,7 @@ def test_the_id_of_a_deleted_run_is_told_as_that_and_a_salt_helps(server, tmp_pa
     assert curves(server, store) == [ROWS, ROWS, ROWS]
 
 
+@pytest.mark.slow
 def test_without_a_server_a_sweep_ends_as_well_and_nothing_is_written_for_a_sync(server, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
     store = build(tmp_path, Shape())
@@ -258,6 +267,7 @@ def test_without_a_server_a_sweep_ends_as_well_and_nothing_is_written_for_a_sync
     assert not list(tmp_path.rglob("offline-run-*"))
 
 
+@pytest.mark.slow
 def test_the_command_mirrors_where_the_sweep_or_its_words_say(server, tmp_path, capsys):
     store = build(tmp_path, Shape())
     command = ["--store", str(store.root), "push", NAME]

@@ -38,6 +38,7 @@ def reader() -> Any:
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_reads_every_curve_once(reader, tmp_path):
     store = build(tmp_path, Shape(n_test=200, share=(0.3, 0.35, 0.45), curve=((0.6, 0.6, 0.7), (0.6, 0.8, 0.9))))

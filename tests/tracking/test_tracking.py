@@ -53,6 +53,7 @@ def runs(sweep: Path) -> list[Path]:
     return sorted(sweep.glob("wandb/offline-run-*"))
 
 
+@pytest.mark.slow
 def test_offline_runs_are_written_once_and_can_be_read_back(tmp_path):
     store = build(tmp_path, Shape(losses=LOSSES[:2], missing=("student w14 s410 sciq 1 0",)))
     results = collect(store, NAME)
@@ -97,6 +98,7 @@ def test_what_is_online_or_synced_is_not_written_for_a_sync(tmp_path):
     assert len(runs(store.sweep(NAME))) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_the_user_has_open_in_the_program_stays_open(tmp_path):
     """A mirror ends W&B's process, which would end the run of a notebook with it."""
     import wandb
@@ -212,6 +214,7 @@ class Notes:
         return Sent([f"{len(outcome.stages)} stages noted"])
 
 
+@pytest.mark.slow
 def test_a_tracker_of_ones_own_gets_results_as_plain_data(tmp_path):
     store = build(tmp_path, Shape(seeds=(0, 1), missing=("ceiling s410 sciq 1",)))
     results, notes = collect(store, NAME), Notes()

@@ -69,6 +69,7 @@ def runs(request, tmp_path_factory, tiny_models, tiny_task):
 ROLES = ("weak", "student", "ceiling")
 
 
+@pytest.mark.slow
 def test_what_is_trained_and_predicted_is_the_same_bit_for_bit(runs):
     _, without, evaluated = runs
     for role in ROLES:

@@ -28,18 +28,22 @@ def test_every_loss_is_that_of_one_process(folder):
     same(together(4, each_loss, folder), expected)
 
 
+@pytest.mark.slow
 def test_losses_of_rows_and_of_batches_are_those_of_one_process(folder):
     same(together(2, few_losses, folder), few_losses(folder))
 
 
+@pytest.mark.slow
 def test_pairs_likelihoods_and_written_texts_are_those_of_one_process(folder):
     same(together(2, other_learners, folder), other_learners(folder))
 
 
+@pytest.mark.slow
 def test_ranks_without_a_row_make_their_passes(folder):
     same(together(4, few_rows, folder), few_rows(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 2)])
 def test_a_training_goes_on_in_any_number_of_processes(folder, tmp_path, before, after):
     checkpoint = tmp_path / "checkpoint.safetensors"
