@@ -185,7 +185,7 @@ SEARCHES = {
     "agreement": ["objective=weak_agreement", "loss=choice(xent,confidence)", LR],
     "random": ["hydra/sweeper/sampler=random", "objective=validation_pgr", "seed=choice(3,4)", LR],
     "grid": ["hydra/sweeper/sampler=grid", "objective=weak_agreement", "finetune.epochs=choice(3,6)"],
-    "integers": ["hydra/sweeper/sampler=random", "objective=validation_pgr", "finetune.epochs=interval(5,6)"],
+    "integers": ["hydra/sweeper/sampler=random", "objective=validation_pgr", "finetune.epochs=range(5,7)"],
 }
 """Different objectives, samplers and spaces."""
 
