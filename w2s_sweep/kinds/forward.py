@@ -17,20 +17,20 @@ DEPTH = 0.6
 
 
 @schema
-class Features(OfModel):
-    """One frozen vector for every text."""
-
-    kind: ClassVar[str] = "features"
+class Frozen(OfModel):
+    """Part of the kinds that read frozen vectors out of the first blocks of a model."""
 
     pooling: Literal["last", "mean"]
     feature_layer: int | None
     precision: Precision
-    texts: Literal["one", "both"] = "one"
-    """Whether examples are pairs, which have a vector for each text."""
+
+    def texts_of_example(self) -> int:
+        """How often each example, or pair, is read."""
+        return 1
 
     def cost(self, hints: Hints) -> Cost:
         sizes = sizes_of(hints.dataset)
-        examples = sizes.train + sizes.test
+        examples = self.texts_of_example() * (sizes.train + sizes.test)
         return forward(hints.of_model.params * self.depth(hints), examples, examples * sizes.tokens)
 
     def depth(self, hints: Hints) -> float:
@@ -43,6 +43,16 @@ class Features(OfModel):
         """Of the blocks that run, which alone are loaded; adapted models are loaded whole."""
         loaded = shape if hints.adapted else shape.first(self.depth(hints))
         return running(loaded, self.precision, self.longest(hints))
+
+
+@schema
+class Features(Frozen):
+    """One frozen vector for every text."""
+
+    kind: ClassVar[str] = "features"
+
+    texts: Literal["one", "both"] = "one"
+    """Whether examples are pairs, which have a vector for each text."""
 
 
 @schema
@@ -124,23 +134,15 @@ class Annotate(Asking, Divided):
 
 
 @schema
-class Contrast(OfModel):
-    """A frozen vector for every text with each of its possible answers after it."""
+class Contrast(Frozen):
+    """A frozen vector for every text with each of its possible answers after it; the wording is that of `Asking`."""
 
     kind: ClassVar[str] = "contrast"
 
-    pooling: Literal["last", "mean"]
-    feature_layer: int | None
-    precision: Precision
     instruction: str
     question: str
     words: tuple[str, ...]
     pair: str | None = None
 
-    def cost(self, hints: Hints) -> Cost:
-        sizes = sizes_of(hints.dataset)
-        examples = len(self.words) * (sizes.train + sizes.test)
-        return forward(hints.of_model.params, examples, examples * sizes.tokens)
-
-    def memory(self, hints: Hints, shape: Shape) -> Memory:
-        return running(shape, self.precision, self.longest(hints))
+    def texts_of_example(self) -> int:
+        return len(self.words)

@@ -70,15 +70,21 @@ class Template:
         # Part by part: no token of a row depends on what stands before it, so all prompts share the cached prefix.
         if isinstance(about, str):
             return self._cut(backbone, about) + _ids(backbone, self.question)
-        assert self.pair is not None, "a template for pairs"
-        before, rest = self.pair.split("{first}", 1)
-        between, after = rest.split("{second}", 1)
+        before, between, after = around_pair(self.pair)
         first, second = (self._cut(backbone, text) for text in about)
         ids = _ids(backbone, before) + first + _ids(backbone, between) + second
         return ids + _ids(backbone, after + self.question)
 
     def _cut(self, backbone: Backbone, text: str) -> list[int]:
         return _ids(backbone, text)[-self.max_tokens :]
+
+
+def around_pair(pair: str | None) -> tuple[str, str, str]:
+    """What a template for pairs has before, between and after the two texts."""
+    assert pair is not None, "a template for pairs"
+    before, rest = pair.split("{first}", 1)
+    between, after = rest.split("{second}", 1)
+    return before, between, after
 
 
 def _ids(backbone: Backbone, text: str) -> list[int]:

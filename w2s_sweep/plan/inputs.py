@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypedDict
 
 from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import Source
-from w2s_sweep.data.shape import has_pairs
+from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.kinds.base import Hints, Identity, Json, Kind, SourceKind
 from w2s_sweep.kinds.data import Data
@@ -17,6 +19,18 @@ from w2s_sweep.plan.stage import Stage
 
 Identify = Callable[[Source, SourceKind], Mapping[str, Json]]
 """Source -> what names its content for ever: a commit, a SHA-256."""
+
+
+class WordingFields(TypedDict):
+    """What kinds that ask a model in words have in common."""
+
+    model: Identity
+    max_tokens: int
+    precision: Precision
+    instruction: str
+    question: str
+    words: tuple[str, ...]
+    pair: str | None
 
 
 class Inputs:
@@ -71,20 +85,22 @@ class Inputs:
 
     def contrast(self, model: Model) -> str:
         """Frozen features of every example with each of its answers after it, in the words of `dataset.prompt`."""
-        prompt = self.cell.dataset.prompt
-        settings = Contrast(
-            model=self._weights(model),
-            max_tokens=self.cell.dataset.max_tokens,
-            pooling=model.pooling,
-            feature_layer=model.feature_layer,
-            precision=self.cell.finetune.precision,
-            instruction=prompt.instruction,
-            question=prompt.question,
-            words=prompt.words or model.label_words or (),
-            pair=prompt.pair if has_pairs(self.cell.dataset) else None,
-        )
+        settings = Contrast(**self._wording(model), pooling=model.pooling, feature_layer=model.feature_layer)
         hints = self._hints(model, f"contrast {model.name} {self.cell.dataset.name}")
         return self._add(settings, {"data": self.data()} | self._adapted_input(model), hints)
+
+    def _wording(self, model: Model) -> WordingFields:
+        """How `model` is prompted for the label of a text."""
+        prompt = self.cell.dataset.prompt
+        return {
+            "model": self._weights(model),
+            "max_tokens": self.cell.dataset.max_tokens,
+            "precision": self.cell.finetune.precision,
+            "instruction": prompt.instruction,
+            "question": prompt.question,
+            "words": prompt_words(self.cell.dataset, model) or (),
+            "pair": prompt.pair if has_pairs(self.cell.dataset) else None,
+        }
 
     def adapt(self, model: Model) -> str:
         """`model` trained as a language model on the texts outside the test set, by its own `adapt`."""

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TypedDict
 
 from w2s_sweep.config.dataset import SPLITS, Split
-from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_pairs, prompt_words
-from w2s_sweep.kinds.base import Hints, Identity
+from w2s_sweep.kinds.base import Hints
 from w2s_sweep.kinds.forward import Annotate, Prompt
 from w2s_sweep.kinds.labels import (
     Agree,
@@ -38,18 +35,6 @@ from w2s_sweep.plan.inputs import Inputs
 
 GROUND_TRUTH = None
 """Supervision by the labels of the dataset itself."""
-
-
-class WordingFields(TypedDict):
-    """The fields of `kinds.forward.Asking`."""
-
-    model: Identity
-    max_tokens: int
-    precision: Precision
-    instruction: str
-    question: str
-    words: tuple[str, ...]
-    pair: str | None
 
 
 class Labels(Inputs):
@@ -119,19 +104,6 @@ class Labels(Inputs):
         label = f"labels by annotate {model.name} {cell.dataset.name} seed {cell.seed}"
         inputs = {"data": self.data()} | self._adapted_input(model)
         return self._add(settings, inputs, self._hints(model, label, role="labels"))
-
-    def _wording(self, model: Model) -> WordingFields:
-        """How `model` is prompted for the label of a text."""
-        prompt = self.cell.dataset.prompt
-        return {
-            "model": self._weights(model),
-            "max_tokens": self.cell.dataset.max_tokens,
-            "precision": self.cell.finetune.precision,
-            "instruction": prompt.instruction,
-            "question": prompt.question,
-            "words": prompt_words(self.cell.dataset, model) or (),
-            "pair": prompt.pair if has_pairs(self.cell.dataset) else None,
-        }
 
     def elicit(
         self,

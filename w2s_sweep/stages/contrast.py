@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from safetensors.numpy import save_file
 
 from w2s_sweep.kinds.forward import Contrast
-from w2s_sweep.models.features import feature_layer, frozen_features
-from w2s_sweep.models.load import read_shape
-from w2s_sweep.models.prompt import GAP, Asked
-from w2s_sweep.runner import process_cache
-from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.models.prompt import GAP, Asked, around_pair
 from w2s_sweep.runner.context import Context
-from w2s_sweep.runner.forward_passes import KeptPasses
-from w2s_sweep.runner.throughput import speed
-from w2s_sweep.stages.features import refuse_infinite
+from w2s_sweep.stages.features import read_frozen
 from w2s_sweep.training.examples import load_asked
 
 CONTRAST = "contrast.safetensors"
@@ -30,30 +24,15 @@ def answered(asked: Sequence[Asked], settings: Contrast) -> list[str]:
 def _shown(asked: Asked, pair: str | None) -> str:
     if isinstance(asked, str):
         return asked
-    assert pair is not None, "examples are pairs"
-    before, rest = pair.split("{first}", 1)
-    between, after = rest.split("{second}", 1)
+    before, between, after = around_pair(pair)
     return f"{before}{asked[0]}{between}{asked[1]}{after}"
 
 
 def run(context: Context[Contrast]) -> None:
     settings = context.settings
     asked = load_asked(context.input("data"))
-    layer = feature_layer(read_shape(process_cache.model_folder(context), settings.keep_layers), settings.feature_layer)
-    backbone = process_cache.backbone_up_to(context, settings.precision, layer)
-    tokens, collator = backbone.tokens(answered(asked, settings), settings.max_tokens), backbone.collator()
-    features = frozen_features(
-        backbone,
-        tokens,
-        layer=layer,
-        pooling=settings.pooling,
-        precision=settings.precision,
-        token_budget=fit_device(context, backbone, settings.precision),
-        passes=KeptPasses(context),
-        collator=collator,
-    )
-    refuse_infinite(features, context)
+    texts = answered(asked, settings)
+    features, facts = read_frozen(context, lambda backbone: backbone.tokens(texts, settings.max_tokens))
     each = features.reshape(len(settings.words), len(asked), -1).swapaxes(0, 1)
     save_file({"features": each.copy()}, context.out / CONTRAST)
-    counts = {"examples": len(asked), "tokens": sum(map(len, tokens)), "width": int(features.shape[1])}
-    context.finish(counts | collator.summary() | speed(context, backbone, collator.read, "forward", settings.precision))
+    context.finish({"examples": len(asked)} | facts)
