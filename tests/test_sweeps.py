@@ -130,6 +130,7 @@ def test_the_state_of_a_sweep_is_the_one_to_act_on():
 
     assert of("done", "done") == ("done", "")
     assert of("done", "running", "failed") == ("running", "1 now, 1 failed")
+    assert of("done", "stalled", alive=True) == ("running", "1 now, 1 stalled")
     assert of("queued", "waiting", alive=True) == ("queued", "2 in the queue")
     assert of("done", "failed", "lost", "waiting") == ("failed", "1 failed, 1 lost")
     assert of("done", "waiting") == ("unfinished", "1 of 2 stages missing")

@@ -35,9 +35,9 @@ GOOD, BAD = "the film was good", "the film was bad"
 
 def rows(count, labelled):
     """Texts with a label, and from `labelled` on without one, said in every way that a file can."""
-    none = ({"label": None}, {}, {"label": ""}, {"label": -1})
+    none = ({"label": None}, {}, {"label": ""}, {"label": -1}, {"label": "-1"})
     made = [{"text": f" {(BAD, GOOD)[i % 2]} {i}", "label": i % 2} for i in range(count)]
-    return [row if i < labelled else {"text": row["text"]} | none[i % 4] for i, row in enumerate(made)]
+    return [row if i < labelled else {"text": row["text"]} | none[i % 5] for i, row in enumerate(made)]
 
 
 def write(folder, labelled):

@@ -109,6 +109,16 @@ def test_callbacks_and_environment_act_on_the_cells_of_a_grid(tmp_path, tiny_mod
     assert "W2S_TEST_SAID" not in os.environ
 
 
+def test_cells_have_one_number_in_whatever_batches_they_run(tmp_path, tiny_models, tiny_task):
+    SEEN.clear()
+    words = ["hydra.sweeper.max_batch_size=1", "dataset.name='task${hydra:job.num}'", "plan_only=true"]
+    words += ["+hydra.callbacks.mine._target_=tests.launch.test_grid.Recorder"]
+    status, out, err = launch("-m", f"store={tmp_path}", *tiny_models, *tiny_task, "seed=3,4", *words)
+    assert status == 0, err
+    assert [f" task{i} xent seed {i + 3}" in out for i in (0, 1)] == [True, True]
+    assert [one[1] for one in SEEN if one[0] == "start"] == [0, 1]
+
+
 @pytest.mark.slow
 def test_jobs_of_a_cluster_have_the_environment_too(tmp_path, tiny_models, tiny_task):
     words = ["hydra/launcher=slurm", "hydra.launcher.dry_run=true", "+hydra.job.env_set.SAID='a b'", "seed=3"]

@@ -170,6 +170,15 @@ def test_a_cell_is_finished_by_the_last_of_its_roles(tmp_path):
     assert list(cells.open) == [1]
 
 
+def test_a_cell_without_a_ceiling_is_finished_by_its_student(tmp_path):
+    store = build(tmp_path, Shape(losses=LOSSES[:1], n_test=20, share=(0.5, 0.6, 0.7)))
+    record = store.read_sweep(NAME)
+    for entry in record["cells"]:
+        del entry["roles"]["ceiling"]  # as of sweeps with ceiling.skip
+    (found,) = Cells(store, record).finish(record["cells"][0]["roles"]["student"])
+    assert found.pgr is None
+
+
 def test_what_to_type_next_fits_what_became_of_the_cells(tmp_path):
     def words(**shape):
         rows = collect(build(tmp_path / str(len(list(tmp_path.iterdir()))), Shape(n_test=20, **shape)), NAME).rows

@@ -12,8 +12,11 @@ import pytest
 from tests.again import planned
 from tests.command import launch, sweep_record, trained
 from tests.tiny import WORDS, tiny_llama
+from w2s_sweep.cli import main as w2s
+from w2s_sweep.plan.stage import digest
 from w2s_sweep.predictions import SAMPLES, TEXTS, read_predictions
 from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +89,12 @@ def test_the_student_learns_what_is_kept_alone_and_roles_are_scored_by_votes(toy
     }
     assert score["weak"] + 0.1 < score["ceiling"]
     assert "1 of 1 cells" in toy.out
+
+
+def test_every_stage_says_of_itself_what_its_key_says(toy):
+    keys = list(toy.record["stages"])
+    assert [digest(read_json(toy.store.path(key) / "preimage.json")) for key in keys] == keys
+    assert w2s(["--store", str(toy.store.root), "verify"]) == 0
 
 
 def test_again_nothing_is_drawn_and_naive_shares_what_was_trained(toy):

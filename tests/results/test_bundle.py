@@ -11,8 +11,9 @@ from tests.results.test_report import Outside
 from tests.results_store import NAME, Shape, build
 from w2s_sweep.cli import main
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.relocate import relocate
+from w2s_sweep.results.relocate import hide, relocate
 from w2s_sweep.results.report import write_results
+from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
 EMPTY = Shape(missing=("weak w14 sciq 0",))
@@ -106,3 +107,20 @@ def test_a_home_folder_is_short_and_a_root_is_none(tmp_path, monkeypatch, home):
     assert command[1] == "store=STORE"
     assert command[2] == {"/home/ada": "data_root=~/data", "/": "data_root=//data"}[home]
     assert json.dumps(command)
+
+
+def test_a_folder_is_hidden_where_its_whole_name_stands(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    store, root = Store(tmp_path), str(tmp_path)
+    for text, shown in {
+        f"store={root}": "store=STORE",
+        f"{root}/stages": "STORE/stages",
+        f"'{root}'": "'STORE'",
+        f"see {root}.": "see STORE.",
+        f"{root}2/x": f"{root}2/x",
+        f"{root}.old/x": f"{root}.old/x",
+        f"/mnt{root}/x": f"/mnt{root}/x",
+        "path=/home/ada/x": "path=~/x",
+        "/mnt/home/ada/x": "/mnt/home/ada/x",
+    }.items():
+        assert hide(store, text) == shown

@@ -23,7 +23,7 @@ from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength
 from w2s_sweep.results.figures.style import MODELS, PALETTE, caption
-from w2s_sweep.results.records import Results
+from w2s_sweep.results.records import NONE, Results
 
 LONG = [{"name": f"a_loss_with_a_rather_long_name_{i}"} for i in range(3)]
 RISING = ((0.5, 0.6, 0.6), (0.55, 0.8, 0.8), (0.6, 0.7, 0.9))
@@ -225,3 +225,10 @@ def test_report_draws_for_a_paper_and_leaves_the_report_alone(tmp_path, capsys):
     assert str(folder / "pgr.pdf") in capsys.readouterr().out
     assert main(["--store", str(store.root), "report", NAME, NAME, "--style", "talk"]) == 1
     assert "--out FOLDER" in capsys.readouterr().err
+
+
+def test_models_without_a_ceiling_have_no_panels_of_strength(tmp_path):
+    results = collect(build(tmp_path, Shape(strong=("s410", "s1000"), seeds=(0, 1), n_test=40)), NAME)
+    assert "strength" in [plot.name for plot in choose_plots(results)]
+    without = replace(results, groups=tuple(replace(g, ceiling=NONE) for g in results.groups))
+    assert "strength" not in [plot.name for plot in choose_plots(without)]

@@ -2,20 +2,24 @@
 
 import argparse
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from w2s_sweep.commands.base import Command
-from w2s_sweep.launch.doctor import examine
-from w2s_sweep.launch.doctor.base import Finding
-from w2s_sweep.launch.doctor.jobs import check_job
 from w2s_sweep.store import Store
+
+if TYPE_CHECKING:
+    from w2s_sweep.launch.doctor.base import Finding
 
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "bold red"}
 
 
 def doctor(console: Console, store: Store, args: argparse.Namespace) -> int:
+    from w2s_sweep.launch.doctor import examine  # loads launchers, which other commands do not need
+    from w2s_sweep.launch.doctor.jobs import check_job
+
     found: list[Finding] = []
     job = check_job(store, args.slurm) if args.slurm is not None else ()
     for one in chain(examine(store), job):
@@ -28,7 +32,7 @@ def doctor(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _line(one: Finding) -> Text:
+def _line(one: "Finding") -> Text:
     line = Text.assemble((f"{one.level:<5}", COLOURS[one.level]), f"{one.about:<11}{one.said}")
     return line.append(f"\n{'':<16}{one.todo}", style="dim") if one.todo else line
 

@@ -2,7 +2,6 @@
 once for the texts chosen, so that the texts of millions of rows are never in memory together."""
 
 import json
-import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from w2s_sweep.data.hashing import Hashes, stable_hash
 from w2s_sweep.data.readers import Row, class_names, count_rows, read_rows
 from w2s_sweep.data.tasks import Example, Task
-from w2s_sweep.data.tasks.base import OddRow
+from w2s_sweep.data.tasks.base import Odd, OddRow, label
 from w2s_sweep.errors import DataError, nearest_first
 
 THINNED = 20
@@ -73,38 +72,26 @@ class SourceSplit:
 
     def examples(self, left_out: Counter[str] | None = None) -> Iterator[Example]:
         """The examples in order, the same ones at every call. `left_out` counts rows without one, by reason."""
-        if self.only == "unlabelled":
-            yield from self._unlabelled(left_out)
-            return
         names = class_names(self.path, self.name, self.subset) if self.labels else {}
         named = names.get(self.columns.get("label", "label"))
-        counts = Counter[str]() if left_out is None else left_out
+        counts, lent = Counter[str]() if left_out is None else left_out, self.only == "unlabelled"
         for index, row in enumerate(self.rows()):
-            if self.only == "labelled" and is_unlabelled(row):
+            if self.only is not None and is_unlabelled(row) != lent:
                 continue
+            # A task makes no example of a row without a label, so it is lent one.
+            read = row | {"label": 0} if lent else self._relabelled(row, named, index)
             try:
-                found = self.task.examples(self._relabelled(row, named, index), index, self.classes)
+                found = self.task.examples(read, index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:
                     raise
                 counts[error.reason] += 1
                 continue
-            counts["without a label that the task uses"] += not found
+            if lent:
+                found = [replace(example, label=-1) for example in found]
+            else:
+                counts["without a label that the task uses"] += not found
             yield from found
-
-    def _unlabelled(self, left_out: Counter[str] | None) -> Iterator[Example]:
-        for index, row in enumerate(self.rows()):
-            if not is_unlabelled(row):
-                continue
-            try:  # a task makes no example of a row without a label, so it is lent one
-                found = self.task.examples(row | {"label": 0}, index, self.classes)
-            except OddRow as error:
-                if not self.skip_odd:
-                    raise
-                if left_out is not None:
-                    left_out[error.reason] += 1
-                continue
-            yield from (replace(example, label=-1) for example in found)
 
     def _relabelled(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
         """The row with the number of its class; `named`: what its file calls the numbers that it has."""
@@ -132,8 +119,10 @@ def _whole(said: str) -> str:
 
 def is_unlabelled(row: Row) -> bool:
     """Whether the column `label` says nothing, or is absent."""
-    value = row.get("label")
-    return value is None or value in ("", -1) or (isinstance(value, float) and math.isnan(value))
+    try:
+        return "label" not in row or label(row) is None
+    except Odd:
+        return False
 
 
 @dataclass(frozen=True)

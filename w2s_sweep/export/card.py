@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from w2s_sweep.config.source import HubSource, LocalSource, MadeUpSource, WheelSource
 from w2s_sweep.export.forms import Form
 from w2s_sweep.export.trained import Trained, preimage_of, recipe_of
-from w2s_sweep.results.collect import collect
+from w2s_sweep.results.collect import collect_record
 from w2s_sweep.results.records import Row
 from w2s_sweep.results.tables.lines import cell_pgr, interval
 from w2s_sweep.store import Store
@@ -83,12 +84,13 @@ def _scores(trained: Trained) -> Iterator[str]:
 def _cells(store: Store, key: str) -> Iterator[tuple[str, Row, str]]:
     """The first cell of the newest sweep in which the stage plays a part that results are computed from."""
     for sweep in store.sweeps():
-        for number, entry in enumerate(store.read_sweep(sweep)["cells"]):
+        record = store.read_sweep(sweep)
+        for number, entry in enumerate(record["cells"]):
             role = next((role for role in ROLES if entry["roles"].get(role) == key), None)
             if role is not None:
-                row = collect(store, sweep).rows[number]
+                row = collect_record(store, record | {"cells": [entry]}).rows[0]
                 if row.state == "done":
-                    yield sweep, row, role
+                    yield sweep, replace(row, cell=number), role
                 return
 
 

@@ -1,6 +1,7 @@
 """`w2s predict`: what a trained stage says of new texts, as a file that `supervisor.labels` and `w2s score` read."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -23,9 +23,11 @@ from w2s_sweep.models.device import frozen_dtype, pick_device, token_budget
 from w2s_sweep.models.features import feature_layer, frozen_features
 from w2s_sweep.models.load import read_shape
 from w2s_sweep.predictions import softmax
+from w2s_sweep.results.tables.files import write_parquet
 from w2s_sweep.stages.finetune import PairLearner, TextLearner
 from w2s_sweep.stages.probe import Scaling, make_probe, one_thread
 from w2s_sweep.store import Store
+from w2s_sweep.store.files import write_text
 from w2s_sweep.training.learners import TransformerLearner
 from w2s_sweep.training.loop import predict
 
@@ -168,13 +170,14 @@ def _write(out: Path, asked: Asked, probs: Array, names: Sequence[str] | None) -
     columns |= {"predicted": [names[i] if names else int(i) for i in best]}
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".parquet":
-        pq.write_table(pa.table(columns), out)
+        write_parquet(pa.table(columns), out)
         return
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    with out.open("w", encoding="utf-8", newline="") as file:
-        if out.suffix.lower() == ".jsonl":
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            return
+    file = io.StringIO(newline="")
+    if out.suffix.lower() == ".jsonl":
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    else:
         writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(row | {"probability": json.dumps(row["probability"])} for row in rows)
+    write_text(out, file.getvalue())  # whole or not at all

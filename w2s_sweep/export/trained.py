@@ -72,7 +72,7 @@ class Trained:
         assert isinstance(found, Data)
         return found
 
-    @property
+    @cached_property
     def adapted(self) -> Path | None:
         """The weights that its model began from, where these are not the published ones."""
         inputs = self.inputs

@@ -16,7 +16,6 @@ class Sample(Divided):
     """Answers of a trained stage, the input `trained`, that were drawn and not the likeliest ones."""
 
     kind: ClassVar[str] = "sample"
-    makes_labels: ClassVar[bool] = True
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained")
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
     shards: ClassVar[bool] = True

@@ -40,6 +40,9 @@ class CachingConfigLoader(ConfigLoaderImpl):
         self._cells: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._plain: dict[str, bool] = {}
+        self._values: dict[str, str] = {}
+        self._said: tuple[DictConfig | None, set[str]] = None, set()
+        """A command line, and what it sets once for all cells."""
         self._parser = OverridesParser.create(config_loader=self)
 
     def load_configuration(
@@ -114,7 +117,10 @@ class CachingConfigLoader(ConfigLoaderImpl):
                 self._plain[line] = self._is_plain_value(line)
         plain = [line for line in overrides if self._plain[line]]
         chosen = tuple(line for line in overrides if not self._plain[line])
-        said_once = {str(line) for line in OmegaConf.to_container(master.hydra.overrides.task, resolve=False) or ()}
+        if self._said[0] is not master:
+            lines = OmegaConf.to_container(master.hydra.overrides.task, resolve=False) or ()
+            self._said = master, {str(line) for line in lines}
+        said_once = self._said[1]
         fixed = tuple(line for line in plain if line in said_once)
         varying = [line for line in plain if line not in said_once]
         if self._overlap(fixed, varying):  # then their order counts
@@ -154,8 +160,10 @@ class CachingConfigLoader(ConfigLoaderImpl):
 
     def _value(self, line: str) -> str:
         """What a line sets, as text: a sweeper escapes the characters of an interpolation, parsing brings them back."""
-        override = self._parse(line)
-        return "" if override.is_sweep_override() else str(override.value())
+        if line not in self._values:
+            override = self._parse(line)
+            self._values[line] = "" if override.is_sweep_override() else str(override.value())
+        return self._values[line]
 
     def _is_plain_value(self, line: str) -> bool:
         """Whether an override sets a value in the composed configuration and changes nothing else."""
@@ -234,11 +242,13 @@ def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept.values())
 
 
-def compose_cells(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """The plain configuration of every job of a multirun."""
+def compose_cells(
+    loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]], first: int = 0
+) -> list[dict[str, Any]]:
+    """The plain configuration of every job of a multirun; `first`: the number of the first one."""
     known: dict[int, tuple[Node | None, Any]] = {}
     cells: list[dict[str, Any]] = []
     for place, overrides in enumerate(jobs):
         config = loader.load_sweep_config(master, list(overrides))
-        cells.append(plain_cell(numbered(config, place) if "hydra" in config else config, known))
+        cells.append(plain_cell(numbered(config, first + place) if "hydra" in config else config, known))
     return cells

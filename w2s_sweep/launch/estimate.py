@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from heapq import nlargest
 from pathlib import Path
 from statistics import median
 
@@ -59,13 +60,14 @@ class Expected:
 def expect(stages: Sequence[Stage[Kind]], store: Store, on_gpu: bool, threads: int = 0) -> Expected:
     """`stages`: what is to run; `threads`: of a CPU stage, 0 is all cores."""
     known = _finished_like(store, {alike(stage.label) for stage in stages})
+    made = {key: _examples_of(store, key) for key in {one.inputs["data"] for one in stages if "data" in one.inputs}}
     speed = GPU_FLOPS if on_gpu else CORE_FLOPS * (threads or os.cpu_count() or 1)
     seconds, disk, timed, work = 0.0, 0.0, 0, Cost()
     for stage in stages:
-        cost = scaled_cost(stage, store)
+        cost, name = scaled_cost(stage, made), alike(stage.label)
         work += cost
-        if alike(stage.label) in known:
-            spent, size = known[alike(stage.label)]
+        if name in known:
+            spent, size = known[name]
             seconds, disk, timed = seconds + spent, disk + size, timed + 1
         else:
             seconds, disk = seconds + OTHER_SECONDS + cost.flops / speed, disk + _bytes(stage, cost)
@@ -81,20 +83,33 @@ def _finished_like(store: Store, wanted: set[str]) -> Mapping[str, tuple[float, 
     """What stages are like -> (median seconds, median bytes) of finished ones, the newest of the store."""
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     paths = list(store.stages.glob("*/summary.json")) if store.stages.is_dir() else []
-    for path in paths[-SAMPLED:]:
+    for path in nlargest(SAMPLED, paths, key=_written):
         said = read_json(path) or {}
         name, seconds = alike(str(said.get("label", ""))), said.get("seconds")
         if name in wanted and isinstance(seconds, int | float):
-            files = (read_json(path.parent / "manifest.json") or {}).get("files", {})
-            found[name].append((float(seconds), float(sum(one.get("size", 0) for one in files.values()))))
+            found[name].append((float(seconds), float(store.size(path.parent.name))))
     return {name: (median(s for s, _ in many), median(b for _, b in many)) for name, many in found.items()}
 
 
-def scaled_cost(stage: Stage[Kind], store: Store) -> Cost:
-    """The cost of a stage with the rows that its data have, where that is known before anything is read."""
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # deleted meanwhile
+        return 0.0
+
+
+def _examples_of(store: Store, key: str) -> int | None:
+    """Examples of a data stage; None where it is not there yet."""
+    return (read_json(store.path(key) / "summary.json") or {}).get("examples")
+
+
+def scaled_cost(stage: Stage[Kind], made: Mapping[str, int | None]) -> Cost:
+    """The cost of a stage with the rows that its data have, where that is known before anything is read.
+
+    `made`: key of a data stage -> its examples, where it is finished.
+    """
     cost, sizes = stage.cost, sizes_of(stage.hints.dataset)
-    made = read_json(store.path(stage.inputs["data"]) / "summary.json") if "data" in stage.inputs else None
-    rows = (made or {}).get("examples") or _rows_of(stage.hints.dataset)
+    rows = made.get(stage.inputs.get("data", "")) or _rows_of(stage.hints.dataset)
     share = min(1.0, rows / (sizes.train + sizes.test)) if rows else 1.0
     return replace(cost, examples=share * cost.examples, tokens=share * cost.tokens, flops=share * cost.flops)
 

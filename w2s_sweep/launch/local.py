@@ -173,16 +173,16 @@ class LocalEngine:
             )
 
     def run(self, job: Job) -> bool:
-        keys = job.plan.keys("to run", "in flight")
+        keys, told = job.plan.keys("to run", "in flight"), job.plan.keys("to run", "in flight", "done")
         packs = make_packs(job.plan.graph, keys, self.pack_flops)
         if packs:
             with make_progress(job, keys) as progress:
                 try:
                     _Run(self, job, packs, progress).loop()
                 except Interrupted:
-                    notify(self.notify, job.store, job.name, keys, "interrupted")
+                    notify(self.notify, job.store, job.name, told, "interrupted")
                     raise
-        notify(self.notify, job.store, job.name, keys)
+        notify(self.notify, job.store, job.name, told)
         return True
 
     def device(self, stage: Stage[Kind]) -> float | None:

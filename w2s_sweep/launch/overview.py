@@ -75,9 +75,9 @@ def _roles(entry: Mapping[str, Any]) -> set[str]:
 def summarize(states: Sequence[StageStatus]) -> tuple[SweepState, str]:
     """The state of a sweep from those of its stages, and the counts that matter."""
     counts = Counter(one.state for one in states)
-    bad = ", ".join(f"{counts[s]} {s}" for s in ("failed", "lost", "stuck", "cancelled") if counts[s])
-    if counts["running"]:
-        return "running", ", ".join(filter(None, [f"{counts['running']} now", bad]))
+    bad = ", ".join(f"{counts[s]} {s}" for s in ("stalled", "failed", "lost", "stuck", "cancelled") if counts[s])
+    if working := counts["running"] + counts["stalled"]:
+        return "running", ", ".join(filter(None, [f"{working} now", bad]))
     if any(one.alive for one in states):
         return "queued", ", ".join(filter(None, [f"{sum(one.alive for one in states)} in the queue", bad]))
     if bad:

@@ -59,7 +59,8 @@ class Places:
         names = _choices(self.files, key)
         if key != "hydra/launcher":
             return names
-        return [name for name in names if f"{key}/{name}" in _on_disk(self.files, key)]
+        there = _on_disk(self.files, key)
+        return [name for name in names if name in there]
 
     def launcher_fields(self, chosen: str | None) -> list[str]:
         """Settings of the launcher `chosen`, of any one where none is named: an experiment may choose it."""
@@ -105,6 +106,6 @@ def _choices(files: CachingConfigRepository, key: str) -> list[str]:
 
 
 def _on_disk(files: CachingConfigRepository, key: str) -> set[str]:
-    """The files of a group that stand in folders."""
+    """Names of the files of a group that stand in folders."""
     folders = [source for source in files.get_sources() if source.scheme() == "file" and source.is_group(key)]
-    return {f"{key}/{name}" for source in folders for name in source.list(key, ObjectType.CONFIG)}
+    return {name for source in folders for name in source.list(key, ObjectType.CONFIG)}

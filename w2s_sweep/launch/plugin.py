@@ -68,7 +68,8 @@ class GraphLauncher(Launcher):
         # Jobs that come to the same overrides are one cell, but Hydra needs a result for each job, in its order.
         settled = [said_last(one) for one in job_overrides]
         jobs = list(dict.fromkeys(settled))
-        composed = with_own_models(compose_cells(self.context.config_loader, self.master, jobs), jobs)
+        composed = compose_cells(self.context.config_loader, self.master, jobs, initial_job_idx)
+        composed = with_own_models(composed, jobs)
         sweeper = _sweeper(self.master)
         grid = sweeper in GRIDS
         if sweeper != "GridSweeper" and self.master.get("zip"):
@@ -76,7 +77,7 @@ class GraphLauncher(Launcher):
         kept, told = keep_pairs(composed) if grid else (list(range(len(jobs))), [])
         for line in told:
             tell(line)
-        callbacks = self.callbacks([jobs[i] for i in kept], initial_job_idx)
+        callbacks = self.callbacks({initial_job_idx + i: jobs[i] for i in kept})
         with self.environment(exported(self.master)):
             callbacks.start()
             ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
@@ -98,15 +99,15 @@ class GraphLauncher(Launcher):
         with env_override(dict(variables)):
             yield
 
-    def callbacks(self, jobs: Sequence[Sequence[str]], first: int) -> CellCallbacks:
-        """Those that the configuration names, of cells whose numbers begin with `first`."""
+    def callbacks(self, jobs: Mapping[int, Sequence[str]]) -> CellCallbacks:
+        """Those that the configuration names, of cells by their number."""
         assert self.context is not None
         assert self.master is not None
         assert self.task is not None
         loader = self.context.config_loader
         assert isinstance(loader, CachingConfigLoader)
-        jobs = jobs if self.master.hydra.callbacks else []  # whole configurations take long to compose
-        configs = [numbered(loader.whole(self.master, list(one)), first + i) for i, one in enumerate(jobs)]
+        jobs = jobs if self.master.hydra.callbacks else {}  # whole configurations take long to compose
+        configs = [numbered(loader.whole(self.master, list(one)), i) for i, one in jobs.items()]
         return CellCallbacks(self.context, self.task, configs)
 
     def refuse_search(self, sweeper: str, config: DictConfig) -> None:

@@ -17,7 +17,7 @@ class Recovered:
     about: str
     """What tells it from the other cells, as it was typed: `loss=xent seed=0`."""
     pgr: float | None
-    """None where the ceiling is not better than the supervisor."""
+    """None where the ceiling is not better than the supervisor, or there is none."""
 
     @property
     def text(self) -> str:
@@ -34,7 +34,8 @@ class Cells:
         said = [set[str](entry["overrides"]) for entry in self.entries]
         common = said[0].intersection(*said) if said else set[str]()
         self.about = [" ".join(o for o in entry["overrides"] if o not in common) for entry in self.entries]
-        self.open = {i: {entry["roles"][role] for role in ROLES} for i, entry in enumerate(self.entries)}
+        named = [{entry["roles"].get(role) for role in ROLES} - {None} for entry in self.entries]
+        self.open: dict[int, set[str]] = dict(enumerate(named))
         self.of: dict[str, list[int]] = {}
         """Key of a stage -> cells that it is a role of."""
         for i, keys in self.open.items():
@@ -50,6 +51,8 @@ class Cells:
         return [Recovered(i, self.about[i], self._pgr(self.entries[i])) for i in found]
 
     def _pgr(self, entry: Mapping[str, Any]) -> float | None:
+        if not {*ROLES} <= entry["roles"].keys():  # no ceiling was wanted
+            return None
         name = f"{entry['cell']['metric']}/test"
         summaries = [read_json(self.store.path(entry["roles"][role]) / "summary.json") or {} for role in ROLES]
         return plain_ratio(*(summary.get(name) for summary in summaries))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from w2s_sweep.arrays import Array
 from w2s_sweep.metrics.accuracy import hits
 from w2s_sweep.metrics.further import FURTHER, OfRole, RolePredictions
 from w2s_sweep.metrics.means import OfMeans
@@ -27,13 +28,22 @@ class Ece(OfRole):
 FURTHER.register(Ece.name, Ece())
 
 
-def ece(probs: Probs, truth: Truth, bins: int = 15) -> OfMeans:
+BINS = 15
+"""Of equal width over [0, 1] (Guo et al. 2017, arXiv 1706.04599)."""
+
+
+def confidence_bins(probs: Probs, bins: int = BINS) -> tuple[Array, Array]:
+    """(probability of the most likely class, number of its bin) of each example."""
+    confidence = probs.max(1).astype(np.float64)
+    return confidence, np.minimum((confidence * bins).astype(int), bins - 1)
+
+
+def ece(probs: Probs, truth: Truth, bins: int = BINS) -> OfMeans:
     """Expected calibration error of the most likely class, in [0, 1] (Guo et al. 2017, arXiv 1706.04599).
 
     Mean over examples of |accuracy - mean confidence| of the example's bin; `bins` of equal width over [0, 1].
     """
-    confidence = probs.max(1).astype(np.float64)
-    member = np.minimum((confidence * bins).astype(int), bins - 1)
+    confidence, member = confidence_bins(probs, bins)
     gaps = np.zeros((len(truth), bins))
     gaps[np.arange(len(truth)), member] = hits(probs, truth) - confidence
     return OfMeans(gaps[:, gaps.any(0)], lambda means: np.abs(means).sum(0))

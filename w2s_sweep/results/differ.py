@@ -85,7 +85,8 @@ def differ(store: Store, left: Side, right: Side) -> Difference:
     mine, theirs = left.stages, right.stages
     pairs, unpaired = _pair(left.record["cells"], right.record["cells"], settings)
     same = [pair for pair in pairs if pair[0]["roles"] == pair[1]["roles"]]
-    comparisons, unscored = _compare(store, left, right, [pair for pair in pairs if pair not in same])
+    others = [pair for pair in pairs if pair[0]["roles"] != pair[1]["roles"]]
+    comparisons, unscored = _compare(store, left, right, others)
     return Difference(
         settings,
         len(mine.keys() & theirs.keys()),
@@ -149,7 +150,7 @@ def _match(
 ) -> tuple[list[Entries], tuple[list[Record], list[Record]]]:
     """Cells with a name that only one cell of each side has; and the cells that are left over."""
     mine, theirs = (_by_name(cells, without) for cells in (left, right))
-    both = [name for name, cells in mine.items() if len(cells) == len(theirs.get(name, ())) == 1]
+    both = dict.fromkeys(name for name, cells in mine.items() if len(cells) == len(theirs.get(name, ())) == 1)
     found = [(mine[name][0], theirs[name][0]) for name in both]
     rest = tuple(
         [entry for name, cells in side.items() if name not in both for entry in cells] for side in (mine, theirs)

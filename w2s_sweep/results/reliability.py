@@ -2,22 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from w2s_sweep.metrics.accuracy import hits
+from w2s_sweep.metrics.ece import BINS, confidence_bins
+from w2s_sweep.results.curves import Final
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.records import ROLES, Reliability, Row
-
-BINS = 15
-"""Of equal width over [0, 1], as those of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
-
-
-class Final(Protocol):
-    """What stages predict in the end, by their keys."""
-
-    def examples(self, key: str) -> "Examples | str": ...
 
 
 @dataclass
@@ -50,7 +42,6 @@ class ReliabilityReader:
 
 def count_bins(examples: Examples) -> Reliability:
     """The examples in bins of the probability of their most likely class."""
-    confidence = examples.probs.max(1).astype(np.float64)
-    member = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    confidence, member = confidence_bins(examples.probs)
     right = hits(examples.probs, examples.truth).astype(np.float64)
     return Reliability(*(tuple(np.bincount(member, w, BINS).tolist()) for w in (None, confidence, right)))

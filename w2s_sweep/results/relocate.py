@@ -13,13 +13,15 @@ from w2s_sweep.store import Store
 STORE = "STORE"
 """Stands for the folder of the store."""
 HOME = "~"
+BEFORE = r"(?<![\w.~-])"
+"""A folder's name begins here: /data is no part of /home/u/data, nor of /data2."""
 
 
 def hide(store: Store, text: str) -> str:
     """The text with the folders of the store and of the user in short."""
     home = str(Path.home())
-    text = re.sub(re.escape(str(store.root)) + r"(?![\w-]|\.\w)", STORE, text)  # not /data/runs2 for /data/runs
-    return text.replace(f"{home}/", f"{HOME}/") if home != "/" else text
+    text = re.sub(rf"{BEFORE}{re.escape(str(store.root))}(?![\w-]|\.\w)", STORE, text)
+    return re.sub(rf"{BEFORE}{re.escape(home)}/", f"{HOME}/", text) if home != "/" else text
 
 
 def hide_in(store: Store, plain: Any) -> Any:

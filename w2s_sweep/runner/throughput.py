@@ -1,6 +1,6 @@
 """What a stage says of its speed: tokens per second, and the share of what its device can compute (MFU)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -53,12 +53,21 @@ def peak(device: torch.device, precision: Precision) -> Peak:
 
 
 def speed(
-    context: Context[OfModel], backbone: Backbone, read: Throughput, way: Way, precision: Precision
+    context: Context[OfModel],
+    backbone: Backbone,
+    read: Throughput,
+    way: Way,
+    precision: Precision,
+    layers: int | None = None,
 ) -> dict[str, Json]:
-    """For a stage's summary: of the tokens that this process, or all ranks together, read in its last run."""
+    """For a stage's summary: of the tokens that this process, or all ranks together, read in its last run.
+
+    `layers`: blocks that ran; None is all.
+    """
     if not read.seconds:
         return {}
     shape = parse_shape(read_config(backbone.folder), context.stage.hints.of_model)
+    shape = shape if layers is None else replace(shape, layers=layers)
     needed = flops(shape, read, way, causal=backbone.is_decoder)
     most = peak(backbone.device, precision)
     said: dict[str, Json] = {"tokens per second": read.tokens / read.seconds, "FLOP per second": needed / read.seconds}

@@ -54,7 +54,7 @@ def read_frozen(context: Context[Any], read: Read) -> tuple[Array, dict[str, Jso
     )
     _refuse_infinite(features, context)
     facts = {"tokens": sum(map(len, tokens)), "width": int(features.shape[1])} | collator.summary()
-    return features, facts | speed(context, backbone, collator.read, "forward", settings.precision)
+    return features, facts | speed(context, backbone, collator.read, "forward", settings.precision, layer)
 
 
 def _refuse_infinite(features: Array, context: Context[Any]) -> None:

@@ -6,12 +6,14 @@ a label is at temperature 0 (Burns et al. 2023, section 4.1). What the model wri
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.training import Generate, LoraRecipe
@@ -44,6 +46,12 @@ def build(context: Context[Generate]) -> LanguageModel:
     add_adapters(context, model)
     model.train()
     return model
+
+
+def learner_of(model: LanguageModel, prompts: Prompts, precision: Precision, token_budget: int) -> SequenceLearner:
+    """The model on its device, or shared out among those of several processes."""
+    starts = [len(prompt) for prompt in prompts.rows]
+    return SequenceLearner(model, prompts.sequences(), starts, precision, token_budget)
 
 
 def write_answers(
@@ -109,7 +117,7 @@ def legality(task: str, texts: Sequence[str], written: Sequence[str]) -> list[bo
 
 
 def publish_texts(
-    context: Context[Generate],
+    context: Context[Any],
     rows: Rows,
     written: Mapping[int, str],
     answers: Mapping[int, str],
@@ -136,13 +144,8 @@ def run(context: Context[Generate]) -> None:
     with this_process().in_turn():
         model = build(context)
         prompts = read_prompts(context, model.backbone, rows, answers)
-        learner = SequenceLearner(
-            model,
-            prompts.sequences(),
-            [len(prompt) for prompt in prompts.rows],
-            finetune.precision,
-            fit_device(context, model.backbone, finetune.precision),
-        )
+        budget = fit_device(context, model.backbone, finetune.precision)
+        learner = learner_of(model, prompts, finetune.precision, budget)
     step = train(
         learner,
         chosen,

@@ -17,6 +17,7 @@ from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import sample, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import restore, trainable
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import SAMPLES, SAMPLES_SCHEMA
 from w2s_sweep.runner.budget import fit_device
@@ -27,6 +28,7 @@ from w2s_sweep.training.answers import Prompts, Reading, read_prompts, reading_o
 from w2s_sweep.training.examples import load_rows
 from w2s_sweep.training.stored import stored_weights
 
+WEIGHTS = "weights.safetensors"
 CHUNK = 32
 """Rows between two looks at whether to save or to leave."""
 
@@ -57,9 +59,10 @@ def draw(
         for row, tokens in zip(part, new, strict=True):
             found[row] = [text_after(model.backbone.tokenizer, prompts.rows[row], one) for one in tokens]
         context.progress(len(found), len(names))
-        if context.stop() or context.checkpoint_due():
+        leave = context.stop()
+        if (leave or context.checkpoint_due()) and this_process().leads:
             write_text(path, json.dumps({names[row]: texts for row, texts in found.items()}))
-        if context.stop():
+        if leave:
             raise Preempted
     return found
 
@@ -81,14 +84,15 @@ def run(context: Context[Sample]) -> None:
     chosen = rows.on(*settings.splits)
     inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, *Generate.takes)}
     trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
-    model = generate.build(trained)
-    state = load_file(
-        stored_weights(context.input("trained"), "weights.safetensors"), device=str(model.backbone.device)
-    )
-    restore(trainable(model), state, "stored weights")
-    prompts = read_prompts(trained, model.backbone, rows, {})
-    budget = fit_device(trained, model.backbone, settings.trained.finetune.precision)
-    drawn = draw(context, model.eval(), prompts, {row: str(rows.ids[row]) for row in chosen}, budget)
+    precision = settings.trained.finetune.precision
+    with this_process().in_turn():
+        model = generate.build(trained)
+        restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
+        prompts = read_prompts(trained, model.backbone, rows, {})
+        learner = generate.learner_of(model, prompts, precision, fit_device(trained, model.backbone, precision))
+    context.describe = trained.describe
+    names = {row: str(rows.ids[row]) for row in chosen}
+    drawn = draw(context, learner.model.eval(), prompts, names, learner.token_budget)
     read = reading_of(stage.hints.dataset.task)
     table = [
         {"id": str(rows.ids[row]), "sample": number, "text": text, "answer": read(text)}
@@ -99,4 +103,4 @@ def run(context: Context[Sample]) -> None:
     voted = {row: vote(read, drawn[row]) for row in chosen}
     agreement = sum(share for _, share in voted.values()) / len(voted)
     summary = {"samples": settings.count, "agreement": agreement}
-    generate.publish_texts(trained, rows, {row: text for row, (text, _) in voted.items()}, {}, summary)
+    generate.publish_texts(context, rows, {row: text for row, (text, _) in voted.items()}, {}, summary)

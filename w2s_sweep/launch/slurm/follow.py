@@ -80,14 +80,14 @@ def _gone(job: Job, waiting: set[str], progress: Progress, submit: Callable[[], 
     """Stages that no job and no process will finish; none while SLURM does not answer."""
     try:
         alive = _alive(job)  # before the second look at the store: a job ends after its results are there
-        if any(not _at_work(job, key) for key in waiting - alive):
+        if idle := {key for key in waiting - alive if not _at_work(job, key)}:
             alive |= submit()
     except LaunchError as error:
         progress.console.print(f"SLURM does not answer, the next look may tell more: {error}", highlight=False)
         return set()
     gone: set[str] = set()
-    for key in sorted(waiting - alive):
-        if _at_work(job, key):
+    for key in sorted(idle - alive):
+        if _at_work(job, key):  # submitting takes seconds
             continue
         progress.end(key, "failed" if (job.store.work(key) / "failure.json").is_file() else "blocked")
         gone.add(key)

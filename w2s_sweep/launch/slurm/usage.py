@@ -1,11 +1,12 @@
 """What tasks asked for and what their stages used: shown when a sweep has ended, and learned from by the next ask."""
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from w2s_sweep.kinds import Kind
+from w2s_sweep.launch.slurm.queued import submissions_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
@@ -43,7 +44,7 @@ class Usage:
 def usage(store: Store, name: str) -> Usage | None:
     """Of a sweep's own tasks; None where none was submitted that can be read, or none is done."""
     tasks: dict[str, Mapping[str, Any]] = {}
-    for record in _submissions(store, name):
+    for record in submissions_of(store, name):
         # A stage that was submitted twice counts for the task that was asked for last.
         tasks |= {key: task for task in record.get("tasks", ()) for key in task["stages"] if "ask" in task}
     asked = {task["job"]: task for task in tasks.values() if all(store.done(key) for key in task["stages"])}
@@ -52,11 +53,6 @@ def usage(store: Store, name: str) -> Usage | None:
         return None
     sums = {field: sum(getattr(one, field) for one in found) for field in Usage.__dataclass_fields__}
     return Usage(**sums | {"gpu_gb": max(one.gpu_gb for one in found)})
-
-
-def _submissions(store: Store, name: str) -> Iterator[Mapping[str, Any]]:
-    records = [read_json(path) or {} for path in (store.sweep(name) / "jobs").glob("submission-*.json")]
-    yield from sorted(records, key=lambda one: one.get("submitted", 0.0))
 
 
 def _of_task(store: Store, task: Mapping[str, Any]) -> Usage:

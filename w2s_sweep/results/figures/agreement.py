@@ -8,18 +8,17 @@ from w2s_sweep.metrics import Interval
 from w2s_sweep.results.figures.facets import SHARES, Facets, facets
 from w2s_sweep.results.figures.layout import color_of, ends, layout, name_rows
 from w2s_sweep.results.figures.style import QUIET, add_tip, legend_below, make_panels, robust_range, use_style, whisker
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import NONE, Group, Results
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RIGHT, WRONG = SHARES
-NOTHING = Interval(None)
 
 
 def has_agreement(g: Group) -> bool:
-    return any(g.details.get(name, NOTHING).value is not None for name in SHARES)
+    return any(g.details.get(name, NONE).value is not None for name in SHARES)
 
 
 @use_style
@@ -45,7 +44,7 @@ def draw_agreement(results: Results) -> "Figure":
 
 def _draw_row(axis: Any, g: Group, shown: Facets, variant: str) -> None:
     at, color = shown.variants.index(variant), color_of(shown, variant)
-    values = [g.details.get(name, NOTHING) for name in (WRONG, RIGHT)]
+    values = [g.details.get(name, NONE) for name in (WRONG, RIGHT)]
     known = [value.value for value in values if value.value is not None]
     axis.plot(known, [at] * len(known), color=color, lw=1, alpha=0.45, zorder=2)
     for value, aside, fill, where in zip(values, (0.2, -0.2), ("white", color), ("wrong", "right"), strict=True):
@@ -62,4 +61,4 @@ def _about(g: Group) -> str:
 
 def shares(groups: Sequence[Group]) -> list[tuple[Group, Interval, Interval]]:
     """(group, agreement where the supervisor is right, where it is wrong)."""
-    return [(g, g.details.get(RIGHT, NOTHING), g.details.get(WRONG, NOTHING)) for g in groups]
+    return [(g, g.details.get(RIGHT, NONE), g.details.get(WRONG, NONE)) for g in groups]

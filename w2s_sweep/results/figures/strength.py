@@ -81,8 +81,8 @@ def shows_tasks(results: Results) -> bool:
 
 
 def _note(results: Results, by_task: bool, left: int) -> str:
-    note = "colour: supervisor; "
-    note += "dotted level: its own accuracy; style: loss; " if by_task else "a point is a task and a strong model; "
+    own = f"dotted level: its own {results.rows[0].metric}; style: loss; "
+    note = "colour: supervisor; " + (own if by_task else "a point is a task and a strong model; ")
     note += _medians(results) + facts(results, interval=False, pgr=False)
     return note + (f"; {left} more panels are in the tables" if left else "")
 
