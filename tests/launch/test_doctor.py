@@ -174,7 +174,7 @@ def test_wandb_says_whether_runs_would_arrive(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("level", "status"), [("ok", 0), ("warn", 0), ("bad", 1)])
 def test_the_command_prints_every_line_and_fails_where_something_is_bad(level, status, monkeypatch, capsys):
     found = machine.Finding(level, "gpu", "one of [three]", "Buy [another].")
-    monkeypatch.setattr("w2s_sweep.commands.doctor.examine", lambda store: iter([found]))
+    monkeypatch.setattr("w2s_sweep.launch.doctor.examine", lambda store: iter([found]))
     assert w2s(["doctor", "--store", os.devnull]) == status
     out = capsys.readouterr().out
     assert f"{level:<5}gpu        one of [three]" in out

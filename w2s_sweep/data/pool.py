@@ -78,9 +78,9 @@ class SourceSplit:
         for index, row in enumerate(self.rows()):
             if self.only is not None and is_unlabelled(row) != lent:
                 continue
-            # A task makes no example of a row without a label, so it is lent one.
-            read = row | {"label": 0} if lent else self._relabelled(row, named, index)
             try:
+                # A task makes no example of a row without a label, so it is lent one.
+                read = row | {"label": 0} if lent else self._relabelled(row, named, index)
                 found = self.task.examples(read, index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:

@@ -7,24 +7,22 @@ from typing import Literal, TypedDict
 from w2s_sweep.config import finetune as config
 from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
-from w2s_sweep.data.shape import has_targets, head_words
+from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.labels import Ccs, Combine, Correct, LabelsFile, MeanDifference, Pick, Reveal
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import (
     Finetune,
-    FullRecipe,
     Generate,
-    LoraRecipe,
     MixedRows,
     Probe,
-    ProbeRecipe,
     StoppingRule,
 )
 from w2s_sweep.losses import Loss
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.plan.labels import GROUND_TRUTH, Labels
+from w2s_sweep.plan.recipes import probe_recipe, tuned_recipe
 
 __all__ = ["GROUND_TRUTH", "Builder", "Mixed", "Roles"]
 
@@ -185,7 +183,7 @@ class Builder(Labels):
         hints = self._hints(model, label, role=role)
         inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
-            recipe = self._tuned_recipe(model, finetune, head=False)
+            recipe = tuned_recipe(model, finetune, cell.dataset, head=False)
             unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
             settings = Generate(**learning, **self._of_model(model), finetune=recipe, unlabelled=unlabelled)
             return self._add(settings, inputs | self._adapted_input(model), hints)
@@ -200,13 +198,13 @@ class Builder(Labels):
         if isinstance(finetune, config.Probe):
             inputs["features"] = self.features(model)
             inputs |= {} if mixed is None else {"mixed_features": self.features(model, mixed.dataset)}
-            return self._add(Probe(**learning, **supervision, finetune=_probe_recipe(finetune)), inputs, hints)
+            return self._add(Probe(**learning, **supervision, finetune=probe_recipe(finetune)), inputs, hints)
         settings = Finetune(
             **learning,
             **supervision,
             **self._of_model(model),
             pooling=model.pooling,
-            finetune=self._tuned_recipe(model, finetune, head=True),
+            finetune=tuned_recipe(model, finetune, cell.dataset, head=True),
             reward=finetune.reward,
             beta=finetune.beta if finetune.reward == "implicit" else None,
         )
@@ -322,30 +320,6 @@ class Builder(Labels):
     def _of_model(self, model: Model) -> WeightsFields:
         return {"model": self._weights(model), "max_tokens": self.cell.dataset.max_tokens}
 
-    def _tuned_recipe(
-        self, model: Model, finetune: config.Full | config.Lora | config.Probe, *, head: bool
-    ) -> FullRecipe | LoraRecipe:
-        """Hyper-parameters of a fine-tuning of `model`, with what they leave to the model filled in."""
-        if isinstance(finetune, config.Probe):
-            raise TypeError("a probe generates no text")
-        words = head and finetune.head_init == "label_words"
-        tuned: TunedFields = {
-            "precision": finetune.precision,
-            "dropout": finetune.dropout,
-            "head_init": finetune.head_init if head else None,
-            "label_words": head_words(self.cell.dataset, model) if words else None,
-        }
-        if isinstance(finetune, config.Lora):
-            return LoraRecipe(
-                name="lora",
-                **_optimization(finetune, finetune.lr or model.lr_lora),
-                **tuned,
-                rank=finetune.rank,
-                alpha=finetune.alpha,
-                targets=model.lora_targets,
-            )
-        return FullRecipe(name="full", **_optimization(finetune, finetune.lr or model.lr_full), **tuned)
-
     def _stopping_rule(self, labels: str | None) -> StoppingRule | None:
         """What a stage trained on `labels` is evaluated against.
 
@@ -359,42 +333,3 @@ class Builder(Labels):
         judges = labels is not None and self.stages[labels].kind == Correct.kind
         oracle = finetune.early_stopping == "oracle" and not judges
         return StoppingRule(against="truth" if is_truth or oracle else "labels", evaluations=finetune.evaluations)
-
-
-class OptimizationFields(TypedDict):
-    """The fields of `kinds.training.Optimization`."""
-
-    batch_size: int
-    epochs: int
-    lr: float
-    lr_schedule: config.Schedule
-    lr_warmup: float
-    betas: tuple[float, float]
-    weight_decay: float
-    grad_clip: float | None
-
-
-class TunedFields(TypedDict):
-    """The further fields of `kinds.training.TunedRecipe`."""
-
-    precision: config.Precision
-    dropout: float
-    head_init: config.HeadInit | None
-    label_words: tuple[str, ...] | None
-
-
-def _probe_recipe(finetune: config.Probe) -> ProbeRecipe:
-    return ProbeRecipe(name="probe", **_optimization(finetune, finetune.lr), l2=finetune.l2)
-
-
-def _optimization(finetune: config.Optimizer, lr: float) -> OptimizationFields:
-    return {
-        "batch_size": finetune.batch_size,
-        "epochs": finetune.epochs,
-        "lr": lr,
-        "lr_schedule": finetune.lr_schedule,
-        "lr_warmup": finetune.lr_warmup,
-        "betas": finetune.betas,
-        "weight_decay": finetune.weight_decay,
-        "grad_clip": finetune.grad_clip,
-    }
