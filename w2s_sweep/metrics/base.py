@@ -7,6 +7,7 @@ when its module is imported, one of this room or a user's own. `further.py` has 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from w2s_sweep.registry import Registry
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import PerExample, Probs, Truth
+    from w2s_sweep.metrics.shapes import PerExample, Probs, SeveralProbs, Truth
 
 
 class Metric(ABC):
@@ -61,6 +62,10 @@ class Metric(ABC):
         rest = [self.value(np.delete(probs, i, 0), np.delete(truth, i)) for i in range(len(truth))]
         changes = np.array([0.0 if value is None else whole - value for value in rest])
         return whole + (len(truth) - 1) * (changes - changes.mean())
+
+    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
+        """`scores` of several sets of predictions [sets, examples, classes] for the same examples."""
+        return [self.scores(one, truth) for one in probs]
 
 
 METRICS: Registry[Metric] = Registry("metric")
