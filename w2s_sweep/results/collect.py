@@ -42,9 +42,14 @@ def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
     return collect_record(store, record if test is None else _on_test(record, test))
 
 
-@limit_threads
 def collect_record(store: Store, record: dict[str, Any]) -> Results:
-    """The same of a record, which may hold some cells of a sweep only.
+    """The same of a record, which may hold some cells of a sweep only."""
+    return collect_students(store, record)[0]
+
+
+@limit_threads
+def collect_students(store: Store, record: dict[str, Any]) -> tuple[Results, Students]:
+    """The same, and the students of its cells, which can be compared without another look at the store.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
@@ -68,10 +73,11 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     ordered = tuple(rows[i] for i in range(len(rows)))
     recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
     summed = tuple(group for group, _ in groups.values())
-    comparisons = compare(ordered, Students(reader, scorer))
+    students = Students(reader, scorer)
+    comparisons = compare(ordered, students)
     found = medians(summed)
     steps = {row.cell: steps for row in ordered if (steps := curves.student_steps(row))}
-    return Results(
+    results = Results(
         str(record["name"]),
         record,
         ordered,
@@ -84,6 +90,7 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
         steps,
         reliability,
     )
+    return results, students
 
 
 def names_of_tests(record: Mapping[str, Any]) -> list[str]:

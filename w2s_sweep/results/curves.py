@@ -238,6 +238,9 @@ def _steps(metric: str, curve: Sequence[Evaluated], measured: Sequence[Measured]
 
 
 def _means(columns: Several) -> list[float | None]:
+    known = [column for column in columns if column is not None]
+    if len(known) == len(columns):
+        return np.array(known).mean(1).tolist()
     return [None if column is None else float(column.mean()) for column in columns]
 
 

@@ -15,7 +15,7 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.metrics import NO_CEILING, NO_TEST_LABELS
-from w2s_sweep.predictions import FILE, TEXTS, read_predictions
+from w2s_sweep.predictions import FILE, TEXTS, read_answers
 from w2s_sweep.results.examples import Examples, Order
 from w2s_sweep.store import Store
 
@@ -59,19 +59,19 @@ class Reader:
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
-        if not self.store.done(key) and not self.store.path(key).is_dir():
+        if not self.store.path(key).is_dir():
             return "not finished"
         data = self._data(key)
         if data is not None and not self.store.path(data).is_dir():  # intervals without groups would claim too much
             return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
         try:
             folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
-            predictions = read_predictions(folder / FILE, "test")
-            order = self._order(data, predictions.ids)
+            answers = read_answers(folder / FILE, "test")
+            order = self._order(data, answers.ids)
         except StoreError as error:
             return str(error)
-        if len(predictions):
-            return Examples.of(predictions, _legal(folder / TEXTS), order)
+        if len(answers.ids):
+            return Examples.of(answers, _legal(folder / TEXTS), order)
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
         return f"no test examples in {folder / FILE}"

@@ -24,6 +24,7 @@ from w2s_sweep.metrics import (
     Recovery,
     crossed_intervals,
     recover,
+    scores_of,
     undefined,
     unscored,
 )
@@ -76,12 +77,14 @@ class Scorer:
         """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
         has no test examples, and a ceiling."""
         columns: Columns = {}
+        further: dict[str, OfMeans] = {}
         there = [role for role in ROLES if role in sets]
         for role in there:
             columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
         for _, metric in FURTHER.items():
             if isinstance(metric, OfCell) and {*metric.needs} <= {*there}:
-                columns |= {name: found.scores() for name, found in metric.measure(sets).items()}
+                further |= metric.measure(sets)
+        columns |= scores_of(further)
         return Measured(sets["student"].groups, columns)
 
     def of_stage(self, key: str, examples: Examples) -> Columns:
@@ -90,7 +93,7 @@ class Scorer:
         if about not in self.stages:
             found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
-            found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
+            found |= scores_of({name: m for name, m in further.items() if m is not None})
             self.stages[about] = found
         return self.stages[about]
 
@@ -126,10 +129,8 @@ def estimate(
 ) -> tuple[dict[str, Interval], dict[str, Recovery]]:
     """Of cells that differ in the seed only: the mean of every column over the cells that have it, with its interval;
     and the PGR of every ratio. All columns of the same cells are computed together."""
-    known, recoveries = (
-        dict[str, Interval](),
-        {name: why for name, of in ratios.items() if (why := _why_none(cells, of))},
-    )
+    known = dict[str, Interval]()
+    recoveries = {name: why for name, of in ratios.items() if (why := _why_none(cells, of))}
     gaps = {name: (_minus(of[1], of[0]), _minus(of[2], of[0])) for name, of in ratios.items() if name not in recoveries}
     wide = [_with_gaps(cell, [of for name, of in ratios.items() if name in gaps]) for cell in cells]
     for names, members in _known(wide).items():
