@@ -10,6 +10,7 @@ from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import choose_plots, draw_curves, draw_scaling
+from w2s_sweep.results.figures.by_task import STEP, TALLEST, Rows
 from w2s_sweep.results.figures.curves import MOST
 from w2s_sweep.results.figures.facets import average, facts
 from w2s_sweep.results.figures.style import INK, MODELS, ON_DARK, PALETTE
@@ -33,6 +34,15 @@ def seen(color: str, vision: str) -> np.ndarray:
     light = XYZ @ np.clip(np.array(VISION[vision]) @ linear, 0, 1) / (0.9505, 1, 1.089)
     x, y, z = np.where(light > 216 / 24389, np.cbrt(light), (24389 / 27 * light + 16) / 116)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize(("tasks", "settings"), [(1, 1), (5, 3), (10, 14), (40, 30)])
+def test_panels_by_task_stay_on_a_page_and_points_in_their_tasks(tasks, settings):
+    rows = Rows.of(tasks, settings)
+    assert tasks * rows.height <= TALLEST
+    assert rows.step <= STEP
+    assert rows.offset(settings - 1) == pytest.approx(-rows.offset(0))
+    assert rows.offset(settings - 1) + rows.step / rows.height / 2 < 0.5
 
 
 LIGHT_INK = "#e6e8eb"
