@@ -47,8 +47,9 @@ class Rows:
 
     @classmethod
     def of(cls, tasks: int, settings: int) -> "Rows":
-        height = min(STEP * settings + GAP, TALLEST / tasks)
-        return cls(height, (height - min(GAP, height / 4)) / settings, settings)
+        wished = STEP * settings + GAP
+        height = min(wished, TALLEST / tasks)
+        return cls(height, STEP * height / wished, settings)
 
     def offset(self, place: int) -> float:
         """Where within a task, which is one unit high, a setting stands."""
