@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -97,15 +97,17 @@ def _placements(margin: SeveralScores, positive: Hits) -> SeveralScores:
 
 def _count_below(margin: SeveralScores, positive: Hits) -> tuple[SeveralScores, SeveralScores]:
     """How many positives, and how many others, are below each example of a set; ties count 1/2."""
-    order, places = margin.argsort(1), np.arange(margin.shape[1])
-    ordered, of_class = np.take_along_axis(margin, order, 1), positive[order].cumsum(1)
-    rises = ordered[:, 1:] > ordered[:, :-1]
-    edge = np.ones((len(margin), 1), dtype=bool)
+    order: Array = margin.argsort(1)
+    count = margin.shape[1]
+    places: Any = np.arange(count)
+    ordered: Array = np.take_along_axis(margin, order, 1)
+    of_class: Array = positive[order].cumsum(1)
+    rises: Array = ordered[:, 1:] > ordered[:, :-1]
+    edge: Array = np.ones((len(margin), 1), dtype=bool)
     first = np.maximum.accumulate(np.where(np.hstack([edge, rises]), places, 0), 1)
-    last = np.minimum.accumulate(np.where(np.hstack([rises, edge]), places, len(places))[:, ::-1], 1)[:, ::-1]
+    last = np.minimum.accumulate(np.where(np.hstack([rises, edge]), places, count)[:, ::-1], 1)[:, ::-1]
     before = np.where(first > 0, np.take_along_axis(of_class, np.maximum(first - 1, 0), 1), 0)
-    below, positives = (first + last + 1) / 2, (before + np.take_along_axis(of_class, last, 1)) / 2
-    found = np.empty((2, *margin.shape))
-    for kind, counts in zip(found, (positives, below - positives), strict=True):
-        np.put_along_axis(kind, order, counts, 1)
-    return found[0], found[1]
+    found: Array = np.empty((2, *margin.shape))
+    np.put_along_axis(found[0], order, (before + np.take_along_axis(of_class, last, 1)) / 2, 1)
+    np.put_along_axis(found[1], order, (first + last + 1) / 2, 1)
+    return found[0], found[1] - found[0]

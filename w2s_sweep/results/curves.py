@@ -139,16 +139,16 @@ class CurveReader:
     def _measure_rows(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
         ids, probs = curve[0].ids, np.stack([at.probs for at in curve])
         weak = self._final(row.weak_key if role == "student" else getattr(row, f"{role}_key"), ids)
-        several: dict[str, Several] = {
-            f"{name}/{role}": METRICS[name].scores_each(probs, weak.truth)
-            for name in dict.fromkeys((*SCORES, row.metric))
-        }
+        several = dict[str, Several]()
+        for name in dict.fromkeys((*SCORES, row.metric)):
+            several[f"{name}/{role}"] = METRICS[name].scores_each(probs, weak.truth)
         if role == "student":
             for one in ("weak", "ceiling"):
                 lasting = self._final_scores(row.metric, getattr(row, f"{one}_key"), ids)
                 several[f"{row.metric}/{one}"] = [lasting] * len(curve)
             found = agreement_scores(probs.argmax(2), weak.probs.argmax(1), weak.truth)
-            several |= {name: [None] * len(curve) if scores is None else scores for name, scores in found.items()}
+            for name, scores in found.items():
+                several[name] = [None] * len(curve) if scores is None else [*scores]
         return [
             Measured(weak.groups, {name: values[place] for name, values in several.items()})
             for place in range(len(curve))

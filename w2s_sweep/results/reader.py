@@ -103,8 +103,9 @@ class Reader:
 
 def _on(found: "Examples | str", labelled: Array) -> "Examples | str":
     """On the labelled rows where there are others too; a file with rows of its own is told of by who compares."""
-    fewer = isinstance(found, Examples) and {*labelled.tolist()} < {*found.ids.tolist()}
-    return found.on(labelled) if fewer else found
+    if isinstance(found, str):
+        return found
+    return found.on(labelled) if {*labelled.tolist()} < {*found.ids.tolist()} else found
 
 
 def _legal(path: Path) -> dict[str, bool]:
