@@ -208,7 +208,9 @@ def _sequence_classifier(backbone: Backbone, tokenizer: PreTrainedTokenizerBase,
         known: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
         made: PreTrainedModel = known(config)
     score, inner = getattr(made, "score", None), getattr(made, made.base_model_prefix, None)
-    fits = isinstance(score, nn.Linear) and score.bias is None and type(inner) is type(backbone.module)
+    fits = (
+        isinstance(score, nn.Linear) and getattr(score, "bias", None) is None and type(inner) is type(backbone.module)
+    )
     return made if fits else None
 
 
@@ -216,7 +218,7 @@ def _fold(module: nn.Module, head: Head) -> bool:
     """Move the head's bias into that of the final norm, where there is one: W (h + d) = W h + b. Whether it worked."""
     assert head.bias is not None
     norms = [inner for name in FINAL_NORMS if isinstance(inner := getattr(module, name, None), nn.LayerNorm)]
-    if not norms or norms[0].bias is None:
+    if not norms or getattr(norms[0], "bias", None) is None:
         return False
     weight, bias = head.weight.double(), head.bias.double()
     shift = torch.linalg.pinv(weight) @ bias

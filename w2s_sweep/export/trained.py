@@ -182,5 +182,10 @@ def _records(store: Store) -> Iterator[Mapping[str, Any]]:
 
 def recipe_of(trained: Trained) -> str:
     """full, lora or probe."""
-    finetune = trained.settings.finetune
-    return {FullRecipe: "full", LoraRecipe: "lora"}.get(type(finetune), "probe")
+    match trained.settings.finetune:
+        case FullRecipe():
+            return "full"
+        case LoraRecipe():
+            return "lora"
+        case _:
+            return "probe"

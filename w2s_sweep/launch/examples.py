@@ -1,4 +1,6 @@
 """The rows of a task as a model sees them: `w2s data TASK`."""
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownParameterType=false
 
 import json
 from collections import Counter

@@ -113,7 +113,7 @@ class Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._stdin: IO[str] = self.process.stdin
-        self._ear = threading.Thread(target=self._listen, args=(self.process.stdout, engine._events), daemon=True)
+        self._ear = threading.Thread(target=self._listen, args=(self.process.stdout, engine.events), daemon=True)
         self._ear.start()
 
     def _listen(self, stdout: IO[str], events: "queue.Queue[tuple[Worker, dict[str, Any]]]") -> None:
@@ -157,7 +157,9 @@ class LocalEngine:
     """Minutes without progress after which a stage is ended and repeated from its checkpoint; null never does."""
     notify: str | None = None
     """Shell command at the end (notify.py)."""
-    _events: "queue.Queue[tuple[Worker, dict[str, Any]]]" = field(default_factory=queue.Queue, init=False, repr=False)
+    events: "queue.Queue[tuple[Worker, dict[str, Any]]]" = field(
+        default_factory=queue.Queue["tuple[Worker, dict[str, Any]]"], init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.processes is not None and self.processes < 1:
@@ -294,7 +296,7 @@ class _Run:
 
     def _listen(self) -> None:
         try:
-            worker, event = self.engine._events.get(timeout=TICK_SECONDS)
+            worker, event = self.engine.events.get(timeout=TICK_SECONDS)
         except queue.Empty:
             self.progress.tick()
             return

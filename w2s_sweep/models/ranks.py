@@ -6,7 +6,7 @@ alike. A process that computes alone is rank 0 of 1, for which everything here d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -74,7 +74,7 @@ class Ranks:
             dist.all_reduce(torch.zeros(1))
 
     @contextmanager
-    def in_turn(self) -> Iterator[None]:
+    def in_turn(self) -> Generator[None]:
         """One rank after another: what is there for a moment, such as all weights on the host, is there once."""
         for _ in range(self.rank):
             self.wait()
@@ -162,7 +162,7 @@ def this_process() -> Ranks:
 
 
 @contextmanager
-def meet(rank: int, size: int, place: Path) -> Iterator[Ranks]:
+def meet(rank: int, size: int, place: Path) -> Generator[Ranks]:
     """Join the other ranks; `place`: a file on this machine that none has used before."""
     # Flags are on the CPU whatever computes, so that no rank waits for its GPU to read them.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
