@@ -79,6 +79,7 @@ def problems_of(cell: Cell) -> list[str]:
             )
     return (
         found
+        + _difficulty_problems(cell.dataset)
         + _unlabelled_problems(cell)
         + _class_problems(cell)
         + _supervisor_problems(cell)
@@ -96,6 +97,18 @@ def _columns_of(cell: Cell) -> tuple[str, ...]:
     """The columns that the task of a cell reads."""
     task = TASKS.get(cell.dataset.task)
     return () if task is None else (*task.columns, *task.optional)
+
+
+def _difficulty_problems(dataset: Dataset) -> list[str]:
+    """What says how difficult rows are and would not be read."""
+    quantile, threshold = dataset.difficulty_quantile, dataset.difficulty_threshold
+    said = {"difficulty_quantile": quantile != 0.5, "difficulty_threshold": threshold is not None}
+    names = [f"dataset.{name}" for name, value in said.items() if value]
+    if dataset.difficulty is None:
+        return [f"{name}: is set, but dataset.difficulty names no column. Name one, or leave it out." for name in names]
+    if len(names) > 1:
+        return [f"{' and '.join(names)}: both say which rows are easy. Set one of them."]
+    return []
 
 
 def _unlabelled_problems(cell: Cell) -> list[str]:

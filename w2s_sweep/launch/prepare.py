@@ -57,7 +57,8 @@ def tell_examples(made: Mapping[str, Json], *, balanced: bool = True) -> str:
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
     note = f", {', '.join(each)}{' after balancing' if balanced else ''}" if len(each) > 1 else ""
     unlabelled = f", {made['unlabelled']:,} without a label, all in half B" if "unlabelled" in made else ""
-    return f"{made['examples']:,} examples{note}{unlabelled}{_tell_left_out(made)}"
+    easy = f"; rows up to {made['easy up to']:g} are easy, harder ones are for test" if "easy up to" in made else ""
+    return f"{made['examples']:,} examples{note}{unlabelled}{easy}{_tell_left_out(made)}"
 
 
 def tell_labels(made: Mapping[str, Json]) -> str:

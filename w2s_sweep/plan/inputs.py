@@ -65,6 +65,9 @@ class Inputs:
             labels=d.labels,
             odd_rows=d.odd_rows,
             unlabelled=d.unlabelled,
+            difficulty=d.difficulty,
+            difficulty_quantile=d.difficulty_quantile,
+            difficulty_threshold=d.difficulty_threshold,
         )
         return self._add(settings, {}, Hints(label=f"data {d.name}", dataset=d))
 
@@ -121,8 +124,8 @@ class Inputs:
                 targets=model.lora_targets if lora else None,
             ),
             precision=self.cell.finetune.precision,
-            # without a test split of the source the seed decides which texts are test texts
-            split=dataset.split(self.cell.seed) if dataset.test_split is None else None,
+            # without test rows of the source the seed decides which texts are test texts
+            split=None if dataset.own_test else dataset.split(self.cell.seed),
         )
         hints = self._hints(replace(model, adapt=None), f"adapted {model.name} {dataset.name}")
         return self._add(settings, {"data": self.data()}, hints)
