@@ -313,6 +313,11 @@ def _metric_problems(cell: Cell) -> list[str]:
     metric, task = METRICS.get(cell.metric), TASKS.get(cell.dataset.task)
     if metric is None:
         return [unknown("metric", cell.metric, METRICS)]
+    if metric.reads_groups and cell.ceiling.tried():
+        return [
+            f"metric: {cell.metric} depends on groups, which validation rows are not known by, and ceiling "
+            f"({', '.join(cell.ceiling.tried())}) picks by it. Leave ceiling empty, or set metric=accuracy."
+        ]
     unfit = None if task is None else metric.why_unfit(task.kind)
     if task is None or unfit is None:
         return []

@@ -88,7 +88,7 @@ class Scorer:
         """What depends on one stage alone, by the name of the metric."""
         about = key, examples.digest
         if about not in self.stages:
-            found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
+            found: Columns = {name: m.scores_of(examples) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
             found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
             self.stages[about] = found
@@ -149,7 +149,7 @@ def recover_cells(cells: Sequence[Measured], metric: str, designs: Designs) -> R
             return unscored(reason)
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
     if absent:
-        return undefined(*absent)
+        return undefined(*absent, why=METRICS[metric].undefined_where)
     weak, student, ceiling = _stack(cells, names).T
     return recover(designs.of(cells).moments(np.stack([student - weak, ceiling - weak], axis=1)))
 
