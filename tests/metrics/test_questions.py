@@ -1,13 +1,17 @@
 """Accuracy of questions: their right answer has the highest score, counted anew for each question in plain Python."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.results_store import NAME, Shape, build
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import METRICS, Design, RolePredictions, crossed_interval
 from w2s_sweep.metrics.question_accuracy import no_questions, question_scores
+from w2s_sweep.predictions import FILE, read_predictions
 from w2s_sweep.results.collect import collect
+from w2s_sweep.store.files import write_json
 
 METRIC = METRICS["question_accuracy"]
 
@@ -76,6 +80,28 @@ def test_where_groups_are_no_questions_it_is_undefined_and_says_why():
     assert no_questions(probs, truth, groups) is None
     for names in (alone, passages, None):
         assert METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=names)) is None
+
+
+def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):
+    store = build(tmp_path, Shape(metric="question_accuracy"))
+    record, (row,) = store.read_sweep(NAME), collect(store, NAME).rows
+    data, truth = "d" * 20, read_predictions(store.path(row.weak_key) / FILE, "test")
+    right, wrong = (truth.ids[truth.truth == label] for label in (1, 0))
+    for key in (row.weak_key, row.student_key, row.ceiling_key):
+        record["stages"][key]["inputs"] = {"data": data}
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    with store.attempt(data) as out:
+        group = {name: f"q{i}" for ids in (right, wrong) for i, name in enumerate(ids)}
+        pq.write_table(pa.table({"id": list(group), "group": list(group.values())}), out / "examples.parquet")
+        write_json(out / "summary.json", {})
+        write_json(out / "preimage.json", {})
+    (row,) = collect(store, NAME).rows
+    for role in ("weak", "student", "ceiling"):
+        said = read_predictions(store.path(getattr(row, f"{role}_key")) / FILE, "test")
+        names = np.array([group[name] for name in said.ids])
+        assert getattr(row, role).value == pytest.approx(counted(said.probs, said.truth, names))
+        assert row.details[f"accuracy/{role}"].value == pytest.approx((said.probs.argmax(1) == said.truth).mean())
+    assert row.ratio == pytest.approx((row.student.value - row.weak.value) / (row.ceiling.value - row.weak.value))
 
 
 def test_a_cell_without_questions_says_where_they_would_be(tmp_path):

@@ -100,9 +100,10 @@ def summarize(
 ) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
     designs = designs or Designs()
-    details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    details |= means(cells, designs)
-    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS}
+    idle = _idle(cells)
+    every = dict.fromkeys(name for cell in cells for name in cell.columns if name.partition("/")[0] not in idle)
+    details = dict.fromkeys(every, Interval(None)) | means(cells, designs)
+    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS if name not in idle - {metric}}
     found = recoveries[metric]
     common = {
         "n_groups": designs.of(cells).counts[1],
@@ -115,6 +116,12 @@ def summarize(
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
     }
     return common, found
+
+
+def _idle(cells: Sequence[Measured]) -> set[str]:
+    """Metrics of groups that no cell has: most tasks have no questions, and no column that says so."""
+    known = {name.partition("/")[0] for cell in cells for name, column in cell.columns.items() if column is not None}
+    return {name for name, metric in METRICS.items() if metric.reads_groups and name not in known}
 
 
 def means(cells: Sequence[Measured], designs: Designs) -> dict[str, Interval]:
