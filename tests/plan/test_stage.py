@@ -64,6 +64,7 @@ GOLDEN = {
     "temper": "433fc122ab5a513f9994",
     "sample": "db1aeab519a79d5f85b8",
     "agree": "2617ed8938b2e42c467d",
+    "features_file": "5c6492d67f92dfb5a482",
 }
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
@@ -97,6 +98,7 @@ def one_of_each_kind():
         cell(supervisor=Supervisor(temperature=2.0)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
         cell(method=Reasoning(), dataset=moves, finetune=Lora()),
+        cell(strong=dataclasses.replace(model("s0"), features="vectors.npz"), finetune=Probe()),
     ]
     found = {}
     for stage in merge(cells, identify).stages.values():

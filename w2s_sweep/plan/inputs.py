@@ -12,7 +12,7 @@ from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.kinds.base import Hints, Identity, Json, Kind, SourceKind
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.kinds.forward import Contrast, Features
+from w2s_sweep.kinds.forward import Contrast, Features, FeaturesFile
 from w2s_sweep.kinds.training import Adapt, AdaptRecipe
 from w2s_sweep.plan.setup import Setup
 from w2s_sweep.plan.stage import Stage
@@ -75,6 +75,10 @@ class Inputs:
         """Frozen features of every example of the cell's dataset, or of another one that is cut to as many tokens: once
         per model and dataset whatever the seeds and losses."""
         dataset = of or self.cell.dataset
+        if model.features is not None:
+            file = FeaturesFile(file=dict(self.identify(model.source, "dataset")))
+            hints = Hints(label=f"features {model.name} {dataset.name}", dataset=dataset, model=model)
+            return self._add(file, {"data": self.data(of)}, hints)
         settings = Features(
             model=self._weights(model),
             max_tokens=self.cell.dataset.max_tokens,
