@@ -26,6 +26,7 @@ from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.label_refinement import LabelRefinement
 from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
@@ -51,6 +52,7 @@ METHODS = [
     Ensemble(rule="boosted"),
     GroundTruthBudget(),
     KnnRelabel(),
+    LabelRefinement(),
     OverlapSelection(),
     Selective(),
     StrongToStrong(rounds=2),

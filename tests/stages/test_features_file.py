@@ -28,12 +28,12 @@ CLASSES = ("cat", "dog", "owl")
 
 
 def write_images(folder, count=600):
-    """Names and classes of made-up images, and what two encoders see of them: the weak one is noisier."""
+    """Names and classes of made-up images, and what encoders see of them, each with its own noise."""
     rng = np.random.default_rng(0)
     names, labels = [f"{i:04d}.png" for i in range(count)], rng.integers(0, 3, count)
     rows = [{"text": name, "label": CLASSES[label]} for name, label in zip(names, labels, strict=True)]
     (folder / "images.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for name, width, noise in (("weak", 8, 1.6), ("strong", 16, 0.7)):
+    for name, width, noise in (("weak", 8, 1.6), ("strong", 16, 0.7), ("judge", 8, 1.6)):
         vectors = rng.normal(size=(3, width))[labels] + noise * rng.normal(size=(count, width))
         np.savez(folder / f"{name}.npz", text=np.array(names), vector=vectors.astype(np.float32))
 
@@ -52,7 +52,7 @@ def images(folder):
 def vision(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vision")
     write_images(folder)
-    probe = Probe(epochs=20)
+    probe = Probe(epochs=5)
     one = cell(dataset=images(folder), weak=of_file("weak", folder), strong=of_file("strong", folder), finetune=probe)
     assert not problems_of(one)
     return folder, one, Once(folder, one).ran()
