@@ -18,8 +18,9 @@ HALVES = ((0, 2), (1, 2))
 
 @schema
 class LabelRefinement(Method):
-    """In each round two fresh strong models learn from one half of half B's labels each, and propose labels for the
-    other; a judge as weak as the supervisor says where a proposal is better, and takes its place.
+    """In each round two fresh strong models learn from one half of half B's labels each, by cross-entropy whatever the
+    cell's loss, and propose labels for the other half; where a judge as weak as the supervisor finds a proposal better,
+    it takes the place of the label.
 
     weak: the supervisor. student: the strong model, trained on the labels of the last round. ceiling: as in `naive`.
     The paper's judge is a small model that was trained to compare answers. Of classes a comparison is how likely each
@@ -34,7 +35,6 @@ class LabelRefinement(Method):
     """How often labels are refined before the student is trained; the paper's code goes on to six."""
     max_replace: Annotated[Share, Field(gt=0)] = 0.15
     """Largest share of the rows whose proposal differs that a round replaces; .15 in the paper's code."""
-
     judge: Model | None = None
     """The model that compares, as one that sees other things than the weak model; null is the weak model, trained on
     half of half A."""
@@ -45,8 +45,7 @@ class LabelRefinement(Method):
         judge = build.train(model, role="link", on="half_a", labels=GROUND_TRUTH, portion=portion)
         for _ in range(self.rounds):
             halves = [
-                build.train(cell.strong, role="link", on="half_b", labels=labels, loss=cell.loss, portion=portion)
-                for portion in HALVES
+                build.train(cell.strong, role="link", on="half_b", labels=labels, portion=portion) for portion in HALVES
             ]
             proposals = build.held_out(halves)
             labels = build.refine(labels, proposals, judge, on="half_b", max_replace=self.max_replace)
