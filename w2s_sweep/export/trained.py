@@ -14,7 +14,7 @@ from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Identity, Kind
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.forward import Features
+from w2s_sweep.kinds.forward import Features, FeaturesFile
 from w2s_sweep.kinds.labels import Pick
 from w2s_sweep.kinds.training import Finetune, FullRecipe, LoraRecipe, Probe
 from w2s_sweep.sources import fetch
@@ -54,6 +54,11 @@ class Trained:
         if not isinstance(self.settings, Probe):
             return None
         found = settings_of(self.store, self.inputs["features"])
+        if isinstance(found, FeaturesFile):
+            raise StoreError(
+                f"stage {self.key} ({self.label}) is a probe on a file of vectors: no model of it is known that could "
+                f"read texts. Its weight, bias, mean and scale are in {self.folder / HEAD}."
+            )
         assert isinstance(found, Features)
         return found
 

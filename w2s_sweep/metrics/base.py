@@ -14,6 +14,7 @@ import numpy as np
 from w2s_sweep.registry import Registry
 
 if TYPE_CHECKING:
+    from w2s_sweep.metrics.further import RolePredictions
     from w2s_sweep.metrics.shapes import PerExample, Probs, Truth
 
 
@@ -36,6 +37,10 @@ class Metric(ABC):
     """Its name in trackers; `name` where it is empty."""
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     """The smallest and the largest value that it can have."""
+    undefined_where: ClassVar[str] = ""
+    """Where it has no value, for somebody who chose it and got none."""
+    reads_groups: ClassVar[bool] = False
+    """Whether it depends on which examples belong together, which is known of test rows alone."""
 
     @abstractmethod
     def value(self, probs: Probs, truth: Truth) -> float | None:
@@ -44,6 +49,14 @@ class Metric(ABC):
     @abstractmethod
     def chance(self, classes: int) -> float:
         """The metric of guessing among so many classes."""
+
+    def value_of(self, role: RolePredictions) -> float | None:
+        """The metric of what one role predicts; a metric that reads more than probabilities has its own."""
+        return self.value(role.probs, role.truth)
+
+    def scores_of(self, role: RolePredictions) -> PerExample | None:
+        """`scores` of what one role predicts."""
+        return self.scores(role.probs, role.truth)
 
     def why_unfit(self, kind: str) -> str | None:
         """What tasks of a kind (classify, pair, generate) are, where that makes the metric meaningless."""

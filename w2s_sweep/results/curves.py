@@ -146,7 +146,7 @@ class CurveReader:
                 several[f"{name}/{one}"] = (
                     [self._final_scores(name, getattr(row, f"{one}_key"), ids)] * len(curve)
                     if lasting
-                    else [METRICS[name].scores(probs[place], weak.truth) for place in range(len(curve))]
+                    else [METRICS[name].scores_of(replace(weak, probs=probs[place])) for place in range(len(curve))]
                 )
         if role == "student":
             found = agreement_scores(probs.argmax(2), weak.probs.argmax(1), weak.truth)
@@ -160,7 +160,7 @@ class CurveReader:
         about = (key, id(ids), metric)
         if about not in self.scores:
             final = self._final(key, ids)
-            self.scores[about] = METRICS[metric].scores(final.probs, final.truth)
+            self.scores[about] = METRICS[metric].scores_of(final)
         return self.scores[about]
 
     def _final(self, key: str, ids: Array) -> Examples:

@@ -88,7 +88,7 @@ class Scorer:
         """What depends on one stage alone, by the name of the metric."""
         about = key, examples.digest
         if about not in self.stages:
-            found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
+            found: Columns = {name: m.scores_of(examples) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
             found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
             self.stages[about] = found
@@ -100,9 +100,10 @@ def summarize(
 ) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
     designs = designs or Designs()
-    details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    details |= means(cells, designs)
-    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS}
+    idle = _idle(cells)
+    every = dict.fromkeys(name for cell in cells for name in cell.columns if name.partition("/")[0] not in idle)
+    details = dict.fromkeys(every, Interval(None)) | means(cells, designs)
+    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS if name not in idle - {metric}}
     found = recoveries[metric]
     common = {
         "n_groups": designs.of(cells).counts[1],
@@ -115,6 +116,12 @@ def summarize(
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
     }
     return common, found
+
+
+def _idle(cells: Sequence[Measured]) -> set[str]:
+    """Metrics of groups that no cell has: most tasks have no questions, and no column that says so."""
+    known = {name.partition("/")[0] for cell in cells for name, column in cell.columns.items() if column is not None}
+    return {name for name, metric in METRICS.items() if metric.reads_groups and name not in known}
 
 
 def means(cells: Sequence[Measured], designs: Designs) -> dict[str, Interval]:
@@ -149,7 +156,7 @@ def recover_cells(cells: Sequence[Measured], metric: str, designs: Designs) -> R
             return unscored(reason)
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
     if absent:
-        return undefined(*absent)
+        return undefined(*absent, why=METRICS[metric].undefined_where)
     weak, student, ceiling = _stack(cells, names).T
     return recover(designs.of(cells).moments(np.stack([student - weak, ceiling - weak], axis=1)))
 
