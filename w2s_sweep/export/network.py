@@ -11,10 +11,9 @@ from transformers import PreTrainedTokenizerBase
 from w2s_sweep.errors import ModelError
 from w2s_sweep.export.trained import Trained
 from w2s_sweep.kinds.training import Finetune, LoraRecipe
-from w2s_sweep.models.adapted import add_products, load_adapted
+from w2s_sweep.models.adapted import add_products, load_model
 from w2s_sweep.models.backbone import Backbone, pad_id
 from w2s_sweep.models.classifier import Classifier
-from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, restore, trainable
 
 TRANSFORMER = "transformer."
@@ -49,8 +48,7 @@ def require_head(settings: Finetune) -> None:
 
 def base_backbone(trained: Trained, keep_layers: int | None, dtype: torch.dtype = torch.float32) -> Backbone:
     """The model that the stage began from, on the CPU."""
-    backbone = load_backbone(trained.model_folder, keep_layers=keep_layers, dtype=dtype)
-    return backbone if trained.adapted is None else load_adapted(backbone, trained.adapted)
+    return load_model(trained.model_folder, trained.adapted, keep_layers=keep_layers, dtype=dtype)
 
 
 def stored_state(path: Path) -> tuple[dict[str, Tensor], Head]:
