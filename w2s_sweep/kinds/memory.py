@@ -91,8 +91,9 @@ COUNTS = (1, 2, 4, 8)
 
 
 def fewest(need: Memory, device: float, counts: Sequence[int] = COUNTS) -> int:
-    """The first of `counts` GPUs of `device` bytes each on which a stage fits; the last where it fits on none."""
-    return next((gpus for gpus in counts if fit(need.on(gpus), device) is not None), counts[-1])
+    """The first of `counts` GPUs of `device` bytes each on which a stage fits; the last where it fits on none, or the
+    first where each of several holds as much as one."""
+    return next((gpus for gpus in counts if fit(need.on(gpus), device) is not None), counts[-1 if need.shared else 0])
 
 
 def explain_too_large(what: str, need: Memory, device: float, gpus: int = 1) -> str:
