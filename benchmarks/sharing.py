@@ -25,9 +25,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LOSSES = ("xent", "confidence", "product", "entropy")
-COMMON = ("dataset=movie_sentiment", "threads=1", "tracker=none", "hydra.launcher.processes=1")
-SMALL = ("dataset.n_train=400", "dataset.n_test=100", "model@weak=smollm2_135m_first4", "finetune.epochs=1")
-"""Fine-tuning: 4 blocks supervise 8, on 400 rows for both halves and validation."""
+COMMON = ("dataset=movie_sentiment", "threads=1", "tracker=none", "test_evaluations=0", "hydra.launcher.processes=1")
+SMALL = ("dataset.n_train=120", "dataset.n_test=40", "model@weak=smollm2_135m_first4", "finetune.epochs=1")
+"""Fine-tuning: 4 blocks supervise 8, on 120 rows for both halves and validation."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Grid:
 
 
 GRIDS: Mapping[str, Grid] = {
-    "probes": Grid(6, ["finetune=probe", "dataset.n_train=1200", "dataset.n_test=200"]),
+    "probes": Grid(6, ["finetune=probe", "dataset.n_train=300", "dataset.n_test=60"]),
     "lora": Grid(3, [*SMALL, "finetune=lora", "strong.keep_layers=8", "strong.params=56700000", "strong.name=first8"]),
 }
 
@@ -64,10 +64,13 @@ def spend(words: Sequence[str]) -> tuple[Spent, str]:
     """Run launch.py; what it took, and what it printed."""
     began, before = time.perf_counter(), _processor()
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "launch.py", *words], cwd=ROOT, env=env, capture_output=True, text=True)
+    command = [sys.executable, "launch.py", *words]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"launch.py {' '.join(words)}: {done.stdout}{done.stderr}")
-    return Spent(time.perf_counter() - began, _processor() - before), done.stdout
+    spent = Spent(time.perf_counter() - began, _processor() - before)
+    print(f"{spent.wall:6.1f} s, processor {spent.processor:6.1f} s: {' '.join(words[-2:])}", flush=True)
+    return spent, done.stdout
 
 
 def _processor() -> float:

@@ -2,7 +2,7 @@
 
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.dataset import AUTO, Dataset
-from w2s_sweep.config.finetune import Lora, Probe
+from w2s_sweep.config.finetune import Lora, Probe, lacking
 from w2s_sweep.data.shape import class_names, has_pairs, has_targets, head_words, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.errors import unknown
@@ -53,6 +53,8 @@ def problems_of(cell: Cell) -> list[str]:
             f"strong.adapt: is set for {strong.name}, and method=generative adapts it by method.adapt. Leave it null: "
             "it is for other methods."
         )
+    if isinstance(finetune, Lora) and (problem := lacking(finetune.quantise)):
+        found.append(problem)
     for model in (*(() if weak is None else (weak,)), strong, *cell.method.models()):
         if isinstance(finetune, Lora) and not model.lora_targets:
             found.append(
