@@ -3,7 +3,7 @@
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.cells.dataset_checks import dataset_problems, test_problems
 from w2s_sweep.cells.method_checks import PROMPTS, method_problems
-from w2s_sweep.config.finetune import Lora, Probe
+from w2s_sweep.config.finetune import Lora, Probe, lacking
 from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import class_names, has_pairs, head_words
 from w2s_sweep.data.tasks import TASKS
@@ -21,6 +21,8 @@ def problems_of(cell: Cell) -> list[str]:
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
         )
+    if isinstance(finetune, Lora) and (problem := lacking(finetune.quantise)):
+        found.append(problem)
     for model in _models_of(cell):
         found += _features_problems(cell, model) if model.features is not None else _model_problems(cell, model)
     return (

@@ -98,6 +98,11 @@ def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, fold
             "the adapter belongs on weights that were adapted to the task's texts first, which are published nowhere. "
             "Add --whole, which writes all weights."
         )
+    if recipe.quantise != "none":
+        raise ModelError(
+            f"the adapter was trained on weights in 4 bits (finetune.quantise={recipe.quantise}), and on the published "
+            "ones it predicts otherwise. Add --whole, which writes all weights as it was trained on them."
+        )
     weights, head = stored_state(trained.weights)
     backbone = base_backbone(trained, settings.keep_layers)
     tokenizer = _save_tokenizer(backbone, settings.max_tokens, folder)

@@ -20,6 +20,8 @@ DEPTH = 0.6
 class Frozen(OfModel):
     """Part of the kinds that read frozen vectors out of the first blocks of a model."""
 
+    shards: ClassVar[bool] = True
+
     pooling: Literal["last", "mean"]
     feature_layer: int | None
     precision: Precision
@@ -99,6 +101,7 @@ class Prompt(Asking, Divided):
 
     kind: ClassVar[str] = "prompt"
     takes: ClassVar[tuple[InputName, ...]] = ("adapted", "labels")
+    shards: ClassVar[bool] = True
 
     shots: int
     on: Split | None = None

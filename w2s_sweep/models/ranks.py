@@ -68,6 +68,27 @@ class Ranks:
         dist.all_reduce(said, op=dist.ReduceOp.MAX)
         return float(said.item())
 
+    def total(self, *values: float) -> list[float]:
+        """The sum over all ranks of each number; every rank has to ask."""
+        if self.size == 1:
+            return list(values)
+        said = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(said)
+        return said.tolist()
+
+    def exchange(self, own: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """What the first ranks have, of as many rows each as `counts` says, which no later one has; on the CPU.
+
+        `own` [rows, width] is that of this rank, and every rank has to ask.
+        """
+        if self.size == 1:
+            return [own]
+        padded = own.new_zeros(max(counts), own.shape[1])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return [part[:count] for part, count in zip(parts, counts, strict=False)]
+
     def wait(self) -> None:
         """Until every rank is here."""
         if self.size > 1:
