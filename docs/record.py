@@ -33,6 +33,8 @@ def record(command: str, at: str | None) -> tuple[str, str | None]:
     shell = ["env", f"PS1={PROMPT}", "bash", "--norc", "--noprofile"]
     tmux("new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), *shell)
     try:
+        while plain(tmux("capture-pane", "-e", "-p")).strip() != PROMPT.strip():
+            time.sleep(LOOK_SECONDS)
         tmux("send-keys", "-l", command)
         tmux("send-keys", "Enter")
         screen, found = "", None
