@@ -215,6 +215,7 @@ def test_weights_that_were_not_kept_are_told_with_what_to_do(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_picked_ceiling_is_the_member_and_labels_are_no_model(tmp_path):
     llama = model(tmp_path, "llama")
     weak = dataclasses.replace(llama, name="short", keep_layers=1)

@@ -20,6 +20,7 @@ def estimate(out):
     return int(examples[1].replace(",", "")), int(expected[1]), expected[3]
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_file_are_counted_and_probes_take_time(tmp_path, tiny_models):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"text": f"text {i}", "label": i % 2}) + "\n" for i in range(600)))
@@ -33,6 +34,7 @@ def test_the_rows_of_a_file_are_counted_and_probes_take_time(tmp_path, tiny_mode
     assert re.search(r"[\d.]+ [GM]B of memory, [\d.]+ [kM]B of disk", out)
 
 
+@pytest.mark.slow
 def test_finished_stages_like_them_say_how_long_new_ones_take(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
     words = [f"store={store}", "plan_only=true", *tiny_models, *tiny_task, "finetune=probe"]

@@ -236,6 +236,7 @@ def test_damaged_predictions_fail_their_cell_with_the_path(tmp_path):
     assert f"{path.parent} cannot be used: predictions.parquet was changed" in row.note
 
 
+@pytest.mark.slow
 def test_predictions_are_read_once_however_many_cells_use_them(tmp_path, monkeypatch):
     read: list[str] = []
     real = collecting.read_predictions
@@ -247,6 +248,7 @@ def test_predictions_are_read_once_however_many_cells_use_them(tmp_path, monkeyp
     assert len(read) == len(set(read)) == 4 + 2 + 12
 
 
+@pytest.mark.slow
 def test_groups_and_medians(tmp_path):
     results = collect(build(tmp_path, Shape(datasets=("sciq", "boolq"), seeds=(0, 1), losses=LOSSES[:2])), NAME)
     assert [(g.dataset, g.loss, g.seeds) for g in results.groups] == [
@@ -256,6 +258,7 @@ def test_groups_and_medians(tmp_path):
     assert all(m.pgr.value == pytest.approx(0.5) for m in results.medians)
 
 
+@pytest.mark.slow
 def test_medians_leave_out_tasks_without_a_pgr_and_say_why(tmp_path):
     store = build(tmp_path, Shape(datasets=("sciq", "boolq", "wic"), seeds=(0, 1)))
     for row in collect(store, NAME).rows:
@@ -324,6 +327,7 @@ def test_joined_sweeps_are_one_table_with_shared_cells_once(tmp_path):
     assert collect(store, NAME, NAME).rows == collect(store, NAME).rows
 
 
+@pytest.mark.slow
 def test_collecting_is_idempotent_and_order_of_cells_is_kept(tmp_path):
     store = build(tmp_path, Shape(seeds=(1, 0), losses=LOSSES))
     first, again = collect(store, NAME), collect(store, NAME)
