@@ -23,7 +23,7 @@ from w2s_sweep.config.source import LocalSource
 from w2s_sweep.errors import StoreError
 from w2s_sweep.export.model import export_model
 from w2s_sweep.export.predict import predict_file
-from w2s_sweep.launch.sweep import keys_by_role
+from w2s_sweep.launch.record import keys_by_role
 from w2s_sweep.sources import identify
 from w2s_sweep.store.files import write_json
 

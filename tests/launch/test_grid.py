@@ -61,7 +61,7 @@ def test_a_huge_grid_is_asked_for_before_any_cell_is_composed(tmp_path, monkeypa
     status, _, err = launch(*huge)
     assert status == 1
     assert "1,000,000 cells" in err
-    assert "minutes" in err
+    assert "1 h 23 min" in err
     assert "yes=true" in err
     require_yes(10**6, yes=True)
     require_yes(MOST_CELLS, yes=False)

@@ -12,7 +12,7 @@ from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.main import CONF
-from w2s_sweep.launch.sweep import resolve_all
+from w2s_sweep.launch.resolve import resolve_all
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods import METHODS as REGISTERED
 from w2s_sweep.methods.base import ROLES
@@ -301,7 +301,7 @@ def test_neighbours_are_found_in_the_features_that_probes_train_on():
 
 
 def test_models_of_a_method_are_resolved_with_the_others(monkeypatch):
-    monkeypatch.setattr("w2s_sweep.launch.sweep.identify", identify)
+    monkeypatch.setattr("w2s_sweep.launch.resolve.identify", identify)
     resolved = resolve_all([cell(method=METHODS[1])])
     assert {source.repository for source, kind in resolved if kind == "model"} == {
         f"owner/{name}" for name in ("w0", "s0", "m0", "m1")

@@ -21,7 +21,7 @@ def problems_of(cell: Cell) -> list[str]:
         found.append(
             f"model@weak and model@strong: both are {strong.name}, and PGR compares two models. Choose another for one."
         )
-    if isinstance(finetune, Lora) and (problem := lacking(finetune.quantise)):
+    if isinstance(cell.finetune, Lora) and (problem := lacking(cell.finetune.quantise)):
         found.append(problem)
     for model in _models_of(cell):
         found += _features_problems(cell, model) if model.features is not None else _model_problems(cell, model)

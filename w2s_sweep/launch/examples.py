@@ -8,33 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.data.shape import class_names, has_pairs, has_targets, prompt_words
-from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.plugin import register
-from w2s_sweep.launch.preflight import checked
-from w2s_sweep.launch.site import CONF
+from w2s_sweep.launch.one import compose_one
 from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 
 
 def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
     """The cell that `launch.py OVERRIDES` would run, and what `data_root` decided about its dataset."""
-    register()
-    GlobalHydra.instance().clear()
-    words = checked(list(overrides), CONF)
-    try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            (cell,), sweep = parse([plain_cell(hydra.compose("config", overrides=words))])
-    except HydraException as error:
-        raise ConfigError([" ".join(str(error).split())]) from error
+    (cell,), sweep = parse([plain_cell(compose_one(overrides))])
     from w2s_sweep.cells.own_splits import with_own_splits
     from w2s_sweep.cells.root import from_root
 

@@ -16,6 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from w2s_sweep.amounts import show_time
 from w2s_sweep.errors import ConfigError, Interrupted, unknown
 from w2s_sweep.launch.pairs import tell
 
@@ -153,7 +154,7 @@ def require_yes(count: int, yes: bool) -> None:
     """Ask before a huge grid is composed; ConfigError where nobody can answer, Interrupted where the answer is no."""
     if yes or count <= MOST_CELLS:
         return
-    work = f"{count:,} cells, and takes about {_duration(count / CELLS_A_SECOND)} to compose and plan"
+    work = f"{count:,} cells, and takes about {show_time(count / CELLS_A_SECOND)} to compose and plan"
     if not sys.stdin.isatty():
         raise ConfigError(
             [f"yes: false, but the grid has {work}. Set yes=true (or --yes), or sweep over fewer values."]
@@ -161,7 +162,3 @@ def require_yes(count: int, yes: bool) -> None:
     tell(f"This grid has {work}. (yes=true or --yes answers.)")
     if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         raise Interrupted("nothing was run")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"

@@ -65,9 +65,9 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def exported(config: DictConfig) -> dict[str, str]:
+def exported(job: DictConfig) -> dict[str, str]:
     """`hydra.job.env_set` with what `hydra.job.env_copy` added to it: variables that stages run with."""
-    found = OmegaConf.to_container(config.hydra.job.env_set, resolve=True)
+    found = OmegaConf.to_container(job.env_set, resolve=True)
     return {str(name): str(value) for name, value in dict[Any, Any](found).items()}  # pyright: ignore
 
 
