@@ -13,7 +13,7 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import METRICS, Design, crossed_interval, recover
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.results import collect as collecting
+from w2s_sweep.results import reader
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.join import origins
@@ -239,10 +239,8 @@ def test_damaged_predictions_fail_their_cell_with_the_path(tmp_path):
 @pytest.mark.slow
 def test_predictions_are_read_once_however_many_cells_use_them(tmp_path, monkeypatch):
     read: list[str] = []
-    real = collecting.read_predictions
-    monkeypatch.setattr(
-        collecting, "read_predictions", lambda path, split: read.append(path.parent.name) or real(path, split)
-    )
+    real = reader.read_answers
+    monkeypatch.setattr(reader, "read_answers", lambda path, split: read.append(path.parent.name) or real(path, split))
     results = collect(build(tmp_path, Shape(weak=("w14", "w70"), losses=LOSSES, seeds=(0, 1))), NAME)
     assert len(results.rows) == 12
     assert len(read) == len(set(read)) == 4 + 2 + 12

@@ -7,6 +7,8 @@ when its module is imported, one of this room or a user's own. `further.py` has 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,7 +17,7 @@ from w2s_sweep.registry import Registry
 
 if TYPE_CHECKING:
     from w2s_sweep.metrics.further import RolePredictions
-    from w2s_sweep.metrics.shapes import PerExample, Probs, Truth
+    from w2s_sweep.metrics.shapes import PerExample, Probs, SeveralProbs, Truth
 
 
 class Metric(ABC):
@@ -74,6 +76,16 @@ class Metric(ABC):
         rest = [self.value(np.delete(probs, i, 0), np.delete(truth, i)) for i in range(len(truth))]
         changes = np.array([0.0 if value is None else whole - value for value in rest])
         return whole + (len(truth) - 1) * (changes - changes.mean())
+
+    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
+        """`scores` of several sets of predictions [sets, examples, classes] for the same examples."""
+        return [self.scores(one, truth) for one in probs]
+
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
+        """`scores_of` several sets of predictions for the examples of `role`."""
+        if self.reads_groups:
+            return [self.scores_of(replace(role, probs=one)) for one in probs]
+        return self.scores_each(probs, role.truth)
 
 
 METRICS: Registry[Metric] = Registry("metric")
