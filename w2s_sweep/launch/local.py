@@ -27,7 +27,7 @@ from w2s_sweep.launch.needs import gpus_of
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.progress import Progress, make_progress
 from w2s_sweep.launch.stall import silent_seconds
-from w2s_sweep.plan.packs import Pack, make_packs
+from w2s_sweep.plan.packs import Pack, divide, make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.worker import LOST
 from w2s_sweep.store.claim import file_system_now
@@ -174,7 +174,7 @@ class LocalEngine:
 
     def run(self, job: Job) -> bool:
         keys, told = job.plan.keys("to run", "in flight"), job.plan.keys("to run", "in flight", "done")
-        packs = make_packs(job.plan.graph, keys, self.pack_flops)
+        packs = make_packs(job.plan.graph, keys, self.pack_flops, self.share)
         if packs:
             with make_progress(job, keys) as progress:
                 try:
@@ -184,6 +184,10 @@ class LocalEngine:
                     raise
         notify(self.notify, job.store, job.name, told)
         return True
+
+    def share(self, stages: Sequence[Stage[Kind]], flops: float) -> float:
+        """Stages of one model are divided among all workers (`plan.packs.Share`)."""
+        return divide(stages, flops, len(self.places()))
 
     def device(self, stage: Stage[Kind]) -> float | None:
         return self._bytes

@@ -17,7 +17,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
-from w2s_sweep.launch.slurm.limits import fit, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.limits import Partition, fit, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.nodes import exclude_bad
@@ -38,6 +38,7 @@ from w2s_sweep.launch.slurm.waves import (
     too_many,
     write_waves,
 )
+from w2s_sweep.launch.slurm.width import Division, division
 from w2s_sweep.plan.packs import Pack, make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import write_json
@@ -89,7 +90,8 @@ class SlurmEngine:
     def _show_scripts(self, job: Job) -> None:
         """What would be submitted, without SLURM's help: on a laptop too."""
         settings, said = adopt_environment(self.checked)
-        packs = make_packs(job.plan.graph, job.plan.keys("to run"), self.pack_flops)
+        share = Division(settings, ())  # the cluster is not asked
+        packs = make_packs(job.plan.graph, job.plan.keys("to run"), self.pack_flops, share)
         arrays = grouped([(pack, ask_of(pack, settings)) for pack in packs], 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
         print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
@@ -124,13 +126,17 @@ class SlurmEngine:
     def _submit_waves(self, console: Console, job: Job, settings: Settings, wanted: list[str], again: bool) -> None:
         """Submit the first packs, all where there is room for them; fewer where sbatch refuses so many."""
         settings = _learn(console, job, settings, wanted)
-        packs = make_packs(job.plan.graph, wanted, self.pack_flops)
+        partitions = read_partitions()
+        share = division(settings, partitions)
+        packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
+        if said := str(share):
+            console.print(said)
         room = find_room(job, settings)
         code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
         task = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
         while now := room.take(packs):
             try:
-                self._submit_packs(console, task, settings, now, code, again)
+                self._submit_packs(console, task, settings, now, partitions, code, again)
                 break
             except LaunchError as error:
                 room = after_refusal(len(now), settings.account) if too_many(error) else room
@@ -146,11 +152,18 @@ class SlurmEngine:
             )
 
     def _submit_packs(
-        self, console: Console, job: Job, settings: Settings, packs: Sequence[Pack], code: Path, again: bool
+        self,
+        console: Console,
+        job: Job,
+        settings: Settings,
+        packs: Sequence[Pack],
+        partitions: Mapping[str, Partition],
+        code: Path,
+        again: bool,
     ) -> None:
         cluster = commands.cluster_config()
         asked = [(pack, ask_of(pack, settings)) for pack in packs]
-        fitted = fit(asked, read_partitions())
+        fitted = fit(asked, partitions)
         for line in say_clipped(asked, fitted):
             console.print(line)
         arrays = grouped(fitted, cluster.max_array_size)
