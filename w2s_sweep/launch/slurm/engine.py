@@ -17,13 +17,14 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
-from w2s_sweep.launch.slurm.limits import Partition, fit, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.learned import learn_used
+from w2s_sweep.launch.slurm.limits import fit, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.nodes import exclude_bad
 from w2s_sweep.launch.slurm.options import adopt_environment
 from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
-from w2s_sweep.launch.slurm.resources import ask_of, counts_of, device_of
+from w2s_sweep.launch.slurm.resources import Ask, ask_of, counts_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.launch.slurm.submit import Array, submit
@@ -126,17 +127,13 @@ class SlurmEngine:
     def _submit_waves(self, console: Console, job: Job, settings: Settings, wanted: list[str], again: bool) -> None:
         """Submit the first packs, all where there is room for them; fewer where sbatch refuses so many."""
         settings = _learn(console, job, settings, wanted)
-        partitions = read_partitions()
-        share = division(settings, partitions)
-        packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
-        if said := str(share):
-            console.print(said)
+        packs = self._packs(console, job, settings, wanted)
         room = find_room(job, settings)
         code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
         task = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
         while now := room.take(packs):
             try:
-                self._submit_packs(console, task, settings, now, partitions, code, again)
+                self._submit_packs(console, task, settings, now, code, again)
                 break
             except LaunchError as error:
                 room = after_refusal(len(now), settings.account) if too_many(error) else room
@@ -145,28 +142,35 @@ class SlurmEngine:
         left = packs[len(now) :]
         write_waves(job, len(left), room)
         if left and not again:
-            forget_failures(job, left)
+            forget_failures(job, [pack for pack, _ in left])
         if left and (now or not again):
             console.print(
                 f"{len(now)} of {len(packs)} tasks were submitted: no more than {room.most} may be in the queue"
             )
+
+    def _packs(self, console: Console, job: Job, settings: Settings, wanted: list[str]) -> list[tuple[Pack, Ask]]:
+        """The packs, by what is free, and what each asks for, by what like ones have used and the partition gives."""
+        stages = [job.plan.graph.stages[key] for key in wanted]
+        learned, partitions = learn_used(job.store, stages), read_partitions()
+        share = division(settings, partitions, learned)
+        packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
+        asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
+        fitted = fit(asked, partitions)
+        for line in filter(None, (str(share), learned.say(stages), *say_clipped(asked, fitted))):
+            console.print(line)
+        return fitted
 
     def _submit_packs(
         self,
         console: Console,
         job: Job,
         settings: Settings,
-        packs: Sequence[Pack],
-        partitions: Mapping[str, Partition],
+        packs: Sequence[tuple[Pack, Ask]],
         code: Path,
         again: bool,
     ) -> None:
         cluster = commands.cluster_config()
-        asked = [(pack, ask_of(pack, settings)) for pack in packs]
-        fitted = fit(asked, partitions)
-        for line in say_clipped(asked, fitted):
-            console.print(line)
-        arrays = grouped(fitted, cluster.max_array_size)
+        arrays = grouped(packs, cluster.max_array_size)
         running = {k: one for k, one in queued_jobs(job.store).items() if k in job.plan.keys("in flight")}
         _show(console, arrays, running)
         began = time.monotonic()

@@ -11,8 +11,9 @@ from w2s_sweep.errors import LaunchError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.estimate import CORE_FLOPS
 from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.learned import Learned
 from w2s_sweep.launch.slurm.limits import Partition
-from w2s_sweep.launch.slurm.resources import Ask, ask_of
+from w2s_sweep.launch.slurm.resources import NOTHING, Ask, ask_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack, divide
 from w2s_sweep.plan.stage import Stage
@@ -20,7 +21,7 @@ from w2s_sweep.plan.stage import Stage
 WORTH_SECONDS = 60.0
 """Work of a task that is worth its start: Python, torch and the model are loaded once more."""
 USABLE, HARMLESS = {"IDLE", "MIXED"}, {"CLOUD", "POWERED_DOWN"}
-"""States of nodes that take jobs, and what may stand behind them; any other word (DRAIN, PLANNED, ...) keeps jobs off."""
+"""States of nodes that take jobs, and what may stand behind them; other words (DRAIN, PLANNED, ...) keep jobs off."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,12 @@ class Division:
     nodes: Sequence[Node]
     default: frozenset[str] = frozenset()
     """Partitions of tasks that name none."""
+    learned: Learned = NOTHING
     widths: set[int] = field(default_factory=set[int], init=False)
     """Those by which something was divided."""
 
     def __call__(self, stages: Sequence[Stage[Kind]], flops: float) -> float:
-        ask = ask_of(Pack("", tuple(stages), frozenset()), self.settings)
+        ask = ask_of(Pack("", tuple(stages), frozenset()), self.settings, self.learned)
         width = self.settings.width or self.free(ask)
         share = divide(stages, flops, width, WORTH_SECONDS * _speed(ask, self.settings))
         if share != float("inf"):
@@ -108,10 +110,10 @@ class Division:
         return f"stages that share a model are divided among {', '.join(map(str, sorted(self.widths)))} tasks ({why})"
 
 
-def division(settings: Settings, partitions: Mapping[str, Partition]) -> Division:
+def division(settings: Settings, partitions: Mapping[str, Partition], learned: Learned = NOTHING) -> Division:
     """By the setting, else by what is free now."""
     nodes = [] if settings.width else read_nodes()
-    return Division(settings, nodes, frozenset(_defaults(partitions)))
+    return Division(settings, nodes, frozenset(_defaults(partitions)), learned)
 
 
 def _defaults(partitions: Mapping[str, Partition]) -> Iterable[str]:
