@@ -129,6 +129,10 @@ class Cluster:
     def scontrol(self, *arguments: str) -> str:
         return self.run("scontrol", *arguments)
 
+    def daemon(self, name: str) -> processes.Process:
+        """The process of one that was started."""
+        return self._daemons.recorded[self._known(name)]
+
     def crash(self, name: str) -> None:
         """kill -9 of one daemon: slurmctld, slurmd.n2, slurmdbd, mariadbd, munged. Its jobs run on."""
         self._daemons.kill(self._known(name))

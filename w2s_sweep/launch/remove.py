@@ -6,7 +6,8 @@ from contextlib import contextmanager, nullcontext
 from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.slurm.lock import submission_lock
 from w2s_sweep.launch.status import stage_states
-from w2s_sweep.store import Store, acquire
+from w2s_sweep.launch.sweep_claim import acquire_sweep
+from w2s_sweep.store import Store
 from w2s_sweep.store.removal import Removal, find_removal, remove
 from w2s_sweep.store.sharing import refuse_others
 
@@ -39,7 +40,7 @@ def _refuse_alive(store: Store, name: str) -> None:
 @contextmanager
 def _alone(store: Store, name: str) -> Generator[None]:
     """No command may begin to run the sweep, nor submit anything, until it is gone."""
-    lease = acquire(store, f"sweep-{name}")
+    lease = acquire_sweep(store, name)
     if lease is None:
         raise StoreError(f"sweep {name!r}: a command is running it. {BUSY.format(name=name)}")
     with lease, submission_lock(store) if (store.root / "queued").is_dir() else nullcontext():
