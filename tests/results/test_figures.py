@@ -106,6 +106,7 @@ def test_an_interval_of_a_mean_over_tasks_is_within_what_a_rate_can_be(pairs):
     assert second.pair == first.pair
 
 
+@pytest.mark.slow
 def test_a_caption_says_what_intervals_are_over(tmp_path, pairs):
     assert f"over {SEVERAL}" in facts(pairs)
     assert ONE not in facts(pairs)
@@ -143,6 +144,7 @@ def lines_of(axis, color):
     return [line for line in axis.lines if line.get_color() == color and len(line.get_xdata()) > 2]
 
 
+@pytest.mark.slow
 def test_curves_lie_between_the_final_supervisor_and_ceiling_and_the_right_axis_is_the_pgr(tmp_path):
     shape = Shape(losses=LOSSES[:2], seeds=(0, 1), n_test=400, share=(0.3, 0.35, 0.45), curve=RISING)
     results = collect(build(tmp_path, shape), NAME)

@@ -14,7 +14,7 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.launch.conclude import conclude
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.cost import cost_of, duration
+from w2s_sweep.results.cost import cost_of
 from w2s_sweep.results.figures import draw_tasks, save_figures
 from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets
@@ -259,7 +259,6 @@ def test_the_report_tells_what_it_took_where_downloads_are_and_who_needs_what_fa
     assert cost.hours("GPU") == pytest.approx(3.0)
     assert cost.hours("CPU") == pytest.approx(6 * 1.5 / 3600)
     assert cost.torch == ("2.9.0",)
-    assert [duration(hours) for hours in (1234.5, 3.04, 0.5, 0.002)] == ["1,234 h", "3.0 h", "30 min", "7 s"]
     page = render(store, collect(store, NAME), [], page_in(store, store.sweep(NAME)))
     assert "<b>3.0 h</b><span>on GPUs, of finished stages</span>" in page
     assert "2 cells need it: 2, 3" in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -99,13 +99,15 @@ def _count_below(margin: SeveralScores, positive: Hits) -> tuple[SeveralScores, 
     """How many positives, and how many others, are below each example of a set; ties count 1/2."""
     order: Array = margin.argsort(1)
     count = margin.shape[1]
-    places: Any = np.arange(count)
+    places: Array = np.arange(count)
     ordered: Array = np.take_along_axis(margin, order, 1)
     of_class: Array = positive[order].cumsum(1)
     rises: Array = ordered[:, 1:] > ordered[:, :-1]
     edge: Array = np.ones((len(margin), 1), dtype=bool)
-    first = np.maximum.accumulate(np.where(np.hstack([edge, rises]), places, 0), 1)
-    last = np.minimum.accumulate(np.where(np.hstack([rises, edge]), places, count)[:, ::-1], 1)[:, ::-1]
+    starts: Array = np.where(np.hstack([edge, rises]), places, 0)
+    stops: Array = np.where(np.hstack([rises, edge]), places, count)
+    first: Array = np.maximum.accumulate(starts, 1)
+    last: Array = np.minimum.accumulate(stops[:, ::-1], 1)[:, ::-1]
     before = np.where(first > 0, np.take_along_axis(of_class, np.maximum(first - 1, 0), 1), 0)
     found: Array = np.empty((2, *margin.shape))
     np.put_along_axis(found[0], order, (before + np.take_along_axis(of_class, last, 1)) / 2, 1)

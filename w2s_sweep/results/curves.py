@@ -141,7 +141,7 @@ class CurveReader:
         weak = self._final(row.weak_key if role == "student" else getattr(row, f"{role}_key"), ids)
         several = dict[str, Several]()
         for name in dict.fromkeys((*SCORES, row.metric)):
-            several[f"{name}/{role}"] = METRICS[name].scores_each(probs, weak.truth)
+            several[f"{name}/{role}"] = METRICS[name].scores_of_each(probs, weak)
         if role == "student":
             for one in ("weak", "ceiling"):
                 lasting = self._final_scores(row.metric, getattr(row, f"{one}_key"), ids)
@@ -158,7 +158,7 @@ class CurveReader:
         about = (key, id(ids), metric)
         if about not in self.scores:
             final = self._final(key, ids)
-            self.scores[about] = METRICS[metric].scores(final.probs, final.truth)
+            self.scores[about] = METRICS[metric].scores_of(final)
         return self.scores[about]
 
     def _final(self, key: str, ids: Array) -> Examples:

@@ -10,7 +10,8 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.results.cost import cost_of, duration
+from w2s_sweep.amounts import show_hours
+from w2s_sweep.results.cost import cost_of
 from w2s_sweep.results.figures import SavedFigure, save_figures
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, ON_DARK, TIP
@@ -95,7 +96,7 @@ def render(store: Store, results: Results, figures: Sequence[SavedFigure], page:
     )
     environment.filters |= {name: getattr(lines, name) for name in FILTERS}
     environment.filters |= {"median_texts": partial(lines.median_texts, results)}
-    environment.filters["duration"] = duration
+    environment.filters["hours"] = show_hours
     return environment.get_template(TEMPLATE).render(**context(store, results, figures, page)).lstrip()
 
 

@@ -91,7 +91,7 @@ class Scorer:
         """What depends on one stage alone, by the name of the metric."""
         about = key, examples.digest
         if about not in self.stages:
-            found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
+            found: Columns = {name: m.scores_of(examples) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
             found |= scores_of({name: m for name, m in further.items() if m is not None})
             self.stages[about] = found
@@ -103,10 +103,12 @@ def summarize(
 ) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
     designs = designs or Designs()
-    details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
+    idle = _idle(cells)
+    every = dict.fromkeys(name for cell in cells for name in cell.columns if name.partition("/")[0] not in idle)
     ratios = {name: (f"{name}/weak", f"{name}/student", f"{name}/ceiling") for name in METRICS}
+    ratios = {name: of for name, of in ratios.items() if name not in idle - {metric}}
     known, recoveries = estimate(cells, ratios, designs)
-    details, found = details | known, recoveries[metric]
+    details, found = dict.fromkeys(every, Interval(None)) | known, recoveries[metric]
     common = {
         "n_groups": designs.of(cells).counts[1],
         **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
@@ -118,6 +120,12 @@ def summarize(
         "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
     }
     return common, found
+
+
+def _idle(cells: Sequence[Measured]) -> set[str]:
+    """Metrics of groups that no cell has: most tasks have no questions, and no column that says so."""
+    known = {name.partition("/")[0] for cell in cells for name, column in cell.columns.items() if column is not None}
+    return {name for name, metric in METRICS.items() if metric.reads_groups and name not in known}
 
 
 Ratio = tuple[str, str, str]
@@ -179,7 +187,8 @@ def _why_none(cells: Sequence[Measured], names: Ratio) -> Recovery | None:
         if any(name not in cell.columns for cell in cells):
             return unscored(reason)
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
-    return undefined(*absent) if absent else None
+    why = METRICS[names[0].partition("/")[0]].undefined_where
+    return undefined(*absent, why=why) if absent else None
 
 
 def _bounds(name: str) -> tuple[float, float]:

@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import platform
-import shlex
 import socket
 import sys
 import time
@@ -17,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.errors import ConfigError, W2SError
+from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.options import adopt_environment, placement, rewrite, words_of
+from w2s_sweep.launch.slurm.script import script_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.store import Store
@@ -88,18 +88,9 @@ def script(store: Store, settings: Settings, code: Path, folder: Path) -> str:
         "output": folder / "log.txt",
         **({"gpus-per-node": gpus} if gpus else {}),
     }
-    lines = [f"#SBATCH --{name}={shlex.quote(str(value))}" for name, value in plain.items()]
     values = {"gpus": gpus, "cpus": 1, "memory_gb": MEMORY_GB, "minutes": MINUTES}
-    command = ["-m", "w2s_sweep.launch.slurm.probe", str(store.root), str(folder / "report.json"), str(gpus)]
-    text = "\n".join([
-        "#!/bin/bash",
-        "# Parameters",
-        *lines,
-        *settings.setup,
-        f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"{settings.python or shlex.quote(sys.executable)} {shlex.join(command)}",
-        "",
-    ])  # fmt: skip
+    words = ["-m", "w2s_sweep.launch.slurm.probe", str(store.root), str(folder / "report.json"), str(gpus)]
+    text = script_of(settings, code, plain, words)
     return rewrite(text, placement(here), values)
 
 
@@ -142,23 +133,11 @@ def _writable(store: Store) -> Finding:
 
 def site_settings(words: Sequence[str] = ()) -> Settings:
     """Settings of the launcher as a command with `hydra/launcher=slurm WORDS` would have them."""
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    from w2s_sweep.launch.plugin import register
-    from w2s_sweep.launch.preflight import checked
-    from w2s_sweep.launch.site import CONF
+    from w2s_sweep.launch.one import compose_one
 
-    register()
-    GlobalHydra.instance().clear()
-    try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            chosen = checked(["hydra/launcher=slurm", *words], CONF)
-            whole = hydra.compose("config", overrides=chosen, return_hydra_config=True)
-    except HydraException as error:
-        raise ConfigError([" ".join(str(error).split())]) from error
+    whole = compose_one(["hydra/launcher=slurm", *words], with_hydra=True)
     plain: Any = OmegaConf.to_container(whole.hydra.launcher)
     return read_settings({k: v for k, v in plain.items() if k in Settings.__dataclass_fields__})  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
 
