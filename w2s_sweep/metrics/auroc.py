@@ -98,8 +98,8 @@ def _placements(margin: SeveralScores, positive: Hits) -> SeveralScores:
 def _count_below(margin: SeveralScores, positive: Hits) -> tuple[SeveralScores, SeveralScores]:
     """How many positives, and how many others, are below each example of a set; ties count 1/2."""
     order: Array = margin.argsort(1)
-    count = margin.shape[1]
-    places: Array = np.arange(count)
+    count = int(margin.shape[1])
+    places = np.arange(count, dtype=np.intp)
     ordered: Array = np.take_along_axis(margin, order, 1)
     of_class: Array = positive[order].cumsum(1)
     rises: Array = ordered[:, 1:] > ordered[:, :-1]
