@@ -58,3 +58,19 @@ def test_every_command_is_listed_once_and_helps(capsys):
         said = " ".join(capsys.readouterr().out.split())
         assert command.about in said
         assert "--store" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("rprt demo", "COMMAND: unknown name 'rprt'. Did you mean 'report'? Allowed: "),
+        ("demo", "'demo' is an experiment: w2s run experiment=demo"),
+        ("--store x statsu", "Did you mean 'status'?"),
+        ("loss=xent seed=1", "'loss=xent' is a setting of a run: w2s run loss=xent seed=1"),
+        ("export demo demo.zip", "usage: w2s export "),
+    ],
+)
+def test_a_word_that_is_no_command_is_told_with_what_was_meant(typed, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        w2s(typed.split())
+    assert told in " ".join(capsys.readouterr().err.split())

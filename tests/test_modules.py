@@ -147,6 +147,7 @@ def test_what_is_wrong_with_a_module_is_one_clear_error(tmp_path, source, words)
         assert word in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "word"),
     [
@@ -173,6 +174,7 @@ def test_two_modules_cannot_have_one_name_and_what_cannot_be_imported_is_told_wh
         loss_from_plain({"name": "fokal"})
 
 
+@pytest.mark.slow
 def test_a_package_is_named_as_python_imports_it(tmp_path, monkeypatch):
     package = tmp_path / "own_losses"
     package.mkdir()
@@ -203,6 +205,7 @@ def test_installed_packages_are_found_by_their_entry_point(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_modules_are_a_list(tmp_path):
     argv = ["plan_only=true", f"store={tmp_path / 'store'}"]
     status, _, err = launch("modules=mine/focal.py", *argv)

@@ -1,6 +1,7 @@
 """Files about the project: the lock file meets what is asked for, containers copy what is there, and the like."""
 
 import re
+import shlex
 import subprocess
 import tomllib
 from importlib import metadata
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from containers.lock import closure, write
@@ -60,6 +62,22 @@ def test_a_container_has_what_the_package_is_built_from(recipe):
     assert set(names) == {"requirements.lock", "pyproject.toml", "README.md", "LICENSE", "conf", "w2s_sweep"}
     assert all((ROOT / name).exists() for name in names)
     assert {f"!{name}" for name in names} <= set((ROOT / ".dockerignore").read_text().splitlines())
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "apptainer.def"])
+def test_the_commands_of_a_container_install_what_was_copied_and_run_what_there_is(recipe):
+    """No image is built here; what its commands name is there, and its Python is one that the package allows."""
+    text = (ROOT / "containers" / recipe).read_text()
+    said = re.findall(r"^(?:RUN| {4})\s*(pip install .+|w2s .+)$", text, re.MULTILINE)
+    words = [shlex.split(part) for line in said for part in line.split(" && ")]
+    assert [one[:2] for one in words] == [["pip", "install"], ["pip", "install"], ["w2s", "--version"]]
+    assert Path(words[0][-1]).name in copied()[recipe]
+    assert "-r" in words[0]
+    assert words[1][-2:] in (["--no-deps", "."], ["--no-deps", "/src"])
+    (python,) = re.findall(r"python:([\d.]+)-slim", text)
+    assert python in (ROOT / "requirements.lock").read_text().splitlines()[0]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python)
+    assert f"containers/{recipe}" in text  # the command in its head
 
 
 def test_the_citation_is_of_this_version():

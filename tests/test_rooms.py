@@ -11,7 +11,7 @@ PACKAGE = Path(w2s_sweep.__file__).parent
 ROOMS = (
     "__main__", "cli", "commands", "api", "launch", "export", "results", "stages", "training", "runner", "cells",
     "methods", "tracking", "plan", "kinds", "models", "data", "sources", "modules", "store", "predictions", "losses",
-    "metrics", "config", "arrays", "registry", "terminal", "errors", "version",
+    "metrics", "config", "arrays", "registry", "amounts", "terminal", "errors", "version",
 )  # fmt: skip
 """From the top down, as in docs/ARCHITECTURE.md: a room imports from rooms after it alone."""
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.amounts import show_bytes
 from w2s_sweep.cli import main as w2s
-from w2s_sweep.launch.overview import show_age, show_bytes, summarize
+from w2s_sweep.launch.overview import summarize
 from w2s_sweep.launch.status import StageStatus
 from w2s_sweep.store import acquire
 from w2s_sweep.store.files import write_json
@@ -134,13 +135,3 @@ def test_the_state_of_a_sweep_is_the_one_to_act_on():
     assert of("queued", "waiting", alive=True) == ("queued", "2 in the queue")
     assert of("done", "failed", "lost", "waiting") == ("failed", "1 failed, 1 lost")
     assert of("done", "waiting") == ("unfinished", "1 of 2 stages missing")
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (300, "5 min"), (7200, "2 h"), (9 * 86400, "9 days")])
-def test_ages(seconds, text):
-    assert show_age(seconds) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (3.2e15, "3200.0 TB")])
-def test_bytes(count, text):
-    assert show_bytes(count) == text

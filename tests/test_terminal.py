@@ -44,6 +44,7 @@ def test_a_console_keeps_its_own_colours(capsys):
     assert said.count("\\x1b]") == 2
 
 
+@pytest.mark.slow
 def test_failures_logs_and_labels_of_a_store_do_nothing(tmp_path, capsys):
     store = build(tmp_path / "store", Shape(n_test=20, failed=("student w14 s410 sciq 0 0",)))
     record = store.read_sweep(NAME)
@@ -61,6 +62,7 @@ def test_failures_logs_and_labels_of_a_store_do_nothing(tmp_path, capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_label_is_no_formula_in_a_figure(tmp_path):
     losses = ({"name": "xent"}, {"name": "$$ and $\\nope{$"})
     results = collect(build(tmp_path / "store", Shape(n_test=20, losses=losses)), NAME)

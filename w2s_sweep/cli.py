@@ -5,15 +5,16 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from w2s_sweep.commands import COMMANDS
 from w2s_sweep.commands.base import Command
-from w2s_sweep.errors import StoreError, W2SError
+from w2s_sweep.errors import StoreError, W2SError, unknown
 from w2s_sweep.launch.announce import announce
-from w2s_sweep.launch.site import usual_store
+from w2s_sweep.launch.site import CONF, usual_store
 from w2s_sweep.store import Store
 from w2s_sweep.terminal import SafeConsole, harmless
 from w2s_sweep.version import __version__
@@ -44,7 +45,7 @@ def _add(add_parser: Callable[..., argparse.ArgumentParser], command: Command) -
     )
     command.arguments(sub)
     sub.add_argument("--store", default=argparse.SUPPRESS, help=STORE)  # absent, it leaves the one before it alone
-    sub.set_defaults(run=command)
+    sub.set_defaults(run=command, grammar=sub)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,26 +71,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_words(words: Sequence[str]) -> list[str] | None:
     """What Hydra gets of `w2s run ...`, with `--store` as the setting that it is; None where it is another command."""
-    taken = argparse.ArgumentParser(prog="w2s run", add_help=False, allow_abbrev=False)
-    taken.add_argument("--store")
-    found, rest = taken.parse_known_args(words)
+    store, rest = _without_store(words)
     if rest[:1] != ["run"]:
         return None
-    if found.store is None:
+    if store is None:
         return rest[1:]
-    path = str(Path(found.store).expanduser().absolute())
+    path = str(Path(store).expanduser().absolute())
     quoted = path if re.fullmatch(r"[\w./-]+", path, re.ASCII) else "'" + path.replace("'", "\\'") + "'"
     return [*rest[1:], f"store={quoted}"]
 
 
+def _without_store(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """`--store`, wherever it stands, and the other words."""
+    taken = argparse.ArgumentParser(prog="w2s run", add_help=False, allow_abbrev=False)
+    taken.add_argument("--store")
+    found, rest = taken.parse_known_args(words)
+    return found.store, rest
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    if wrong := _unknown_command(words):
+        parser().error(wrong)
     args, rest = parser().parse_known_args(words)
     if args.command == "data":  # argparse takes no more overrides after an option
         args.overrides += [word for word in rest if not word.startswith("-")]
         rest = [word for word in rest if word.startswith("-")]
     if rest:
-        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        args.grammar.error(f"unrecognized arguments: {' '.join(rest)}")  # with the usage of its command
     return args
+
+
+def _unknown_command(words: Sequence[str]) -> str:
+    """What is wrong with the word where a command stands, if anything is."""
+    word = next(iter(_without_store(words)[1]), "-")
+    names = ["run", *(command.name for command in COMMANDS)]
+    if word.startswith("-") or word in names:
+        return ""
+    if "=" in word:
+        return f"{word!r} is a setting of a run: w2s run {shlex.join(words)}"
+    if (CONF / "experiment" / f"{word}.yaml").is_file():
+        return f"{word!r} is an experiment: w2s run experiment={word}"
+    return unknown("COMMAND", word, names)
 
 
 def _store(args: argparse.Namespace) -> Store:

@@ -11,7 +11,17 @@ from docs.site.reference import write_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 TREE = {
-    "Guide": ("SWEEPS", "BRING_YOUR_OWN", "CLUSTERS", "MEMORY", "TRACKING", "TASKS", "COLUMNS"),
+    "Guide": (
+        "FIRST_TEN_MINUTES",
+        "COMMANDS",
+        "SWEEPS",
+        "BRING_YOUR_OWN",
+        "CLUSTERS",
+        "MEMORY",
+        "TRACKING",
+        "TASKS",
+        "COLUMNS",
+    ),
     "Science": ("SCIENCE", "STATISTICS", "PERFORMANCE", "LOG", "DEFECTS"),
     "Reference": ("configuration/index", "api/index"),
     "Project": ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY"),

@@ -73,6 +73,7 @@ def test_names(path: str, name: str) -> None:
     assert name_of(Path(path)) == name
 
 
+@pytest.mark.slow
 def test_the_command_of_the_readme(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "my-llama")
     status, out, err = launch(f"strong.path={folder}", f"store={tmp_path / 'store'}", "plan_only=true")

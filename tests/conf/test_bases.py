@@ -35,6 +35,7 @@ def test_what_others_build_on_is_no_choice(group):
     assert [name for name in options if name.startswith("_")] == []
 
 
+@pytest.mark.slow
 def test_own_files_build_on_those_of_the_project(own):
     argv = ["model@weak=other", "model@strong=mine", "dataset=few"]
     status, out, err = launch(*own, *argv)

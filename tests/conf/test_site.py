@@ -61,6 +61,7 @@ def test_an_experiment_wins_over_the_site(site):
     assert (found["store"], found["hydra"]["launcher"]["partition"]) == ("mine", "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "name"), [("local", "default"), ("experiment", "mine")])
 def test_a_site_or_an_experiment_may_choose_the_launcher(site, group, name):
     (site / group).mkdir(exist_ok=True)

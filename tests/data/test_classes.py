@@ -38,6 +38,7 @@ def counts_of(examples: pa.Table) -> list[int]:
 # choosing
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=20, max_size=120),
        st.integers(4, 60) | st.none(), st.sampled_from([0.5, TOLERANCE, 1.0]), st.integers(0, 99))  # fmt: skip
 @settings(max_examples=60, deadline=None)

@@ -297,6 +297,7 @@ def test_a_gold_letter_among_texts_is_found(tmp_path: Path) -> None:
     assert scan_leaks(build(write(tmp_path / "a.jsonl", rows))).auc > 0.99
 
 
+@pytest.mark.slow
 def test_an_answer_that_tells_part_of_its_label_alone_is_no_leak_and_is_said(tmp_path: Path) -> None:
     """As in QuAIL, where "not enough information" is offered in every question and right in a quarter of them."""
     rng = np.random.default_rng(0)

@@ -63,6 +63,7 @@ def test_made_up_sums_are_worked_out_rightly_and_never_twice():
     assert rows_of(MadeUpSource(train=300, test=60, terms=(2, 4), seed=1)) != train
 
 
+@pytest.mark.slow
 def test_sums_that_cannot_be_made_are_refused():
     with pytest.raises(SourceError, match=r"source.terms: got \[5, 2\], allowed"):
         identify(MadeUpSource(terms=(5, 2)), "dataset")

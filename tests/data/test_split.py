@@ -43,6 +43,7 @@ singles = [(1, 0), (0, 1)] * 200
 groups_of_all_kinds = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=60)
 
 
+@pytest.mark.slow
 @given(groups_of_all_kinds, st.integers(0, 2**31 - 1), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_a_deal_is_a_partition_into_whole_groups_that_ignores_row_order(
@@ -59,6 +60,7 @@ def test_a_deal_is_a_partition_into_whole_groups_that_ignores_row_order(
     assert assign(examples.take(order), split).tolist() == parts[order].tolist()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=80), st.integers(0, 2**31 - 1))
 @settings(max_examples=60, deadline=None)
 def test_every_part_has_its_share_and_the_balance_of_the_whole_within_one_group(

@@ -23,7 +23,7 @@ from w2s_sweep.data.show import describe
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.prepare import _require_truth, tell_examples
-from w2s_sweep.launch.sweep import keys_by_role
+from w2s_sweep.launch.record import keys_by_role
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.prompting import Prompting
 from w2s_sweep.results.collect import collect

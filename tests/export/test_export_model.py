@@ -23,7 +23,7 @@ from w2s_sweep.config.source import LocalSource
 from w2s_sweep.errors import StoreError
 from w2s_sweep.export.model import export_model
 from w2s_sweep.export.predict import predict_file
-from w2s_sweep.launch.sweep import keys_by_role
+from w2s_sweep.launch.record import keys_by_role
 from w2s_sweep.sources import identify
 from w2s_sweep.store.files import write_json
 
@@ -194,7 +194,7 @@ def test_new_texts_are_labelled_as_the_stage_labelled_its_own_and_supervise(tmp_
             ["predict", "mine/0", str(tmp_path / "asked.jsonl"), "--out", "x.csv", "--text", "tex"],
             "Columns found: text",
         ),
-        (["predict", "mine/7", "x", "--out", "x.csv"], "cells 0 to 0"),
+        (["predict", "mine/7", "x", "--out", "x.csv"], "Allowed: 0 to 0"),
         (["export-model", "mine/0:best", str(tmp_path / "o")], "Allowed: ceiling, student, weak"),
         (["export-model", "mine/0", str(tmp_path)], "is there already"),
     ):
@@ -215,6 +215,7 @@ def test_weights_that_were_not_kept_are_told_with_what_to_do(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_picked_ceiling_is_the_member_and_labels_are_no_model(tmp_path):
     llama = model(tmp_path, "llama")
     weak = dataclasses.replace(llama, name="short", keep_layers=1)

@@ -91,6 +91,7 @@ def test_what_hydra_refuses_is_refused(stock, quick, master, overrides):
     assert composed(quick, master, overrides) == expected
 
 
+@pytest.mark.slow
 def test_cells_do_not_share_what_they_set(stock, quick, master):
     grid = [[f"loss={loss}", f"seed={seed}", *more] for loss in ("xent", "confidence") for seed in (0, 1) for more in
             ([], ["++weak.resources.cpus=3"], ["finetune.epochs=9"])]  # fmt: skip
@@ -98,6 +99,7 @@ def test_cells_do_not_share_what_they_set(stock, quick, master):
     assert again[: len(grid)] == [composed(stock, master, cell) for cell in grid] == again[: len(grid) - 1 : -1]
 
 
+@pytest.mark.slow
 def test_what_one_command_sets_is_not_in_the_next_composition(stock, quick, master):
     """Overrides wrote into the files that are kept: a model that a method names had the label of the weak one."""
     before = composed(quick, master, [])
@@ -106,6 +108,7 @@ def test_what_one_command_sets_is_not_in_the_next_composition(stock, quick, mast
     assert composed(CachingConfigLoader(quick), master, []) == before == composed(stock, master, [])
 
 
+@pytest.mark.slow
 def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch):
     calls = []
     original = ConfigLoaderImpl.load_sweep_config
@@ -117,6 +120,7 @@ def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch)
     assert calls == [["loss=xent"], ["loss=confidence"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["values", "experiment", "launcher"])
 def test_a_command_line_that_was_looked_at_is_not_composed_again(stock, name):
     loader, argv = CachingConfigLoader(stock), [*CELLS[name], "hydra.mode=RUN"]
@@ -172,6 +176,7 @@ INTERPOLATED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["one", "two", "three", "four"])
 def test_files_merged_ahead_come_to_what_hydra_makes_of_them(tmp_path, choice):
     (tmp_path / "thing").mkdir()

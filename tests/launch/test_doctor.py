@@ -144,6 +144,7 @@ def hub(monkeypatch):
     thread.join()
 
 
+@pytest.mark.slow
 def test_the_hub_answers_or_not_or_is_not_asked(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     (found,) = services.check_hub()

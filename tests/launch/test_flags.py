@@ -113,6 +113,7 @@ def own(folder: Path, **files):
     return folder
 
 
+@pytest.mark.slow
 def test_another_primary_configuration_and_its_search_path(tmp_path):
     """`-cp` in place of conf/, which its search path adds again; `-cn`; both with and without -m."""
     more = own(tmp_path / "more", loss__mine="name: xent\n")
@@ -132,6 +133,7 @@ def test_another_primary_configuration_and_its_search_path(tmp_path):
     assert launch(*words, "loss=min")[2].count("Did you mean 'mine'") == 1
 
 
+@pytest.mark.slow
 def test_the_search_path_of_the_command_line(tmp_path):
     folder = own(tmp_path / "own", experiment__mine="# @package _global_\nseed: 9\n", loss__mine="name: xent\n")
     words = [f"hydra.searchpath=[file://{folder}]", "plan_only=true", f"store={tmp_path}"]
@@ -183,6 +185,7 @@ def stock_cells(loader, words):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", rows("Grammar"), ids=lambda row: row[0].replace("`", ""))
 def test_a_grid_is_that_of_hydras_basic_sweeper(small, monkeypatch, row):
     monkeypatch.setenv("W2S_TEST_THREADS", "3")
@@ -194,6 +197,7 @@ def test_a_grid_is_that_of_hydras_basic_sweeper(small, monkeypatch, row):
     assert compose_cells(ours, master(ours, typed), cells_of(choices, group(choices, None))) == expected
 
 
+@pytest.mark.slow
 def test_numbers_of_the_environment_are_numbers(tmp_path, monkeypatch):
     monkeypatch.setenv("W2S_TEST_CPUS", "2")
     words = [
@@ -209,6 +213,7 @@ def test_numbers_of_the_environment_are_numbers(tmp_path, monkeypatch):
     assert "threads: got 'two'" in launch(*words, "plan_only=true", f"store={tmp_path}")[2]
 
 
+@pytest.mark.slow
 def test_what_an_experiment_says_of_hydra_acts(tmp_path):
     text = "# @package _global_\ndefaults: [override /hydra/launcher: slurm]\nhydra: {launcher: {partition: x}}\n"
     folder = own(tmp_path / "own", experiment__mine=text)

@@ -13,7 +13,7 @@ from w2s_sweep.launch import progress as progress_module
 from w2s_sweep.launch.announce import announce
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.next_steps import next_steps, program, show_next
-from w2s_sweep.launch.pace import Pace, Running, show_time
+from w2s_sweep.launch.pace import Pace, Running
 from w2s_sweep.launch.progress import Progress
 from w2s_sweep.launch.recovered import Cells
 from w2s_sweep.launch.sweep import plan_of
@@ -100,11 +100,6 @@ def test_what_waits_is_expected_to_go_as_fast_as_its_kind(job):
     assert pace.left([running], 1) == pytest.approx(13.0)
     pace.begin(second)
     assert pace.left([], 1) == 0
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.7, "1 min"), (3599, "1 h 00 min"), (7500, "2 h 05 min")])
-def test_times(seconds, text):
-    assert show_time(seconds) == text
 
 
 def test_the_view_shows_states_speed_time_left_and_the_last_pgr(job, clock):

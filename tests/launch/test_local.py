@@ -125,6 +125,7 @@ def test_texts_too_long_for_a_model_are_refused_before_anything_is_trained(tmp_p
     assert trained(store) == {}
 
 
+@pytest.mark.slow
 def test_lora_targets_that_a_model_has_not_are_refused_before_anything_is_trained(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
     targets = "+strong.lora_targets=[q_proj],[nope,v_proj]"
@@ -238,6 +239,7 @@ def test_a_search_goes_on_after_cells_without_a_value(tmp_path, tiny_models, tin
     assert (status, err.splitlines()[-1][:40]) == (1, "No cell of the search had a value: see i")
 
 
+@pytest.mark.slow
 def test_w2s_run_is_launch_py(tmp_path, capfd):
     argv = ["experiment=debug", "plan_only=true", f"store={tmp_path}"]
     assert w2s(["run", *argv]) == 0

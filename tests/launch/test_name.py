@@ -7,7 +7,8 @@ from tests.setups import cell, identify
 from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.errors import LaunchError
-from w2s_sweep.launch.sweep import Request, _alone, record_sweep  # pyright: ignore[reportPrivateUsage]
+from w2s_sweep.launch.record import Request, record_sweep
+from w2s_sweep.launch.sweep import _alone  # pyright: ignore[reportPrivateUsage]
 from w2s_sweep.store import Store
 
 

@@ -34,6 +34,7 @@ def test_where_nothing_would_be_left_all_is_kept_for_the_checks_to_refuse():
     assert keep_pairs(labels) == ([0], [])
 
 
+@pytest.mark.slow
 def test_the_triangle_of_a_ladder_is_planned_and_told(tmp_path, tiny_models, tiny_task):
     folders = [line.partition("=")[2] for line in tiny_models if ".path=" in line]
     ladder = [f"{role}.path={','.join(folders)}" for role in ("weak", "strong")]

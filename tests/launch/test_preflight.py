@@ -30,6 +30,9 @@ def refused(tmp_path, *argv):
         (["loss=xnt"], ["loss", "'xnt'", "Did you mean 'xent'"]),
         (["model@weak=minilm"], ["model@weak", "'minilm'", "minilm_l6"]),
         (["sed=1"], ["'sed'", "Did you mean 'seed'"]),
+        (["experimnt=demo"], ["'experimnt'", "Did you mean 'experiment'"]),
+        (["n_train=100"], ["setting: 'n_train' is none. It is dataset.n_train."]),
+        (["lr=3e-5"], ["It is ", "finetune.lr"]),
         (["finetune.l3=1"], ["finetune", "'l3'", "l2"]),
         (["finetune.epochs=two"], ["finetune.epochs", "'two'", "integer"]),
         (["finetune.epochs=0"], ["finetune.epochs", "0", "greater than or equal to 1"]),
@@ -98,6 +101,7 @@ def test_typical_mistakes(tmp_path, argv, words):
         assert word in err
 
 
+@pytest.mark.slow
 def test_all_mistakes_are_reported_at_once(tmp_path):
     err = refused(tmp_path, "loss=xnt", "sed=1", "model@strong=gpt", "finetunes.lr=1")
     assert err.startswith("4 problems")
@@ -107,6 +111,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path):
     assert err.startswith("3 problems"), err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -131,6 +136,7 @@ def test_data_that_cannot_be_used_is_refused_before_any_training(tmp_path, tiny_
     assert trained == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["features", "generate", "annotate", "link", "labels", "p_ik", "ceiling"])
 def test_resources_of_every_kind_and_role_can_be_set(tmp_path, name):
     argv = ["hydra/launcher=slurm", f"hydra.launcher.stages.{name}.minutes=600", "plan_only=true"]
@@ -144,6 +150,7 @@ def own_folder(tmp_path, text):
     return ["--config-dir", str(tmp_path / "own")]
 
 
+@pytest.mark.slow
 def test_choices_may_stand_in_a_folder_of_ones_own(tmp_path):
     own = own_folder(tmp_path, "# @package _global_\nname: mine\nseed: 7\n")
     status, out, err = launch(*own, f"store={tmp_path / 'store'}", "experiment=mine", "plan_only=true")
@@ -189,6 +196,7 @@ def test_an_optimizer_is_never_given_the_test_set(tmp_path):
         assert word in err
 
 
+@pytest.mark.slow
 def test_of_a_field_that_is_set_twice_the_last_value_counts(tmp_path):
     argv = [f"store={tmp_path}", "plan_only=true", "experiment=demo", "seed=1,2,3,4", "seed=5,6"]
     status, out, err = launch(*argv)
@@ -211,6 +219,7 @@ BAD = st.one_of(
 MALFORMED = st.lists(st.tuples(st.sampled_from(["", "+", "++"]), NAMES, BAD), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
 def test_malformed_command_lines(tmp_path_factory, parts):
@@ -247,6 +256,7 @@ FILES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
 def test_malformed_files(tmp_path_factory, lines):

@@ -80,6 +80,7 @@ def test_too_few_rows_and_unknown_names_are_told(tmp_path, tiny_models, tiny_tas
     assert "failed" not in out
 
 
+@pytest.mark.slow
 def test_rows_of_the_first_dataset_are_not_mixed_in_with_their_truth(tmp_path, tiny_models, tiny_task):
     """The same sentences in another file: nothing is left to mix in."""
     path = next(Path(line.partition("=")[2]) for line in tiny_task if line.startswith("dataset.path"))

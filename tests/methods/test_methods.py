@@ -12,7 +12,7 @@ from w2s_sweep.config.ceiling import Ceiling
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.kinds import TRAINED
 from w2s_sweep.launch.main import CONF
-from w2s_sweep.launch.sweep import resolve_all
+from w2s_sweep.launch.resolve import resolve_all
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods import METHODS as REGISTERED
 from w2s_sweep.methods.base import ROLES
@@ -26,6 +26,7 @@ from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.label_refinement import LabelRefinement
 from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
@@ -51,6 +52,7 @@ METHODS = [
     Ensemble(rule="boosted"),
     GroundTruthBudget(),
     KnnRelabel(),
+    LabelRefinement(),
     OverlapSelection(),
     Selective(),
     StrongToStrong(rounds=2),
@@ -136,7 +138,7 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "weight": 0.9, "rounds": 5, "part": "easy", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3, "start": 4, "steps": 50, "folds": 2,
-        "strength": 0.7, "others": (model("m2"),),
+        "max_replace": 0.6, "judge": model("j0"), "strength": 0.7, "others": (model("m2"),),
         "mix": dataset("third"),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
@@ -299,7 +301,7 @@ def test_neighbours_are_found_in_the_features_that_probes_train_on():
 
 
 def test_models_of_a_method_are_resolved_with_the_others(monkeypatch):
-    monkeypatch.setattr("w2s_sweep.launch.sweep.identify", identify)
+    monkeypatch.setattr("w2s_sweep.launch.resolve.identify", identify)
     resolved = resolve_all([cell(method=METHODS[1])])
     assert {source.repository for source, kind in resolved if kind == "model"} == {
         f"owner/{name}" for name in ("w0", "s0", "m0", "m1")

@@ -60,6 +60,7 @@ def same(first: Moments, second: Moments) -> None:
     assert first.freedom == pytest.approx(second.freedom)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 50), st.randoms(use_true_random=False))
 def test_the_order_of_seeds_and_rows_and_the_names_of_groups_do_not_matter(seed: int, draw):
     names, values = dealt(3, seed)

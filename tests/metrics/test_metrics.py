@@ -116,6 +116,7 @@ def of_means(student: Array, weak: Array, truth: Array) -> dict[str, OfMeans]:
     return shared | own | both
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(predictions(roles=2), st.randoms(use_true_random=False))
 def test_the_order_of_the_examples_does_not_matter(case: tuple[Array, Array, Array], random: Any):

@@ -41,6 +41,7 @@ def test_conversion_happens_once(pair, monkeypatch):
     load_backbone(pair[1])
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_convert_at_once_one_wins_and_nothing_is_left_over(pair, monkeypatch):
     convert, calls = gguf._convert, []
 
@@ -78,6 +79,7 @@ def test_what_is_no_gguf_file_is_told_at_submission(tmp_path, content):
         require_model(damaged)
 
 
+@pytest.mark.slow
 def test_whatever_a_damaged_header_says_is_an_error_of_ours_or_read(pair, tmp_path):
     """Bytes of the header, where counts, types, lengths and offsets stand, are turned over."""
     right, draw, told = pair[1].read_bytes(), random.Random(0), 0

@@ -197,6 +197,7 @@ def test_estimates_scale_with_the_model():
     assert larger.cost.flops == pytest.approx(10 * ceiling.cost.flops)
 
 
+@pytest.mark.slow
 def test_planning_loads_no_torch():
     code = (
         "import sys; import w2s_sweep.launch.main, w2s_sweep.cli, w2s_sweep.launch.sweep, w2s_sweep.sources;"

@@ -90,6 +90,7 @@ def test_what_is_there_is_not_overwritten(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
 
 
+@pytest.mark.slow
 def test_the_report_of_a_store_names_no_folder_either(tmp_path):
     store = build(tmp_path / "store", EMPTY)
     name_folders(store)

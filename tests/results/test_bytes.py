@@ -22,6 +22,7 @@ def sound(tmp_path_factory):
 FILES = ("predictions.parquet", "metrics.jsonl", "summary.json", "preimage.json", "manifest.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_no_flipped_bit_changes_a_number_without_a_word(sound, name):
     (before,) = collect(sound, NAME).rows

@@ -41,6 +41,7 @@ def test_equal_students_do_not_differ_whatever_the_order_of_the_losses(tmp_path,
         assert (c.test.name, c.test.units, c.test.p, c.test.corrected) == (name, units, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_better_student_is_found_over_seeds_and_examples_together(tmp_path):
     (found,) = collect(sweep(tmp_path, Shape(losses=LOSSES[:2], seeds=(0, 1, 2))), NAME).comparisons
     assert found.difference.value == pytest.approx(0.15)
@@ -70,6 +71,7 @@ def test_over_tasks_the_task_is_the_unit_and_the_smallest_p_is_said(tmp_path):
         assert [c.test.corrected for c in family] == list(corrected.values())
 
 
+@pytest.mark.slow
 def test_a_task_counts_once_however_many_seeds_it_has(tmp_path):
     missing = [f"student w14 s410 boolq {number} 1" for number in (0, 1)]
     shape = Shape(losses=LOSSES[:2], seeds=(0, 1), datasets=TASKS[:2], missing=missing)
@@ -123,6 +125,7 @@ def test_one_student_under_two_names_is_one_comparison(tmp_path):
     assert "nothing to correct" in method(same, found)
 
 
+@pytest.mark.slow
 def test_other_metrics_and_other_seeds_of_a_student_are_comparisons_of_their_own(tmp_path):
     """They share the students of their first pair, and not their p-values."""
     store = sweep(tmp_path, Shape(losses=LOSSES, seeds=(0, 1, 2)))
@@ -146,6 +149,7 @@ def test_the_method_is_said_with_the_number_of_comparisons(tmp_path):
     assert "difference [95 % over seeds and test examples]" in as_markdown(results)
 
 
+@pytest.mark.slow
 def test_scores_that_are_compared_are_those_of_the_rows(tmp_path):
     shape = Shape(losses=LOSSES[:2], seeds=(0, 1))
     for metric, score in (("accuracy", accuracy), ("auroc", auroc)):

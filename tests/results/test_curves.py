@@ -61,6 +61,7 @@ def test_a_gap_that_is_not_told_from_0_identifies_no_pgr_on_the_way_either(tmp_p
     assert all(p.unidentified.startswith("the gap is not told from 0") for p in found)
 
 
+@pytest.mark.slow
 def test_seeds_without_a_curve_are_left_out_and_no_curve_is_no_row(tmp_path, results):
     store = build(tmp_path, Shape(seeds=(0, 1), n_test=400, curve=RISING))
     before = collect(store, NAME)

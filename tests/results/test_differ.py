@@ -33,6 +33,7 @@ def compare(store, left, right):
     return differ(store, read_side(store, left), read_side(store, right))
 
 
+@pytest.mark.slow
 def test_two_sweeps_are_compared_cell_by_cell(store):
     found = compare(store, "a", "b")
     assert found.settings == {"loss.name": (["xent"], ["confidence"])}
@@ -46,6 +47,7 @@ def test_two_sweeps_are_compared_cell_by_cell(store):
     assert tested["sciq"].test.name == "seeds and examples"
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_a_joint_report_and_turn_with_the_sides(store):
     joint = [c for c in collect(store, "a", "b").comparisons if c.tasks == 1]
     there = [c for c in compare(store, "a", "b").comparisons if c.tasks == 1]
@@ -91,6 +93,7 @@ def test_an_unknown_cell_is_refused_with_those_there_are(store, name):
         read_side(store, name)
 
 
+@pytest.mark.slow
 def test_the_command_shows_all_three(store, capsys):
     assert w2s(["diff", "a", "b", "--store", str(store.root)]) == 0
     out = capsys.readouterr().out

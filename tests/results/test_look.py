@@ -92,6 +92,7 @@ def test_no_text_is_cut_off(figures):
         assert look.width is None or figure.get_figwidth() == pytest.approx(look.width)
 
 
+@pytest.mark.slow
 def test_no_panel_is_empty(figures):
     _, by_name = figures
     for name, figure in by_name.items():
@@ -111,6 +112,7 @@ def test_title_and_note_stand_in_a_figure_or_in_its_captions_alone(figures):
         assert bool(shown) == look.heading
 
 
+@pytest.mark.slow
 def test_axes_of_rates_end_where_rates_do(large):
     wide = with_range(large, -0.5, 1.7)
     for draw, side in ((draw_bars, "x"), (draw_scaling, "y"), (draw_agreement, "x")):
@@ -119,6 +121,7 @@ def test_axes_of_rates_end_where_rates_do(large):
         assert -0.06 < low < high < 1.06, draw.__name__
 
 
+@pytest.mark.slow
 def test_intervals_that_leave_the_axis_are_few_at_two_seeds(tmp_path):
     shape = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES, seeds=(0, 1), n_test=200)
     results = collect(build(tmp_path, shape), NAME)
@@ -130,6 +133,7 @@ def test_intervals_that_leave_the_axis_are_few_at_two_seeds(tmp_path):
     assert arrows <= 2
 
 
+@pytest.mark.slow
 def test_a_supervisor_has_one_colour_in_all_figures_and_a_setting_too(large):
     for draw in (draw_scaling, draw_strength, draw_tasks):
         (legend,) = draw(large).legends

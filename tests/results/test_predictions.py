@@ -91,6 +91,7 @@ def test_damage_is_told_with_the_path(tmp_path):
         read_predictions(path)
 
 
+@pytest.mark.slow
 def test_module_needs_neither_torch_nor_pandas(tmp_path):
     write_predictions(tmp_path / "p.parquet", some())
     code = (

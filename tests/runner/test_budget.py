@@ -68,6 +68,7 @@ def has(monkeypatch, tokens, stage, *, checkpointing):
     monkeypatch.setattr(budget, "memory_bytes", lambda device: size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finetune", [Full(**TUNED), Lora(**TUNED)], ids=lambda one: one.name)
 def test_checkpointing_changes_no_bit(base, finetune, tmp_path, monkeypatch):
     stage, plain, expected = run(base, finetune, tmp_path / "cpu")

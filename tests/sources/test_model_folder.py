@@ -140,6 +140,7 @@ def test_families(tmp_path: Path, family: str, targets: tuple[str, ...], encoder
     assert (facts.lora_targets, facts.is_encoder) == (targets, encoder)
 
 
+@pytest.mark.slow
 def test_no_torch_is_loaded() -> None:
     import subprocess
 

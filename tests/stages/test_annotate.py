@@ -78,6 +78,7 @@ def test_a_search_in_context_goes_on_where_it_was_stopped(tmp_path, whole, tiny_
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_prompt_too_long_for_the_model_is_refused_when_the_sweep_is_submitted(tmp_path, tiny_models, tiny_task):
     argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *WORDS, "threads=1", "tracker=none", "method=icm"]
     status, out, err = launch(*argv, "method.rows=60")
@@ -87,6 +88,7 @@ def test_a_prompt_too_long_for_the_model_is_refused_when_the_sweep_is_submitted(
     assert "failed" not in out
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_into_one_prompt_are_refused_before_the_search(tmp_path, tiny_models, tiny_task, caplog):
     store, _, stage = prepared(tmp_path, tiny_models, tiny_task, replace(SHORT, rows=200))
     assert ran(store, [stage])[stage.key] == "failed"

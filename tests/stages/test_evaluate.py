@@ -64,6 +64,7 @@ def base(request, tmp_path_factory):
     return cell(dataset=own, weak=weak, strong=strong, tests=(again,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finetune",
     [Probe(epochs=5), Lora(**TUNED), Full(**TUNED), Lora(**TUNED, reward="implicit")],
@@ -84,6 +85,7 @@ def test_the_rows_of_its_own_test_set_are_predicted_as_by_the_trained_stage(tmp_
         np.testing.assert_allclose(found.probs[rows], trained.probs, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_full_weights_that_were_not_kept_are_told_with_what_to_do(tmp_path, base):
     once = Once(tmp_path, dataclasses.replace(base, finetune=Full(**TUNED)))
     once.run()

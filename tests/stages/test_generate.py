@@ -109,6 +109,7 @@ def step_by_step(whole, prompt, most, end):
     return new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoding_takes_the_likeliest_token_whatever_else_is_in_the_batch(folders, name):
     model = LanguageModel(load_backbone(folders[name]))

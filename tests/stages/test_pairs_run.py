@@ -122,6 +122,7 @@ def test_labels_from_features_see_the_difference_of_the_two_texts(tmp_path, base
     assert np.abs(difference).max() > 0
 
 
+@pytest.mark.slow
 def test_an_encoder_has_no_implicit_reward(tmp_path, base):
     source = LocalSource(path=str(tiny_bert(tmp_path / "bert")))
     weak = dataclasses.replace(base.weak, source=source, lora_targets=("query",))
@@ -177,6 +178,7 @@ def test_pairs_go_through_the_command_line_with_every_kind_of_fine_tuning(tmp_pa
         assert right.mean() > 0.8, entry["cell"]["finetune"]["name"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [Elicitation(), Prompting(shots=2), Icm(rows=4, start=2, steps=8), IcmFeatures(sweeps=2)],

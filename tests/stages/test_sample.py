@@ -47,6 +47,7 @@ def test_cold_samples_are_the_likeliest_texts(model, prompts):
     assert cold == [[text, text] for text in likeliest]
 
 
+@pytest.mark.slow
 def test_first_tokens_come_as_often_as_they_are_likely(model, prompts):
     drawn = sample(model, prompts[:1], ["a"], count=4000, temperature=0.5, seed=0, **(HOW | {"most": 1}))
     with torch.no_grad():

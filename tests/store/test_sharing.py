@@ -50,6 +50,7 @@ def test_a_store_is_made_for_a_group_whatever_the_umask(store):
     assert w2s(["init", str(store.root), "--shared", "no such group"]) == 1
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.parametrize("umask", [0o077, 0o022, 0o002])
 def test_a_members_stages_are_used_and_changed_by_nobody(store, umask):
@@ -89,6 +90,7 @@ def test_a_reader_needs_no_right_to_write():
         assert run_as(EVE, lambda: look(store)) == ([0, 0, 0], "done")
 
 
+@pytest.mark.slow
 @as_root
 def test_a_name_is_its_first_users(store):
     def record(user):
@@ -105,6 +107,7 @@ def test_a_name_is_its_first_users(store):
     assert isinstance(run_as(BOB, lambda: record("bob")), StoreError | PermissionError)
 
 
+@pytest.mark.slow
 @as_root
 def test_nobody_runs_code_that_another_member_can_replace(store):
     def put():

@@ -13,7 +13,7 @@ from tests.setups import cell, identify
 from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.errors import StoreError
-from w2s_sweep.launch.sweep import Request, record_sweep
+from w2s_sweep.launch.record import Request, record_sweep
 from w2s_sweep.store import Store, acquire, read_claim
 from w2s_sweep.store.claim import owner_record
 from w2s_sweep.store.files import write_json

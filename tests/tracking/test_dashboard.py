@@ -67,6 +67,7 @@ def test_the_view_shows_what_a_student_has_and_leaves_the_summary_run_out(server
     assert server.run(run_id("sweep", NAME)).about["jobType"] == "summary"
 
 
+@pytest.mark.slow
 def test_without_an_account_there_is_no_view_but_a_word_what_to_do(tmp_path, capsys):
     store = build(tmp_path, Shape())
     command = ["--store", str(store.root), "dashboard", NAME]

@@ -79,6 +79,7 @@ def test_offline_runs_are_written_once_and_can_be_read_back(tmp_path):
     assert not list((tmp_path / "stages").rglob("wandb"))
 
 
+@pytest.mark.slow
 def test_what_is_online_or_synced_is_not_written_for_a_sync(tmp_path):
     """`wandb sync` appends: of a run that the server has it would double the curve."""
     store = build(tmp_path, Shape())
@@ -125,6 +126,7 @@ def test_none_mirrors_nothing(tmp_path):
     assert not list(store.root.rglob("wandb"))
 
 
+@pytest.mark.slow
 def test_making_a_tracker_does_not_import_wandb():
     code = (
         "import sys; from pathlib import Path; from w2s_sweep.tracking import make_tracker\n"

@@ -156,6 +156,7 @@ def test_the_rows_of_a_fold_are_asked_together_and_not_again_for_a_change_among_
     assert calls[2:] == [[1, 3, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [0, 1, 17, 150])
 @pytest.mark.parametrize("size", [None, 4], ids=["free", "groups"])
 def test_a_search_that_was_stopped_ends_like_one_that_was_not(stop, size):

@@ -81,6 +81,7 @@ def test_what_is_trained_and_predicted_is_the_same_bit_for_bit(runs):
         assert not without.path(role, CURVE).exists()
 
 
+@pytest.mark.slow
 def test_every_evaluation_is_there_once_whatever_was_stopped(runs):
     kind, _, evaluated = runs
     for role in ROLES:
@@ -111,6 +112,7 @@ class Learnt:
         self.settings, self.run = settings, RunSettings(test_evaluations=times)
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_fine_tuning_are_a_tenth_of_its_work_and_a_probe_predicts_everything(tiny_models, tiny_task):
     names = np.array([f"row-{i}" for i in range(5000)], dtype=object)
     rows = Rows(names, ["text"] * 5000, np.zeros(5000, np.int8), np.array(["test"] * 4000 + ["half_b"] * 1000))

@@ -125,6 +125,7 @@ def test_every_step_equals_a_plain_pytorch_loop(folder, loss, target_of):
     assert ours[-1] != ours[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [CrossEntropy(), AboveMedian()], ids=["decomposes", "batch statistic"])
 @pytest.mark.parametrize("size", [1, 4])
 def test_losses_do_not_depend_on_the_micro_batch(folder, loss, size):
@@ -135,6 +136,7 @@ def test_losses_do_not_depend_on_the_micro_batch(folder, loss, size):
     np.testing.assert_allclose(losses_of(split, loss, recipe), whole, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [CrossEntropy(), AboveMedian()], ids=["decomposes", "batch statistic"])
 def test_gradients_do_not_depend_on_the_micro_batch(folder, loss):
     grads = []
@@ -208,6 +210,7 @@ def test_learning_rate_schedule(schedule):
     assert rates[-1] == pytest.approx(ends[schedule])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", range(7))
 def test_a_run_stopped_anywhere_ends_bitwise_the_same(folder, tmp_path, cut):
     whole = learner(folder)

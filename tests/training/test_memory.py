@@ -47,6 +47,7 @@ def fit(learner, loss):
     return {name: param.detach().clone() for name, param in learner.trainable().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [CrossEntropy(), ConfidenceReleased()], ids=["decomposes", "batch statistic"])
 def test_a_training_without_room_ends_as_one_with_the_small_budget(tiny_llama_folder, caplog, loss):
     """Also the dropout masks are those of a run that had the small budget from the start."""

@@ -56,6 +56,7 @@ def test_a_training_goes_on_in_any_number_of_processes(folder, tmp_path, before,
         np.testing.assert_allclose(rest["steps"], whole["steps"][1:], **CLOSE)
 
 
+@pytest.mark.slow
 def test_the_first_process_writes_what_was_trained(folder, tmp_path):
     for size in (1, 2):
         together(size, saved, folder, tmp_path / str(size))

@@ -1,12 +1,11 @@
 """`w2s push` and `w2s dashboard`: what a tracking service shows of a sweep."""
 
 import argparse
-import sys
 
 from rich.console import Console
 
 from w2s_sweep.commands.base import Command
-from w2s_sweep.modules import import_possible, recorded
+from w2s_sweep.commands.results import import_own
 from w2s_sweep.store import Store
 
 
@@ -23,8 +22,7 @@ def push(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.launch.conclude import push as mirror
     from w2s_sweep.launch.trackers import tracker_settings
 
-    for problem in import_possible(list(recorded(store, args.sweep))):
-        print(f"{problem} What it registers is left out.", file=sys.stderr)
+    import_own(store, [args.sweep])
     settings = tracker_settings(args.overrides) if args.overrides else None
     return 0 if mirror(console, store, args.sweep, settings, args.force) else 1
 

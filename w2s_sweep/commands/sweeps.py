@@ -4,9 +4,10 @@ import argparse
 
 from rich.console import Console
 
+from w2s_sweep.amounts import show_bytes
 from w2s_sweep.commands.base import Command
 from w2s_sweep.commands.status import readable
-from w2s_sweep.launch.overview import Sizes, overview, show_bytes, table_of
+from w2s_sweep.launch.overview import Sizes, overview, table_of
 from w2s_sweep.launch.remove import plan_removal, remove_sweep
 from w2s_sweep.launch.status import rarely
 from w2s_sweep.store import Store

@@ -11,7 +11,8 @@ from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Engine
-from w2s_sweep.launch.sweep import CellResult, Request, run_cells
+from w2s_sweep.launch.record import Request
+from w2s_sweep.launch.sweep import CellResult, run_cells
 from w2s_sweep.launch.sweep_claim import read_sweep_claim
 from w2s_sweep.modules import import_all, recorded
 from w2s_sweep.store import Store

@@ -10,6 +10,7 @@ from heapq import nlargest
 from pathlib import Path
 from statistics import median
 
+from w2s_sweep.amounts import show_bytes, show_time
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.kinds import Kind
@@ -50,10 +51,10 @@ class Expected:
         source = (
             f"{self.timed} timed by finished stages like them" if self.timed else "from FLOPs, good to a factor of 3"
         )
-        memory = f", {in_bytes(self.memory)} of memory" if self.memory else ""
+        memory = f", {show_bytes(self.memory)} of memory" if self.memory else ""
         return (
-            f"expected: {self.stages} new stages, {in_time(self.seconds)} one after another ({source})"
-            f"{memory}, {in_bytes(self.disk)} of disk"
+            f"expected: {self.stages} new stages, about {show_time(self.seconds)} one after another ({source})"
+            f"{memory}, {show_bytes(self.disk)} of disk"
         )
 
 
@@ -134,20 +135,3 @@ def _bytes(stage: Stage[Kind], cost: Cost) -> float:
 
 def _memory(stages: Sequence[Stage[Kind]]) -> float:
     return max((memory_of(stage).fixed for stage in stages), default=0.0) + START_BYTES
-
-
-def in_time(seconds: float) -> str:
-    """As people say it: 40 s, 12 minutes, 3.5 hours, 2 days."""
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} minutes"
-    return f"about {seconds / 3600:.1f} hours" if seconds < 172_800 else f"about {seconds / 86_400:.1f} days"
-
-
-def in_bytes(size: float) -> str:
-    """In the largest unit that leaves a number above 1."""
-    for unit, bound in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size >= bound:
-            return f"{size / bound:.2g} {unit}" if size < 100 * bound else f"{size / bound:.0f} {unit}"
-    return f"{size / 1e3:.0f} kB"

@@ -1,4 +1,6 @@
 """The rows of a task as a model sees them: `w2s data TASK`."""
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownParameterType=false
 
 import json
 from collections import Counter
@@ -6,33 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.data.shape import class_names, has_pairs, has_targets, prompt_words
-from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.plugin import register
-from w2s_sweep.launch.preflight import checked
-from w2s_sweep.launch.site import CONF
+from w2s_sweep.launch.one import compose_one
 from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 
 
 def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
     """The cell that `launch.py OVERRIDES` would run, and what `data_root` decided about its dataset."""
-    register()
-    GlobalHydra.instance().clear()
-    words = checked(list(overrides), CONF)
-    try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            (cell,), sweep = parse([plain_cell(hydra.compose("config", overrides=words))])
-    except HydraException as error:
-        raise ConfigError([" ".join(str(error).split())]) from error
+    (cell,), sweep = parse([plain_cell(compose_one(overrides))])
     from w2s_sweep.cells.own_splits import with_own_splits
     from w2s_sweep.cells.root import from_root
 
@@ -50,7 +38,7 @@ def describe_task(
     left of the examples shown. `width`: characters shown of a text; 0 is all. `out`: where id, split and texts of all
     examples are written, for somebody to label them.
     """
-    from w2s_sweep.data.examples import build_examples
+    from w2s_sweep.data.examples import build_examples, easy_up_to
     from w2s_sweep.data.show import Reader, describe
     from w2s_sweep.data.split import assign
 
@@ -59,7 +47,8 @@ def describe_task(
     settings = build.stages[build.data()].settings
     assert isinstance(settings, Data)
     left_out = Counter[str]()
-    examples = build_examples(settings, fetch(cell.dataset.source, settings.source, "dataset"), left_out)
+    path = fetch(cell.dataset.source, settings.source, "dataset")
+    examples = build_examples(settings, path, left_out)
     parts = assign(examples, cell.dataset.split(cell.seed))
     if out is not None:
         write_unlabelled(out, examples, list(parts))
@@ -72,6 +61,8 @@ def describe_task(
         words = prompt_words(cell.dataset, cell.strong)
         about = repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
         head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
+    if settings.difficulty is not None:
+        head.append(f"{settings.difficulty} up to {easy_up_to(settings, path):g}: halves and validation; above: test")
     head += [f"left out: {count:,} {reason}" for reason, count in left_out.items() if count]
     return "\n".join([*head, text])
 

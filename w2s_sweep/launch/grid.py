@@ -16,6 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from w2s_sweep.amounts import show_time
 from w2s_sweep.errors import ConfigError, Interrupted, unknown
 from w2s_sweep.launch.pairs import tell
 
@@ -106,8 +107,9 @@ def group(choices: Choices, said: Any) -> list[list[str]]:
     short = {name.lstrip("+").removeprefix("model@"): name for name in choices} | {n.lstrip("+"): n for n in choices}
     problems: list[str] = []
     together: list[list[str]] = []
-    for entry in said or []:
-        if not isinstance(entry, ListConfig) or len(entry) < 2:
+    entries: list[Any] = list(said or [])
+    for entry in entries:
+        if (len(entry) if isinstance(entry, ListConfig) else 0) < 2:
             problems.append(f"zip: got {entry!r}, needs lists of two or more settings, as in zip=[[weak,strong]].")
             continue
         names = [str(name) for name in entry]
@@ -152,7 +154,7 @@ def require_yes(count: int, yes: bool) -> None:
     """Ask before a huge grid is composed; ConfigError where nobody can answer, Interrupted where the answer is no."""
     if yes or count <= MOST_CELLS:
         return
-    work = f"{count:,} cells, and takes about {_duration(count / CELLS_A_SECOND)} to compose and plan"
+    work = f"{count:,} cells, and takes about {show_time(count / CELLS_A_SECOND)} to compose and plan"
     if not sys.stdin.isatty():
         raise ConfigError(
             [f"yes: false, but the grid has {work}. Set yes=true (or --yes), or sweep over fewer values."]
@@ -160,7 +162,3 @@ def require_yes(count: int, yes: bool) -> None:
     tell(f"This grid has {work}. (yes=true or --yes answers.)")
     if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         raise Interrupted("nothing was run")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"

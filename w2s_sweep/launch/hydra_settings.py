@@ -56,7 +56,8 @@ def refuse_unused(config: DictConfig) -> None:
 
 def _logs_nothing(value: Any) -> bool:
     """Whether a logging configuration is that of hydra/job_logging=none or disabled."""
-    return not value or not (value.get("root") or {}).get("handlers")
+    root: Any = value and value.get("root")
+    return not (root and root.get("handlers"))
 
 
 def _short(value: Any) -> str:
@@ -64,9 +65,9 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def exported(config: DictConfig) -> dict[str, str]:
+def exported(job: DictConfig) -> dict[str, str]:
     """`hydra.job.env_set` with what `hydra.job.env_copy` added to it: variables that stages run with."""
-    found = OmegaConf.to_container(config.hydra.job.env_set, resolve=True)
+    found = OmegaConf.to_container(job.env_set, resolve=True)
     return {str(name): str(value) for name, value in dict[Any, Any](found).items()}  # pyright: ignore
 
 

@@ -8,7 +8,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from w2s_sweep.launch.pace import Running, show_time
+from w2s_sweep.amounts import show_time
+from w2s_sweep.launch.pace import Running
 from w2s_sweep.launch.recovered import Recovered
 
 STYLES = {"done": "green", "running": "cyan", "waiting": "dim", "failed": "bold red", "blocked": "yellow"}

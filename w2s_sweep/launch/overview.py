@@ -9,13 +9,13 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from w2s_sweep.amounts import show_bytes, show_time
 from w2s_sweep.launch.status import Look, StageStatus, stage_states
 from w2s_sweep.store import Store
 from w2s_sweep.store.sharing import owner_of
 from w2s_sweep.store.store import size_of
 
 SweepState = Literal["running", "queued", "failed", "unfinished", "done"]
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -94,25 +94,6 @@ def table_of(found: Sequence[Overview]) -> Table:
     for name in ("cells", "size"):
         next(column for column in table.columns if column.header == name).justify = "right"
     for one in found:
-        words = (show_age(one.seconds), one.state, f"{one.done}/{one.cells}", show_bytes(one.bytes), one.note)
+        words = (show_time(one.seconds), one.state, f"{one.done}/{one.cells}", show_bytes(one.bytes), one.note)
         table.add_row(*map(Text, (one.name, *([one.owner or "you"] if others else []), *words)))
     return table
-
-
-def show_age(seconds: float) -> str:
-    """`40 s`, `12 min`, `5 h`, `3 days`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 2 * 86_400:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 86_400:.0f} days"
-
-
-def show_bytes(count: float) -> str:
-    """`532 B`, `3.2 MB`: decimal units, as disks are sold."""
-    size, unit = float(count), 0
-    while size >= 1000 and unit < len(UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.0f} B" if unit == 0 else f"{size:.1f} {UNITS[unit]}"

@@ -90,11 +90,3 @@ class Pace:
 def work_of(stage: Stage[Kind]) -> int:
     """Its estimated FLOPs, an integer so that sums come out at 0; at least 1: what computes nothing takes a moment."""
     return max(1, round(stage.cost.flops))
-
-
-def show_time(seconds: float) -> str:
-    """`42 s`, `7 min`, `2 h 05 min`."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

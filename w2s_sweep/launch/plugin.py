@@ -31,7 +31,8 @@ from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, numbered, r
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.other_names import OF_SLURM, elsewhere
 from w2s_sweep.launch.pairs import keep_pairs, tell
-from w2s_sweep.launch.sweep import CellResult, Ran, Request, run_sweep
+from w2s_sweep.launch.record import Request
+from w2s_sweep.launch.sweep import CellResult, Ran, run_sweep
 from w2s_sweep.store.files import explain_errors
 
 GRIDS = {"GridSweeper", "BasicSweeper"}
@@ -78,7 +79,7 @@ class GraphLauncher(Launcher):
         for line in told:
             tell(line)
         callbacks = self.callbacks({initial_job_idx + i: jobs[i] for i in kept})
-        with self.environment(exported(self.master)):
+        with self.environment(exported(self.master.hydra.job)):
             callbacks.start()
             ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
         callbacks.end([_job_return(_returned(one), jobs[i]) for i, one in zip(kept, ran.cells, strict=True)])
@@ -186,7 +187,7 @@ class Task:
                 raise ConfigError(["zip: names settings that vary together in a grid, and this is one cell. Add -m."])
             said = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
             words = [[str(line) for line in said or ()]]
-            with launcher.environment({str(k): str(v) for k, v in HydraConfig.get().job.env_set.items()}):
+            with launcher.environment(exported(HydraConfig.get().job)):
                 self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
             raise_failures(self.ran.cells)
         except (W2SError, KeyboardInterrupt) as error:

@@ -21,6 +21,7 @@ from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_sho
 from w2s_sweep.launch.other_names import elsewhere
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
+from w2s_sweep.launch.stray import stray_words
 from w2s_sweep.methods.base import Method, NamedField, named_fields
 from w2s_sweep.modules import import_all
 
@@ -51,6 +52,9 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
             override.config_loader = places.loader  # for glob(), see `CachingConfigLoader`
             parsed.append(override)
         except HydraException as error:
+            if (stray := stray_words(overrides, place)) is not None:
+                problems += stray
+                continue
             text = " ".join(str(error).split())
             problems.append(f"{line!r}: cannot be read as key=value ({text}).{_with_quotes(line, parser)}")
             continue
@@ -119,7 +123,7 @@ def _problems(override: Override, places: Places, said: Sequence[str]) -> list[s
         return []
     if override.package is not None or places.is_group(key):
         return _group_problems(override, key, places)
-    return _key_problems(override, key)
+    return _key_problems(override, key, places)
 
 
 def _stage_problems(key: str) -> list[str]:
@@ -157,7 +161,7 @@ def _values(override: Override) -> Iterable[str]:
     return ["null" if value is None else str(value)]
 
 
-def _key_problems(override: Override, key: str) -> list[str]:
+def _key_problems(override: Override, key: str, places: Places) -> list[str]:
     """A dotted name must lead to a field of the schema."""
     parts = key.split(".")
     for place, part in enumerate(parts):
@@ -168,14 +172,27 @@ def _key_problems(override: Override, key: str) -> list[str]:
         if not owners:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})
+        if part not in names and where:
+            return [unknown(where, part, names)]
         if part not in names:
-            return [("" if where else elsewhere("setting", part)) or unknown(where or "setting", part, names)]
+            return [elsewhere("setting", part) or _deeper(part, names) or _unknown_setting(part, names, places)]
     if _owners(parts) and not isinstance(override.value(), dict | HydraSweep | Glob) and override.value() is not None:
         name = f"model@{key}" if key in PACKAGES["model"] else key
         return [
             f"{override.input_line}: {key} is a group of settings; choose one with {name}=NAME or set {key}.FIELD=..."
         ]
     return []
+
+
+def _deeper(name: str, settings: Iterable[str]) -> str:
+    """Where a name is a field of, that was said without what stands before it; empty where nothing has it."""
+    found = [f"{one}.{name}" for one in settings if any(name in hints_of(cls) for cls in _owners([one]))]
+    return f"setting: {name!r} is none. It is {' or '.join(found)}." if found else ""
+
+
+def _unknown_setting(name: str, settings: Iterable[str], places: Places) -> str:
+    """What may stand at the begin of an override: a setting, or a group that choices are made from."""
+    return unknown("setting", name, {*settings, *places.groups()} - {"local"})
 
 
 def _whole(path: Sequence[str]) -> NamedField | None:

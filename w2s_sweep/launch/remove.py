@@ -11,8 +11,6 @@ from w2s_sweep.store import Store
 from w2s_sweep.store.removal import Removal, find_removal, remove
 from w2s_sweep.store.sharing import refuse_others
 
-BUSY = "Wait for it, or stop it: Ctrl-C where it runs, `w2s cancel {name}` for its SLURM jobs."
-
 
 def plan_removal(store: Store, name: str) -> Removal:
     """What would go with a sweep. Raises StoreError where it is another user's, or something of it runs or waits."""
@@ -34,7 +32,12 @@ def _refuse_alive(store: Store, name: str) -> None:
     if alive:
         first = f"{alive[0].label} is {alive[0].state}"
         more = f" and {len(alive) - 1} more" if len(alive) > 1 else ""
-        raise StoreError(f"sweep {name!r}: {first}{more}. {BUSY.format(name=name)}")
+        raise _busy(name, f"{first}{more}")
+
+
+def _busy(name: str, why: str) -> StoreError:
+    todo = f"Wait for it, or stop it: Ctrl-C where it runs, `w2s cancel {name}` for its SLURM jobs."
+    return StoreError(f"sweep {name!r}: {why}. {todo}")
 
 
 @contextmanager
@@ -42,6 +45,6 @@ def _alone(store: Store, name: str) -> Generator[None]:
     """No command may begin to run the sweep, nor submit anything, until it is gone."""
     lease = acquire_sweep(store, name)
     if lease is None:
-        raise StoreError(f"sweep {name!r}: a command is running it. {BUSY.format(name=name)}")
+        raise _busy(name, "a command is running it")
     with lease, submission_lock(store) if (store.root / "queued").is_dir() else nullcontext():
         yield

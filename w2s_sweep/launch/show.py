@@ -44,10 +44,11 @@ def show_plan(
     if todo:
         expected = expect(todo, store, on_gpu, threads)
         work = expected.work
-        console.print(
-            f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
-            highlight=False,
-        )
+        if work.flops:  # probes on features that are there count none
+            console.print(
+                f"estimate: {work.examples:,.0f} examples, {work.tokens:,.0f} tokens, {work.flops:.2g} FLOPs",
+                highlight=False,
+            )
         console.print(str(expected), highlight=False)
         unusual = [key for key in plan.keys("to run", "in flight") if plan.reasons[key] != ABSENT]
         shown = plan.keys("to run", "in flight") if listed else unusual

@@ -1,16 +1,13 @@
 """From composed cells to results: validate, merge, plan, prepare, run, collect. The same for every launcher."""
 
-import getpass
-import hashlib
 import math
 import shutil
 import sys
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,26 +16,22 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.dataset import AUTO
 from w2s_sweep.config.plain import plain
-from w2s_sweep.config.source import Source
-from w2s_sweep.errors import ConfigError, LaunchError, SourceError
-from w2s_sweep.kinds.base import Json, SourceKind
+from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.changed import tell_changed
-from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.engine import Engine, Job
 from w2s_sweep.launch.needs import needs, refuse_too_large
 from w2s_sweep.launch.next_steps import show_next
 from w2s_sweep.launch.prepare import prepare
+from w2s_sweep.launch.record import Request, default_name, own_name, record_sweep
+from w2s_sweep.launch.resolve import Resolved, resolve_all
 from w2s_sweep.launch.show import show_plan
 from w2s_sweep.launch.sweep_claim import acquire_sweep, read_sweep_claim
 from w2s_sweep.modules import absolute
-from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
-from w2s_sweep.plan.stage import canonical
-from w2s_sweep.sources import identify
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
-from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.store.sharing import own_folder, owner_of, refuse_others
+from w2s_sweep.store.files import read_json
+from w2s_sweep.store.sharing import refuse_others
 from w2s_sweep.terminal import SafeConsole
 
 if TYPE_CHECKING:
@@ -66,32 +59,6 @@ class Ran:
     """A result for each cell that was asked for, in order."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """The composed cells of a command, those of its earlier batches first."""
-
-    command: Sequence[str]
-    composed: Sequence[Mapping[str, Any]] = ()
-    overrides: Sequence[Sequence[str]] = ()
-    earlier: int = field(default=0)
-    """Cells of earlier batches of the same command."""
-    first: int = field(default=0)
-    """Cells of the first batch, which name the sweep."""
-
-    def extend(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> "Request":
-        return replace(
-            self,
-            composed=[*self.composed, *composed],
-            overrides=[*self.overrides, *overrides],
-            earlier=len(self.composed),
-            first=self.first or len(composed),
-        )
-
-
-Resolved = Mapping[tuple[Source, SourceKind], Mapping[str, Json]]
-"""What each source was when the sweep was submitted."""
-
-
 def run_sweep(request: Request, engine: Engine) -> Ran:
     """Run the cells of the last batch; returns one result for each of them, in order."""
     cells, sweep = parse(request.composed)
@@ -100,22 +67,27 @@ def run_sweep(request: Request, engine: Engine) -> Ran:
         from w2s_sweep.cells.root import from_root  # pyarrow is loaded only where it is needed
 
         cells, notes = from_root(cells, sweep.data_root)
-        SafeConsole().print("\n".join(notes), highlight=False, markup=False)
+        _print(notes)
     datasets = {d for cell in cells for d in cell.datasets()}
     if any(AUTO in (dataset.test_split, dataset.validation_split) for dataset in datasets):
         from w2s_sweep.cells.own_splits import with_own_splits
 
         cells, notes = with_own_splits(cells)
-        SafeConsole().print("\n".join(notes), highlight=False, markup=False)
+        _print(notes)
     ran = run_cells(cells, sweep, resolve_all(cells), request, engine)
     return replace(ran, cells=ran.cells[request.earlier :])
+
+
+def _print(notes: Sequence[str]) -> None:
+    for note in notes:
+        SafeConsole().print(note, highlight=False, markup=False)
 
 
 def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: Request, engine: Engine) -> Ran:
     """Plan, prepare, run and collect validated cells; NaN for all of them where nothing was waited for."""
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
-    name = sweep.name or _own_name(store, default_name(cells, graph.roles[: request.first or None]))
+    name = sweep.name or own_name(store, default_name(cells, graph.roles[: request.first or None]))
     plan = plan_of(graph, store)
     console = SafeConsole()
     to_run = [graph.stages[key] for key in plan.keys("to run")]
@@ -162,48 +134,6 @@ def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
         yield
 
 
-def resolve_all(cells: Sequence[Cell]) -> Resolved:
-    """Resolve every source once; all that cannot be resolved are reported together."""
-    wanted: dict[tuple[Source, SourceKind], str] = {}
-    for cell in cells:
-        wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
-        if cell.weak is not None:
-            wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
-        if cell.supervisor.source is not None:
-            wanted[cell.supervisor.source, "dataset"] = "supervisor.labels"
-        wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
-        for model in cell.method.models():
-            wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
-        for dataset in cell.tests:
-            wanted[dataset.source, "dataset"] = f"tests {dataset.name}"
-        for dataset in cell.method.datasets():
-            wanted[dataset.source, "dataset"] = f"method.{cell.method.name} {dataset.name}"
-    known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
-    problems: list[str] = []
-    for (source, kind), label in wanted.items():
-        try:
-            known[source, kind] = identify(source, kind)
-        except SourceError as error:
-            problems.append(f"{label}: {error}")
-    if problems:
-        raise ConfigError(problems)
-    return known
-
-
-def default_name(cells: Sequence[Cell], roles: Sequence[Roles]) -> str:
-    """The same cells are the same sweep, whoever runs them."""
-    keys = sorted({key for one in roles for key in one.keys()})  # noqa: SIM118 - not a dict
-    datasets = sorted({cell.dataset.name for cell in cells[: len(roles)]})
-    head = datasets[0] if len(datasets) == 1 else f"{len(datasets)}-datasets"
-    return f"{head}-{hashlib.sha256(canonical(keys).encode()).hexdigest()[:8]}"
-
-
-def _own_name(store: Store, name: str) -> str:
-    """Another user's sweep of the same cells has the same name by default, and its own record."""
-    taken = owner_of(read_json(store.sweep(name) / "sweep.json"))
-    return name if taken is None else f"{name}-{getpass.getuser()}"
-
-
 def plan_of(graph: Graph, store: Store) -> Plan:
     """What is finished, in flight, and to run, from the store as it is now."""
     claims = store.root / "claims"
@@ -233,68 +163,6 @@ def _queue(store: Store) -> Mapping[str, str]:
     except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
         print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
         return {}
-
-
-def record_sweep(
-    console: Console,
-    store: Store,
-    sweep: Sweep,
-    request: Request,
-    cells: Sequence[Cell],
-    graph: Graph,
-    resolved: Resolved,
-) -> None:
-    """Write what the sweep is: its cells, their roles, its stages. Results are found from this file alone."""
-    name = str(sweep.name)
-    stages = {
-        key: {
-            "label": stage.label,
-            "kind": stage.kind,
-            "role": stage.hints.role,
-            "inputs": dict(stage.inputs),
-        }
-        for key, stage in graph.stages.items()
-    }
-    entries = [
-        {"overrides": list(overrides), "cell": plain(cell), "roles": keys_by_role(roles), "tests": tests_of(roles)}
-        for overrides, cell, roles in zip(request.overrides, cells, graph.roles, strict=True)
-    ]
-    path = own_folder(store.sweep(name)) / "sweep.json"
-    before = read_json(path) or {}
-    lost = before.get("stages", {}).keys() - stages.keys()
-    if lost:
-        kept = store.keep_earlier(name, before)
-        console.print(
-            f"sweep {name}: {len(lost)} stages of an earlier command are not part of this one. Table and report now "
-            f"show this command's cells; the earlier record is kept in {kept}. Use name=OTHER to keep both apart.",
-            highlight=False,
-        )
-    record = {
-        "name": name,
-        "user": getpass.getuser(),
-        "created": before.get("created", time.strftime("%Y-%m-%d %H:%M:%S")),
-        "command": list(request.command),
-        "code": code_identity(),
-        "cells": entries,
-        "stages": stages,
-        "settings": plain(sweep),
-        "sources": [
-            {"source": plain(source), "kind": kind, "identity": dict(identity)}
-            for (source, kind), identity in resolved.items()
-        ],
-    }
-    write_json(path, record)
-
-
-def keys_by_role(roles: Roles) -> dict[str, str]:
-    """Role -> key of the stage that plays it, without roles that nobody plays."""
-    named = {f.name: getattr(roles, f.name) for f in fields(roles) if f.name != "tests"}
-    return {role: key for role, key in named.items() if key is not None}
-
-
-def tests_of(roles: Roles) -> dict[str, dict[str, str]]:
-    """Name of a further test set -> the same of it."""
-    return {name: keys_by_role(shown) for name, shown in roles.tests}
 
 
 def _results(console: Console, store: Store, name: str, sweep: Sweep) -> list[CellResult]:

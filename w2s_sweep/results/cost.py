@@ -52,10 +52,3 @@ def _device(summary: Mapping[str, Any]) -> tuple[str, str]:
 def _hours(summary: Mapping[str, Any]) -> float:
     gpus = int(summary.get("processes", 1)) if summary.get("device") == "cuda" else 1
     return float(summary.get("seconds", 0.0)) * gpus / 3600
-
-
-def duration(hours: float) -> str:
-    """`1,240 h`, `3.2 h`, `12 min`, `8 s`."""
-    if hours >= 1:
-        return f"{hours:,.0f} h" if hours >= 100 else f"{hours:.1f} h"
-    return f"{60 * hours:.0f} min" if hours >= 1 / 30 else f"{3600 * hours:.0f} s"

@@ -78,7 +78,7 @@ def data_files(names: Iterable[str], subset: str | None) -> list[str]:
 def _resolve(repository: str, revision: str, subset: str | None, repo_type: RepoType) -> str:
     # Cached for the life of the process: `main` must not move between two cells of one sweep.
     about = ("commit", repo_type, repository, revision, subset)
-    if _no_network():
+    if no_network():
         return _recall(repository, revision, repo_type, recall(*about))
     try:
         commit = _ask(repository, revision, subset, repo_type)
@@ -128,7 +128,7 @@ def _listing(repository: str, revision: str, repo_type: RepoType) -> tuple[str, 
 def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
     import huggingface_hub
 
-    local = _no_network()
+    local = no_network()
     allowed, ignored = MODEL_FILES, NOT_MODEL_FILES
     try:
         if repo_type == "dataset" and not local:
@@ -169,7 +169,8 @@ def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT")
 
 
-def _no_network() -> bool:
+def no_network() -> bool:
+    """Whether the hub must not be asked: W2S_OFFLINE, or its own HF_HUB_OFFLINE."""
     return offline() or os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}
 
 

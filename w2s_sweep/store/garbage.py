@@ -53,6 +53,8 @@ def _delete(path: Path) -> bool:
 def delete_stages(store: Store, keys: Iterable[str]) -> set[str]:
     """Delete the folders of finished stages, but those that something names; returns the keys of those that went."""
     aside = {key: folder for key in keys if (folder := _move_aside(store, key)) is not None}
+    if not aside:
+        return set()  # reading what all sweeps name takes long
     named = set(aside)
     try:
         named &= store.referenced_keys()

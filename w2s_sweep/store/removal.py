@@ -6,7 +6,7 @@ its stages goes only if still nothing names it, as with all garbage.
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from w2s_sweep.store.claim import read_claim
@@ -71,8 +71,10 @@ def remove(store: Store, found: Removal) -> int:
     return found.own + sum(part.bytes for part in found.parts if part.key in (stages if part.finished else work))
 
 
-def _delete_work(store: Store, keys: Iterable[str]) -> set[str]:
+def _delete_work(store: Store, keys: Sequence[str]) -> set[str]:
     """Delete work folders and dead claims; returns the keys of those that went."""
+    if not keys:
+        return set()
     named = store.referenced_keys()
     gone: set[str] = set()
     for key in keys:

@@ -15,8 +15,10 @@ from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.launch.engine import Engine, Job
+from w2s_sweep.launch.record import Request
+from w2s_sweep.launch.resolve import resolve_all
 from w2s_sweep.launch.slurm.engine import SlurmEngine
-from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
+from w2s_sweep.launch.sweep import run_cells
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json

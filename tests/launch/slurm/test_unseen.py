@@ -7,10 +7,12 @@ import pytest
 
 from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.launch.record import Request
+from w2s_sweep.launch.resolve import resolve_all
 from w2s_sweep.launch.slurm import queued
 from w2s_sweep.launch.slurm.queued import forget_ended, queued_jobs, say_state
 from w2s_sweep.launch.status import stage_states
-from w2s_sweep.launch.sweep import Request, resolve_all, run_cells
+from w2s_sweep.launch.sweep import run_cells
 
 
 @pytest.fixture

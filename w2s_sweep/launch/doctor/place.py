@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from w2s_sweep.amounts import show_bytes
 from w2s_sweep.launch.doctor.base import Finding
-from w2s_sweep.launch.overview import show_bytes
 from w2s_sweep.sources.cache import cache_root
 from w2s_sweep.store import Store
 from w2s_sweep.store.claim import NO_LINKS, file_system_now

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from importlib import metadata
@@ -10,7 +9,7 @@ from importlib import metadata
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.doctor.base import Finding
 from w2s_sweep.launch.slurm import commands
-from w2s_sweep.sources.cache import offline
+from w2s_sweep.sources.hub import no_network
 
 HUB = "https://huggingface.co"
 SECONDS = 10.0
@@ -41,7 +40,7 @@ def check_slurm() -> Iterator[Finding]:
 
 def check_hub() -> Iterator[Finding]:
     """Whether the hub answers, and whether gated models can be asked for."""
-    if offline() or os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}:
+    if no_network():
         yield Finding("ok", "hub", "not asked: W2S_OFFLINE or HF_HUB_OFFLINE is set")
         return
     url = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")

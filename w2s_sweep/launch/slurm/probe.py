@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.errors import ConfigError, W2SError
+from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.options import adopt_environment, placement, rewrite, words_of
 from w2s_sweep.launch.slurm.script import script_of
@@ -133,23 +133,11 @@ def _writable(store: Store) -> Finding:
 
 def site_settings(words: Sequence[str] = ()) -> Settings:
     """Settings of the launcher as a command with `hydra/launcher=slurm WORDS` would have them."""
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    from w2s_sweep.launch.plugin import register
-    from w2s_sweep.launch.preflight import checked
-    from w2s_sweep.launch.site import CONF
+    from w2s_sweep.launch.one import compose_one
 
-    register()
-    GlobalHydra.instance().clear()
-    try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            chosen = checked(["hydra/launcher=slurm", *words], CONF)
-            whole = hydra.compose("config", overrides=chosen, return_hydra_config=True)
-    except HydraException as error:
-        raise ConfigError([" ".join(str(error).split())]) from error
+    whole = compose_one(["hydra/launcher=slurm", *words], with_hydra=True)
     plain: Any = OmegaConf.to_container(whole.hydra.launcher)
     return read_settings({k: v for k, v in plain.items() if k in Settings.__dataclass_fields__})  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
 

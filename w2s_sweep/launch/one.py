@@ -1,0 +1,28 @@
+"""One composed configuration, for commands that run nothing: as `launch.py` would have it from the same words."""
+
+from collections.abc import Sequence
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.plugin import register
+from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.site import CONF
+
+
+def compose_one(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """What `launch.py OVERRIDES` composes, and with `with_hydra` Hydra's own settings too.
+
+    Raises ConfigError with all that is wrong.
+    """
+    register()
+    GlobalHydra.instance().clear()
+    words = checked(list(overrides), CONF)
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra.compose("config", overrides=words, return_hydra_config=with_hydra)
+    except HydraException as error:
+        raise ConfigError([" ".join(str(error).split())]) from error
