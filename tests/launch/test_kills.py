@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks.evidence import Seen, predictions, table, trainings
+from tests.slurm import processes
 from tests.slurm.processes import Process, wait_until, with_variable
 from w2s_sweep.store import Store
 
@@ -31,14 +32,12 @@ SIGNALS = [
     signal.SIGALRM,
     signal.SIGUSR1,
 ]
-GRID = ["seed=0,1", "finetune=full", "finetune.lr=0.003", "finetune.epochs=60", "checkpoint_seconds=0.2"]
-SECONDS = 20.0
-"""A kill comes so long after the start at most; a sweep that nobody kills takes about as long on a quiet machine."""
+GRID = ["seed=0,1", "finetune=full", "finetune.lr=0.003", "finetune.epochs=40", "checkpoint_seconds=0.2"]
 MARK = "W2S_TEST_MARK"
 
 
 class Sweep:
-    """One sweep of four supervisors and students and two ceilings, as a command that is typed again and again."""
+    """One sweep of two supervisors, students and ceilings, as a command that is typed again and again."""
 
     def __init__(self, store: Path, argv: list[str]):
         self.store = Store(store)
@@ -48,8 +47,8 @@ class Sweep:
     def start(self) -> subprocess.Popen[bytes]:
         env = os.environ | {"PYTHONPATH": str(ROOT), MARK: str(self.store.root)}
         # A session of its own, or a signal of one of its processes to its group would reach the test.
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-        return subprocess.Popen(self.words, cwd=ROOT, env=env, **quiet)
+        null = subprocess.DEVNULL
+        return subprocess.Popen(self.words, cwd=ROOT, env=env, stdout=null, stderr=null, start_new_session=True)
 
     def processes(self) -> Iterator[Process]:
         """Living ones that it has started, the launcher too."""
@@ -58,9 +57,18 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def peace(tmp_path_factory, tiny_models, tiny_task):
-    sweep = Sweep(tmp_path_factory.mktemp("peace") / "store", [*tiny_models, *tiny_task])
+    """The store of a sweep that nobody killed, and the seconds that it took."""
+    sweep, began = Sweep(tmp_path_factory.mktemp("peace") / "store", [*tiny_models, *tiny_task]), time.monotonic()
     assert sweep.start().wait(timeout=600) == 0
-    return sweep.store
+    return sweep.store, time.monotonic() - began
+
+
+@pytest.fixture(autouse=True)
+def _leave_nothing(tmp_path):
+    """A test that fails ends what it has started."""
+    yield
+    for folder in tmp_path.glob("store-*"):
+        processes.kill(process for process, _, _ in with_variable(MARK, str(folder)))
 
 
 @pytest.mark.slow
@@ -69,25 +77,28 @@ def peace(tmp_path_factory, tiny_models, tiny_task):
 def test_a_sweep_that_is_killed_at_random_loses_nothing_and_leaves_no_process(
     tmp_path, tiny_models, tiny_task, peace, number
 ):
-    draw, kills, rounds = random.Random(number), 0, 0
+    (whole, seconds), draw, kills, rounds = peace, random.Random(number), 0, 0
     while kills < KILLS:
         sweep = Sweep(tmp_path / f"store-{rounds}", [*tiny_models, *tiny_task])
-        kills, rounds = kills + kill(sweep, peace, number, draw, KILLS - kills), rounds + 1
+        moments = [draw.uniform(0, seconds) for _ in range(KILLS - kills)]
+        kills, rounds = kills + kill(sweep, whole, number, draw, moments), rounds + 1
         assert sweep.start().wait(timeout=600) == 0
-        assert predictions(sweep.store) == predictions(peace)
-        assert table(sweep.store, "one") == table(peace, "one")
+        assert predictions(sweep.store) == predictions(whole)
+        assert table(sweep.store, "one") == table(whole, "one")
         found = trainings(sweep.store)
         assert (found.behind, found.in_vain) == ([], [])
         assert list(sweep.processes()) == []
     print(f"{number.name}: {kills} kills in {rounds} sweeps")
 
 
-def kill(sweep: Sweep, peace: Store, number: signal.Signals, draw: random.Random, most: int) -> int:
-    """Start and kill it so often at most, or until nothing is left to train; returns how often it was killed."""
+def kill(sweep: Sweep, whole: Store, number: signal.Signals, draw: random.Random, moments: Sequence[float]) -> int:
+    """Start and kill it after so many seconds, again and again, until nothing is left to train; returns the kills."""
     seen, kills = Seen(sweep.store), 0
-    while kills < most and sweep_lacks(sweep, peace):
+    for seconds in moments:
+        if not sweep_lacks(sweep, whole):
+            break
         launcher = sweep.start()
-        moment = time.monotonic() + draw.uniform(0, SECONDS)
+        moment = time.monotonic() + seconds
         while launcher.poll() is None and time.monotonic() < moment:
             time.sleep(0.05)
         # The launcher, or whichever of its processes; the launcher follows.
@@ -103,9 +114,9 @@ def kill(sweep: Sweep, peace: Store, number: signal.Signals, draw: random.Random
     return kills
 
 
-def sweep_lacks(sweep: Sweep, peace: Store) -> bool:
+def sweep_lacks(sweep: Sweep, whole: Store) -> bool:
     """Whether something is left to train."""
-    return predictions(sweep.store).keys() != predictions(peace).keys()
+    return predictions(sweep.store).keys() != predictions(whole).keys()
 
 
 def send(pid: int, number: signal.Signals) -> bool:

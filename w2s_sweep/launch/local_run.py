@@ -8,10 +8,10 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from w2s_sweep.errors import Interrupted
 from w2s_sweep.launch.engine import Job
@@ -23,9 +23,6 @@ from w2s_sweep.plan.packs import Pack
 from w2s_sweep.runner.worker import LOST
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import write_json
-
-if TYPE_CHECKING:
-    from w2s_sweep.launch.local import LocalEngine
 
 TICK_SECONDS = 0.5
 STALLS = 2
@@ -52,10 +49,30 @@ def _like_ctrl_c(*signals: signal.Signals) -> Generator[None]:
             signal.signal(number, handler)
 
 
+class Machine(Protocol):
+    """What a run asks the engine."""
+
+    cpu_ranks: int
+    stall_minutes: float | None
+
+    @property
+    def beside(self) -> int:
+        """Most workers of one GPU."""
+        ...
+
+    def places(self) -> Sequence[str | None]:
+        """The GPU of each worker that has one alone."""
+        ...
+
+    def gpus_of(self, pack: Pack) -> int:
+        """How many GPUs a pack gets; 1 on the CPU too."""
+        ...
+
+
 class Run:
     """One pass of the engine over the packs of a job."""
 
-    def __init__(self, engine: LocalEngine, job: Job, packs: list[Pack], progress: Progress):
+    def __init__(self, engine: Machine, job: Job, packs: list[Pack], progress: Progress):
         self.engine, self.job, self.progress = engine, job, progress
         self.waiting = packs
         self.specs = {pack.name: job.write_spec(pack) for pack in packs}
@@ -63,7 +80,7 @@ class Run:
         """Stages about which nothing more will happen, well or not."""
         self.workers: list[Worker] = []
         self.events: Events = queue.Queue()
-        self.free = self.engine.places()
+        self.free = list(self.engine.places())
         """GPUs without a worker, one entry for each that could be there."""
         self.counts = {pack.name: self.engine.gpus_of(pack) for pack in packs}
         """Pack -> GPUs that it gets."""
