@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from tests.command import launch
 from w2s_sweep.launch.estimate import alike
 
