@@ -18,14 +18,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.evidence import Trainings, lost, predictions, table, trainings
-from benchmarks.faults import World, install_sbatch
+from benchmarks.faults import World
 from benchmarks.grid import ROOT, tiny_grid
 from benchmarks.rounds import SWEEPS, Round, say
+from benchmarks.submissions import install
 from tests.slurm.cluster import Cluster, ClusterError, Settings, missing
 from w2s_sweep.store import Store
 
@@ -34,6 +36,8 @@ GRID = ["loss=xent,confidence", "finetune.epochs=90", "checkpoint_seconds=0.3"]
 CLUSTER = Settings(nodes=4, cpus=1, gpus=0, accounting=False, slurmd_timeout=6)
 """One task at a time on each node: the machine below has few processors."""
 FAULTS_A_ROUND = 25
+DISK_MB = 400
+"""The stores of all rounds."""
 
 
 @dataclass
@@ -78,6 +82,19 @@ class Verdict:
         )
 
 
+@contextmanager
+def small_disk(folder: Path) -> Generator[Path]:
+    """A disk of its own, which can be filled; where only root may mount one, a folder, and no disk is filled."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "w2s-chaos", str(folder)]
+    mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    try:
+        yield folder
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 def command(*words: str, env: Mapping[str, str] | None = None) -> None:
     """A process that must succeed."""
     done = subprocess.run(
@@ -95,13 +112,13 @@ def chaos(folder: Path, faults: int, seed: int) -> Verdict:
     for name, seeds in SWEEPS.items():
         command("launch.py", "-m", f"store={peace.root}", f"name={name}", seeds, *grid)
     say(f"undisturbed: {len(predictions(peace))} trained stages in {time.monotonic() - began:.0f} s")
-    install_sbatch(folder / "bin", str(shutil.which("sbatch")))
-    with Cluster(folder / "cluster", CLUSTER) as cluster:
+    install(folder, str(shutil.which("sbatch")))
+    with small_disk(folder / "disk") as disk, Cluster(folder / "cluster", CLUSTER) as cluster:
         os.environ.update(cluster.env())
         while verdict.hits.total() < faults:
             most = min(FAULTS_A_ROUND, faults - verdict.hits.total())
             say(f"round {verdict.rounds + 1}: {verdict.hits.total()} of {faults} faults so far")
-            world = World(cluster, Store(folder / f"store-{verdict.rounds}"), draw)
+            world = World(cluster, Store(disk / f"store-{verdict.rounds}"), draw)
             one = Round(world, folder, grid, most, verdict.hits.copy())
             try:
                 one.run()

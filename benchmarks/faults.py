@@ -2,9 +2,10 @@
 
 import os
 import random
+import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,6 +191,60 @@ def preempt(world: World) -> bool:
     return before >= 0
 
 
+BUSY_SECONDS = (11.0, 14.0)
+"""Longer than SLURM's commands wait for an answer (MessageTimeout, 10 s)."""
+HUNG_SECONDS = (4.0, 8.0)
+
+
+def stop_controller(world: World) -> bool:
+    """slurmctld is there and answers nobody for so long that commands give up."""
+    if not world.tasks("RUNNING", "PENDING"):
+        return False
+    with frozen(world.cluster.daemon("slurmctld")):
+        time.sleep(world.draw.uniform(*BUSY_SECONDS))
+    return True
+
+
+def hang_stage(world: World) -> bool:
+    """A process that trains hangs; a person who sees that queues its task again."""
+    trainers = world.trainers()
+    if not trainers:
+        return False
+    one = world.draw.choice(trainers)
+    with frozen(one.process):
+        time.sleep(world.draw.uniform(*HUNG_SECONDS))
+        before = world.restarts(one.job)
+        world.cluster.scontrol("requeue", one.job)
+        # TERM waits for who hangs; SLURM's KILL (KillWait later) does not.
+        wait_until(lambda: not one.process.alive, PREEMPTION_SECONDS, f"the end of {one.process}")
+    return before >= 0 and world.restarts(one.job) > before
+
+
+def fill_disk(world: World) -> bool:
+    """Nothing more can be written to the store while a stage trains."""
+    if not os.path.ismount(world.store.root.parent) or not world.trainers():
+        return False
+    filler = world.store.root.parent / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(1 << 20)):
+                pass
+        world.pause()
+        return bool(world.trainers()) or bool(world.tasks("RUNNING"))
+    finally:
+        filler.unlink(missing_ok=True)
+
+
+@contextmanager
+def frozen(process: Process) -> Generator[None]:
+    """It gets no time on a processor meanwhile."""
+    process.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send(signal.SIGCONT)
+
+
 FAULTS: Mapping[str, Callable[[World], bool]] = {
     "stage killed": kill_stage,
     "slurmstepd killed": kill_stepd,
@@ -198,35 +253,11 @@ FAULTS: Mapping[str, Callable[[World], bool]] = {
     "node down": node_down,
     "requeued": requeue,
     "preempted": preempt,
+    "slurmctld busy": stop_controller,
+    "stage hung": hang_stage,
+    "disk full": fill_disk,
 }
 """Kind -> injects one and says whether it hit."""
-
-REFUSED, KILLED = "sbatch failed", "submitter killed"
-"""Faults of a submission."""
-SBATCH = """\
-#!/bin/sh
-# The real sbatch, but where a submission is to be disturbed: W2S_CHAOS names a file that says how.
-how=$(cat "$W2S_CHAOS" 2> /dev/null)
-if [ "$how" = "sbatch failed" ]; then
-    echo hit > "$W2S_CHAOS"
-    echo "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)" >&2
-    exit 1
-fi
-{sbatch} "$@"
-status=$?
-if [ "$how" = "submitter killed" ]; then
-    echo hit > "$W2S_CHAOS"
-    kill -9 $PPID
-fi
-exit $status
-"""
-
-
-def install_sbatch(folder: Path, sbatch: str) -> None:
-    """A folder to put first in PATH, with an sbatch that can fail, or kill who called it before it answers."""
-    folder.mkdir()
-    (folder / "sbatch").write_text(SBATCH.replace("{sbatch}", sbatch))
-    (folder / "sbatch").chmod(0o755)
 
 
 def _variable(pid: int, name: str) -> str | None:

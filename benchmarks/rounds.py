@@ -1,9 +1,5 @@
 """One round of chaos: sweeps in a fresh store are disturbed, and a person retries until nothing is missing."""
 
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.evidence import Seen, log_tails, missing
-from benchmarks.faults import FAULTS, KILLED, REFUSED, World
-from benchmarks.grid import ROOT
+from benchmarks.faults import FAULTS, World
+from benchmarks.submissions import SUBMISSION_FAULTS, Submission
 from tests.slurm.cluster import ClusterError
+from w2s_sweep.launch.slurm.waves import tasks_left
 from w2s_sweep.launch.status import stage_states
 
 SWEEPS = {"first": "seed=0", "second": "seed=0,1"}
@@ -34,28 +31,6 @@ RETRY_SECONDS = 15.0
 """A person who waits looks at the status so often, and says `w2s retry` where anything was lost or has failed."""
 STUCK_SECONDS = 240.0
 """Without any progress for so long, a sweep is stuck."""
-
-
-class Submission:
-    """`launch.py` or `w2s retry` as a process, perhaps disturbed."""
-
-    def __init__(self, sweep: str, words: Sequence[str], folder: Path, fault: str | None):
-        self.sweep = sweep
-        self.switch = Path(tempfile.mkstemp(dir=folder)[1])
-        self.switch.write_text(fault or "")
-        self.fault = fault
-        self.log = self.switch.with_suffix(".log")
-        env = {**os.environ, "W2S_CHAOS": str(self.switch), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, *words], env=env, cwd=ROOT, stdout=log, stderr=log)
-
-    @property
-    def ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def hit(self) -> str | None:
-        """The fault that this submission suffered, once it has ended."""
-        return self.fault if self.fault and self.switch.read_text().strip() == "hit" else None
 
 
 @dataclass
@@ -135,8 +110,10 @@ class Round:
         else:
             self.retries += 1
         disturbed = self.hits.total() < self.most and self.world.draw.random() < DISTURBED
-        fault = self.world.draw.choice([REFUSED, KILLED]) if disturbed else None
-        self.submissions.append(Submission(name, words, self.folder, fault))
+        seldom = [1 / (1 + self.before[kind] + self.hits[kind]) for kind in SUBMISSION_FAULTS]
+        (fault,) = self.world.draw.choices(SUBMISSION_FAULTS, seldom) if disturbed else (None,)
+        hours = self.world.draw.choice((-1.0, 1.0))
+        self.submissions.append(Submission(name, words, self.folder, fault, hours))
 
     def _collect(self) -> None:
         for one in [s for s in self.submissions if s.ended]:
@@ -163,7 +140,7 @@ class Round:
                 self._submit(name)
                 continue
             states = stage_states(self.store, name)
-            if any(s.state != "done" and not s.alive for s in states):
+            if tasks_left(self.store, name) or any(s.state != "done" and not s.alive for s in states):
                 self._submit(name)
 
     def _state(self) -> tuple[int, ...]:

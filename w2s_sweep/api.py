@@ -68,8 +68,8 @@ class Sweep:
     def roles(self, cell: int) -> dict[str, str]:
         """Role -> key of the stage that plays it in a cell. StoreError where there is no such cell."""
         cells = self.results.record["cells"]
-        if isinstance(cell, int) and 0 <= cell < len(cells):
-            return dict(cells[cell]["roles"])
+        if cell in range(len(cells)):
+            return dict(cells[int(cell)]["roles"])
         allowed = f"0 to {len(cells) - 1}, the column `cell` of `cells`" if cells else "none, the sweep has no cells"
         raise StoreError(f"cell: {cell!r} is no cell of {self.name}. Allowed: {allowed}.")
 

@@ -71,6 +71,15 @@ class Predictions:
         return _shape_problems(self) or _value_problems(self)
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The part of predictions that scores are made of, as in `Predictions`."""
+
+    ids: Array
+    truth: Array
+    probs: Array
+
+
 def _shape_problems(p: Predictions) -> list[str]:
     n = len(p.ids)
     if p.logits.ndim != 2 or p.logits.shape[1] < 2:
@@ -219,11 +228,28 @@ def read_predictions(path: Path, split: str | None = None) -> Predictions:
     return predictions
 
 
-def _check_schema(path: Path, found: pa.Schema) -> None:
+def read_answers(path: Path, split: str) -> Answers:
+    """What scores are made of, of one split, and nothing else: values are not looked at again, so the caller has
+    compared the file with its digest. Raises StoreError naming the path where the file is damaged."""
+    try:
+        with pq.ParquetFile(path, read_dictionary=["split"]) as file:
+            _check_schema(path, file.schema_arrow, ("id", "truth", "probs"))
+            table = file.read(columns=["id", "split", "truth", "probs"], use_threads=False).combine_chunks()
+        splits = _column(table, "split")
+        code = splits.dictionary.to_pylist().index(split) if split in splits.dictionary.to_pylist() else -1
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise StoreError(f"predictions {path} cannot be read: {error}. {REMEDY}") from error
+    rows = np.flatnonzero(splits.indices.to_numpy() == code)
+    ids = _column(table, "id").take(pa.array(rows)).to_numpy(zero_copy_only=False)
+    return Answers(ids, _column(table, "truth").to_numpy()[rows], _matrix(_column(table, "probs"))[rows])
+
+
+def _check_schema(path: Path, found: pa.Schema, only: Sequence[str] | None = None) -> None:
     kind: Any = found.field("logits").type if "logits" in found.names else None
     classes = kind.list_size if isinstance(kind, pa.FixedSizeListType) else 2
     expected = schema(classes)
-    wrong = [f.name for f in expected if f.name not in found.names or found.field(f.name).type != f.type]
+    named = [f for f in expected if only is None or f.name in only]
+    wrong = [f.name for f in named if f.name not in found.names or found.field(f.name).type != f.type]
     if wrong:
         raise StoreError(
             f"predictions {path}: columns {', '.join(wrong)} are missing or have another type. "

@@ -18,41 +18,49 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
+from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.kinds import Kind
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.prompting import Prompting
+from w2s_sweep.methods.reasoning import Reasoning
 from w2s_sweep.models.device import autocast
 from w2s_sweep.plan.graph import Graph
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.predictions import FILE, read_predictions
+from w2s_sweep.predictions import FILE, TEXTS, read_predictions
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_text
+from w2s_sweep.training.answers import read_written
 
 ROWS = 48
 CLOSE = 0.02
 """Largest difference of a probability that is no finding: TF32 has 10 bits, and small models train a few steps."""
-SEARCHED = ("annotate", "elicit", "ccs")
+SEARCHED = ("annotate", "elicit", "ccs", "sample")
 """Kinds that decide by thresholds on the way: rounding may turn a label over, with all that follows from it."""
+OTHER_TEXTS = 0.5
+"""Largest share of texts written in another way that is no finding: one token that rounding turns over is enough."""
 
 
 def rows_of(folder: Path) -> dict[str, Dataset]:
-    """A task of labels, another one to be tested on, and one of answers."""
+    """A task of labels, another one to be tested on, one of answers, and one whose answer is all that is written."""
     said = [f'{{"sentence": "a {"good" if i % 2 else "bad"} film {i}", "label": {i % 2}}}\n' for i in range(ROWS)]
     asked = [f'{{"question": "{i} and {i % 7} are", "answer": "#### {i + i % 7}"}}\n' for i in range(ROWS // 2)]
+    moved = [f'{{"ctx": "{i} {i % 7}", "target": " {i + i % 7}"}}\n' for i in range(ROWS // 2)]
     found: dict[str, Dataset] = {}
     for name, task, lines in (
         ("films", "sst2", said),
         ("more", "sst2", said[8:]),
         ("answers", "worked_answer", asked),
+        ("moves", "chess_moves", moved),
     ):
         path = folder / f"{name}.jsonl"
         write_text(path, "".join(lines))
@@ -98,7 +106,12 @@ def cells(folder: Path, *, few: bool) -> Iterator[Cell]:
             yield replace(plain, finetune=probe, method=Prompting(shots=2))
         yield replace(plain, finetune=lora, tests=(rows["more"],))
         yield replace(plain, finetune=probe, method=IcmFeatures())
-        yield replace(plain, finetune=probe, method=Ccs(tries=2, epochs=20))
+        for one, other in ((weak, strong), (strong, weak)) if few else ((weak, strong),):
+            latent = replace(plain, finetune=probe, weak=models[one], strong=models[other])
+            yield replace(latent, method=Ccs(tries=2, epochs=20))
+            yield replace(latent, method=MeanDifference(), supervisor=Supervisor(temperature=2.0))
+            drawn = replace(plain, finetune=lora, weak=models[one], strong=models[other], loss=CrossEntropy())
+            yield replace(drawn, dataset=rows["moves"], method=Reasoning(samples=2, least=0.1, own=not few))
         yield replace(plain, finetune=probe, method=Icm(rows=8, steps=8, folds=2))
         yield replace(plain, finetune=lora, method=Generative())
         yield replace(plain, finetune=lora, dataset=rows["answers"], loss=CrossEntropy())
@@ -115,7 +128,7 @@ def numbers(folder: Path) -> Iterator[np.ndarray]:
     """All that a stage predicts, as numbers."""
     if (folder / FILE).is_file():
         yield read_predictions(folder / FILE).probs
-    for name in ("features", "answers"):
+    for name in ("features", "answers", "contrast"):
         if (folder / f"{name}.safetensors").is_file():
             yield from (value for key, value in load_file(folder / f"{name}.safetensors").items() if key != "rows")
 
@@ -126,9 +139,22 @@ def apart(one: Path, other: Path) -> float:
     return max((float(np.abs(a - b).max() / max(1.0, np.abs(b).max())) for a, b in pairs if a.size), default=0.0)
 
 
+def written_apart(one: Path, other: Path) -> float | None:
+    """The share of the texts of a stage that two results wrote differently; None of a stage that writes none."""
+    if not (one / TEXTS).is_file():
+        return None
+    here, there = read_written(one), read_written(other)
+    names = here.keys() | there.keys()
+    return sum(here.get(name) != there.get(name) for name in names) / len(names)
+
+
 def searched(graph: Graph, stage: Stage[Kind]) -> bool:
     """Whether labels that were searched for decide what a stage computes."""
-    return stage.kind in SEARCHED or any(searched(graph, graph.stages[key]) for key in stage.inputs.values())
+    return stage.kind in SEARCHED or follows_search(graph, stage)
+
+
+def follows_search(graph: Graph, stage: Stage[Kind]) -> bool:
+    return any(searched(graph, graph.stages[key]) for key in stage.inputs.values())
 
 
 def run(folder: Path, device: str, *, tiny: bool) -> dict[str, Any]:
@@ -149,6 +175,11 @@ def run(folder: Path, device: str, *, tiny: bool) -> dict[str, Any]:
         found[name] = max(found.get(name, 0.0), by)
         if by > CLOSE and not searched(graph, stage):
             far.append(f"{stage.label}: {by:.3g}")
+        others = written_apart(there.path(key), here.path(key))
+        if others is not None:
+            found[f"{name}, other texts"] = max(found.get(f"{name}, other texts", 0.0), others)
+        if others is not None and others > OTHER_TEXTS and not follows_search(graph, stage):
+            far.append(f"{stage.label}: {others:.0%} other texts")
     good = not failed and not far
     return {"good": good, "stages": len(graph.stages), "largest difference": found, "far": far, "failed": failed} | (
         {} if tiny else {"packed against padded, bf16": dict(packed_in_half(device))}

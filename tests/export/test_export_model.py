@@ -194,7 +194,7 @@ def test_new_texts_are_labelled_as_the_stage_labelled_its_own_and_supervise(tmp_
             ["predict", "mine/0", str(tmp_path / "asked.jsonl"), "--out", "x.csv", "--text", "tex"],
             "Columns found: text",
         ),
-        (["predict", "mine/7", "x", "--out", "x.csv"], "cells 0 to 0"),
+        (["predict", "mine/7", "x", "--out", "x.csv"], "Allowed: 0 to 0"),
         (["export-model", "mine/0:best", str(tmp_path / "o")], "Allowed: ceiling, student, weak"),
         (["export-model", "mine/0", str(tmp_path)], "is there already"),
     ):

@@ -135,7 +135,7 @@ def _packs(job):
 @pytest.mark.slow
 @pytest.mark.parametrize("tries", [0, 1])
 def test_a_local_stage_that_hangs_is_repeated_so_often(tmp_path, tries, capsys, monkeypatch):
-    monkeypatch.setattr("w2s_sweep.launch.local.STALLS", tries)
+    monkeypatch.setattr("w2s_sweep.launch.local_run.STALLS", tries)
     stages = [rows(tmp_path, "x"), rows(tmp_path, "y")]
     job = ready(tmp_path / "store", stages, (str(tmp_path / "hangs.py"),))
     (tmp_path / "hangs.py").write_text(HANGS.replace("TIMES", "1"))

@@ -49,6 +49,8 @@ def test_ccs_finds_a_direction_that_says_opposite_things_of_a_pair_without_label
     pairs[:, 0, 2] -= said * 1.5
     pairs[:, 1, 0] += 7  # which answer it is
     normal = normalise(pairs, list(range(200)))
+    wide = pairs.astype(np.float64)
+    np.testing.assert_array_equal(normal, ((wide - wide.mean(0)) / wide.std(0)).astype(np.float32))
     np.testing.assert_allclose(normal.mean(0), 0, atol=1e-5)
     graph = merge([cell(method=Ccs(epochs=150, tries=4), finetune=Probe())], identify)
     settings = graph.stages[graph.roles[0].student].settings

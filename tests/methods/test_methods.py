@@ -26,6 +26,7 @@ from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.knn_relabel import KnnRelabel
+from w2s_sweep.methods.label_refinement import LabelRefinement
 from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.naive import Naive
 from w2s_sweep.methods.overlap_selection import OverlapSelection
@@ -51,6 +52,7 @@ METHODS = [
     Ensemble(rule="boosted"),
     GroundTruthBudget(),
     KnnRelabel(),
+    LabelRefinement(),
     OverlapSelection(),
     Selective(),
     StrongToStrong(rounds=2),
@@ -136,7 +138,7 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "weight": 0.9, "rounds": 5, "part": "easy", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3, "start": 4, "steps": 50, "folds": 2,
-        "strength": 0.7, "others": (model("m2"),),
+        "max_replace": 0.6, "judge": model("j0"), "strength": 0.7, "others": (model("m2"),),
         "mix": dataset("third"),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip

@@ -13,7 +13,8 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.metrics import FURTHER, METRICS, Design, Metric, OfMeans, OfRole, RolePredictions, crossed_p
 
-each_metric = pytest.mark.parametrize("metric", [metric for _, metric in METRICS.items()], ids=list(METRICS))
+OF_PROBABILITIES = {name: metric for name, metric in METRICS.items() if not metric.reads_groups}
+each_metric = pytest.mark.parametrize("metric", OF_PROBABILITIES.values(), ids=list(OF_PROBABILITIES))
 
 
 def predict(skill: float, truth: Array, seed: int, classes: int = 2) -> Array:

@@ -28,6 +28,7 @@ from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.icm import Icm, IcmFeatures
+from w2s_sweep.methods.label_refinement import LabelRefinement
 from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.methods.overlap_selection import OverlapSelection
 from w2s_sweep.methods.prompting import Prompting
@@ -64,6 +65,9 @@ GOLDEN = {
     "temper": "433fc122ab5a513f9994",
     "sample": "db1aeab519a79d5f85b8",
     "agree": "2617ed8938b2e42c467d",
+    "held_out": "91e98f52c5bc660472f0",
+    "refine": "68ff321989121b280729",
+    "features_file": "5c6492d67f92dfb5a482",
 }
 """Keys of one stage of each kind as released. A change here retrains everybody's world: bump the kind's version."""
 
@@ -97,6 +101,8 @@ def one_of_each_kind():
         cell(supervisor=Supervisor(temperature=2.0)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
         cell(method=Reasoning(), dataset=moves, finetune=Lora()),
+        cell(method=LabelRefinement()),
+        cell(strong=dataclasses.replace(model("s0"), features="vectors.npz"), finetune=Probe()),
     ]
     found = {}
     for stage in merge(cells, identify).stages.values():

@@ -13,7 +13,7 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import METRICS, Design, crossed_interval, recover
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.results import collect as collecting
+from w2s_sweep.results import reader
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.join import origins
@@ -239,10 +239,8 @@ def test_damaged_predictions_fail_their_cell_with_the_path(tmp_path):
 @pytest.mark.slow
 def test_predictions_are_read_once_however_many_cells_use_them(tmp_path, monkeypatch):
     read: list[str] = []
-    real = collecting.read_predictions
-    monkeypatch.setattr(
-        collecting, "read_predictions", lambda path, split: read.append(path.parent.name) or real(path, split)
-    )
+    real = reader.read_answers
+    monkeypatch.setattr(reader, "read_answers", lambda path, split: read.append(path.parent.name) or real(path, split))
     results = collect(build(tmp_path, Shape(weak=("w14", "w70"), losses=LOSSES, seeds=(0, 1))), NAME)
     assert len(results.rows) == 12
     assert len(read) == len(set(read)) == 4 + 2 + 12
@@ -273,8 +271,8 @@ def test_medians_leave_out_tasks_without_a_pgr_and_say_why(tmp_path):
     assert "1 | 1 task: the ceiling is worse" in as_markdown(collect(store, NAME))
 
 
-SPECIAL = ["conflict", "possible"]
-"""Further metrics of some cells only."""
+SPECIAL = ["question accuracy", "conflict", "possible"]
+"""Metrics of some cells only."""
 
 
 def test_how_many_generated_answers_are_possible_is_told_of_test_rows_where_it_is_known(tmp_path):
@@ -293,10 +291,13 @@ def test_how_many_generated_answers_are_possible_is_told_of_test_rows_where_it_i
 def test_every_cell_and_group_has_all_further_metrics(tmp_path):
     results = collect(build(tmp_path, Shape(seeds=(0, 1))), NAME)
     names = {name for block in all_columns() if block.title not in SPECIAL for name in block.heads}
+    names -= {"pgr/question_accuracy"}
     for item in (*results.rows, *results.groups):
         assert names <= set(item.details)
         assert all(item.details[name].value is not None for name in names)
-    assert [block.title for block in all_columns() if block not in known_columns(results.groups)] == SPECIAL
+    known = known_columns(results.groups)
+    assert [block.title for block in all_columns() if block.title not in {one.title for one in known}] == SPECIAL
+    assert {name for block in known for name in block.heads} == names
     (group,), first = results.groups, results.rows[0].details
     mean = np.mean([row.details["ece/weak"].value for row in results.rows])
     assert group.details["ece/weak"].value == pytest.approx(mean)

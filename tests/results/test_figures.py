@@ -10,9 +10,10 @@ from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import choose_plots, draw_curves, draw_scaling
+from w2s_sweep.results.figures.by_task import STEP, TALLEST, Rows
 from w2s_sweep.results.figures.curves import MOST
 from w2s_sweep.results.figures.facets import average, facts
-from w2s_sweep.results.figures.style import INK, MODELS, PALETTE
+from w2s_sweep.results.figures.style import INK, MODELS, ON_DARK, PALETTE
 from w2s_sweep.results.records import ONE, SEVERAL
 from w2s_sweep.results.report import write_results
 
@@ -35,8 +36,41 @@ def seen(color: str, vision: str) -> np.ndarray:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+@pytest.mark.parametrize(("tasks", "settings"), [(1, 1), (5, 3), (10, 14), (40, 30)])
+def test_panels_by_task_stay_on_a_page_and_points_in_their_tasks(tasks, settings):
+    rows = Rows.of(tasks, settings)
+    assert tasks * rows.height <= TALLEST
+    assert rows.step <= STEP
+    assert rows.offset(settings - 1) == pytest.approx(-rows.offset(0))
+    assert rows.offset(settings - 1) + rows.step / rows.height / 2 < 0.5
+
+
+LIGHT_INK = "#e6e8eb"
+"""Text of the dark page."""
+
+
+def on_dark(color: str) -> str:
+    """What the report shows on its dark page."""
+    return ON_DARK.get(color.lower(), color)
+
+
+def luminance(color: str) -> float:
+    """Of WCAG 2.2, 0 to 1."""
+    part = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return float(np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.parametrize("color", [*PALETTE, *MODELS])
+def test_a_colour_is_seen_on_the_dark_page(color):
+    assert (luminance(on_dark(color)) + 0.05) / (luminance("#15171a") + 0.05) >= 3
+
+
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize("colors", [(*PALETTE, INK), (*MODELS, INK)], ids=["settings", "models"])
+@pytest.mark.parametrize(
+    "colors",
+    [(*PALETTE, INK), (*MODELS, INK), (*map(on_dark, PALETTE), LIGHT_INK), (*map(on_dark, MODELS), LIGHT_INK)],
+    ids=["settings", "models", "settings on dark", "models on dark"],
+)
 def test_colours_can_be_told_apart_by_everybody(colors, vision):
     distance = {pair: np.linalg.norm(np.subtract(*(seen(c, vision) for c in pair)))
                 for pair in itertools.combinations(colors, 2)}  # fmt: skip

@@ -20,7 +20,7 @@ from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets
 from w2s_sweep.results.figures.scatter import task_points
 from w2s_sweep.results.figures.style import save, whisker
-from w2s_sweep.results.report import ReportPaths, inline_svg, page_in, render, write_results
+from w2s_sweep.results.report import PAGE_ROWS, ReportPaths, inline_svg, page_in, render, write_results
 from w2s_sweep.results.tables.files import file_names
 from w2s_sweep.store import Store
 
@@ -83,6 +83,21 @@ def test_report_is_one_file_that_loads_nothing(tmp_path):
     assert [f.name for f in paths.figures] == names
     assert all(p.stat().st_size > 1000 for f in paths.figures for p in (f.png, f.svg, f.pdf))
     assert text.count("<svg") == len(names) + len(keys)  # figures, and a learning curve of each stage
+
+
+def test_rows_beyond_the_first_are_text_that_no_browser_lays_out(tmp_path):
+    store = build(tmp_path, Shape())
+    found = collect(store, NAME)
+    many = replace(found, rows=tuple(replace(found.rows[0], cell=i, seed=i) for i in range(PAGE_ROWS + 30)))
+    text = render(store, many, [], page_in(store, tmp_path))
+    page = Outside()
+    page.feed(text)
+    assert page.open == []
+    drawn, rest = text.split('<script type="text/plain" class="rows">')
+    cells = drawn[drawn.index('<section id="cells">') :]
+    assert cells.count("<tr") == 1 + PAGE_ROWS
+    assert rest[: rest.index("</script>")].count("<tr") == 30
+    assert f"const PAGE = {PAGE_ROWS};" in text
 
 
 def collect_rows(root):

@@ -129,6 +129,10 @@ class Cluster:
     def scontrol(self, *arguments: str) -> str:
         return self.run("scontrol", *arguments)
 
+    def daemon(self, name: str) -> processes.Process:
+        """The process of one that was started."""
+        return self._daemons.recorded[self._known(name)]
+
     def crash(self, name: str) -> None:
         """kill -9 of one daemon: slurmctld, slurmd.n2, slurmdbd, mariadbd, munged. Its jobs run on."""
         self._daemons.kill(self._known(name))
@@ -139,11 +143,26 @@ class Cluster:
         self._daemons.start(name)
 
     def wait_idle(self, timeout: float = 180) -> None:
-        """Return when no job waits or runs and all nodes are idle; ClusterError with the queue after `timeout` s."""
+        """Return when no job waits or runs and all nodes are idle; ClusterError with the queue after `timeout` s.
+
+        A look that the controller does not answer is repeated: on a machine that is busy with the jobs' imports,
+        squeue gives up after ten seconds (MessageTimeout).
+        """
+        unanswered = ""
+
+        def idle() -> bool:
+            nonlocal unanswered
+            try:
+                return self._idle()
+            except ClusterError as error:
+                unanswered = str(error)
+                return False
+
         try:
-            wait_until(self._idle, timeout, "the cluster to be idle")
+            wait_until(idle, timeout, "the cluster to be idle")
         except ClusterError as error:
-            raise ClusterError(f"{error}\n{self.run('squeue')}{self.run('sinfo', '--Node')}") from error
+            seen = f"{self.run('squeue')}{self.run('sinfo', '--Node')}"
+            raise ClusterError(f"{error}\n{unanswered}\n{seen}") from error
 
     def _idle(self) -> bool:
         return not self.run("squeue", "--noheader", "--format=%i").strip() and all(

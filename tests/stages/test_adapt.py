@@ -1,6 +1,8 @@
 """An adapted model is another model: one stage that all stages of the model read, without labels and test texts."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Probe
 from w2s_sweep.config.model import Adapt
 from w2s_sweep.data.batches import pad
+from w2s_sweep.export.network import base_backbone
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.knn_relabel import KnnRelabel
@@ -29,6 +32,7 @@ from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, trainable
 from w2s_sweep.plan.packs import affinity, make_packs
+from w2s_sweep.runner import process_cache
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 from w2s_sweep.training.examples import load_corpus
@@ -156,6 +160,29 @@ def test_a_saved_adaptation_gives_the_same_model_back(tmp_path, name, scale):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert (found - published).abs().min() > 1e-3
     torch.testing.assert_close(again.backbone.unembedding([3, 5]), language.unembedding[[3, 5]].detach())
+
+
+@pytest.mark.parametrize("scale", [None, 2.0], ids=["all weights", "adapters"])
+def test_stage_and_export_round_an_adapted_model_once_and_no_frequencies(tmp_path, scale):
+    folder = tiny_llama(tmp_path / "model")
+    language = LanguageModel(load_backbone(folder))
+    if scale is not None:
+        add_lora(language, rank=4, alpha=8.0, targets=("q_proj", "v_proj"), seed=0)
+    with torch.no_grad():
+        draw = torch.Generator().manual_seed(0)
+        for parameter in trainable(language).values():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=draw)
+    save_adapted(language, tmp_path, scale)
+    exact = load_adapted(load_backbone(folder), tmp_path).module
+    stage = process_cache._frozen(folder, None, tmp_path, torch.bfloat16).module
+    taken_out: Any = SimpleNamespace(model_folder=folder, adapted=tmp_path)
+    exported = base_backbone(taken_out, None, torch.bfloat16).module
+    for found in (stage, exported):
+        for name, weight in found.named_parameters():
+            assert torch.equal(weight, exact.get_parameter(name).to(torch.bfloat16)), name
+        for name, buffer in found.named_buffers():
+            assert torch.equal(buffer, exact.get_buffer(name)), name
+    process_cache.forget()
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
         described = {
             role: _described(role, cell[role], said, known, problems)
             for role in ROLES
-            if f"{role}.path" in said and is_mapping(cell.get(role)) and _is_used(cell, role)
+            if {f"{role}.path", f"{role}.features"} & {*said} and is_mapping(cell.get(role)) and _is_used(cell, role)
         }
         cells.append({**cell, **described})
     if problems:
@@ -53,7 +53,11 @@ def _is_used(cell: Mapping[str, Any], role: str) -> bool:
 def _described(
     role: str, model: Mapping[str, Any], said: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
 ) -> Settings:
-    path = model.get("path")
+    path, vectors = model.get("path"), model.get("features")
+    if isinstance(path, str) and isinstance(vectors, str):
+        problems[f"{role}.path and {role}.features: a model is opened, or a file of vectors. Set one of them."] = None
+    if isinstance(vectors, str):
+        return {**model, **_unless_said(role, said, _of_vectors(vectors))}
     if not isinstance(path, str):
         return dict(model)
     try:
@@ -69,9 +73,32 @@ def _described(
         by = f"model@{role}={said.get(f'model@{role}', model['name'])}"
         problems |= dict.fromkeys(_contradictions(by, model, facts, path, EXACT))
         return dict(model)
-    own = {name.partition(".")[2] for name in said if name.startswith(f"{role}.")}
+    own = _own(role, said)
     problems |= dict.fromkeys(_contradictions(role, model, facts, path, [n for n in (*EXACT, "params") if n in own]))
-    return {**model, **{name: value for name, value in _derived(path, facts).items() if name not in own}}
+    return {**model, **_unless_said(role, said, _derived(path, facts))}
+
+
+def _own(role: str, said: Mapping[str, str]) -> set[str]:
+    """The fields of a role's model that the command sets."""
+    return {name.partition(".")[2] for name in said if name.startswith(f"{role}.")}
+
+
+def _unless_said(role: str, said: Mapping[str, str], values: Settings) -> Settings:
+    return {name: value for name, value in values.items() if name not in _own(role, said)}
+
+
+def _of_vectors(path: str) -> Settings:
+    """The fields of a model of which there is no more than a file of vectors: nothing of the one it stands in for."""
+    return {
+        "name": name_of(Path(path).with_suffix("")),
+        "params": 1,
+        "layers": 1,
+        "hidden": 1,
+        "keep_layers": None,
+        "feature_layer": None,
+        "label_words": None,
+        "adapt": None,
+    }
 
 
 def _contradictions(by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> list[str]:

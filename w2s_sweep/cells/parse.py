@@ -86,7 +86,7 @@ def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
 
 
 def _located(value: Any) -> Any:
-    """A model or dataset with `path` set comes from there, also where a method names it."""
+    """A model or dataset with `path` set comes from there, also where a method names it; so do vectors."""
     if isinstance(value, list):
         return [_located(one) for one in cast(list[Any], value)]
     if not isinstance(value, dict):
@@ -95,6 +95,8 @@ def _located(value: Any) -> Any:
     part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
         return {**part, "source": {"kind": "local", "path": path}, "path": None}
+    if isinstance(vectors := part.get("features"), str):
+        return {**part, "source": {"kind": "local", "path": vectors}}
     return part
 
 

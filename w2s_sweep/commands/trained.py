@@ -58,7 +58,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         default="text_other",
         help="of the second texts of pairs (default: text_other)",
     )
-    parser.add_argument("--id", metavar="COLUMN", default="id", help="column of ids, where there is one (default: id)")
+    parser.add_argument("--id", metavar="COLUMN", help="column of ids (default: id, where there is one)")
 
 
 EXPORT = "Write a trained model as a folder that transformers and PEFT load."

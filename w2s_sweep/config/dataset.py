@@ -77,6 +77,13 @@ class Dataset:
     unlabelled: Literal["leave_out", "half_b"] = "leave_out"
     """Rows without a label: left out and counted, or all of them in half B, which a supervisor labels; ceilings train
     on its other rows."""
+    difficulty: str | None = None
+    """Easy to hard: a numeric column of the source. Halves and validation have its easy rows alone, test the hard ones,
+    of `train_split` where `test_split` is null."""
+    difficulty_quantile: Fraction = 0.5
+    """Share of the rows of `train_split` that are easy, those at or below this quantile of `difficulty`."""
+    difficulty_threshold: float | None = None
+    """Rows at or below this value of `difficulty` are easy; null takes the quantile."""
     n_train: Annotated[int, Field(ge=4)] | None = None
     """Most examples of halves and validation together (and of test when `test_split` is null); null: all."""
     n_test: Annotated[int, Field(ge=2)] | None = None
@@ -97,6 +104,11 @@ class Dataset:
     """Typical length of a text, for estimates of the work before the rows were read. Not hashed."""
     prompt: Prompt = Prompt()
     """How a model is asked for the label without training; only methods that prompt read it."""
+
+    @property
+    def own_test(self) -> bool:
+        """Whether the source says which rows are tested on, whatever the seed."""
+        return self.test_split is not None or self.difficulty is not None
 
     def split(self, seed: int) -> Partition:
         """How the cell with this seed divides the rows."""

@@ -1,5 +1,6 @@
 """How a model is trained: all weights, LoRA adapters, or a linear probe on frozen features."""
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,11 +11,23 @@ from w2s_sweep.config.schema import schema
 Precision = Literal["bf16", "fp32"]
 Schedule = Literal["cosine", "linear", "constant"]
 HeadInit = Literal["zero", "label_words"]
+Quantise = Literal["none", "nf4"]
+NF4_PACKAGE = "bitsandbytes"
 MOST_TOKENS = 8192
 """Tokens of a forward pass beyond which a GPU becomes no faster."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Penalty = Annotated[float, Field(ge=0)]
+
+
+def lacking(quantise: Quantise) -> str | None:
+    """What is wrong where the package for it is not installed."""
+    if quantise == "none" or find_spec(NF4_PACKAGE) is not None:
+        return None
+    return (
+        f"finetune.quantise: {quantise} needs the package {NF4_PACKAGE}, which is not installed here. Install it "
+        "(pip install '.[nf4]'), or set finetune.quantise=none."
+    )
 
 
 @schema
@@ -76,6 +89,9 @@ class Lora(Tuned):
     rank: Count = 8
     alpha: Annotated[float, Field(gt=0)] = 16.0
     """Scale of the adapter is alpha / rank."""
+    quantise: Quantise = "none"
+    """nf4: the frozen matrices of the blocks in 4 bits (Dettmers et al. 2023, QLoRA, arXiv 2305.14314), by the package
+    bitsandbytes; that is another model to begin from, and gives other results."""
 
 
 @schema

@@ -52,6 +52,9 @@ class Model:
     source: Source
     path: str | None = None
     """A local copy to use instead of `source`, as `kind: local` would."""
+    features: str | None = None
+    """A file of vectors of the examples, by id or text, that any encoder made: probes train on them, and no model is
+    opened. Its content enters the key, its path does not."""
     params: Count
     """Parameters of the backbone; x axis of scaling plots and cost estimates. Not hashed."""
     layers: Count
@@ -77,3 +80,8 @@ class Model:
     adapt: Adapt | None = None
     """Language-model training on the task's texts before everything else; null leaves the model as it was published."""
     resources: Resources = Resources()
+
+    @property
+    def source_kind(self) -> Literal["model", "dataset"]:
+        """What its source holds: vectors are data."""
+        return "model" if self.features is None else "dataset"

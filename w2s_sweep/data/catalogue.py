@@ -33,6 +33,14 @@ What holds for all of them, in `tests/data/test_tasks_built.py` with made-up row
 """
 
 SEVERAL = """
+## Multiple choice: answers, and whole questions
+
+Examples are (question, answer) pairs, the right answer and a wrong one of each question; accuracy and AUROC are of
+single answers. `question_accuracy` is the share of questions whose right answer gets the highest score, a tie counting
+as its share: it stands beside them in the report, and `metric=question_accuracy` has the PGR of it. Chance is 1/2. A
+group of test rows is a question where it has several rows and exactly one is right; where more than 5 % of such groups
+are something else (passages with several questions, documents) it is undefined.
+
 ## More than two classes
 
 Heads, soft labels, losses and metrics have as many classes as the task, `text_label` as many as `dataset.labels` names:

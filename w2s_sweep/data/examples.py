@@ -15,8 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from w2s_sweep.data.components import components
+from w2s_sweep.data.difficulty import Difficulty, Side, threshold_of
 from w2s_sweep.data.hashing import Hashes
 from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
+from w2s_sweep.data.readers import read_rows
 from w2s_sweep.data.sample import TOLERANCE, counted, joined, sample
 from w2s_sweep.data.split import UNLABELLED
 from w2s_sweep.data.tasks import Example, Task, find
@@ -60,6 +62,12 @@ class Sampling(Protocol):
     def odd_rows(self) -> str: ...
     @property
     def unlabelled(self) -> str: ...
+    @property
+    def difficulty(self) -> str | None: ...
+    @property
+    def difficulty_quantile(self) -> float: ...
+    @property
+    def difficulty_threshold(self) -> float | None: ...
 
 
 def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None = None) -> pa.Table:
@@ -91,14 +99,29 @@ def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None
 def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSplit, str]]:
     """(split, origin), training first: a group that is also in a later one is left out of the earlier one."""
     subset, seed = settings.source.get("subset"), settings.sample_seed
+    threshold = easy_up_to(settings, path)
+    test = settings.test_split or (None if threshold is None else settings.train_split)
     splits: list[tuple[SourceSplit, str]] = []
-    for name, origin in _origins(task, settings.train_split, settings.test_split, settings.validation_split):
+    for name, origin in _origins(task, settings.train_split, test, settings.validation_split):
         share = share_to_read(task, path, name, subset, _limit(origin, settings))
         columns, skip = dict(settings.columns or ()), settings.odd_rows == "skip"
         labels, classes = settings.labels, len(task.named_classes(settings.labels))
-        made = SourceSplit(task, path, name, subset, share, seed, columns, labels, classes, skip)
+        part = None
+        if threshold is not None:
+            side: Side = "hard" if origin == "test" else "easy"
+            part = Difficulty(settings.difficulty or "", threshold, side, counted=settings.test_split is not None)
+        made = SourceSplit(task, path, name, subset, share, seed, columns, labels, classes, skip, difficulty=part)
         splits.append((made, origin))
     return splits if settings.unlabelled == "leave_out" else _with_unlabelled(splits)
+
+
+def easy_up_to(settings: Sampling, path: Path) -> float | None:
+    """The value of `difficulty` up to which rows are easy; None where nothing is said of it. Raises DataError."""
+    if settings.difficulty is None or settings.difficulty_threshold is not None:
+        return None if settings.difficulty is None else settings.difficulty_threshold
+    rows = read_rows(path, settings.train_split, settings.source.get("subset"), (settings.difficulty,))
+    skip = settings.odd_rows == "skip"
+    return threshold_of(rows, settings.difficulty, settings.difficulty_quantile, skip_odd=skip)
 
 
 def _with_unlabelled(splits: Sequence[tuple[SourceSplit, str]]) -> list[tuple[SourceSplit, str]]:

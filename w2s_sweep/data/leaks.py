@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from w2s_sweep.data.sample import count_classes
+
 MOST_AUC = 0.99
 """Above this area under the ROC curve of a bag-of-words probe on held-out groups, something leaks."""
 MOST_TOKEN_ACCURACY = 0.9
@@ -53,7 +55,7 @@ def scan_leaks(examples: pa.Table) -> Leak:
     Of more than two classes each is scanned against the rest, and what tells most of any of them is said.
     """
     labels = examples["label"].to_numpy()
-    classes = max(2, int(labels.max()) + 1) if len(labels) else 2
+    classes = count_classes(labels)
     each = [_scan(examples, (labels == c).astype(np.float64)) for c in (range(classes) if classes > 2 else [1])]
     word = max(each, key=lambda leak: leak.token_accuracy)
     alone = [leak.answer_auc for leak in each if leak.answer_auc is not None]

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_sweep.data.difficulty import Difficulty
 from w2s_sweep.data.hashing import Hashes, stable_hash
 from w2s_sweep.data.readers import Row, class_names, count_rows, read_rows
 from w2s_sweep.data.tasks import Example, Task
@@ -48,11 +49,14 @@ class SourceSplit:
     """Leave out rows that do not fit the task, instead of refusing them."""
     only: Literal["labelled", "unlabelled"] | None = None
     """Rows with a label alone, or rows without one, whose examples have the label -1; None is as the task says."""
+    difficulty: Difficulty | None = None
+    """Easy rows alone, or hard ones; None is all."""
 
     def rows(self) -> Iterator[Row]:
         """The rows in order, without the groups that were thinned out."""
         task = self.task
         wanted, optional = ([self.columns.get(c, c) for c in names] for names in (task.columns, task.optional))
+        optional += [] if self.difficulty is None else [self.difficulty.column]
         rows = read_rows(self.path, self.name, self.subset, wanted, optional)
         if self.columns:
             rows = (self._renamed(row, index) for index, row in enumerate(rows))
@@ -79,6 +83,9 @@ class SourceSplit:
             if self.only is not None and is_unlabelled(row) != lent:
                 continue
             try:
+                if self.difficulty is not None and not self.difficulty.keeps(row, index):
+                    counts[self.difficulty.reason] += self.difficulty.counted
+                    continue
                 # A task makes no example of a row without a label, so it is lent one.
                 read = row | {"label": 0} if lent else self._relabelled(row, named, index)
                 found = self.task.examples(read, index, self.classes)
@@ -165,6 +172,12 @@ def scan(split: SourceSplit, origin: str) -> Pool:
         groups.append(group)
         links.append(group if example.linked is None else stable_hash(example.linked))
         contents.append(_content(example))
+    if not labels and split.difficulty is not None and split.only is None:
+        raise DataError(
+            f"task {split.task.name!r}: no row of split {split.name!r} that has a label is one "
+            f"{split.difficulty.wanted}. Change dataset.difficulty_quantile or difficulty_threshold, or name another "
+            "column."
+        )
     if not labels and split.only is None:
         raise DataError(
             f"task {split.task.name!r}: no row of split {split.name!r} has a label that the task uses. "

@@ -80,6 +80,11 @@ def within(groups: Hashes, labels: Labels, order: Hashes, share: NDArray[np.int6
     return np.flatnonzero(taken[member])
 
 
+def count_classes(labels: NDArray[np.integer]) -> int:
+    """How many classes examples are of: up to the last one that occurs, and two at least."""
+    return max(2, int(labels.max()) + 1) if len(labels) else 2
+
+
 def counted(counts: NDArray[np.int64]) -> str:
     """`4 examples of class 0, 2 of class 1 and 7 of class 2`."""
     first, *others = (f"{count}{' examples' if c == 0 else ''} of class {c}" for c, count in enumerate(counts.tolist()))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from w2s_sweep.config.dataset import SPLITS, Partition
 from w2s_sweep.data.hashing import ranks, stable_hash
-from w2s_sweep.data.sample import counted
+from w2s_sweep.data.sample import count_classes, counted
 from w2s_sweep.errors import DataError
 
 Parts = NDArray[np.str_]
@@ -69,7 +69,7 @@ def _deal(groups: NDArray[np.str_], labels: NDArray[np.int64], shares: Mapping[s
     Every part keeps the label balance of the whole within about one group, and gets its share of groups of every size.
     """
     names, member = np.unique(groups, return_inverse=True)
-    classes = range(max(2, int(labels.max()) + 1))
+    classes = range(count_classes(labels))
     counts = np.stack([np.bincount(member[labels == c], minlength=len(names)) for c in classes], axis=1)
     hashes = np.array([stable_hash(name) for name in names.tolist()], dtype=np.uint64)
     order = np.lexsort((ranks(hashes, seed, "split"), -counts.sum(axis=1)))
@@ -116,7 +116,7 @@ def _check(
         "validation": f"Raise dataset.validation (now {split.validation}) or dataset.n_train",
         "test": "Raise dataset.n_test" if own_test else f"Raise dataset.test (now {split.test}) or dataset.n_train",
     }
-    classes = max(2, int(labels.max()) + 1)
+    classes = count_classes(labels)
     for part in filled:
         counts = np.bincount(labels[parts == part], minlength=classes)
         if counts.sum() == 0 or (counts.min() == 0 and not generation):

@@ -7,7 +7,7 @@ from typing import Any
 
 from w2s_sweep.config.source import HubSource, LocalSource, MadeUpSource, WheelSource
 from w2s_sweep.export.forms import Form
-from w2s_sweep.export.trained import Trained, preimage_of, recipe_of
+from w2s_sweep.export.trained import Trained
 from w2s_sweep.results.collect import collect_record
 from w2s_sweep.results.records import Row
 from w2s_sweep.results.tables.lines import cell_pgr, interval
@@ -23,7 +23,7 @@ def write_card(trained: Trained, form: Form, code: str, names: Sequence[str] | N
         *_front(trained, form),
         f"# {trained.label}",
         "",
-        f"Trained by w2s_sweep ({recipe_of(trained)}), taken out of its store by version {__version__}. {_about(form)}",
+        f"Trained by w2s_sweep ({trained.recipe}), taken out of its store by version {__version__}. {_about(form)}",
         "",
         "```python",
         code.rstrip(),
@@ -126,6 +126,6 @@ def _preimages(trained: Trained) -> Mapping[str, Any]:
     while waiting:
         key = waiting.pop()
         if key not in found:
-            found[key] = dict(preimage_of(trained.store, key))
+            found[key] = dict(trained.store.preimage(key))
             waiting += found[key]["inputs"].values()
     return found

@@ -98,6 +98,11 @@ def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, fold
             "the adapter belongs on weights that were adapted to the task's texts first, which are published nowhere. "
             "Add --whole, which writes all weights."
         )
+    if recipe.quantise != "none":
+        raise ModelError(
+            f"the adapter was trained on weights in 4 bits (finetune.quantise={recipe.quantise}), and on the published "
+            "ones it predicts otherwise. Add --whole, which writes all weights as it was trained on them."
+        )
     weights, head = stored_state(trained.weights)
     backbone = base_backbone(trained, settings.keep_layers)
     tokenizer = _save_tokenizer(backbone, settings.max_tokens, folder)
@@ -208,7 +213,9 @@ def _sequence_classifier(backbone: Backbone, tokenizer: PreTrainedTokenizerBase,
         known: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
         made: PreTrainedModel = known(config)
     score, inner = getattr(made, "score", None), getattr(made, made.base_model_prefix, None)
-    fits = isinstance(score, nn.Linear) and score.bias is None and type(inner) is type(backbone.module)
+    fits = (
+        isinstance(score, nn.Linear) and getattr(score, "bias", None) is None and type(inner) is type(backbone.module)
+    )
     return made if fits else None
 
 
@@ -216,7 +223,7 @@ def _fold(module: nn.Module, head: Head) -> bool:
     """Move the head's bias into that of the final norm, where there is one: W (h + d) = W h + b. Whether it worked."""
     assert head.bias is not None
     norms = [inner for name in FINAL_NORMS if isinstance(inner := getattr(module, name, None), nn.LayerNorm)]
-    if not norms or norms[0].bias is None:
+    if not norms or getattr(norms[0], "bias", None) is None:
         return False
     weight, bias = head.weight.double(), head.bias.double()
     shift = torch.linalg.pinv(weight) @ bias

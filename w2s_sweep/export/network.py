@@ -10,12 +10,12 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_sweep.errors import ModelError
 from w2s_sweep.export.trained import Trained
-from w2s_sweep.kinds.training import Finetune, LoraRecipe
-from w2s_sweep.models.adapted import add_products, load_adapted
+from w2s_sweep.kinds.training import Finetune, LoraRecipe, quantise_of
+from w2s_sweep.models.adapted import add_products, load_model
 from w2s_sweep.models.backbone import Backbone, pad_id
 from w2s_sweep.models.classifier import Classifier
-from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, restore, trainable
+from w2s_sweep.models.nf4 import round_to_nf4, to_nf4
 
 TRANSFORMER = "transformer."
 """How names of weights of the model itself begin in a stage's file; the others are of the head."""
@@ -49,8 +49,7 @@ def require_head(settings: Finetune) -> None:
 
 def base_backbone(trained: Trained, keep_layers: int | None, dtype: torch.dtype = torch.float32) -> Backbone:
     """The model that the stage began from, on the CPU."""
-    backbone = load_backbone(trained.model_folder, keep_layers=keep_layers, dtype=dtype)
-    return backbone if trained.adapted is None else load_adapted(backbone, trained.adapted)
+    return load_model(trained.model_folder, trained.adapted, keep_layers=keep_layers, dtype=dtype)
 
 
 def stored_state(path: Path) -> tuple[dict[str, Tensor], Head]:
@@ -66,6 +65,8 @@ def merged_backbone(trained: Trained, settings: Finetune) -> tuple[Backbone, Hea
     require_head(settings)
     weights, head = stored_state(trained.weights)
     backbone, recipe = base_backbone(trained, settings.keep_layers), settings.finetune
+    if quantise_of(recipe) == "nf4":
+        round_to_nf4(backbone)
     with torch.no_grad():
         if isinstance(recipe, LoraRecipe):
             add_products(backbone.module, weights, recipe.alpha / recipe.rank)
@@ -80,6 +81,8 @@ def load_classifier(trained: Trained, settings: Finetune, dtype: torch.dtype) ->
     state, recipe = load_file(trained.weights), settings.finetune
     lora = isinstance(recipe, LoraRecipe)
     backbone = base_backbone(trained, settings.keep_layers, dtype if lora else torch.float32)
+    if quantise_of(recipe) == "nf4":
+        to_nf4(backbone)
     model = Classifier(backbone, classes=len(state["head.weight"]), pooling=settings.pooling)
     if lora:
         add_lora(model, rank=recipe.rank, alpha=recipe.alpha, targets=recipe.targets, seed=settings.seed)

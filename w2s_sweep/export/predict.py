@@ -32,6 +32,8 @@ from w2s_sweep.training.learners import TransformerLearner
 from w2s_sweep.training.loop import predict
 
 ENDINGS = (".jsonl", ".parquet", ".csv")
+ID = "id"
+"""Column of ids where none is named; a file may lack it."""
 PART = 2048
 """Texts after which progress is told."""
 Progress = Callable[[int, int], None]
@@ -55,11 +57,12 @@ def predict_file(
     *,
     text: str = "text",
     other: str = "text_other",
-    name: str = "id",
+    name: str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> str:
     """Write what the trained stage `target` (see `find_trained`) says of the texts of `path` to `out`; returns what to
-    tell. `text`, `other`, `name`: columns of the texts, second texts and ids. Raises W2SError."""
+    tell. `text`, `other`, `name`: columns of the texts, second texts and ids; None is `id` where there is one. Raises
+    W2SError."""
     if out.suffix.lower() not in ENDINGS:
         raise DataError(f"--out: {out} has no known ending. Allowed: {', '.join(ENDINGS)}.")
     trained = find_trained(store, target)
@@ -75,22 +78,35 @@ def _is_of_pairs(trained: Trained) -> bool:
         return file.get_slice("weight" if isinstance(trained.settings, Probe) else "head.weight").get_shape()[0] == 1
 
 
-def read_texts(path: Path, text: str, other: str | None, name: str) -> Asked:
-    """The texts of a data file. DataError naming row and column of what is no text."""
+def read_texts(path: Path, text: str, other: str | None, name: str | None = None) -> Asked:
+    """The texts of a data file, and their ids: of column `name`, or of `id` where it has one. DataError naming row and
+    column of what is no text, and columns that are not there."""
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a data file with a column of texts.")
     rows = list(read_rows(path, "train"))
     if not rows:
         raise DataError(f"{path} has no rows.")
-    wanted = [text] if other is None else [text, other]
-    for column in wanted:
-        if column not in rows[0]:
-            found = ", ".join(nearest_first(column, rows[0]))
-            option = "--text" if column == text else "--text-other"
-            raise DataError(f"{path} has no column {column!r}. Columns found: {found}. Name the right one: {option}.")
-    texts = {column: [_text(row, column, number, path) for number, row in enumerate(rows)] for column in wanted}
-    ids = [str(row[name]) for row in rows] if all(name in row for row in rows) else None
-    return Asked(ids, texts[text], None if other is None else texts[other])
+    texts = _texts(rows, text, "--text", path)
+    return Asked(_ids(rows, name, path), texts, None if other is None else _texts(rows, other, "--text-other", path))
+
+
+def _texts(rows: Sequence[Row], column: str, option: str, path: Path) -> list[str]:
+    _require_column(rows[0], column, option, str(path))
+    return [_text(row, column, number, path) for number, row in enumerate(rows)]
+
+
+def _ids(rows: Sequence[Row], column: str | None, path: Path) -> list[str] | None:
+    if column is None:
+        return [str(row[ID]) for row in rows] if all(ID in row for row in rows) else None
+    for number, row in enumerate(rows):
+        _require_column(row, column, "--id", f"{path}, row {number}," if number else str(path))
+    return [str(row[column]) for row in rows]
+
+
+def _require_column(row: Row, column: str, option: str, where: str) -> None:
+    if column not in row:
+        found = ", ".join(nearest_first(column, row))
+        raise DataError(f"{where} has no column {column!r}. Columns found: {found}. Name the right one: {option}.")
 
 
 def _text(row: Row, column: str, number: int, path: Path) -> str:

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.config.plain import from_plain
-from w2s_sweep.config.source import HubSource, LocalSource, Source, WheelSource
+from w2s_sweep.config.source import Source
 from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import Identity, Kind
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.forward import Features
+from w2s_sweep.kinds.forward import Features, FeaturesFile
 from w2s_sweep.kinds.labels import Pick
 from w2s_sweep.kinds.training import Finetune, FullRecipe, LoraRecipe, Probe
+from w2s_sweep.results.differ import read_side
 from w2s_sweep.sources import fetch
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
-CELL = re.compile(r"(?P<sweep>.+)/(?P<cell>\d+)(:(?P<role>\w+))?")
-SOURCES = {"hub": HubSource, "local": LocalSource, "wheel": WheelSource}
+CELL = re.compile(r"(?P<cell>.+/\d+)(:(?P<role>\w+))?")
 WEIGHTS, HEAD = "weights.safetensors", "head.safetensors"
 
 
@@ -48,12 +48,22 @@ class Trained:
     def label(self) -> str:
         return str(self.summary.get("label", self.key))
 
+    @property
+    def recipe(self) -> str:
+        """full, lora or probe."""
+        return {FullRecipe: "full", LoraRecipe: "lora"}.get(type(self.settings.finetune), "probe")
+
     @cached_property
     def features(self) -> Features | None:
         """What a probe reads."""
         if not isinstance(self.settings, Probe):
             return None
         found = settings_of(self.store, self.inputs["features"])
+        if isinstance(found, FeaturesFile):
+            raise StoreError(
+                f"stage {self.key} ({self.label}) is a probe on a file of vectors: no model of it is known that could "
+                f"read texts. Its weight, bias, mean and scale are in {self.folder / HEAD}."
+            )
         assert isinstance(found, Features)
         return found
 
@@ -77,7 +87,7 @@ class Trained:
         """The weights that its model began from, where these are not the published ones."""
         inputs = self.inputs
         if isinstance(self.settings, Probe):
-            inputs = preimage_of(self.store, self.inputs["features"])["inputs"]
+            inputs = self.store.preimage(self.inputs["features"])["inputs"]
         return self.store.verify(inputs["adapted"]) if "adapted" in inputs else None
 
     @cached_property
@@ -108,9 +118,9 @@ def find_trained(store: Store, target: str) -> Trained:
 
     A ceiling that was picked among several is the one that was picked. Raises StoreError for what trained nothing.
     """
-    key = key_of(store, target)
+    key = _key_of(store, target)
     while True:
-        settings, inputs = settings_of(store, key), preimage_of(store, key)["inputs"]
+        settings, inputs = settings_of(store, key), store.preimage(key)["inputs"]
         store.verify(key)
         if isinstance(settings, Evaluate):
             key = inputs["trained"]
@@ -122,19 +132,16 @@ def find_trained(store: Store, target: str) -> Trained:
             raise StoreError(_untrained(store, key, settings, inputs))
 
 
-def key_of(store: Store, target: str) -> str:
-    """Key of the stage that `target` names."""
+def _key_of(store: Store, target: str) -> str:
     match = CELL.fullmatch(target)
     if match is None:
         return store.find(target)
-    cells, number = store.read_sweep(match["sweep"])["cells"], int(match["cell"])
-    if number >= len(cells):
-        raise StoreError(f"{target}: sweep {match['sweep']} has cells 0 to {len(cells) - 1}. Name one of them.")
-    roles, role = cells[number]["roles"], match["role"] or "student"
+    sweep = match["cell"].rpartition("/")[0]
+    roles, role = read_side(store, match["cell"]).record["cells"][0]["roles"], match["role"] or "student"
     if role not in roles:
         raise StoreError(f"{target}: {unknown('role', role, roles)}")
     if not store.path(roles[role]).is_dir():
-        raise StoreError(f"{target}: stage {roles[role]} is not finished. `w2s status {match['sweep']}` says why.")
+        raise StoreError(f"{target}: stage {roles[role]} is not finished. `w2s status {sweep}` says why.")
     return roles[role]
 
 
@@ -145,16 +152,12 @@ def _untrained(store: Store, key: str, settings: Kind, inputs: Mapping[str, str]
 
 
 def _kind_of(store: Store, key: str) -> str:
-    return str(preimage_of(store, key)["kind"])
-
-
-def preimage_of(store: Store, key: str) -> Mapping[str, Any]:
-    return store.preimage(key)
+    return str(store.preimage(key)["kind"])
 
 
 def settings_of(store: Store, key: str) -> Kind:
     """The settings of a stage. StoreError where this release does not know them."""
-    preimage = preimage_of(store, key)
+    preimage = store.preimage(key)
     kind = KINDS.get(preimage["kind"])
     if kind is None:
         raise StoreError(f"stage {key} is of kind {preimage['kind']!r}, which this release does not know.")
@@ -166,7 +169,7 @@ def source_of(store: Store, identity: Identity, key: str) -> Source:
     for record in _records(store):
         for one in record.get("sources", ()):
             if one["kind"] == "model" and one["identity"] == identity:
-                return from_plain(SOURCES[one["source"]["kind"]], one["source"])
+                return from_plain(Source, one["source"])
     raise StoreError(
         f"stage {key}: no sweep of {store.root} says where its model is ({identity}). Run a sweep that has the stage "
         "once more: it trains nothing, and records its sources."
@@ -178,9 +181,3 @@ def _records(store: Store) -> Iterator[Mapping[str, Any]]:
         yield store.read_sweep(name)
     for path in (store.root / "sweeps").glob("*/earlier/*.json"):
         yield read_json(path) or {}
-
-
-def recipe_of(trained: Trained) -> str:
-    """full, lora or probe."""
-    finetune = trained.settings.finetune
-    return {FullRecipe: "full", LoraRecipe: "lora"}.get(type(finetune), "probe")

@@ -48,7 +48,7 @@ class Sizes:
 def sizes_of(dataset: Dataset) -> Sizes:
     tokens = min(dataset.tokens_per_example, float(dataset.max_tokens)) * (2 if has_pairs(dataset) else 1)
     rows = float(dataset.n_train or UNKNOWN_EXAMPLES)
-    if dataset.test_split is None:
+    if not dataset.own_test:
         return Sizes(rows * (1 - dataset.test), rows * dataset.test, dataset.validation, tokens)
     return Sizes(rows, float(dataset.n_test or UNKNOWN_EXAMPLES / 5), dataset.validation, tokens)
 

@@ -32,6 +32,9 @@ class Data(Kind):
     labels: tuple[str, ...] | None = None
     odd_rows: Literal["refuse", "skip"] = "refuse"
     unlabelled: Literal["leave_out", "half_b"] = "leave_out"
+    difficulty: str | None = None
+    difficulty_quantile: float = 0.5
+    difficulty_threshold: float | None = None
 
     def cost(self, hints: Hints) -> Cost:
         return Cost()

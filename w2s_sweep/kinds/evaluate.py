@@ -18,6 +18,7 @@ class Evaluate(Divided):
     kind: ClassVar[str] = "evaluate"
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained")
     takes: ClassVar[tuple[InputName, ...]] = ("features", "adapted")
+    shards: ClassVar[bool] = True
 
     split: Partition
     """How the rows of `data` are divided: a test set of the source's own, or one dealt by the cell's seed."""

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 from w2s_sweep.config.dataset import SPLITS, Partition, Split
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.schema import schema
-from w2s_sweep.kinds.base import Divided, Hints, InputName, OfModel
+from w2s_sweep.kinds.base import Divided, Hints, Identity, InputName, Kind, OfModel, Opened
 from w2s_sweep.kinds.cost import CHARACTERS_A_TOKEN, Cost, forward, sizes_of
 from w2s_sweep.kinds.labels import Groups
-from w2s_sweep.kinds.memory import Memory, running
+from w2s_sweep.kinds.memory import ON_CPU, Memory, running
 from w2s_sweep.kinds.shape import Shape
 
 DEPTH = 0.6
@@ -19,6 +19,8 @@ DEPTH = 0.6
 @schema
 class Frozen(OfModel):
     """Part of the kinds that read frozen vectors out of the first blocks of a model."""
+
+    shards: ClassVar[bool] = True
 
     pooling: Literal["last", "mean"]
     feature_layer: int | None
@@ -56,6 +58,25 @@ class Features(Frozen):
 
 
 @schema
+class FeaturesFile(Kind):
+    """The vector that a file has of every example."""
+
+    kind: ClassVar[str] = "features_file"
+
+    file: Identity
+    """What names its content."""
+
+    def cost(self, hints: Hints) -> Cost:
+        return Cost()
+
+    def memory(self, hints: Hints, shape: Shape) -> Memory:
+        return ON_CPU
+
+    def opens(self, hints: Hints) -> tuple[Opened, ...]:
+        return (Opened("dataset", hints.label, hints.of_model.source, self.file),)
+
+
+@schema
 class Asking(OfModel):
     """Part of the kinds that prompt a model for labels, see `config.prompt.Prompt`."""
 
@@ -80,6 +101,7 @@ class Prompt(Asking, Divided):
 
     kind: ClassVar[str] = "prompt"
     takes: ClassVar[tuple[InputName, ...]] = ("adapted", "labels")
+    shards: ClassVar[bool] = True
 
     shots: int
     on: Split | None = None

@@ -190,6 +190,26 @@ class Route(Labelling):
 
 
 @schema
+class HeldOut(Labelling):
+    """Each row as those of several models predict it that were not trained on it."""
+
+    kind: ClassVar[str] = "held_out"
+    members: ClassVar[bool] = True
+
+
+@schema
+class Refine(Labelling):
+    """Labels of a split, replaced by proposals of another class where a judge prefers these."""
+
+    kind: ClassVar[str] = "refine"
+    needs: ClassVar[tuple[InputName, ...]] = ("own", "weak", "knows")
+
+    on: Split
+    max_replace: float
+    """Largest share of the rows whose proposal differs that is replaced."""
+
+
+@schema
 class ColumnNames(LabelColumns, Hashed):
     """What the columns of a labels file are called, as far as it was said."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from w2s_sweep.config.finetune import MOST_TOKENS, Precision
+from w2s_sweep.config.finetune import MOST_TOKENS, Precision, Quantise
 from w2s_sweep.kinds.shape import Shape
 
 Way = Literal["full", "lora", "forward"]
@@ -36,7 +36,7 @@ class Memory:
     """The same where blocks compute their activations again in the backward pass; None where nothing is kept anyway."""
     least: int = 1
     """Tokens of the longest row, which goes through the model whole."""
-    weights: Precision = "fp32"
+    weights: Literal["bf16", "fp32", "nf4"] = "fp32"
     """Of the weights on the device, but of those that train with adapters, which are in 32 bits."""
     host: float = 0.0
     """On the host, where weights are there twice for a moment while they are loaded."""
@@ -91,8 +91,9 @@ COUNTS = (1, 2, 4, 8)
 
 
 def fewest(need: Memory, device: float, counts: Sequence[int] = COUNTS) -> int:
-    """The first of `counts` GPUs of `device` bytes each on which a stage fits; the last where it fits on none."""
-    return next((gpus for gpus in counts if fit(need.on(gpus), device) is not None), counts[-1])
+    """The first of `counts` GPUs of `device` bytes each on which a stage fits; the last where it fits on none, or the
+    first where each of several holds as much as one."""
+    return next((gpus for gpus in counts if fit(need.on(gpus), device) is not None), counts[-1 if need.shared else 0])
 
 
 def explain_too_large(what: str, need: Memory, device: float, gpus: int = 1) -> str:
@@ -145,6 +146,9 @@ SINGLE: Mapping[str, Widths] = {
 """Everything in 32 bits."""
 LOGITS = 3 * 2**25 * 4
 """Bytes of the logits, their slopes and a temporary of the part of a batch whose likelihood is computed at a time."""
+NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""Bytes of a weight in 4 bits: a scale of 8 bits for 64 of them, and for 256 of these one of 32 (Dettmers et al. 2023,
+section 3)."""
 HEAD = 4
 """Bytes of each head: the logarithm of its normaliser."""
 COLUMNS = {"qwen2": "llama", "mistral": "llama", "phi3": "llama", "gemma3": "gemma3_text", "roberta": "bert"}
@@ -167,14 +171,21 @@ def training(
     adapters: tuple[int, Sequence[str]] | None,
     stopping: bool,
     language: bool = False,
+    quantise: Quantise = "none",
 ) -> Memory:
     """Of training inside a transformer. `adapters`: rank and targets of LoRA, None trains every weight; `stopping`
     keeps the best parameters beside those that train; `language`: it computes likelihoods with an unembedding, which
-    is counted as one of its own, in 32 bits."""
+    is counted as one of its own, in 32 bits; `quantise`: what becomes of frozen matrices."""
     way: Way = "full" if adapters is None else "lora"
     half = precision == "bf16"
     trained = shape.params if adapters is None else adapters[0] * shape.adapted(adapters[1]) * shape.layers
     frozen = 0.0 if adapters is None else shape.params * (2 if half else 4)
+    packed = 0.0
+    if quantise == "nf4":
+        # A matrix is whole again while it computes; the largest one is that of a feed-forward layer.
+        packed = shape.matrices * shape.layers * NF4
+        frozen = (shape.params - shape.matrices * shape.layers) * (2 if half else 4) + packed
+        frozen += shape.hidden * shape.inner * (2 if half else 4)
     # weights, gradients and two moments in 32 bits, the best weights so far, and the copies in 16 bits that autocast
     # keeps of weights that train
     copies = 2 * (shape.matrices * shape.layers if adapters is None else trained) if half else 0
@@ -194,10 +205,10 @@ def training(
         token=shape.layers * kept + state,
         token_checkpointed=shape.layers * state + kept + state,
         least=least,
-        weights="bf16" if half and adapters else "fp32",
+        weights="nf4" if packed else "bf16" if half and adapters else "fp32",
         host=shape.params * 2 * (2 if half and adapters else 4),
-        shared=fixed - copies - (LOGITS if language else 0),
-        gathered=gathered,
+        shared=0 if packed else fixed - copies - (LOGITS if language else 0),  # 4 bits are not shared out
+        gathered=0 if packed else gathered,
     )
 
 

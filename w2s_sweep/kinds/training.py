@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PlainSerializer, PlainValidator
 
 from w2s_sweep.config.dataset import Partition, Split
-from w2s_sweep.config.finetune import HeadInit, Precision, Schedule
+from w2s_sweep.config.finetune import HeadInit, Precision, Quantise, Schedule
 from w2s_sweep.config.schema import schema
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.kinds.base import Divided, Hashed, Hints, InputName, OfModel
@@ -95,6 +95,13 @@ class LoraRecipe(TunedRecipe):
     rank: int
     alpha: float
     targets: tuple[str, ...]
+    quantise: Quantise = "none"
+    """What becomes of the frozen weights below."""
+
+
+def quantise_of(recipe: FullRecipe | LoraRecipe) -> Quantise:
+    """What becomes of weights that do not train; none of all of them."""
+    return recipe.quantise if isinstance(recipe, LoraRecipe) else "none"
 
 
 @schema
@@ -210,6 +217,7 @@ class Tuned(Trained, OfModel):
             adapters=adapters,
             stopping=stopping,
             language=self.reads_likelihoods,
+            quantise=quantise_of(finetune),
         )
 
     @property

@@ -13,8 +13,9 @@ from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.record import Request
 from w2s_sweep.launch.sweep import CellResult, run_cells
+from w2s_sweep.launch.sweep_claim import read_sweep_claim
 from w2s_sweep.modules import import_all, recorded
-from w2s_sweep.store import Store, read_claim
+from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.store.sharing import refuse_others
 
@@ -110,7 +111,7 @@ def cancel(store: Store, name: str) -> Cancelled:
 
 def _stop_here(store: Store, name: str) -> int | None:
     """The command that runs a sweep with processes of its own, told to end as by Ctrl-C; None where there is none."""
-    claim = read_claim(store, f"sweep-{name}")
+    claim = read_sweep_claim(store, name)
     if claim is None or not claim.alive or (store.sweep(name) / "launcher.json").is_file():
         return None
     process = int(claim.record["pid"])

@@ -1,4 +1,6 @@
 """The rows of a task as a model sees them: `w2s data TASK`."""
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownParameterType=false
 
 import json
 from collections import Counter
@@ -36,7 +38,7 @@ def describe_task(
     left of the examples shown. `width`: characters shown of a text; 0 is all. `out`: where id, split and texts of all
     examples are written, for somebody to label them.
     """
-    from w2s_sweep.data.examples import build_examples
+    from w2s_sweep.data.examples import build_examples, easy_up_to
     from w2s_sweep.data.show import Reader, describe
     from w2s_sweep.data.split import assign
 
@@ -45,7 +47,8 @@ def describe_task(
     settings = build.stages[build.data()].settings
     assert isinstance(settings, Data)
     left_out = Counter[str]()
-    examples = build_examples(settings, fetch(cell.dataset.source, settings.source, "dataset"), left_out)
+    path = fetch(cell.dataset.source, settings.source, "dataset")
+    examples = build_examples(settings, path, left_out)
     parts = assign(examples, cell.dataset.split(cell.seed))
     if out is not None:
         write_unlabelled(out, examples, list(parts))
@@ -58,6 +61,8 @@ def describe_task(
         words = prompt_words(cell.dataset, cell.strong)
         about = repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
         head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
+    if settings.difficulty is not None:
+        head.append(f"{settings.difficulty} up to {easy_up_to(settings, path):g}: halves and validation; above: test")
     head += [f"left out: {count:,} {reason}" for reason, count in left_out.items() if count]
     return "\n".join([*head, text])
 

@@ -107,8 +107,9 @@ def group(choices: Choices, said: Any) -> list[list[str]]:
     short = {name.lstrip("+").removeprefix("model@"): name for name in choices} | {n.lstrip("+"): n for n in choices}
     problems: list[str] = []
     together: list[list[str]] = []
-    for entry in said or []:
-        if not isinstance(entry, ListConfig) or len(entry) < 2:
+    entries: list[Any] = list(said or [])
+    for entry in entries:
+        if (len(entry) if isinstance(entry, ListConfig) else 0) < 2:
             problems.append(f"zip: got {entry!r}, needs lists of two or more settings, as in zip=[[weak,strong]].")
             continue
         names = [str(name) for name in entry]

@@ -57,7 +57,8 @@ def refuse_unused(config: DictConfig) -> None:
 
 def _logs_nothing(value: Any) -> bool:
     """Whether a logging configuration is that of hydra/job_logging=none or disabled."""
-    return not value or not (value.get("root") or {}).get("handlers")
+    root: Any = value and value.get("root")
+    return not (root and root.get("handlers"))
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from w2s_sweep.modules import import_possible, recorded
 from w2s_sweep.store import Store
@@ -85,7 +86,10 @@ def main(root: str, sweep: str) -> None:
     from w2s_sweep.results.collect import collect
     from w2s_sweep.results.report import write_results
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is half written is removed
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(0)  # what is half written is removed
+
+    signal.signal(signal.SIGTERM, leave)
     os.nice(10)
     store = Store(Path(root))
     import_possible(list(recorded(store, sweep)))

@@ -1,9 +1,10 @@
 """What the stages of a plan need of a device: printed with the plan, and refused where no device could hold it."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from rich.table import Table
 
@@ -34,7 +35,7 @@ def memory_of(stage: Stage[Kind]) -> Memory:
 @lru_cache(maxsize=256)
 def _shape(model: Model, weights: str) -> Shape:
     folder = find(model.source, json.loads(weights), "model")
-    config = {} if folder is None else read_config(folder)
+    config: Mapping[str, Any] = {} if folder is None else read_config(folder)
     return parse_shape(config, model) if config else guess_shape(model)
 
 

@@ -10,7 +10,7 @@ from w2s_sweep.errors import ConfigError, W2SError, too_long, unknown
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Divided, Json, OfModel, Opened
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.kinds.forward import Annotate
+from w2s_sweep.kinds.forward import Annotate, FeaturesFile
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.kinds.training import Generate, Supervised
 from w2s_sweep.plan.graph import Plan
@@ -37,7 +37,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
         with console.status(f"fetching {one.kind} {one.name}"):
             there[name] = fetch(one.source, one.identity, one.kind)
     _require_targets(to_run, there)
-    for kind in (Data.kind, LabelsFile.kind):
+    for kind in (Data.kind, LabelsFile.kind, FeaturesFile.kind):
         made = [stage for stage in to_run if stage.kind == kind]
         outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
         for stage in made:
@@ -46,7 +46,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
                 raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
             summary = read_json(store.path(stage.key) / "summary.json") or {}
             balanced = isinstance(stage.settings, Data) and stage.settings.balance == "classes"
-            told = tell_examples(summary, balanced=balanced) if kind == Data.kind else tell_labels(summary)
+            told = TELL[kind](summary) if kind != Data.kind else tell_examples(summary, balanced=balanced)
             console.print(f"{stage.label}: {told}", highlight=False)
     _require_positions(store, to_run, there)
     _try_splits(store, to_run)
@@ -57,7 +57,8 @@ def tell_examples(made: Mapping[str, Json], *, balanced: bool = True) -> str:
     each = [f"{made[name]:,} of {name}" for name in sorted(made) if name.startswith("label ")]
     note = f", {', '.join(each)}{' after balancing' if balanced else ''}" if len(each) > 1 else ""
     unlabelled = f", {made['unlabelled']:,} without a label, all in half B" if "unlabelled" in made else ""
-    return f"{made['examples']:,} examples{note}{unlabelled}{_tell_left_out(made)}"
+    easy = f"; rows up to {made['easy up to']:g} are easy, harder ones are for test" if "easy up to" in made else ""
+    return f"{made['examples']:,} examples{note}{unlabelled}{easy}{_tell_left_out(made)}"
 
 
 def tell_labels(made: Mapping[str, Json]) -> str:
@@ -66,6 +67,16 @@ def tell_labels(made: Mapping[str, Json]) -> str:
     found = ", ".join(f"{made[f'labelled/{split}']:,} of {made[f'of/{split}']:,} {split}" for split in splits)
     note = f". {made['note']}" if made.get("note") else ""
     return f"{made['rows']:,} rows, labels for {found}{_tell_left_out(made)}{note}"
+
+
+def tell_vectors(made: Mapping[str, Json]) -> str:
+    """What was found in a file of vectors."""
+    found = f"{made['examples']:,} examples found by {made['found by']}"
+    return f"{made['rows']:,} vectors of {made['width']:,} numbers, {found}"
+
+
+TELL = {LabelsFile.kind: tell_labels, FeaturesFile.kind: tell_vectors}
+"""Kind -> what is told of a file once it is read."""
 
 
 def _tell_left_out(made: Mapping[str, Json]) -> str:

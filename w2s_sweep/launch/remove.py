@@ -6,7 +6,8 @@ from contextlib import contextmanager, nullcontext
 from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.slurm.lock import submission_lock
 from w2s_sweep.launch.status import stage_states
-from w2s_sweep.store import Store, acquire
+from w2s_sweep.launch.sweep_claim import acquire_sweep
+from w2s_sweep.store import Store
 from w2s_sweep.store.removal import Removal, find_removal, remove
 from w2s_sweep.store.sharing import refuse_others
 
@@ -42,7 +43,7 @@ def _busy(name: str, why: str) -> StoreError:
 @contextmanager
 def _alone(store: Store, name: str) -> Generator[None]:
     """No command may begin to run the sweep, nor submit anything, until it is gone."""
-    lease = acquire(store, f"sweep-{name}")
+    lease = acquire_sweep(store, name)
     if lease is None:
         raise _busy(name, "a command is running it")
     with lease, submission_lock(store) if (store.root / "queued").is_dir() else nullcontext():

@@ -18,12 +18,12 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
     for cell in cells:
         wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
         if cell.weak is not None:
-            wanted[cell.weak.source, "model"] = f"model@weak {cell.weak.name}"
+            wanted[cell.weak.source, cell.weak.source_kind] = f"model@weak {cell.weak.name}"
         if cell.supervisor.source is not None:
             wanted[cell.supervisor.source, "dataset"] = "supervisor.labels"
-        wanted[cell.strong.source, "model"] = f"model@strong {cell.strong.name}"
+        wanted[cell.strong.source, cell.strong.source_kind] = f"model@strong {cell.strong.name}"
         for model in cell.method.models():
-            wanted[model.source, "model"] = f"method.{cell.method.name} {model.name}"
+            wanted[model.source, model.source_kind] = f"method.{cell.method.name} {model.name}"
         for dataset in cell.tests:
             wanted[dataset.source, "dataset"] = f"tests {dataset.name}"
         for dataset in cell.method.datasets():

@@ -25,9 +25,10 @@ from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.record import Request, default_name, own_name, record_sweep
 from w2s_sweep.launch.resolve import Resolved, resolve_all
 from w2s_sweep.launch.show import show_plan
+from w2s_sweep.launch.sweep_claim import acquire_sweep, read_sweep_claim
 from w2s_sweep.modules import absolute
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
-from w2s_sweep.store import Store, acquire, read_claim
+from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
 from w2s_sweep.store.sharing import refuse_others
@@ -117,11 +118,11 @@ def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
     Its results are read from the record of that name, which would be the other's by then. Two commands with the same
     cells may run: they share the record.
     """
-    lease = acquire(store, f"sweep-{name}")
+    lease = acquire_sweep(store, name)
     if lease is None:
         stages = (read_json(store.sweep(name) / "sweep.json") or {}).get("stages", {})
         if stages.keys() != graph.stages.keys():
-            owner = read_claim(store, f"sweep-{name}")
+            owner = read_sweep_claim(store, name)
             where = "" if owner is None else f" on {owner.record['host']}, process {owner.record.get('pid')}"
             raise LaunchError(
                 f"name: {name!r} is being run by another command{where}, with other cells, and a table under that name "

@@ -28,6 +28,9 @@ class Method:
     takes_texts: ClassVar[bool] = False
     """Whether it also works where a label is a generated text: nothing in its graph reads probabilities."""
 
+    needs_targets: ClassVar[bool] = False
+    """Whether it works where a label is a generated text alone."""
+
     needs_weak_model: ClassVar[bool] = False
     """Whether it trains the weak model in a way of its own, so that no file of labels can stand in its place."""
 

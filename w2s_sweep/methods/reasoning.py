@@ -21,6 +21,7 @@ class Reasoning(Method):
     """
 
     takes_texts: ClassVar[bool] = True
+    needs_targets: ClassVar[bool] = True
     needs_weak_model: ClassVar[bool] = True
     reads_weights: ClassVar[bool] = True
 

@@ -21,7 +21,7 @@ from w2s_sweep.metrics.further import FURTHER, ROLES, Further, OfCell, OfRole, R
 from w2s_sweep.metrics.gap import NO_CEILING, NO_TEST_LABELS, Recovery, cause, plain_ratio, recover, undefined, unscored
 from w2s_sweep.metrics.holm import holm
 from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_intervals, crossed_p, t_interval, t_quantile
-from w2s_sweep.metrics.means import OfMeans, mean, share
+from w2s_sweep.metrics.means import OfMeans, mean, scores_of, share
 from w2s_sweep.metrics.permutation import sign_flip, smallest_p
 from w2s_sweep.metrics.tasks import median_interval
 
@@ -64,6 +64,7 @@ __all__ = [
     "no_auroc",
     "plain_ratio",
     "recover",
+    "scores_of",
     "share",
     "sign_flip",
     "smallest_p",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from w2s_sweep.metrics.base import METRICS, Metric
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, Truth
+    from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, SeveralProbs, Truth
 
 
 class Accuracy(Metric):
@@ -28,6 +29,9 @@ class Accuracy(Metric):
     def scores(self, probs: Probs, truth: Truth) -> PerExample | None:
         """1 where the example is predicted correctly, else 0."""
         return hits(probs, truth).astype(np.float64) if len(truth) else None
+
+    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
+        return [*(probs.argmax(2) == truth).astype(np.float64)] if len(truth) else [None] * len(probs)
 
 
 METRICS.register(Accuracy.name, Accuracy())

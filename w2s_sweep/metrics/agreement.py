@@ -10,7 +10,7 @@ import numpy as np
 
 from w2s_sweep.metrics.accuracy import most_likely
 from w2s_sweep.metrics.further import FURTHER, OfCell, RolePredictions
-from w2s_sweep.metrics.means import OfMeans, mean, ratio, score_all, share
+from w2s_sweep.metrics.means import OfMeans, itself, mean, ratio, score_all, share
 
 if TYPE_CHECKING:
     from w2s_sweep.metrics.shapes import Classes, Probs, SeveralScores, Truth
@@ -48,7 +48,7 @@ def agreement_scores(students: Classes, weak: Truth, truth: Truth) -> dict[str, 
     `students` and `weak`: the class that each predicts.
     """
     same, right = students == weak, np.broadcast_to(weak == truth, students.shape)
-    found = {"agreement": score_all(same[:, :, None], lambda means: means[0])}
+    found = {"agreement": score_all(same[:, :, None], itself)}
     for name, among in (("agreement/supervisor_right", right), ("agreement/supervisor_wrong", ~right)):
         found[name] = score_all(np.stack([same & among, among], 2), ratio)
     return {name: None if np.isnan(scores).any() else scores for name, scores in found.items()}

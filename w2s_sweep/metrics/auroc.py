@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.metrics.base import METRICS, Metric
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, Rows, Truth
+    from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, SeveralProbs, SeveralScores, Truth
 
 
 class Auroc(Metric):
@@ -32,9 +33,12 @@ class Auroc(Metric):
 
         Groups of examples add up (Obuchowski 1997). More than two classes: the mean over classes, as in `auroc`.
         """
-        if no_auroc(probs, truth) is not None:
-            return None
-        return np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs)], axis=0)
+        return self.scores_each(probs[None], truth)[0]
+
+    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
+        if no_auroc(probs[0], truth) is not None:  # which depends on the truth alone
+            return [None] * len(probs)
+        return [*np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])], axis=0)]
 
 
 METRICS.register(Auroc.name, Auroc())
@@ -61,10 +65,10 @@ def no_auroc(probs: Probs, truth: Truth) -> str | None:
     return f"only class {truth[0]} occurs" if (truth == truth[0]).all() else f"class {absent[0]} does not occur"
 
 
-def margins(probs: Probs, positive: int = 1) -> PerExample:
-    """How much more likely `positive` is than not (two classes: p_1 - p_0)."""
+def margins(probs: Array, positive: int = 1) -> Array:
+    """[...] how much more likely `positive` is than not (two classes: p_1 - p_0), of probabilities [..., classes]."""
     p = probs.astype(np.float64)
-    return p[:, positive] - (p.sum(1) - p[:, positive])
+    return p[..., positive] - (p.sum(-1) - p[..., positive])
 
 
 def ranked_classes(probs: Probs) -> range:
@@ -81,19 +85,27 @@ def binary_auroc(margin: PerExample, positive: Hits) -> float:
     return float((rank_sum - n * (n + 1) / 2) / (n * (len(positive) - n)))
 
 
-def _placements(margin: PerExample, positive: Hits) -> PerExample:
-    """Of one class: the share of the other kind that each example is on the right side of, scaled to its own kind."""
-    placed, above = np.empty(len(margin)), _count_below(margin[positive], margin[~positive])
-    n = len(above)
-    area = float(above.sum() / (n * (len(margin) - n)))  # halves, so that the sum is exact: that of the ranks
-    for own, below in ((positive, above), (~positive, _count_below(margin[~positive], margin[positive]))):
-        right = below / (len(margin) - len(below))
-        right = right if own is positive else 1 - right
-        placed[own] = area + (right - area) * len(margin) / len(below)
-    return placed
+def _placements(margin: SeveralScores, positive: Hits) -> SeveralScores:
+    """Of one class and several sets of margins: the share of the other kind that each example is on the right side of,
+    scaled to its own kind."""
+    count, of_class = len(positive), int(positive.sum())
+    positives, others = _count_below(margin, positive)
+    area = others[:, positive].sum(1, keepdims=True) / (of_class * (count - of_class))  # halves: exact, as by ranks
+    right = np.where(positive, others / (count - of_class), 1 - positives / of_class)
+    return area + (right - area) * count / np.where(positive, of_class, count - of_class)
 
 
-def _count_below(mine: Rows, others: Array) -> Rows:
-    """How many of the others are below each of mine, ties counting 1/2."""
-    ordered = np.sort(others)
-    return (np.searchsorted(ordered, mine, "left") + np.searchsorted(ordered, mine, "right")) / 2
+def _count_below(margin: SeveralScores, positive: Hits) -> tuple[SeveralScores, SeveralScores]:
+    """How many positives, and how many others, are below each example of a set; ties count 1/2."""
+    order, places = margin.argsort(1), np.arange(margin.shape[1])
+    ordered, of_class = np.take_along_axis(margin, order, 1), positive[order].cumsum(1)
+    rises = ordered[:, 1:] > ordered[:, :-1]
+    edge = np.ones((len(margin), 1), dtype=bool)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, rises]), places, 0), 1)
+    last = np.minimum.accumulate(np.where(np.hstack([rises, edge]), places, len(places))[:, ::-1], 1)[:, ::-1]
+    before = np.where(first > 0, np.take_along_axis(of_class, np.maximum(first - 1, 0), 1), 0)
+    below, positives = (first + last + 1) / 2, (before + np.take_along_axis(of_class, last, 1)) / 2
+    found = np.empty((2, *margin.shape))
+    for kind, counts in zip(found, (positives, below - positives), strict=True):
+        np.put_along_axis(kind, order, counts, 1)
+    return found[0], found[1]

@@ -7,6 +7,8 @@ when its module is imported, one of this room or a user's own. `further.py` has 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -14,7 +16,8 @@ import numpy as np
 from w2s_sweep.registry import Registry
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import PerExample, Probs, Truth
+    from w2s_sweep.metrics.further import RolePredictions
+    from w2s_sweep.metrics.shapes import PerExample, Probs, SeveralProbs, Truth
 
 
 class Metric(ABC):
@@ -36,6 +39,10 @@ class Metric(ABC):
     """Its name in trackers; `name` where it is empty."""
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     """The smallest and the largest value that it can have."""
+    undefined_where: ClassVar[str] = ""
+    """Where it has no value, for somebody who chose it and got none."""
+    reads_groups: ClassVar[bool] = False
+    """Whether it depends on which examples belong together, which is known of test rows alone."""
 
     @abstractmethod
     def value(self, probs: Probs, truth: Truth) -> float | None:
@@ -44,6 +51,14 @@ class Metric(ABC):
     @abstractmethod
     def chance(self, classes: int) -> float:
         """The metric of guessing among so many classes."""
+
+    def value_of(self, role: RolePredictions) -> float | None:
+        """The metric of what one role predicts; a metric that reads more than probabilities has its own."""
+        return self.value(role.probs, role.truth)
+
+    def scores_of(self, role: RolePredictions) -> PerExample | None:
+        """`scores` of what one role predicts."""
+        return self.scores(role.probs, role.truth)
 
     def why_unfit(self, kind: str) -> str | None:
         """What tasks of a kind (classify, pair, generate) are, where that makes the metric meaningless."""
@@ -61,6 +76,16 @@ class Metric(ABC):
         rest = [self.value(np.delete(probs, i, 0), np.delete(truth, i)) for i in range(len(truth))]
         changes = np.array([0.0 if value is None else whole - value for value in rest])
         return whole + (len(truth) - 1) * (changes - changes.mean())
+
+    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
+        """`scores` of several sets of predictions [sets, examples, classes] for the same examples."""
+        return [self.scores(one, truth) for one in probs]
+
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
+        """`scores_of` several sets of predictions for the examples of `role`."""
+        if self.reads_groups:
+            return [self.scores_of(replace(role, probs=one)) for one in probs]
+        return self.scores_each(probs, role.truth)
 
 
 METRICS: Registry[Metric] = Registry("metric")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,12 @@ class Design:
         return int(self.seeds[-1]) + 1, int(self.groups.max()) + 1
 
     @cached_property
+    def spans(self) -> list[slice]:
+        """The rows of each seed."""
+        ends = np.cumsum(np.bincount(self.seeds)).tolist()
+        return [slice(start, end) for start, end in pairwise([0, *ends])]
+
+    @cached_property
     def shares(self) -> Rows:
         """The weight of each row in a mean: every seed counts the same."""
         return 1 / (self.counts[0] * np.bincount(self.seeds)[self.seeds])
@@ -59,14 +65,13 @@ class Design:
     def moments(self, values: Sums) -> Moments:
         """Mean and covariance of several numbers a row."""
         seeds, groups = self.counts
-        weighted = values.astype(np.float64) * self.shares[:, None]
-        per_seed = seeds * _add(self.seeds, weighted)
+        wide = values.astype(np.float64)
+        per_seed = np.stack([wide[rows].mean(0) for rows in self.spans])
         mean = per_seed.mean(0)
-        off = weighted - mean * self.shares[:, None]
-        inside = _place(self.inside, off) if self.apart else _add(self.inside, off)
-        both = _square(inside)
+        off = (wide - mean) * self.shares[:, None]
+        both = _square(off if self.apart else _add(self.inside, off))
         of_groups = (both if seeds == 1 else _square(_add(self.groups, off))) * groups / max(1, groups - 1)
-        of_runs = np.cov(per_seed.T, ddof=1).reshape(len(mean), -1) / seeds if seeds > 1 else None
+        of_runs = _square(per_seed - mean) / (seeds - 1) / seeds if seeds > 1 else None
         if groups == 1:
             of_groups = np.full_like(of_groups, np.inf)
         return Moments(mean, of_groups, of_runs, both, seeds, groups)
@@ -142,16 +147,9 @@ def _freedom(whole: float, of_groups: float, of_runs: float | None, groups: int,
     return max(1.0, 1 / sum((part / whole) ** 2 / freedom for part, freedom in parts))
 
 
-def _place(codes: RowCodes, values: Sums) -> Totals:
-    """`_add` of codes that differ."""
-    found = np.empty_like(values)
-    found[codes] = values
-    return found
-
-
 def _add(codes: RowCodes, values: Sums) -> Totals:
     """Sums of the rows of each code."""
-    return np.stack([np.bincount(codes, column) for column in values.T], axis=1)
+    return np.array([np.bincount(codes, column) for column in values.T]).T
 
 
 def _square(totals: Totals) -> Square:
@@ -162,6 +160,12 @@ def _positive(matrix: Square) -> Square:
     """A symmetric matrix without its negative eigenvalues."""
     if matrix.shape == (1, 1):  # the usual case, and ten times as fast
         return np.maximum(matrix, 0)
+    if (
+        matrix.shape == (2, 2)
+        and matrix[0, 0] * matrix[1, 1] >= matrix[0, 1] ** 2
+        and matrix[0, 0] >= 0 <= matrix[1, 1]
+    ):
+        return matrix
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.maximum(values, 0)) @ vectors.T
 

@@ -15,7 +15,7 @@ from w2s_sweep.registry import Registry
 
 if TYPE_CHECKING:
     from w2s_sweep.metrics.means import OfMeans
-    from w2s_sweep.metrics.shapes import Flags, Probs, Truth
+    from w2s_sweep.metrics.shapes import Flags, Names, Probs, Truth
 
 ROLES = ("weak", "student", "ceiling")
 """The roles of every cell."""
@@ -30,6 +30,8 @@ class RolePredictions:
     legal: Flags | None = None
     """Of a generation task: 1 where what was generated is a possible answer, 0 where it is not, NaN where that is not
     known; None where it never is."""
+    groups: Names | None = None
+    """Text: the name of each example's group; None where they are not known."""
 
 
 class Further(ABC):

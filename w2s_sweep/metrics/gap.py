@@ -53,10 +53,11 @@ def recover(moments: Moments, level: float = LEVEL) -> Recovery:
     return Recovery(gain, gap, excess, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
 
 
-def undefined(*roles: str) -> Recovery:
-    """The PGR of roles that do not have the metric."""
+def undefined(*roles: str, why: str = "") -> Recovery:
+    """The PGR of roles that do not have the metric; `why`: where it is undefined, if that can be said."""
     none = Interval(None)
-    return Recovery(none, none, none, none, f"the metric of {', '.join(roles)} is undefined")
+    reason = f"the metric of {', '.join(roles)} is undefined"
+    return Recovery(none, none, none, none, f"{reason}: {why}" if why else reason)
 
 
 NO_TEST_LABELS = "no value, the file has no labels for test rows"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,14 +54,32 @@ def score_all(terms: Array, of: Callable[[Array], Array]) -> Array:
     return of(means.T)[:, None] + ((terms - means[:, None]) @ slopes[:, :, None])[:, :, 0]
 
 
+def scores_of(several: Mapping[str, OfMeans]) -> dict[str, PerExample | None]:
+    """`OfMeans.scores` of each; those of one formula and the same examples are computed together."""
+    alike: dict[tuple[Callable[[Array], Array], tuple[int, ...]], list[str]] = {}
+    for name, one in several.items():
+        alike.setdefault((one.of, one.terms.shape), []).append(name)
+    found: dict[str, PerExample | None] = {}
+    for (of, (count, _)), names in alike.items():
+        scores = score_all(np.stack([several[name].terms for name in names]), of) if count else [None] * len(names)
+        defined = (None if one is None or np.isnan(one[0]) else one for one in scores)
+        found |= zip(names, defined, strict=True)
+    return {name: found[name] for name in several}
+
+
 def mean(values: PerExample | Hits) -> OfMeans:
     """The mean of one number an example."""
-    return OfMeans(values[:, None], lambda means: means[0])
+    return OfMeans(values[:, None], itself)
 
 
 def share(event: Hits, among: Hits) -> OfMeans:
     """Share of the examples `among` in which the event happened; undefined where there are none."""
     return OfMeans(np.stack([event & among, among], 1), ratio)
+
+
+def itself(means: Array) -> Array:
+    """The one mean that there is, [1, ...]."""
+    return np.asarray(means[0])
 
 
 def ratio(means: Array) -> Array:

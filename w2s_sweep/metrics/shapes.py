@@ -5,6 +5,8 @@ from jaxtyping import Bool, Float, Integer, Real, Shaped
 
 Probs = Float[np.ndarray, "examples classes"]
 """Predicted probabilities; rows sum to 1."""
+SeveralProbs = Float[np.ndarray, "sets examples classes"]
+"""Probabilities of several sets of predictions."""
 Truth = Integer[np.ndarray, "examples"]
 """The true class of each example, 0..classes-1."""
 Hits = Bool[np.ndarray, "examples"]

@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.language import LanguageModel
+from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import restore, save_trained
 
 WEIGHTS, ADAPTERS = "weights.safetensors", "adapters.safetensors"
@@ -22,6 +23,26 @@ def save_adapted(model: LanguageModel, folder: Path, scale: float | None = None)
         save_trained(model, folder / WEIGHTS)
     else:
         save_trained(model, folder / ADAPTERS, metadata={"scale": repr(scale)})
+
+
+def load_model(
+    path: Path,
+    adapted: Path | None,
+    *,
+    keep_layers: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+) -> Backbone:
+    """`load_backbone(path, ...)` with the weights that `save_adapted` wrote into `adapted`, where there are any.
+
+    What adaptation added is rounded to `dtype` once, after the sum.
+    """
+    if adapted is None:
+        return load_backbone(path, keep_layers=keep_layers, dtype=dtype, dropout=dropout)
+    backbone = load_adapted(load_backbone(path, keep_layers=keep_layers, dropout=dropout), adapted)
+    for weight in backbone.module.parameters():
+        weight.data = weight.data.to(dtype)  # and no buffer: frequencies of rotary positions need their 32 bits
+    return backbone
 
 
 def load_adapted(backbone: Backbone, folder: Path) -> Backbone:

@@ -15,6 +15,8 @@ from w2s_sweep.models.throughput import Throughput
 if TYPE_CHECKING:
     from jaxtyping import Int
 
+    from w2s_sweep.models.ranks import Ranks
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -61,6 +63,12 @@ class Collator:
             )
         each = first.repeat_interleave(torch.tensor(batch.texts.lengths))
         return (batch.texts.positions >= move(each, self.device)).long()
+
+    def add_ranks(self, ranks: Ranks) -> None:
+        """Count what all ranks read, each with other rows; every rank has to ask."""
+        counts = ranks.total(self.computed, self.read.tokens, self.read.squares, self.padded)
+        self.computed, self.read.tokens, self.read.squares = map(int, counts[:3])
+        self.padded = counts[3] > 0
 
     def summary(self) -> dict[str, str | float | None]:
         """For a stage's summary: how its batches were made, and which share of what they computed was padding."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from w2s_sweep.errors import ModelError
+from w2s_sweep.models.ranks import this_process
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class Passes:
         self.done = np.zeros(rows, dtype=bool)
 
     def after_batch(self) -> None:
-        """Called after each forward pass; may raise to stop the work."""
+        """Called after each forward pass, of several ranks by all; may raise to stop the work."""
 
 
 def over_rows(
@@ -32,26 +33,35 @@ def over_rows(
     """float32 [rows, width]: `compute` [batch, width] of the rows of each batch; together they have every row once.
 
     What `passes` already has of a whole batch is not computed again, and a batch is computed whole, so a stop changes
-    no bit.
+    no bit. Several ranks, each with a whole model, take a batch each at a time: neither does their number.
     """
     passes.begin(sum(map(len, batches)), width)
-    waiting = list(batches)
+    ranks, waiting = this_process(), [rows for rows in batches if not passes.done[rows].all()]
+    for start in range(0, len(waiting), ranks.size):
+        turn = waiting[start : start + ranks.size]
+        own = _values(turn[ranks.rank], compute) if ranks.rank < len(turn) else torch.empty(0, width)
+        for rows, values in zip(turn, ranks.exchange(own, [*map(len, turn)]), strict=True):
+            passes.values[rows] = values.numpy()
+            passes.done[rows] = True
+        passes.after_batch()
+    return passes.values
+
+
+def _values(rows: list[int], compute: Callable[[list[int]], Tensor]) -> Tensor:
+    """float32 [rows, width] on the CPU, in as many passes as memory asks for."""
+    waiting, found = [rows], list[Tensor]()
     while waiting:
-        rows = waiting.pop(0)
-        if passes.done[rows].all():
-            continue
+        part = waiting.pop(0)
         try:
-            passes.values[rows] = compute(rows).float().cpu().numpy()
+            found.append(compute(part).float().cpu())
         except torch.cuda.OutOfMemoryError as error:
             reason = str(error)
         else:
-            passes.done[rows] = True
-            passes.after_batch()
             continue
         # Here and not above: an exception that is handled keeps the frames, and with them the tensors, alive.
-        waiting[:0] = _halves(rows, reason)
+        waiting[:0] = _halves(part, reason)
         torch.cuda.empty_cache()  # does nothing where no GPU is in use
-    return passes.values
+    return torch.cat(found)
 
 
 def _halves(rows: list[int], reason: str) -> list[list[int]]:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.errors import ModelError, unknown
-from w2s_sweep.models.ranks import this_process, whole
+from w2s_sweep.models.ranks import as_shared, this_process, whole
 
 
 class Tuneable(Protocol):
@@ -80,7 +80,7 @@ def restore(parameters: Mapping[str, Tensor], stored: Mapping[str, Tensor], what
         raise ModelError(f"{what}: they are those of another model. Run `w2s verify`, then the sweep again.")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(stored[name])
+            parameter.copy_(as_shared(stored[name], parameter))
 
 
 def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:

@@ -184,7 +184,7 @@ def packed_states(
 ) -> Float[Tensor, "1 tokens width"]:
     """The last hidden states of texts in one row; `first`: the position of the first token of a text."""
     positions = texts.positions + first
-    if module.config._attn_implementation != NAME:
+    if module.config._attn_implementation != NAME:  # pyright: ignore[reportPrivateUsage] - transformers has no other
         # An attention of the model's own, which gets its mask from transformers: that tells texts apart by positions
         # that begin anew, where there is no mask yet (and waits for the GPU to look at them).
         return module(input_ids=input_ids, position_ids=positions).last_hidden_state

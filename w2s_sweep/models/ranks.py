@@ -6,7 +6,7 @@ alike. A process that computes alone is rank 0 of 1, for which everything here d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -68,13 +68,34 @@ class Ranks:
         dist.all_reduce(said, op=dist.ReduceOp.MAX)
         return float(said.item())
 
+    def total(self, *values: float) -> list[float]:
+        """The sum over all ranks of each number; every rank has to ask."""
+        if self.size == 1:
+            return list(values)
+        said = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(said)
+        return said.tolist()
+
+    def exchange(self, own: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """What the first ranks have, of as many rows each as `counts` says, which no later one has; on the CPU.
+
+        `own` [rows, width] is that of this rank, and every rank has to ask.
+        """
+        if self.size == 1:
+            return [own]
+        padded = own.new_zeros(max(counts), own.shape[1])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return [part[:count] for part, count in zip(parts, counts, strict=False)]
+
     def wait(self) -> None:
         """Until every rank is here."""
         if self.size > 1:
             dist.all_reduce(torch.zeros(1))
 
     @contextmanager
-    def in_turn(self) -> Iterator[None]:
+    def in_turn(self) -> Generator[None]:
         """One rank after another: what is there for a moment, such as all weights on the host, is there once."""
         for _ in range(self.rank):
             self.wait()
@@ -162,7 +183,7 @@ def this_process() -> Ranks:
 
 
 @contextmanager
-def meet(rank: int, size: int, place: Path) -> Iterator[Ranks]:
+def meet(rank: int, size: int, place: Path) -> Generator[Ranks]:
     """Join the other ranks; `place`: a file on this machine that none has used before."""
     # Flags are on the CPU whatever computes, so that no rank waits for its GPU to read them.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

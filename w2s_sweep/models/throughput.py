@@ -1,7 +1,7 @@
 """How much a model has read, and how long that took."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Throughput:
             self.squares += length * length
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
+    def timed(self) -> Generator[None]:
         """Seconds of the body, which has to end with a number that is on the CPU: a GPU works on behind one's back."""
         began = time.perf_counter()
         yield

@@ -12,7 +12,7 @@ from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.kinds.base import Hints, Identity, Json, Kind, SourceKind
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.kinds.forward import Contrast, Features
+from w2s_sweep.kinds.forward import Contrast, Features, FeaturesFile
 from w2s_sweep.kinds.training import Adapt, AdaptRecipe
 from w2s_sweep.plan.setup import Setup
 from w2s_sweep.plan.stage import Stage
@@ -65,6 +65,9 @@ class Inputs:
             labels=d.labels,
             odd_rows=d.odd_rows,
             unlabelled=d.unlabelled,
+            difficulty=d.difficulty,
+            difficulty_quantile=d.difficulty_quantile,
+            difficulty_threshold=d.difficulty_threshold,
         )
         return self._add(settings, {}, Hints(label=f"data {d.name}", dataset=d))
 
@@ -72,6 +75,10 @@ class Inputs:
         """Frozen features of every example of the cell's dataset, or of another one that is cut to as many tokens: once
         per model and dataset whatever the seeds and losses."""
         dataset = of or self.cell.dataset
+        if model.features is not None:
+            file = FeaturesFile(file=dict(self.identify(model.source, "dataset")))
+            hints = Hints(label=f"features {model.name} {dataset.name}", dataset=dataset, model=model)
+            return self._add(file, {"data": self.data(of)}, hints)
         settings = Features(
             model=self._weights(model),
             max_tokens=self.cell.dataset.max_tokens,
@@ -121,8 +128,8 @@ class Inputs:
                 targets=model.lora_targets if lora else None,
             ),
             precision=self.cell.finetune.precision,
-            # without a test split of the source the seed decides which texts are test texts
-            split=dataset.split(self.cell.seed) if dataset.test_split is None else None,
+            # without test rows of the source the seed decides which texts are test texts
+            split=None if dataset.own_test else dataset.split(self.cell.seed),
         )
         hints = self._hints(replace(model, adapt=None), f"adapted {model.name} {dataset.name}")
         return self._add(settings, {"data": self.data()}, hints)

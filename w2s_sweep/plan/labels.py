@@ -19,10 +19,12 @@ from w2s_sweep.kinds.labels import (
     Filter,
     Groups,
     Harden,
+    HeldOut,
     Labelling,
     LabelsFile,
     Part,
     Pick,
+    Refine,
     Relabel,
     Reveal,
     Route,
@@ -141,6 +143,17 @@ class Labels(Inputs):
         """The predictions `weak`, but on the split `on` those of `own` where `knows` is at least so sure of them."""
         inputs = {"own": own, "weak": weak, "knows": knows}
         return self._labelling(Route(on=on, threshold=threshold), inputs, self._model_of(knows), "labels")
+
+    def held_out(self, members: Sequence[str]) -> str:
+        """Each row as those of the trained stages `members` predict it that did not learn from it."""
+        return self._labelling(HeldOut(), _members(members), self._model_of(members[-1]), "labels")
+
+    def refine(self, labels: str, proposals: str, judge: str, *, on: Split, max_replace: float) -> str:
+        """The predictions `labels`, but on the split `on` those of `proposals` that say another class and that `judge`
+        prefers, at most the share `max_replace` of those that do."""
+        inputs = {"own": proposals, "weak": labels, "knows": judge}
+        settings = Refine(on=on, max_replace=max_replace)
+        return self._labelling(settings, inputs, self._model_of(proposals), "labels")
 
     def combine(self, members: Sequence[str], *, role: str, rule: Rule) -> str:
         """The predictions of several stages as one, by a rule of `stages.combine`."""

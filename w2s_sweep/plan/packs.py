@@ -1,10 +1,13 @@
 """Packs: stages run one after another in one process because they share a model and a dataset.
 
 Stages of one (model, dataset) at the same depth of model changes form a pack: a pack only ever waits for packs of a
-smaller depth, so packs form a graph of their own. Expensive stages get a process each: `max_flops` bounds a pack.
+smaller depth, so packs form a graph of their own. Expensive stages get a process each: `max_flops` bounds a pack, and
+where several could run at the same time, packs are divided until all have work. Which packs there are changes no key
+and no result.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from w2s_sweep.kinds import Kind
@@ -46,7 +49,32 @@ def model_changes(graph: Graph) -> Mapping[str, int]:
     return level
 
 
-def make_packs(graph: Graph, keys: Iterable[str], max_flops: float) -> list[Pack]:
+Share = Callable[[Sequence[Stage[Kind]], float], float]
+"""Stages that could be one pack, and the FLOPs of all stages at their depth -> the most FLOPs of a pack of them."""
+
+
+def undivided(stages: Sequence[Stage[Kind]], flops: float) -> float:
+    """One pack, however many could run at the same time."""
+    return math.inf
+
+
+def divide(stages: Sequence[Stage[Kind]], flops: float, width: int, least: float = 0.0) -> float:
+    """The most FLOPs of a pack where everything at the depth of `stages` is to become `width` packs, about.
+
+    In whole stages of the mean price, so that twelve equal ones become packs of three for five places, not of two:
+    both need the time of three stages or more, and fewer packs load the model less often. No pack of less than `least`
+    FLOPs is split off. Features do not count: what reads them waits for them anyway.
+    """
+    prices = [stage.cost.flops for stage in stages if stage.kind != Features.kind and stage.cost.flops]
+    if width <= 1 or len(prices) < 2:
+        return math.inf
+    mean = sum(prices) / len(prices)
+    # A little more than whole stages, as sums of floats are not exact.
+    share = (1 + 1e-9) * mean * math.ceil(max(flops / width, least) / mean - 1e-9)
+    return share if sum(prices) > share else math.inf
+
+
+def make_packs(graph: Graph, keys: Iterable[str], max_flops: float, share: Share = undivided) -> list[Pack]:
     """Split the stages `keys` into packs, each after the packs it waits for."""
     wanted = set(keys)
     level = model_changes(graph)
@@ -54,9 +82,12 @@ def make_packs(graph: Graph, keys: Iterable[str], max_flops: float) -> list[Pack
     for key, stage in graph.stages.items():
         if key in wanted:
             groups.setdefault((level[key], affinity(stage)), []).append(stage)
+    flops: dict[int, float] = {}
+    for (depth, _), stages in groups.items():
+        flops[depth] = flops.get(depth, 0.0) + sum(stage.cost.flops for stage in stages)
     packs: list[Pack] = []
-    for _, stages in sorted(groups.items(), key=lambda item: item[0][0]):
-        packs += [_pack(chunk) for chunk in _chunks(stages, max_flops)]
+    for (depth, _), stages in sorted(groups.items(), key=lambda item: item[0][0]):
+        packs += [_pack(chunk) for chunk in _chunks(stages, min(max_flops, share(stages, flops[depth])))]
     return packs
 
 

@@ -52,6 +52,7 @@ def tuned_recipe(
             rank=finetune.rank,
             alpha=finetune.alpha,
             targets=model.lora_targets,
+            quantise=finetune.quantise,
         )
     return FullRecipe(name="full", **_optimization(finetune, finetune.lr or model.lr_full), **tuned)
 

@@ -5,30 +5,27 @@ mean gaps over the seeds, as that of the group is.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import METRICS, Interval, agreement_scores
+from w2s_sweep.metrics import METRICS, Interval, Recovery, agreement_scores
 from w2s_sweep.predictions import CURVE, Evaluated, read_curve
 from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import NONE, ROLES, CurvePoint, Row, StudentStep
-from w2s_sweep.results.score import Columns, Designs, Measured, means, recover_cells
+from w2s_sweep.results.score import Columns, Designs, Measured, estimate
 from w2s_sweep.store import Store
 
 SCORES = ("accuracy", "auroc")
 """Metrics of every point."""
-
-
-class Final(Protocol):
-    """What stages predict in the end, by their keys."""
-
-    def examples(self, key: str) -> "Examples | str": ...
+AGREEMENTS = ("agreement", "agreement/supervisor_right", "agreement/supervisor_wrong")
+"""What every point of a student has too."""
 
 
 @dataclass
@@ -36,7 +33,7 @@ class CurveReader:
     """The curves of stages, each read and measured once however many groups share the stages."""
 
     store: Store
-    final: Final
+    final: Reader
     designs: Designs
     curves: dict[str, list[Evaluated]] = field(default_factory=dict[str, list[Evaluated]])
     """Of supervisors and ceilings; students are many, and each is of few cells."""
@@ -65,69 +62,71 @@ class CurveReader:
         return self.steps.get((row.metric, *_stages("student", row)), ())
 
     def _is_comparable(self, row: Row) -> bool:
-        """Whether all roles predict the same test rows: a file that supervises may lack some or all of them."""
-        found = [self.final.examples(key) for key in _stages("student", row)]
+        """Whether all roles predict the same test rows: a file that supervises may lack all of them."""
+        found = [self.final.beside(key, row.weak_key) for key in _stages("student", row)]
         digests = {one.digest if isinstance(one, Examples) else None for one in found}
         return len(digests) == 1 and None not in digests
 
     def _of_role(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
-        about = (role, rows[0].metric, *(key for row in rows for key in _stages(role, row))) if rows else ()
+        about = (role, rows[0].metric, *(key for row in rows for key in self._of_what(role, row))) if rows else ()
         if rows and about not in self.own:
             self.own[about] = self._measure_all(role, rows)
         return [replace(point, **_place(rows[0])) for point in self.own.get(about, ())]
 
+    def _of_what(self, role: str, row: Row) -> tuple[str, ...]:
+        """What a row's points depend on: its stages, and the file that says which test rows count."""
+        narrow = self.final.labelled(row.weak_key) is not None
+        return (*_stages(role, row), row.weak_key) if narrow else _stages(role, row)
+
     def _measure_all(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
-        curves = [(row, curve) for row in rows if (curve := self._curve(role, getattr(row, f"{role}_key")))]
+        curves = [(row, curve) for row in rows if (curve := self._curve(role, row))]
         found = [(row, curve, self._measure(role, row, curve)) for row, curve in curves]
         if role == "student":
             self.steps |= {(row.metric, *_stages(role, row)): _steps(row.metric, at, known) for row, at, known in found}
         # Evaluations are matched by their number: trainings of one setting may differ by a few steps.
         common = min((len(curve) for _, curve in curves), default=0)
-        last = [(row, curve[-common:], measured[-common:]) for row, curve, measured in found]
-        return [
-            self._point(role, number, [(row, curve[number], measured[number]) for row, curve, measured in last])
-            for number in range(common)
-        ]
+        last = [Seed(row, curve[-common:], measured[-common:]) for row, curve, measured in found]
+        together: dict[tuple[int, ...], list[int]] = {}
+        for number in range(common):
+            together.setdefault(tuple(id(seed.curve[number].ids) for seed in last), []).append(number)
+        points = [point for numbers in together.values() for point in self._points(role, numbers, last)]
+        return sorted(points, key=lambda point: point.evaluation)
 
-    def _curve(self, role: str, key: str) -> list[Evaluated]:
+    def _curve(self, role: str, row: Row) -> list[Evaluated]:
+        """What the role's stage predicted on the way, for the rows that the cell is about."""
+        key, labelled = getattr(row, f"{role}_key"), self.final.labelled(row.weak_key)
+        curve = self._read(role, key)
+        if labelled is None:
+            return curve
+        return self._share_ids([part for one in curve if len((part := _among(one, labelled)).ids)])
+
+    def _read(self, role: str, key: str) -> list[Evaluated]:
         if key in self.curves:
             return self.curves[key]
         path = self.store.path(key) / CURVE
         try:
-            found = [self._share_ids(one) for one in read_curve(path)] if path.is_file() else []
+            found = self._share_ids(read_curve(path)) if path.is_file() else []
         except StoreError:
             found = []  # a curve is no result: `w2s verify` tells of damage
         if role != "student":
             self.curves[key] = found
         return found
 
-    def _share_ids(self, one: Evaluated) -> Evaluated:
-        return replace(one, ids=self.ids.setdefault("\n".join(one.ids.tolist()), one.ids))
+    def _share_ids(self, curve: Sequence[Evaluated]) -> list[Evaluated]:
+        known: dict[int, Array] = {}  # evaluations of a stage share their array: its text is made once
+        for one in curve:
+            if id(one.ids) not in known:
+                known[id(one.ids)] = self.ids.setdefault("\n".join(one.ids.tolist()), one.ids)
+        return [replace(one, ids=known[id(one.ids)]) for one in curve]
 
-    def _point(self, role: str, number: int, found: Sequence[tuple[Row, Evaluated, Measured]]) -> CurvePoint:
-        first, cells = found[0][0], [measured for *_, measured in found]
-        metric = first.metric
-        recovery = recover_cells(cells, metric, self.designs) if role == "student" else None
-        known = defaultdict[str, Interval](lambda: NONE, means(cells, self.designs))
-        return CurvePoint(
-            **_place(first),
-            role=role,
-            seeds=tuple(sorted(row.seed for row, *_ in found)),
-            evaluation=number + 1,
-            step=round(fmean(at.step for _, at, _ in found)),
-            steps=round(fmean(at.steps for _, at, _ in found)),
-            n_test=max(len(at.ids) for _, at, _ in found),
-            value=known[f"{metric}/{role}"],
-            weak=known[f"{metric}/weak"] if role == "student" else NONE,
-            ceiling=known[f"{metric}/ceiling"] if role == "student" else NONE,
-            pgr=NONE if recovery is None else recovery.pgr,
-            unidentified="" if recovery is None else recovery.reason,
-            accuracy=known[f"accuracy/{role}"],
-            auroc=known[f"auroc/{role}"],
-            agreement=known["agreement"],
-            agreement_supervisor_right=known["agreement/supervisor_right"],
-            agreement_supervisor_wrong=known["agreement/supervisor_wrong"],
-        )
+    def _points(self, role: str, numbers: Sequence[int], seeds: Sequence["Seed"]) -> list[CurvePoint]:
+        """The points of evaluations that were each of the same rows; all are computed together."""
+        metric, first = seeds[0].row.metric, numbers[0]
+        cells = [Measured(seed.measured[first].groups, _merge(role, seed, numbers)) for seed in seeds]
+        ratios = {str(n): (f"{metric}/weak", f"{metric}/student@{n}", f"{metric}/ceiling") for n in numbers}
+        found, recoveries = estimate(cells, ratios if role == "student" else {}, self.designs)
+        known = defaultdict[str, Interval](lambda: NONE, found)
+        return [_point(role, number, seeds, known, recoveries.get(str(number))) for number in numbers]
 
     def _measure(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
         """What is known of one seed's examples after each evaluation; those of the same rows are measured together."""
@@ -138,17 +137,15 @@ class CurveReader:
         return [found[place] for place in range(len(curve))]
 
     def _measure_rows(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
-        ids, probs, several = curve[0].ids, np.stack([at.probs for at in curve]), dict[str, "Several"]()
+        ids, probs = curve[0].ids, np.stack([at.probs for at in curve])
         weak = self._final(row.weak_key if role == "student" else getattr(row, f"{role}_key"), ids)
-        for name in dict.fromkeys((*SCORES, row.metric)):
-            for one in ROLES if role == "student" else (role,):
-                lasting = one != role
-                several[f"{name}/{one}"] = (
-                    [self._final_scores(name, getattr(row, f"{one}_key"), ids)] * len(curve)
-                    if lasting
-                    else [METRICS[name].scores(probs[place], weak.truth) for place in range(len(curve))]
-                )
+        several: dict[str, Several] = {
+            f"{name}/{role}": METRICS[name].scores_of_each(probs, weak) for name in dict.fromkeys((*SCORES, row.metric))
+        }
         if role == "student":
+            for one in ("weak", "ceiling"):
+                lasting = self._final_scores(row.metric, getattr(row, f"{one}_key"), ids)
+                several[f"{row.metric}/{one}"] = [lasting] * len(curve)
             found = agreement_scores(probs.argmax(2), weak.probs.argmax(1), weak.truth)
             several |= {name: [None] * len(curve) if scores is None else scores for name, scores in found.items()}
         return [
@@ -160,7 +157,7 @@ class CurveReader:
         about = (key, id(ids), metric)
         if about not in self.scores:
             final = self._final(key, ids)
-            self.scores[about] = METRICS[metric].scores(final.probs, final.truth)
+            self.scores[about] = METRICS[metric].scores_of(final)
         return self.scores[about]
 
     def _final(self, key: str, ids: Array) -> Examples:
@@ -176,21 +173,74 @@ Several = Sequence["Array | None"]
 """What each row adds, after each evaluation."""
 
 
-def _steps(metric: str, curve: Sequence[Evaluated], measured: Sequence[Measured]) -> tuple[StudentStep, ...]:
-    return tuple(_step(metric, at, one.columns) for at, one in zip(curve, measured, strict=True))
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """What is known of the training of one seed's stage."""
+
+    row: Row
+    curve: Sequence[Evaluated]
+    measured: Sequence[Measured]
+    """After each evaluation of `curve`."""
 
 
-def _step(metric: str, at: Evaluated, columns: Columns) -> StudentStep:
-    def mean(name: str) -> float | None:
-        return None if (column := columns[name]) is None else float(column.mean())
+def _among(one: Evaluated, labelled: Array) -> Evaluated:
+    kept = np.isin(one.ids.astype(str), labelled.astype(str))
+    return replace(one, ids=one.ids[kept], probs=one.probs[kept])
 
-    return StudentStep(
-        step=at.step,
-        **{role: mean(f"{metric}/{role}") for role in ROLES},
-        agreement=mean("agreement"),
-        agreement_supervisor_right=mean("agreement/supervisor_right"),
-        agreement_supervisor_wrong=mean("agreement/supervisor_wrong"),
+
+def _merge(role: str, seed: Seed, numbers: Sequence[int]) -> Columns:
+    """The columns of several evaluations as NAME@NUMBER; what lasts, of the other roles, keeps its name."""
+    lasting = {f"{seed.row.metric}/{one}" for one in ROLES if one != role}
+    return {
+        name if name in lasting else f"{name}@{number}": column
+        for number in numbers
+        for name, column in seed.measured[number].columns.items()
+    }
+
+
+def _point(
+    role: str, number: int, seeds: Sequence[Seed], known: Mapping[str, Interval], recovery: Recovery | None
+) -> CurvePoint:
+    first, metric, at = seeds[0].row, seeds[0].row.metric, [seed.curve[number] for seed in seeds]
+    return CurvePoint(
+        **_place(first),
+        role=role,
+        seeds=tuple(sorted(seed.row.seed for seed in seeds)),
+        evaluation=number + 1,
+        step=round(fmean(one.step for one in at)),
+        steps=round(fmean(one.steps for one in at)),
+        n_test=max(len(one.ids) for one in at),
+        value=known[f"{metric}/{role}@{number}"],
+        weak=known[f"{metric}/weak"],
+        ceiling=known[f"{metric}/ceiling"],
+        pgr=NONE if recovery is None else recovery.pgr,
+        unidentified="" if recovery is None else recovery.reason,
+        accuracy=known[f"accuracy/{role}@{number}"],
+        auroc=known[f"auroc/{role}@{number}"],
+        agreement=known[f"agreement@{number}"],
+        agreement_supervisor_right=known[f"agreement/supervisor_right@{number}"],
+        agreement_supervisor_wrong=known[f"agreement/supervisor_wrong@{number}"],
     )
+
+
+def _steps(metric: str, curve: Sequence[Evaluated], measured: Sequence[Measured]) -> tuple[StudentStep, ...]:
+    names = [*(f"{metric}/{role}" for role in ROLES), *AGREEMENTS]
+    means = {name: _means([one.columns[name] for one in measured]) for name in names}
+    return tuple(
+        StudentStep(
+            step=at.step,
+            **{role: means[f"{metric}/{role}"][place] for role in ROLES},
+            **{name.replace("/", "_"): means[name][place] for name in AGREEMENTS},
+        )
+        for place, at in enumerate(curve)
+    )
+
+
+def _means(columns: Several) -> list[float | None]:
+    known = [column for column in columns if column is not None]
+    if len(known) == len(columns):
+        return np.array(known).mean(1).tolist()
+    return [None if column is None else float(column.mean()) for column in columns]
 
 
 def _stages(role: str, row: Row) -> tuple[str, ...]:

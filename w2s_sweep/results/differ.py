@@ -10,13 +10,12 @@ from typing import Any
 
 from w2s_sweep.config.plain import flatten
 from w2s_sweep.errors import StoreError
-from w2s_sweep.results.collect import Reader, collect_record, limit_threads
+from w2s_sweep.results.collect import collect_students, limit_threads
 from w2s_sweep.results.compare import compare_pairs
 from w2s_sweep.results.join import Record, join
 from w2s_sweep.results.labels import sorted_json
 from w2s_sweep.results.pairs import Pair, Students
 from w2s_sweep.results.records import Comparison, Row
-from w2s_sweep.results.score import Scorer
 from w2s_sweep.store import Store
 
 NAMED = ("dataset", "weak", "strong", "supervisor", "loss", "method", "finetune")
@@ -174,8 +173,8 @@ def _compare(
         return (), {}
     sides = [side.record | {"cells": [pair[i] for pair in pairs]} for i, side in enumerate((left, right))]
     record = join(sides)
-    rows = {_name(entry): row for entry, row in zip(record["cells"], collect_record(store, record).rows, strict=True)}
-    students = Students(Reader(store, record["stages"]).examples, Scorer())
+    results, students = collect_students(store, record)
+    rows = {_name(entry): row for entry, row in zip(record["cells"], results.rows, strict=True)}
     tasks: dict[tuple[str, ...], list[Pair]] = {}
     unscored: dict[str, int] = {}
     for first, second in ((rows[_name(one)], rows[_name(other)]) for one, other in pairs):

@@ -9,7 +9,7 @@ import numpy as np
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import RolePredictions
-from w2s_sweep.predictions import Predictions
+from w2s_sweep.predictions import Answers, Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Examples(RolePredictions):
 
     @classmethod
     def of(
-        cls, predictions: Predictions, legal: Mapping[str, bool] | None = None, order: Order | None = None
+        cls, predictions: Predictions | Answers, legal: Mapping[str, bool] | None = None, order: Order | None = None
     ) -> "Examples":
         """`legal`: example id -> whether what was generated is a possible answer, where that is known.
 

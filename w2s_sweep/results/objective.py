@@ -28,6 +28,8 @@ def validation_value(store: Store, row: Row, objective: str) -> tuple[float | No
 
 
 def _pgr(roles: Mapping[str, Predictions], metric: str) -> tuple[float | None, str]:
+    if METRICS[metric].reads_groups:
+        return None, f"{metric} depends on groups, which validation rows are not known by"
     scores = [METRICS[metric].value(roles[role].probs, roles[role].truth) for role in ROLES]
     value = plain_ratio(*scores)
     return value, "" if value is not None else "on validation rows the ceiling is not better than the supervisor"

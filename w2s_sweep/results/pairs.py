@@ -1,6 +1,6 @@
 """Two students of one cell each, example by example: what can be compared, and by how much they differ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import Moments
 from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Row
 from w2s_sweep.results.score import Measured, Scorer
 
@@ -19,8 +20,7 @@ Pair = tuple[Row, Row]
 class Students:
     """The students of finished cells."""
 
-    read: Callable[[str], "Examples | str"]
-    """Stage key -> its test examples."""
+    reader: Reader
     scorer: Scorer
 
     def comparable(self, first: Row, second: Row) -> bool:
@@ -40,7 +40,7 @@ class Students:
         return found
 
     def _examples(self, row: Row) -> Examples:
-        found = self.read(row.student_key)
+        found = self.reader.beside(row.student_key, row.weak_key)
         assert isinstance(found, Examples)  # the row is finished
         return found
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from w2s_sweep.metrics.accuracy import hits
 from w2s_sweep.metrics.ece import BINS, confidence_bins
-from w2s_sweep.results.curves import Final
 from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import ROLES, Reliability, Row
 
 
@@ -16,8 +16,9 @@ from w2s_sweep.results.records import ROLES, Reliability, Row
 class ReliabilityReader:
     """Counts each stage once, however many cells share it."""
 
-    final: Final
-    stages: dict[str, Reliability] = field(default_factory=dict[str, Reliability])
+    final: Reader
+    counted: dict[tuple[str, str], Reliability] = field(default_factory=dict[tuple[str, str], Reliability])
+    """(stage, which examples) -> their counts."""
 
     def pool(self, rows: Sequence[Row]) -> dict[str, Reliability]:
         """Role -> the test examples of all finished cells together; of cells that differ in the seed only."""
@@ -25,19 +26,20 @@ class ReliabilityReader:
         for row in rows:
             for role in ROLES if row.state == "done" else ():
                 key = getattr(row, f"{role}_key")
-                counted = self._of_stage(key) if key else None
+                counted = self._of_stage(key, row.weak_key) if key else None
                 if counted is not None:
                     found[role] = found[role] + counted if role in found else counted
         return found
 
-    def _of_stage(self, key: str) -> Reliability | None:
+    def _of_stage(self, key: str, weak: str) -> Reliability | None:
         """None for a supervisor without predictions of test examples."""
-        if key not in self.stages:
-            examples = self.final.examples(key)
-            if not isinstance(examples, Examples):
-                return None
-            self.stages[key] = count_bins(examples)
-        return self.stages[key]
+        examples = self.final.beside(key, weak)
+        if not isinstance(examples, Examples):
+            return None
+        about = key, examples.digest
+        if about not in self.counted:
+            self.counted[about] = count_bins(examples)
+        return self.counted[about]
 
 
 def count_bins(examples: Examples) -> Reliability:

@@ -1,30 +1,39 @@
-// Tables that can be sorted and filtered. Of long ones a page of rows is drawn at a time: 10,000 rows stay usable.
+// Tables that can be sorted and filtered. Rows are kept as text, a page of them is drawn at a time: 10,000 stay usable.
 const PAGE = 100;
 const box = document.querySelector("#filter");
 const tables = [...document.querySelectorAll("table.sort")].map(table => {
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells], body = table.tBodies[0];
-  const rows = [...body.rows], more = document.createElement("p");
-  const state = { table, heads, body, rows, found: rows, shown: PAGE, more, texts: new Map() };
+  const rest = table.parentElement.querySelector("script.rows")?.textContent.split(/(?<=<\/tr>)/) ?? [];
+  const rows = [...[...body.rows].map(row => row.outerHTML), ...rest.filter(html => html.trim())].map(html => ({ html }));
+  const more = document.createElement("p");
   more.className = "more";
   table.parentElement.after(more);
-  return state;
+  return { table, heads, body, rows, found: rows, from: 0, shown: PAGE, more };
 });
 
-const textOf = (state, row) => {
-  if (!state.texts.has(row)) state.texts.set(row, row.textContent.toLowerCase());
-  return state.texts.get(row);
-};
+const SIGNS = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&#34;": '"', "&#39;": "'", "&nbsp;": " " };
+const plain = html => html.replace(/<[^>]*>/g, "").replace(/&[^;]*;/g, sign => SIGNS[sign] ?? sign).trim();
+const cellsOf = row => (row.cells ??= row.html.split("</td>").slice(0, -1).map(plain));
+const textOf = row => (row.text ??= cellsOf(row).join(" ").toLowerCase());
 
 const draw = state => {
-  state.body.replaceChildren(...state.found.slice(0, state.shown));
+  state.body.innerHTML = state.found.slice(state.from, state.shown).map(row => row.html).join("");
   const left = state.found.length - state.shown;
   state.more.replaceChildren();
-  if (left <= 0) return;
-  for (const [text, count] of [[`${Math.min(PAGE, left)} more rows`, PAGE], [`all ${state.found.length}`, Infinity]]) {
+  if (left <= 0 && !state.from) return;
+  const said = document.createElement("span");
+  said.textContent = `rows ${state.from + 1} to ${Math.min(state.shown, state.found.length)} of ${state.found.length}`;
+  state.more.append(said);
+  const offer = (text, from, shown) => {
     const button = document.createElement("button");
     button.textContent = text;
-    button.addEventListener("click", () => { state.shown += count; draw(state); });
+    button.addEventListener("click", () => { Object.assign(state, { from, shown }); draw(state); });
     state.more.append(button);
+  };
+  if (state.from) offer("from the first", 0, PAGE);
+  for (const count of [PAGE, 10 * PAGE]) {
+    if (left > 0) offer(count < left ? `${count} more` : `the other ${left}`, state.from, state.shown + count);
+    if (count >= left) break;
   }
 };
 
@@ -33,7 +42,7 @@ const compare = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b, un
 const sort = (state, i, down) => {
   const head = state.heads[i];
   const value = row => {
-    const text = row.cells[i].textContent.trim(), number = parseFloat(text.replace(/^[<+]/, ""));
+    const text = cellsOf(row)[i], number = parseFloat(text.replace(/^[<+]/, ""));
     return head.classList.contains("n") ? (isNaN(number) ? null : number) : text;
   };
   const pairs = state.rows.map(row => [value(row), row]);
@@ -48,9 +57,10 @@ const filter = () => {
   const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0, all = 0;
   for (const state of tables) {
-    state.found = words.length ? state.rows.filter(row => words.every(word => textOf(state, row).includes(word))) : state.rows;
+    state.found = words.length ? state.rows.filter(row => words.every(word => textOf(row).includes(word))) : state.rows;
     shown += state.found.length;
     all += state.rows.length;
+    if (state.from >= state.found.length) Object.assign(state, { from: 0, shown: PAGE });
     draw(state);
   }
   box.nextElementSibling.textContent = words.length ? `${shown} of ${all} rows` : "";
@@ -59,7 +69,7 @@ const filter = () => {
 
 for (const state of tables) {
   state.heads.forEach((head, i) => {
-    const turn = () => { sort(state, i, head.getAttribute("aria-sort") === "ascending"); filter(); };
+    const turn = () => { state.from = 0; state.shown = PAGE; sort(state, i, head.getAttribute("aria-sort") === "ascending"); filter(); };
     head.tabIndex = 0;
     head.title = "sorts";
     head.addEventListener("click", turn);
@@ -75,12 +85,12 @@ if (tables.some(state => state.rows.length > Number(box.dataset.rows))) {
 const visit = () => {
   const id = decodeURIComponent(location.hash.slice(1));
   for (const state of id ? tables : []) {
-    const at = state.found.findIndex(row => row.id === id);
+    const at = state.found.findIndex(row => row.html.includes(`id="${id}"`));
     if (at < 0) continue;
-    state.shown = Math.max(state.shown, at + PAGE);
+    if (at < state.from || at >= state.shown) Object.assign(state, { from: at, shown: at + PAGE });
     state.table.closest("details")?.setAttribute("open", "");
     draw(state);
-    state.found[at].scrollIntoView({ block: "center" });
+    document.getElementById(id).scrollIntoView({ block: "center" });
   }
 };
 addEventListener("hashchange", visit);
@@ -91,7 +101,7 @@ const store = () => {
   const sorted = tables.map(state => state.heads.findIndex(head => head.hasAttribute("aria-sort")));
   const down = tables.map((state, i) => sorted[i] >= 0 && state.heads[sorted[i]].getAttribute("aria-sort") === "descending");
   const open = [...document.querySelectorAll("details")].map(part => part.open);
-  sessionStorage.setItem(KEY, JSON.stringify({ top: scrollY, words: box.value, sorted, down, open, shown: tables.map(s => s.shown) }));
+  sessionStorage.setItem(KEY, JSON.stringify({ top: scrollY, words: box.value, sorted, down, open, shown: tables.map(s => [s.from, s.shown]) }));
 };
 const restore = () => {
   const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
@@ -100,7 +110,7 @@ const restore = () => {
   box.value = kept.words;
   tables.forEach((state, i) => {
     if (kept.sorted[i] >= 0 && kept.sorted[i] < state.heads.length) sort(state, kept.sorted[i], kept.down[i]);
-    state.shown = kept.shown[i] ?? PAGE;
+    [state.from, state.shown] = kept.shown[i] ?? [0, PAGE];
   });
   filter();
   document.querySelectorAll("details").forEach((part, i) => (part.open = kept.open[i] ?? part.open));

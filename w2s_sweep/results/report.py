@@ -14,7 +14,7 @@ from w2s_sweep.amounts import show_hours
 from w2s_sweep.results.cost import cost_of
 from w2s_sweep.results.figures import SavedFigure, save_figures
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
-from w2s_sweep.results.figures.style import INK, TIP
+from w2s_sweep.results.figures.style import INK, ON_DARK, TIP
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Results
 from w2s_sweep.results.relocate import relocate
@@ -26,6 +26,9 @@ from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 from w2s_sweep.version import __version__
 
+PAGE_ROWS = 100
+"""Rows of a table that are drawn at a time, and when the page opens; the others wait as text: a browser that must lay
+out ten thousand rows of every table stands still for seconds."""
 TEMPLATE = "report.html.j2"
 FILTERS = (
     "number", "interval", "plus_minus", "group_pgr", "cell_pgr", "median_pgr", "p_text", "distinct", "better",
@@ -104,6 +107,8 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
     compared = (("Over all tasks", results.over_tasks), ("Task by task", results.task_by_task))
     return {
         "results": results,
+        "on_dark": ON_DARK,
+        "page_rows": PAGE_ROWS,
         "name": results.sweep,
         "origins": [_origin(found) for found in origins(results.record)],
         "counts": {state: results.count(state) for state in ("done", "failed", "missing")},
@@ -197,6 +202,8 @@ def inline_svg(figure: SavedFigure) -> str:
     text = re.sub(rf'<g id="{TIP}([^"]*)">', r"<g><title>\1</title>", text)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{figure.name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\1{figure.name}-", text)
+    # A variable: what a colour means is the same on a dark page, where the darkest ones would not be seen.
+    text = re.sub("|".join(ON_DARK), lambda m: f"var(--on-{m[0][1:].lower()})", text, flags=re.IGNORECASE)
     text = text.replace(INK, "currentColor").replace("#ffffff", "var(--page)")
     text = re.sub(r'<svg ([^>]*?)width="[^"]+" height="[^"]+"|<svg ', lambda m: f"<svg {m[1] or ''}", text, count=1)
     width = float(re.search(r'viewBox="0 0 ([\d.]+)', text)[1])  # type: ignore[index]

@@ -24,6 +24,7 @@ from w2s_sweep.metrics import (
     Recovery,
     crossed_intervals,
     recover,
+    scores_of,
     undefined,
     unscored,
 )
@@ -43,8 +44,8 @@ class Measured:
     """By the names of `Row.details`."""
 
     def stack(self, names: Sequence[str]) -> Array:
-        """[examples, names]: the numbers of some metrics, of which none is undefined."""
-        return np.stack([column for name in names if (column := self.columns[name]) is not None], axis=1)
+        """[names, examples]: the numbers of some metrics, of which none is undefined."""
+        return np.array([self.columns[name] for name in names])
 
 
 @dataclass
@@ -76,21 +77,23 @@ class Scorer:
         """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
         has no test examples, and a ceiling."""
         columns: Columns = {}
+        further: dict[str, OfMeans] = {}
         there = [role for role in ROLES if role in sets]
         for role in there:
             columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
         for _, metric in FURTHER.items():
             if isinstance(metric, OfCell) and {*metric.needs} <= {*there}:
-                columns |= {name: found.scores() for name, found in metric.measure(sets).items()}
+                further |= metric.measure(sets)
+        columns |= scores_of(further)
         return Measured(sets["student"].groups, columns)
 
     def of_stage(self, key: str, examples: Examples) -> Columns:
         """What depends on one stage alone, by the name of the metric."""
         about = key, examples.digest
         if about not in self.stages:
-            found: Columns = {name: m.scores(examples.probs, examples.truth) for name, m in METRICS.items()}
+            found: Columns = {name: m.scores_of(examples) for name, m in METRICS.items()}
             further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
-            found |= {name: m.scores() for name, m in further.items() if isinstance(m, OfMeans)}
+            found |= scores_of({name: m for name, m in further.items() if m is not None})
             self.stages[about] = found
         return self.stages[about]
 
@@ -100,10 +103,12 @@ def summarize(
 ) -> tuple[dict[str, Any], Recovery]:
     """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
     designs = designs or Designs()
-    details = dict.fromkeys((name for cell in cells for name in cell.columns), Interval(None))
-    details |= means(cells, designs)
-    recoveries = {name: recover_cells(cells, name, designs) for name in METRICS}
-    found = recoveries[metric]
+    idle = _idle(cells)
+    every = dict.fromkeys(name for cell in cells for name in cell.columns if name.partition("/")[0] not in idle)
+    ratios = {name: (f"{name}/weak", f"{name}/student", f"{name}/ceiling") for name in METRICS}
+    ratios = {name: of for name, of in ratios.items() if name not in idle - {metric}}
+    known, recoveries = estimate(cells, ratios, designs)
+    details, found = dict.fromkeys(every, Interval(None)) | known, recoveries[metric]
     common = {
         "n_groups": designs.of(cells).counts[1],
         **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
@@ -117,13 +122,48 @@ def summarize(
     return common, found
 
 
-def means(cells: Sequence[Measured], designs: Designs) -> dict[str, Interval]:
-    """Name of every metric that some cells have -> its mean over these cells, with its interval."""
-    found: dict[str, Interval] = {}
-    for names, members in _known(cells).items():
+def _idle(cells: Sequence[Measured]) -> set[str]:
+    """Metrics of groups that no cell has: most tasks have no questions, and no column that says so."""
+    known = {name.partition("/")[0] for cell in cells for name, column in cell.columns.items() if column is not None}
+    return {name for name, metric in METRICS.items() if metric.reads_groups and name not in known}
+
+
+Ratio = tuple[str, str, str]
+"""Columns of the supervisor, the student and the ceiling, of which a PGR is the ratio of the gaps."""
+
+
+def estimate(
+    cells: Sequence[Measured], ratios: Mapping[str, Ratio], designs: Designs
+) -> tuple[dict[str, Interval], dict[str, Recovery]]:
+    """Of cells that differ in the seed only: the mean of every column over the cells that have it, with its interval;
+    and the PGR of every ratio. All columns of the same cells are computed together."""
+    known = dict[str, Interval]()
+    recoveries = {name: why for name, of in ratios.items() if (why := _why_none(cells, of))}
+    gaps = {name: (_minus(of[1], of[0]), _minus(of[2], of[0])) for name, of in ratios.items() if name not in recoveries}
+    wide = [_with_gaps(cell, [of for name, of in ratios.items() if name in gaps]) for cell in cells]
+    for names, members in _known(wide).items():
         moments = designs.of(members).moments(_stack(members, names))
-        found |= zip(names, crossed_intervals(moments, map(_bounds, names)), strict=True)
-    return found
+        known |= zip(names, crossed_intervals(moments, map(_bounds, names)), strict=True)
+        place = {name: i for i, name in enumerate(names)}
+        recoveries |= {
+            name: recover(moments.only(place[gain], place[gap])) for name, (gain, gap) in gaps.items() if gain in place
+        }
+    differences = {name for pair in gaps.values() for name in pair}
+    return {name: found for name, found in known.items() if name not in differences}, recoveries
+
+
+def _minus(above: str, below: str) -> str:
+    return f"{above} - {below}"
+
+
+def _with_gaps(cell: Measured, ratios: Sequence[Ratio]) -> Measured:
+    """With columns of their own for the gaps: differences of means would lose digits where the roles agree."""
+    columns = dict(cell.columns)
+    for weak, student, ceiling in ratios:
+        for one in (student, ceiling):
+            if (name := _minus(one, weak)) not in columns:
+                columns[name] = np.subtract(columns[one], columns[weak])  # type: ignore[arg-type]
+    return Measured(cell.groups, columns)
 
 
 def _known(cells: Sequence[Measured]) -> dict[tuple[str, ...], list[Measured]]:
@@ -137,21 +177,18 @@ def _known(cells: Sequence[Measured]) -> dict[tuple[str, ...], list[Measured]]:
 
 
 def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
-    """[rows, names]: the numbers of all cells, one after another."""
-    return np.concatenate([cell.stack(names) for cell in cells])
+    """[rows, names]: the numbers of all cells, one after another; those of a name lie side by side in memory."""
+    return np.concatenate([cell.stack(names) for cell in cells], axis=1).T
 
 
-def recover_cells(cells: Sequence[Measured], metric: str, designs: Designs) -> Recovery:
-    """The PGR of cells that differ in the seed only."""
-    names = [f"{metric}/{role}" for role in ROLES]
+def _why_none(cells: Sequence[Measured], names: Ratio) -> Recovery | None:
+    """The PGR of cells where a role does not have the metric; None where all have it."""
     for name, reason in ((names[0], NO_TEST_LABELS), (names[2], NO_CEILING)):
         if any(name not in cell.columns for cell in cells):
             return unscored(reason)
     absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
-    if absent:
-        return undefined(*absent)
-    weak, student, ceiling = _stack(cells, names).T
-    return recover(designs.of(cells).moments(np.stack([student - weak, ceiling - weak], axis=1)))
+    why = METRICS[names[0].partition("/")[0]].undefined_where
+    return undefined(*absent, why=why) if absent else None
 
 
 def _bounds(name: str) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from w2s_sweep.models.device import (
     set_deterministic,
     token_budget,
 )
+from w2s_sweep.models.nf4 import is_nf4
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources.weights import read_config
@@ -38,7 +39,7 @@ def fit_device(context: Context[OfModel], backbone: Backbone, precision: Precisi
     set_deterministic(context.run.deterministic)
     context.describe = partial(peak_memory, device)
     context.facts |= describe(device, precision) | {
-        "weights": str(backbone.embedding.dtype).removeprefix("torch."),
+        "weights": "nf4" if is_nf4(backbone) else str(backbone.embedding.dtype).removeprefix("torch."),
         "GPUs": this_process().size if device.type == "cuda" else 0,
         "processes": this_process().size,
         "deterministic": context.run.deterministic,

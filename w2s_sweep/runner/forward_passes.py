@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save  # pyright: ignore[reportUnknownVa
 from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds import Kind
 from w2s_sweep.models.forward_passes import Passes
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.context import Context
 from w2s_sweep.store.files import write_bytes
 
@@ -39,7 +40,8 @@ class KeptPasses(Passes):
             return
         stop = self._context.stop()
         if stop or self._context.checkpoint_due():
-            write_bytes(self._file, save({"values": self.values, "done": self.done}))
+            if this_process().leads:
+                write_bytes(self._file, save({"values": self.values, "done": self.done}))
             self._context.on_save(done)
         if stop:
             raise Preempted

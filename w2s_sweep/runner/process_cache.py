@@ -4,14 +4,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from w2s_sweep.config.finetune import Precision
+from w2s_sweep.config.finetune import Precision, Quantise
 from w2s_sweep.kinds.base import OfModel
-from w2s_sweep.models.adapted import load_adapted
+from w2s_sweep.models.adapted import load_model
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import frozen_dtype, pick_device
-from w2s_sweep.models.load import load_backbone
+from w2s_sweep.models.nf4 import to_nf4
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources import fetch
@@ -35,12 +34,26 @@ def backbone_up_to(context: Context[OfModel], precision: Precision, layer: int) 
     return _frozen(model_folder(context), max(1, layer), None, frozen_dtype(pick_device(), precision))
 
 
-def own_backbone(context: Context[OfModel], precision: Precision, *, frozen: bool, dropout: float = 0.0) -> Backbone:
-    """The model of a stage, on the CPU, to be trained; `frozen`: below adapters, which train alone."""
+def own_backbone(
+    context: Context[OfModel],
+    precision: Precision,
+    *,
+    frozen: bool,
+    dropout: float = 0.0,
+    quantise: Quantise = "none",
+) -> Backbone:
+    """The model of a stage, on the CPU, to be trained; `frozen`: below adapters, which train alone; `quantise` makes
+    less of frozen weights."""
     if pick_device().type != "cpu":
         _frozen.cache_clear()  # or it would stay on the device beside the one that trains
     dtype = frozen_dtype(pick_device(), precision) if frozen else torch.float32
-    return _load(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dtype, dropout)
+    keep = context.settings.keep_layers
+    backbone = load_model(
+        model_folder(context), context.optional("adapted"), keep_layers=keep, dtype=dtype, dropout=dropout
+    )
+    if quantise == "nf4":
+        to_nf4(backbone)
+    return backbone
 
 
 def forget() -> None:
@@ -51,16 +64,7 @@ def forget() -> None:
 
 @lru_cache(maxsize=1)
 def _frozen(folder: Path, keep_layers: int | None, changed: Path | None, dtype: torch.dtype) -> Backbone:
-    return _load(folder, keep_layers, changed, dtype, 0.0).to(pick_device())
-
-
-def _load(folder: Path, keep_layers: int | None, changed: Path | None, dtype: torch.dtype, dropout: float) -> Backbone:
-    if changed is None:
-        return load_backbone(folder, keep_layers=keep_layers, dtype=dtype, dropout=dropout)
-    # What adaptation added is rounded once, after the sum.
-    backbone = load_adapted(load_backbone(folder, keep_layers=keep_layers, dropout=dropout), changed)
-    nn.Module.to(backbone.module, dtype)
-    return backbone
+    return load_model(folder, changed, keep_layers=keep_layers, dtype=dtype).to(pick_device())
 
 
 def token_ids(context: Context[OfModel], backbone: Backbone, texts: list[str], room: int = 0) -> list[list[int]]:

@@ -19,7 +19,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Ccs
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages.contrast import CONTRAST
-from w2s_sweep.stages.probe import one_thread
+from w2s_sweep.stages.probe import Scaling, one_thread
 from w2s_sweep.training.examples import PREDICTED, load_rows, predictions_of
 from w2s_sweep.training.labels import publish, read_labels
 
@@ -27,9 +27,7 @@ from w2s_sweep.training.labels import publish, read_labels
 def normalise(features: Array, rows: list[int]) -> Array:
     """float32 [rows, 2, width]: each answer's vectors with mean 0 and standard deviation 1 over `rows`, so that no
     dimension says which answer stands there."""
-    part = features[rows].astype(np.float64)
-    scale = part.std(0)
-    return ((features - part.mean(0)) / np.where(scale > 1e-6, scale, 1.0)).astype(np.float32)
+    return Scaling.of(features, rows).standardise(features).astype(np.float32)
 
 
 def ccs_loss(positive: Tensor, negative: Tensor) -> Tensor:

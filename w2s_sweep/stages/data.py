@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from w2s_sweep.data.examples import build_examples
+from w2s_sweep.data.examples import build_examples, easy_up_to
 from w2s_sweep.data.tasks import find
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.data import Data
@@ -25,7 +25,8 @@ def run(context: Context[Data]) -> None:
     counts = {_counted(value, names): labels.count(value) for value in sorted(set(labels)) if value >= 0}
     counts |= {"unlabelled": unlabelled} if (unlabelled := labels.count(-1)) else {}
     odd = {f"left out/{reason}": count for reason, count in left_out.items() if count}
-    context.finish({"examples": examples.num_rows} | counts | odd)
+    easy = {} if settings.difficulty is None else {"easy up to": easy_up_to(settings, path)}
+    context.finish({"examples": examples.num_rows} | counts | odd | easy)
 
 
 def _counted(value: int, names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.models.lora import restore, trainable
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.models.throughput import Throughput
 from w2s_sweep.plan.stage import Stage
@@ -41,10 +42,11 @@ def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows,
     stage = context.stage
     inputs = {name: key for name, key in stage.inputs.items() if name in (*Finetune.needs, *Finetune.takes)}
     trained: Context[Any] = replace(context, stage=Stage(settings, inputs, stage.hints))
-    learner = finetune.build(trained, rows.classes, rows.every_text, rows.others is not None)
+    with this_process().in_turn():
+        learner = finetune.build(trained, rows.classes, rows.every_text, rows.others is not None)
     if isinstance(learner, finetune.PairLearner) and isinstance(learner.model, LanguageScore):
         finetune.refer(trained, learner, chosen)  # before the weights change
-    state = load_file(stored_weights(context.input("trained"), "weights.safetensors"), device=str(learner.device))
+    state = load_file(stored_weights(context.input("trained"), "weights.safetensors"))
     restore(trainable(learner.model), state, "stored weights")
     learner.mode(training=False)
     context.describe, read = trained.describe, Throughput()

@@ -13,6 +13,7 @@ from w2s_sweep.kinds.forward import Features, Frozen
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.features import feature_layer, frozen_features
 from w2s_sweep.models.load import read_shape
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -40,7 +41,9 @@ def read_frozen(context: Context[Any], read: Read) -> tuple[Array, dict[str, Jso
     settings: Frozen = context.settings
     shape = read_shape(process_cache.model_folder(context), settings.keep_layers)
     layer = feature_layer(shape, settings.feature_layer)
-    backbone = process_cache.backbone_up_to(context, settings.precision, layer)
+    ranks = this_process()
+    with ranks.in_turn():
+        backbone = process_cache.backbone_up_to(context, settings.precision, layer)
     tokens, collator = read(backbone), backbone.collator()
     features = frozen_features(
         backbone,
@@ -52,6 +55,7 @@ def read_frozen(context: Context[Any], read: Read) -> tuple[Array, dict[str, Jso
         passes=KeptPasses(context),
         collator=collator,
     )
+    collator.add_ranks(ranks)
     _refuse_infinite(features, context)
     facts = {"tokens": sum(map(len, tokens)), "width": int(features.shape[1])} | collator.summary()
     return features, facts | speed(context, backbone, collator.read, "forward", settings.precision, layer)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.kinds.training import Finetune, LoraRecipe
+from w2s_sweep.kinds.training import Finetune, LoraRecipe, quantise_of
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.lora import save_trained
@@ -93,7 +93,9 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
     settings, finetune = context.settings, context.settings.finetune
     torch.manual_seed(settings.seed)
     frozen = isinstance(finetune, LoraRecipe)
-    backbone = process_cache.own_backbone(context, finetune.precision, frozen=frozen, dropout=finetune.dropout)
+    backbone = process_cache.own_backbone(
+        context, finetune.precision, frozen=frozen, dropout=finetune.dropout, quantise=quantise_of(finetune)
+    )
     if settings.beta is not None:
         model = LanguageScore(backbone, beta=settings.beta, frozen=frozen)
     else:

@@ -16,7 +16,7 @@ import torch
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.kinds.training import Generate, LoraRecipe
+from w2s_sweep.kinds.training import Generate, LoraRecipe, quantise_of
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import save_trained
@@ -41,7 +41,9 @@ def build(context: Context[Generate]) -> LanguageModel:
     settings, finetune = context.settings, context.settings.finetune
     torch.manual_seed(settings.seed)
     frozen = isinstance(finetune, LoraRecipe)
-    backbone = process_cache.own_backbone(context, finetune.precision, frozen=frozen, dropout=finetune.dropout)
+    backbone = process_cache.own_backbone(
+        context, finetune.precision, frozen=frozen, dropout=finetune.dropout, quantise=quantise_of(finetune)
+    )
     model = LanguageModel(backbone, frozen=frozen)
     add_adapters(context, model)
     model.train()

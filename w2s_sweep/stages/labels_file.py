@@ -85,7 +85,7 @@ def require_taught(counts: Mapping[str, Json], missing: str) -> None:
 
 def run(context: Context[LabelsFile]) -> None:
     settings, source = context.settings, context.stage.hints.labels
-    if source is None or settings.split is None:
+    if source is None:
         raise DataError(f"{context.stage.label}: it was planned without a file or a split. Submit the sweep again.")
     rows = load_rows(context.input("data"), settings.split)
     path = fetch(source, settings.file, "dataset")

@@ -11,6 +11,7 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import MeanDifference
 from w2s_sweep.runner.context import Context
+from w2s_sweep.stages.probe import Scaling
 from w2s_sweep.training.examples import PREDICTED, load_rows, predictions_of
 from w2s_sweep.training.labels import features_of, publish, read_labels
 
@@ -47,13 +48,12 @@ def run(context: Context[MeanDifference]) -> None:
     settings = context.settings
     rows = load_rows(context.input("data"), settings.split)
     said = read_labels(context, "labels").on(settings.on)
-    learnt = features_of(context, said.ids).astype(np.float64)
-    centre, scale = learnt.mean(0), learnt.std(0)
-    scale = np.where(scale > 1e-6, scale, 1.0)
-    learnt = (learnt - centre) / scale
+    features = features_of(context, said.ids)
+    scaling = Scaling.of(features, range(len(features)))
+    learnt = scaling.standardise(features)
     means = class_means(learnt, said.probs)
     metric = metric_of(learnt, said.probs, means, whiten=settings.whiten, penalty=settings.penalty)
     chosen = rows.on(*PREDICTED)
-    asked = (features_of(context, rows.ids[chosen]) - centre) / scale
+    asked = scaling.standardise(features_of(context, rows.ids[chosen]))
     found = logits_of(asked, means, metric)
     publish(context, predictions_of(rows, chosen, found, {}), {"learnt from": len(learnt)})

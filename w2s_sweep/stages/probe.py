@@ -73,12 +73,12 @@ class RewardProbe(FrozenProbe):
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Mean 0 and standard deviation 1 over the training rows, per dimension of the features."""
+    """Mean 0 and standard deviation 1 over the training rows, per dimension of the features [rows, ...]."""
 
     mean: np.ndarray
-    """float64 [width]"""
+    """float64 [...]"""
     scale: np.ndarray
-    """float64 [width]; 1 where a dimension does not vary."""
+    """float64 [...]; 1 where a dimension does not vary."""
 
     @classmethod
     def of(cls, features: np.ndarray, rows: Sequence[int]) -> "Scaling":
@@ -86,9 +86,13 @@ class Scaling:
         scale = part.std(0)
         return cls(part.mean(0), np.where(scale > 1e-6, scale, 1.0))
 
+    def standardise(self, features: np.ndarray) -> np.ndarray:
+        """float64 [rows, ...]"""
+        return (features - self.mean) / self.scale
+
     def apply(self, features: np.ndarray) -> Tensor:
-        """float32 [rows, width]"""
-        return torch.from_numpy(((features - self.mean) / self.scale).astype(np.float32))
+        """float32 [rows, ...]"""
+        return torch.from_numpy(self.standardise(features).astype(np.float32))
 
     def state(self) -> dict[str, Tensor]:
         return {"mean": torch.from_numpy(self.mean), "scale": torch.from_numpy(self.scale)}

@@ -14,6 +14,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.forward import Asking, Prompt
 from w2s_sweep.models.classifier import label_word_rows
 from w2s_sweep.models.prompt import Asked, Template, answer_logits, require_prompt
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.predictions import Array
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
@@ -78,7 +79,8 @@ def _choose_shown(context: Context[Prompt]) -> tuple[Sequence[Asked], Sequence[i
 def run(context: Context[Prompt]) -> None:
     settings = context.settings
     texts, asked, shown = _choose_shown(context)
-    backbone = process_cache.frozen_backbone(context, settings.precision)
+    with this_process().in_turn():
+        backbone = process_cache.frozen_backbone(context, settings.precision)
     template = template_of(settings)
     prefix = template.prefix(backbone, shown)
     free: list[Asked] = [(text, text) if template.pair else text for text in CONTENT_FREE]
@@ -98,6 +100,7 @@ def run(context: Context[Prompt]) -> None:
         passes=KeptPasses(context),
         collator=collator,
     )
+    collator.add_ranks(this_process())
     blank, logits = logits[: len(CONTENT_FREE)], logits[len(CONTENT_FREE) :]
     save_file({"rows": np.array(asked, dtype=np.int64), "logits": logits, "blank": blank}, context.out / ANSWERS)
     first = prefix + prompts[len(CONTENT_FREE)]

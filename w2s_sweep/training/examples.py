@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.data.hashing import hashes_of, ranks
+from w2s_sweep.data.sample import count_classes
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.training import MixedRows, Supervised, Trained
@@ -52,7 +53,7 @@ class Rows:
 
     @property
     def classes(self) -> int:
-        return max(2, int(self.truth.max()) + 1)
+        return count_classes(self.truth)
 
     def has_truth(self, *names: str) -> bool:
         """Whether any row of the given splits has a truth."""

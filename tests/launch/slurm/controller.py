@@ -90,6 +90,8 @@ class Controller:
     """Whether a plugin of the site refuses every change of a job."""
     partitions: dict[str, dict[str, str]] = field(default_factory=lambda: {"main": {"Default": "YES"}})
     """Limits of each, in SLURM's words."""
+    nodes: list[str] = field(default_factory=list)
+    """Lines of `scontrol --detail show node --oneliner`, as SLURM writes them."""
     node_memory_gb: int = 2000
     node_gpus: int = 8
     accounting: bool = True

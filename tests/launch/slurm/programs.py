@@ -146,6 +146,8 @@ def scontrol(controller: Controller, arguments: Sequence[str]) -> Iterator[str]:
             for task in controller.unfinished(job):
                 yield f"JobId={task.array} JobState={task.state} Reason={controller.reason(task)}"
                 yield f"   Requeue={int(task.requeue)} Restarts={task.restarts} BatchFlag=1"
+        case ["--detail", "show", "node", "--oneliner"]:
+            yield from controller.nodes
         case ["show", "partition", "--oneliner"]:
             for name, limits in controller.partitions.items():
                 plain = {"Default": "NO", "MaxNodes": "UNLIMITED", "MaxTime": "UNLIMITED", "MaxMemPerNode": "UNLIMITED"}

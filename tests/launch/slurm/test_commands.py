@@ -167,3 +167,22 @@ def test_many_jobs_are_cancelled_in_parts(cluster):
     commands.cancel(list(cluster.queue))
     assert cluster.queue == {}
     assert [len(call.arguments) for call in cluster.calls("scancel")] == [500, 500, 1]
+
+
+@pytest.mark.parametrize("busy", ["Socket timed out on send/recv operation", "Zero Bytes were transmitted or received"])
+def test_a_controller_that_is_busy_is_asked_three_times(cluster, busy):
+    cluster.put()
+    cluster.fail("squeue", f"slurm_load_jobs error: {busy}", times=2)
+    assert list(commands.queue()) == ["101"]
+    cluster.fail("squeue", f"slurm_load_jobs error: {busy}", times=3)
+    with pytest.raises(LaunchError, match=busy):
+        commands.queue()
+    assert len(cluster.calls("squeue")) == 6
+
+
+def test_what_may_have_happened_is_not_asked_for_again(cluster):
+    cluster.put()
+    cluster.fail("scancel", "Socket timed out on send/recv operation")
+    with pytest.raises(LaunchError, match="timed out"):
+        commands.cancel(["101"])
+    assert len(cluster.calls("scancel")) == 1

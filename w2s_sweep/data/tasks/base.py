@@ -123,7 +123,7 @@ TASKS: Registry[Task] = Registry("dataset.task")
 
 def register(*tasks: Task) -> None:
     """Make tasks choices of `dataset.task`. RegistrationError for one outside this package without a version."""
-    place = Place(str(sys._getframe(1).f_globals["__name__"]))
+    place = Place(str(sys._getframe(1).f_globals["__name__"]))  # pyright: ignore[reportPrivateUsage]
     for task in tasks:
         require_version("task", task.name, task.version, place)
         TASKS.register(task.name, task, place)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from importlib import metadata

@@ -21,6 +21,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.job import run_job
 from w2s_sweep.launch.slurm.options import rewrite, words_of
 from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.launch.slurm.script import import_from
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store.sharing import refuse_unsafe
@@ -155,7 +156,7 @@ def _environment(code: Path, ask: Ask, settings: Settings) -> list[str]:
     ranks = f" W2S_RANKS={ask.gpus}" if ask.gpus > 1 and beside == 1 else ""
     given = [f"export W2S_GPUS={ask.gpus} W2S_STAGES_PER_GPU={beside}{ranks}"] if ask.gpus else []
     watched = [f"export W2S_STALL_MINUTES={settings.stall_minutes:g}"] if settings.stall_minutes else []
-    return [f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}", *given, *watched]
+    return [import_from(code), *given, *watched]
 
 
 def _teardown(settings: Settings, ask: Ask, code: Path, folder: Path) -> list[str]:

@@ -43,6 +43,10 @@ STUCK = {
     "Licenses": "it waits for licenses",
 }
 """Start of a reason of squeue -> what it means for the person who waits."""
+BUSY = re.compile(r"Socket timed out|Zero Bytes were transmitted")
+"""What commands say of a controller that is there and had no time to answer (MessageTimeout, 10 s by default)."""
+LOOKS = 3
+"""How often it is asked before that is an error."""
 LONGEST_LINE = 3000
 """Characters of one line that scontrol reads from its standard input."""
 
@@ -95,6 +99,19 @@ def run(command: Sequence[str], stdin: str | None = None) -> str:
     if done.returncode:
         raise LaunchError(f"{' '.join(command[:4])[:200]}: {(complaint or done.stdout.strip())[-800:]}")
     return done.stdout
+
+
+def ask(command: Sequence[str], looks: int = LOOKS) -> str:
+    """The same of a command that changes nothing, and may be repeated where a busy controller did not answer.
+
+    Not sbatch or scontrol update: what these asked for may have happened all the same.
+    """
+    try:
+        return run(command)
+    except LaunchError as error:
+        if looks == 1 or BUSY.search(str(error)) is None:
+            raise
+    return ask(command, looks - 1)
 
 
 @dataclass(frozen=True)
@@ -159,7 +176,7 @@ def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
     """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
     whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
     # --array: squeue shows the pending tasks of an array as one line otherwise.
-    text = run(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
+    text = ask(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
     found: dict[str, QueuedTask] = {}
     for line in text.splitlines():
         array, task, name, state, reason, left, starts = line.split("|", 6)
@@ -177,7 +194,7 @@ def endings(jobs: Mapping[str, str]) -> dict[str, str]:
     for chunk in chunks(sorted(jobs), 500):
         listed = ",".join(chunk)
         try:
-            text = run(["sacct", "--noheader", "--allocations", "--parsable2", f"--format={columns}", "-j", listed])
+            text = ask(["sacct", "--noheader", "--allocations", "--parsable2", f"--format={columns}", "-j", listed])
         except LaunchError:  # "Slurm accounting storage is disabled": the store and the queue suffice
             return {}
         for row in (line.split("|") for line in text.splitlines()):
@@ -199,7 +216,7 @@ class ClusterConfig:
 
 def cluster_config() -> ClusterConfig:
     """The configuration of the cluster that commands reach from here."""
-    lines = (line.partition("=") for line in run(["scontrol", "show", "config"]).splitlines())
+    lines = (line.partition("=") for line in ask(["scontrol", "show", "config"]).splitlines())
     found = {name.strip(): value.strip() for name, _, value in lines}
     hidden = {word.strip() for word in found.get("PrivateData", "").split(",")}
     return ClusterConfig(

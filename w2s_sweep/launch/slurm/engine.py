@@ -17,13 +17,14 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
+from w2s_sweep.launch.slurm.learned import learn_used
 from w2s_sweep.launch.slurm.limits import fit, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.nodes import exclude_bad
 from w2s_sweep.launch.slurm.options import adopt_environment
 from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_jobs
-from w2s_sweep.launch.slurm.resources import ask_of, counts_of, device_of
+from w2s_sweep.launch.slurm.resources import Ask, ask_of, counts_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.launch.slurm.submit import Array, submit
@@ -38,6 +39,7 @@ from w2s_sweep.launch.slurm.waves import (
     too_many,
     write_waves,
 )
+from w2s_sweep.launch.slurm.width import Division, division
 from w2s_sweep.plan.packs import Pack, make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import write_json
@@ -89,7 +91,8 @@ class SlurmEngine:
     def _show_scripts(self, job: Job) -> None:
         """What would be submitted, without SLURM's help: on a laptop too."""
         settings, said = adopt_environment(self.checked)
-        packs = make_packs(job.plan.graph, job.plan.keys("to run"), self.pack_flops)
+        share = Division(settings, ())  # the cluster is not asked
+        packs = make_packs(job.plan.graph, job.plan.keys("to run"), self.pack_flops, share)
         arrays = grouped([(pack, ask_of(pack, settings)) for pack in packs], 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
         print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
@@ -124,7 +127,7 @@ class SlurmEngine:
     def _submit_waves(self, console: Console, job: Job, settings: Settings, wanted: list[str], again: bool) -> None:
         """Submit the first packs, all where there is room for them; fewer where sbatch refuses so many."""
         settings = _learn(console, job, settings, wanted)
-        packs = make_packs(job.plan.graph, wanted, self.pack_flops)
+        packs = self._packs(console, job, settings, wanted)
         room = find_room(job, settings)
         code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
         task = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
@@ -139,21 +142,35 @@ class SlurmEngine:
         left = packs[len(now) :]
         write_waves(job, len(left), room)
         if left and not again:
-            forget_failures(job, left)
+            forget_failures(job, [pack for pack, _ in left])
         if left and (now or not again):
             console.print(
                 f"{len(now)} of {len(packs)} tasks were submitted: no more than {room.most} may be in the queue"
             )
 
+    def _packs(self, console: Console, job: Job, settings: Settings, wanted: list[str]) -> list[tuple[Pack, Ask]]:
+        """The packs, by what is free, and what each asks for, by what like ones have used and the partition gives."""
+        stages = [job.plan.graph.stages[key] for key in wanted]
+        learned, partitions = learn_used(job.store, stages), read_partitions()
+        share = division(settings, partitions, learned)
+        packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
+        asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
+        fitted = fit(asked, partitions)
+        for line in filter(None, (str(share), learned.say(stages), *say_clipped(asked, fitted))):
+            console.print(line)
+        return fitted
+
     def _submit_packs(
-        self, console: Console, job: Job, settings: Settings, packs: Sequence[Pack], code: Path, again: bool
+        self,
+        console: Console,
+        job: Job,
+        settings: Settings,
+        packs: Sequence[tuple[Pack, Ask]],
+        code: Path,
+        again: bool,
     ) -> None:
         cluster = commands.cluster_config()
-        asked = [(pack, ask_of(pack, settings)) for pack in packs]
-        fitted = fit(asked, read_partitions())
-        for line in say_clipped(asked, fitted):
-            console.print(line)
-        arrays = grouped(fitted, cluster.max_array_size)
+        arrays = grouped(packs, cluster.max_array_size)
         running = {k: one for k, one in queued_jobs(job.store).items() if k in job.plan.keys("in flight")}
         _show(console, arrays, running)
         began = time.monotonic()

@@ -3,8 +3,6 @@ mirrors them. It trains nothing, and a sweep without it has lost nothing: `w2s p
 """
 
 import hashlib
-import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.options import PASSED_ON, adopt_environment, words_of
 from w2s_sweep.launch.slurm.queued import queued_jobs, records
+from w2s_sweep.launch.slurm.script import script_of
 from w2s_sweep.launch.slurm.settings import PLACES, Settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.store.files import write_text
@@ -58,12 +57,5 @@ def script(job: Job, settings: Settings, code: Path, dependency: str) -> str:
         "output": job.folder / "jobs" / "last.log",
         **{name: value for name, value in placed.items() if value is not None},
     }
-    command = ["-m", "w2s_sweep.cli", "--store", str(job.store.root), "push", job.name]
-    return "\n".join([
-        "#!/bin/bash",
-        *(f"#SBATCH --{name}={shlex.quote(str(value))}" for name, value in options.items()),
-        *settings.setup,
-        f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"{settings.python or shlex.quote(sys.executable)} {shlex.join(command)}",
-        "",
-    ])  # fmt: skip
+    words = ["-m", "w2s_sweep.cli", "--store", str(job.store.root), "push", job.name]
+    return script_of(settings, code, options, words)

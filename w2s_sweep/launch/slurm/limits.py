@@ -28,7 +28,7 @@ class Partition:
 def read_partitions() -> dict[str, Partition]:
     """The cluster's partitions by name; empty where SLURM does not show them."""
     try:
-        lines = commands.run(["scontrol", "show", "partition", "--oneliner"]).splitlines()
+        lines = commands.ask(["scontrol", "show", "partition", "--oneliner"]).splitlines()
     except LaunchError:  # what is wrong with SLURM, sbatch will tell
         return {}
     found = [{name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines]

@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import platform
-import shlex
 import socket
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.options import adopt_environment, placement, rewrite, words_of
+from w2s_sweep.launch.slurm.script import script_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
 from w2s_sweep.store import Store
@@ -88,18 +88,9 @@ def script(store: Store, settings: Settings, code: Path, folder: Path) -> str:
         "output": folder / "log.txt",
         **({"gpus-per-node": gpus} if gpus else {}),
     }
-    lines = [f"#SBATCH --{name}={shlex.quote(str(value))}" for name, value in plain.items()]
     values = {"gpus": gpus, "cpus": 1, "memory_gb": MEMORY_GB, "minutes": MINUTES}
-    command = ["-m", "w2s_sweep.launch.slurm.probe", str(store.root), str(folder / "report.json"), str(gpus)]
-    text = "\n".join([
-        "#!/bin/bash",
-        "# Parameters",
-        *lines,
-        *settings.setup,
-        f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"{settings.python or shlex.quote(sys.executable)} {shlex.join(command)}",
-        "",
-    ])  # fmt: skip
+    words = ["-m", "w2s_sweep.launch.slurm.probe", str(store.root), str(folder / "report.json"), str(gpus)]
+    text = script_of(settings, code, plain, words)
     return rewrite(text, placement(here), values)
 
 

@@ -1,6 +1,7 @@
 """The resources of a pack: derived from its stages, unless the model's or the launcher's settings have them.
 
-The nearest word counts: the launcher's for a role, for a kind, for everything, the model's own, then what is derived.
+The nearest word counts: the launcher's for a role, for a kind, for everything, the model's own, then what finished
+stages alike have used (learned.py), then what is derived.
 """
 
 import math
@@ -12,12 +13,16 @@ from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.needs import gpus_of, memory_of
+from w2s_sweep.launch.slurm.learned import Learned
 from w2s_sweep.launch.slurm.options import Options, options_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import Stage
 
 HEADROOM_GB = 4
+LEAST_GB = 2
+"""The least memory that is learned: Python with torch, and files that are read."""
+NOTHING = Learned()
 SLACK = 3.0
 """Estimated run times are multiplied by this before they become a time limit."""
 
@@ -42,13 +47,13 @@ class Ask:
         return f"{self.gpus} GPUs, {self.cpus} CPUs, {self.memory_gb} GB, {self.minutes} minutes{more}"
 
 
-def ask_of(pack: Pack, settings: Settings) -> Ask:
+def ask_of(pack: Pack, settings: Settings, learned: Learned = NOTHING) -> Ask:
     """The resources of a pack: the most that any of its stages needs, and the time of all of them."""
     return Ask(
         gpus=max(_amount(stage, "gpus", settings) for stage in pack.stages),
         cpus=max(_amount(stage, "cpus", settings) for stage in pack.stages),
-        memory_gb=max(_amount(stage, "memory_gb", settings) for stage in pack.stages),
-        minutes=_minutes(pack, settings),
+        memory_gb=max(_memory_gb(stage, settings, learned) for stage in pack.stages),
+        minutes=_minutes(pack, settings, learned),
         options=options_of(pack, settings),
     )
 
@@ -56,6 +61,18 @@ def ask_of(pack: Pack, settings: Settings) -> Ask:
 def _amount(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
     said = _said(stage, name, settings)
     return _derived(stage, name, settings) if said is None else said
+
+
+def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> int:
+    said = _said(stage, "memory_gb", settings)
+    if said is not None:
+        return said
+    derived = _derived(stage, "memory_gb", settings)
+    used = None if _amount(stage, "gpus", settings) else learned.of(stage, 0)
+    if used is None:
+        return derived
+    beside = settings.stages_per_gpu
+    return max(LEAST_GB, math.ceil(used.instead_of(derived / beside, used.memory_gb))) * beside
 
 
 def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
@@ -71,12 +88,19 @@ def counts_of(stage: Stage[Kind], settings: Settings) -> Sequence[int]:
     return (said,) if said else COUNTS
 
 
-def _minutes(pack: Pack, settings: Settings) -> int:
+def _minutes(pack: Pack, settings: Settings, learned: Learned) -> int:
     said = [minutes for stage in pack.stages if (minutes := _said(stage, "minutes", settings)) is not None]
     if said:
         return max(said)
-    hours = sum(stage.cost.flops for stage in pack.stages) / (settings.gpu_tflops * 1e12) / 3600
-    return min(settings.max_minutes, _rounded(math.ceil(SLACK * hours * 60) + settings.min_minutes))
+    seconds = sum(_seconds(stage, settings, learned) for stage in pack.stages)
+    return min(settings.max_minutes, _rounded(math.ceil(seconds / 60) + settings.min_minutes))
+
+
+def _seconds(stage: Stage[Kind], settings: Settings, learned: Learned) -> float:
+    """Of the limit, for one stage."""
+    estimate = SLACK * stage.cost.flops / (settings.gpu_tflops * 1e12)
+    used = learned.of(stage, _amount(stage, "gpus", settings))
+    return estimate if used is None else used.instead_of(estimate, used.seconds)
 
 
 def _said(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:

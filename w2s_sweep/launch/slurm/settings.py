@@ -66,6 +66,7 @@ class Settings(Placement):
     setup: tuple[str, ...] = ()
     python: str | None = None
     max_parallel: Count = 64
+    width: Count | None = None
     max_submit: Count | None = None
     lost_retries: Annotated[int, Field(ge=0)] = 2
     plain: bool = False

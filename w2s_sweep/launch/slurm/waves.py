@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
@@ -20,6 +21,7 @@ from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
+T = TypeVar("T")
 LIMIT = re.compile(r"\b(?:Assoc|QOS)\w*Limit\b")
 """Which limit sbatch names, in a line before its general sentence."""
 
@@ -42,7 +44,7 @@ class Room:
     learned: bool = False
     """Whether a refusal has taught the limit."""
 
-    def take(self, packs: Sequence[Pack]) -> Sequence[Pack]:
+    def take(self, packs: Sequence[T]) -> Sequence[T]:
         """The first packs, as many as there is room for; a pack only waits for packs before it."""
         return packs if self.most is None else packs[: max(0, self.most - self.used)]
 

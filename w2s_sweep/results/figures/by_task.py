@@ -28,7 +28,37 @@ if TYPE_CHECKING:
 MOST_ROWS = 260
 """With more points than this, pairs of models are one panel, of their median."""
 STEP = 0.13
-"""Inches from one setting to the next within a task."""
+"""Inches from one setting to the next within a task, where there is room."""
+GAP = 0.14
+"""Inches between two tasks, where there is room."""
+TALLEST = 9.0
+"""Inches of a panel: with more settings and tasks their rows move together, and points become smaller."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the points of tasks and settings stand."""
+
+    height: float
+    """Inches of a task."""
+    step: float
+    """Inches of a setting."""
+    settings: int
+
+    @classmethod
+    def of(cls, tasks: int, settings: int) -> "Rows":
+        wished = STEP * settings + GAP
+        height = min(wished, TALLEST / tasks)
+        return cls(height, STEP * height / wished, settings)
+
+    def offset(self, place: int) -> float:
+        """Where within a task, which is one unit high, a setting stands."""
+        return (place - (self.settings - 1) / 2) * self.step / self.height
+
+    @property
+    def point(self) -> float:
+        """Diameter of a point."""
+        return min(4.0, max(1.5, 0.75 * self.step * 72))
 
 
 @dataclass(frozen=True)
@@ -68,8 +98,8 @@ def draw_by_task(results: Results) -> "Figure":
     pairs, tasks = list(dict.fromkeys(p.pair for p in points)), list(dict.fromkeys(p.task for p in points))
     variants = all_variants(results)
     columns = 1 if len(pairs) == 1 else 2 if len(pairs) in (2, 4) else 3
-    height = 0.5 + len(tasks) * (STEP * len(variants) + 0.14)
-    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3}[columns], height))
+    rows = Rows.of(len(tasks), len(variants))
+    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3}[columns], 0.5 + len(tasks) * rows.height))
     values = [value for p in points for value in ends(p.pgr)]
     limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
     figure, axes = make_panels(
@@ -79,8 +109,9 @@ def draw_by_task(results: Results) -> "Figure":
     for place, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):
         for p in points:
             if p.pair == pair:
-                at = tasks.index(p.task) + _offset(variants.index(p.variant), len(variants))
-                _draw_point(axis, p, at, look_of(variants.index(p.variant)), limits)
+                place_of = variants.index(p.variant)
+                at = tasks.index(p.task) + rows.offset(place_of)
+                _draw_point(axis, p, at, look_of(place_of), limits, rows.point)
         for x in (0, 1):
             axis.axvline(x, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
         for border in range(1, len(tasks)):
@@ -108,19 +139,14 @@ def _note(results: Results, points: list[TaskPgr], pairs: list[str], limits: lis
     return "; ".join(said) + arrow_note([value for p in points for value in ends(p.pgr)], limits)
 
 
-def _offset(place: int, count: int) -> float:
-    """Where within the row of a task a setting stands, which is one unit high."""
-    return (place - (count - 1) / 2) * STEP / (STEP * count + 0.14)
-
-
-def _draw_point(axis: Any, p: TaskPgr, at: float, look: tuple[str, str], limits: list[float]) -> None:
+def _draw_point(axis: Any, p: TaskPgr, at: float, look: tuple[str, str], limits: list[float], size: float) -> None:
     color, marker = look
     about = f"{p.task}, {p.pair or 'all pairs of models'}, {p.variant}: PGR "
     if p.pgr.value is None:
-        drawn = axis.plot(limits[0], at, "x", color=color, ms=3.5, mew=1, clip_on=False, zorder=5)
+        drawn = axis.plot(limits[0], at, "x", color=color, ms=0.9 * size, mew=1, clip_on=False, zorder=5)
         add_tip(drawn, about + "not identified")
         return
-    whisker(axis, p.pgr, at, color, width=1, limits=limits)
+    whisker(axis, p.pgr, at, color, width=size / 4, limits=limits)
     inside, arrow = clamp(p.pgr.value, limits, "<>")
-    drawn = axis.plot(inside, at, arrow or marker, color=color, ms=4, mew=0, clip_on=False, zorder=5)
+    drawn = axis.plot(inside, at, arrow or marker, color=color, ms=size, mew=0, clip_on=False, zorder=5)
     add_tip(drawn, about + number(p.pgr.value, 2))

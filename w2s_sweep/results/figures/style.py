@@ -21,6 +21,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 """Of settings (losses, methods): Okabe and Ito's colours without yellow and black, and two of Paul Tol's."""
 MODELS = ("#4C1D95", "#932667", "#DD513A", "#F5A623")
 """Of models, from dark to light as they grow: a colour is never a loss here and a supervisor there."""
+ON_DARK = {"#882255": "#f9065b", "#332288": "#ae6afb", "#4c1d95": "#a138fa", "#932667": "#b219a3"}
+"""What stands for the darkest colours on the report's dark page: near in hue, three times as bright as the page."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK = "#1c1e21"
 """Text, axes, ceiling. In inline SVG it is replaced by the page's text colour."""

@@ -1,7 +1,7 @@
 """The columns of the table of further metrics: every number that is kept for a cell beside its metric and its PGR."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from w2s_sweep.metrics import FURTHER, METRICS, ROLES
 from w2s_sweep.results.records import Group
@@ -32,8 +32,10 @@ def _count(metrics: int) -> str:
 
 
 def known_columns(groups: Sequence[Group]) -> list[Columns]:
-    """The blocks of which any group has a number."""
-    return [block for block in all_columns() if any(_known(g, name) for g in groups for name in block.heads)]
+    """The blocks of which any group has a number, without columns of metrics that none was measured by."""
+    known = [block for block in all_columns() if any(_known(g, name) for g in groups for name in block.heads)]
+    measured = {name for g in groups for name in g.details}
+    return [replace(b, heads={name: head for name, head in b.heads.items() if name in measured}) for b in known]
 
 
 def _known(group: Group, name: str) -> bool:

@@ -1,0 +1,112 @@
+"""What is asked for follows what finished stages of the same work used; what is set by hand stays. Numbers by hand."""
+
+import pytest
+
+from tests.setups import cell, identify
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.launch.slurm.learned import learn_used
+from w2s_sweep.launch.slurm.resources import NOTHING, ask_of
+from w2s_sweep.launch.slurm.settings import Settings
+from w2s_sweep.plan.packs import Pack
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import write_json
+
+CPU = Settings(gpus=0)
+
+
+def student(seed=0, **change):
+    graph = merge([cell(weak="w0", strong="s0", seed=seed, **change)], identify)
+    return graph.stages[graph.roles[0].student]
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = Store(tmp_path / "store")
+    found.prepare()
+    return found
+
+
+def finish(store, *stages, seconds=6000.0, gpus=0, rss=0.0):
+    for number, stage in enumerate(stages):
+        with store.attempt(stage.key) as out:
+            write_json(out / "preimage.json", stage.preimage)
+            write_json(out / "summary.json", {"seconds": seconds - number, "GPUs": gpus, "peak RSS GB": rss})
+
+
+def asked(store, stage, settings=CPU, times=1):
+    return ask_of(Pack("p", (stage,) * times, frozenset()), settings, learn_used(store, [stage]))
+
+
+def test_without_finished_stages_nothing_is_learned(store):
+    learned = learn_used(store, [student()])
+    assert learned.of(student(), 0) is None
+    assert learned.say([student()]) == ""
+    assert asked(store, student()) == ask_of(Pack("p", (student(),), frozenset()), CPU, NOTHING)
+
+
+def test_time_and_memory_follow_the_most_that_stages_of_other_seeds_used(store):
+    """6000 s x 1.5 are 150 minutes, and 30 for the start; 10 GB x 1.5 are 15."""
+    finish(store, *(student(seed) for seed in (1, 2, 3)), rss=10.0)
+    found = asked(store, student())
+    assert (found.minutes, found.memory_gb) == (180, 15)
+    assert asked(store, student(), times=2).minutes == 330
+    said = "time, and memory of CPU tasks: 1 stages ask by what 3 finished ones like them used, x 1.5"
+    assert learn_used(store, [student()]).say([student()]) == said
+
+
+def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
+    before = ask_of(Pack("p", (student(),), frozenset()), CPU, NOTHING).memory_gb
+    assert before > 2
+    finish(store, student(1), student(2), seconds=10.0, rss=0.4)
+    assert asked(store, student()).memory_gb == before
+    finish(store, student(3), seconds=10.0, rss=0.4)
+    assert asked(store, student()).memory_gb == 2
+
+
+def test_what_is_set_by_hand_stays(store):
+    finish(store, *(student(seed) for seed in (1, 2, 3)), rss=10.0)
+    found = asked(store, student(), Settings(gpus=0, minutes=7, memory_gb=3))
+    assert (found.minutes, found.memory_gb) == (7, 3)
+
+
+def test_no_task_asks_for_more_time_than_the_longest(store):
+    finish(store, student(1), seconds=1e6)
+    assert asked(store, student(), Settings(gpus=0, max_minutes=100)).minutes == 100
+
+
+def test_memory_of_the_machine_is_not_learned_for_tasks_with_gpus(store):
+    finish(store, *(student(seed) for seed in (1, 2, 3)), gpus=1, rss=70.0)
+    plain = ask_of(Pack("p", (student(),), frozenset()), Settings(gpus=1), NOTHING)
+    found = asked(store, student(), Settings(gpus=1))
+    assert (found.minutes, found.memory_gb) == (180, plain.memory_gb)
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_stages_on_other_devices_teach_nothing(store, gpus):
+    finish(store, *(student(seed) for seed in (1, 2, 3)), gpus=gpus)
+    assert asked(store, student()).minutes == ask_of(Pack("p", (student(),), frozenset()), CPU).minutes
+
+
+def test_other_settings_are_other_work_and_another_learning_rate_is_not(store):
+    from w2s_sweep.config.finetune import Full
+
+    finish(store, *(student(seed, finetune=Full(lr=1e-3)) for seed in (1, 2, 3)))
+    assert asked(store, student(finetune=Full(lr=1e-4))).minutes == 180
+    assert asked(store, student(finetune=Full(lr=1e-4, epochs=3))).minutes < 60
+
+
+def test_folders_that_cannot_be_read_teach_nothing(store):
+    (store.stages / "0123456789abcdef0123").mkdir()
+    (store.stages / "0123456789abcdef0123" / "preimage.json").write_text("[")
+    assert learn_used(store, [student()]).of(student(), 0) is None
+
+
+def test_a_submission_says_where_its_numbers_come_from(sweeps, capsys):
+    sweeps.submit(sweeps.cell(), gpus=0)
+    for job in dict.fromkeys(sweeps.jobs().values()):
+        finish(sweeps.store, *sweeps.stages_of(job), rss=1.0)
+    capsys.readouterr()
+    sweeps.submit(sweeps.cell(seed=1), gpus=0)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "3 stages ask by what 3 finished ones like them used, x 1.5" in out
+    assert {task["ask"]["minutes"] for task in sweeps.submissions()[-1]["tasks"]} == {180}

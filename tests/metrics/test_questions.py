@@ -1,0 +1,115 @@
+"""Accuracy of questions: their right answer has the highest score, counted anew for each question in plain Python."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.results_store import NAME, Shape, build
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics import METRICS, Design, RolePredictions, crossed_interval
+from w2s_sweep.metrics.question_accuracy import no_questions, question_scores
+from w2s_sweep.predictions import FILE, read_predictions
+from w2s_sweep.results.collect import collect
+from w2s_sweep.store.files import write_json
+
+METRIC = METRICS["question_accuracy"]
+
+
+def questions(count: int, seed: int = 0, answers: tuple[int, ...] = (2,)) -> tuple[Array, Array, Array]:
+    """(probs, truth, groups) of questions with so many answers in turn, of which one is right, in a random order."""
+    rng = np.random.default_rng(seed)
+    sizes = [answers[i % len(answers)] for i in range(count)]
+    groups = np.repeat([f"q{i}" for i in range(count)], sizes)
+    truth = np.concatenate([np.eye(size, dtype=np.int8)[rng.integers(size)] for size in sizes])
+    p = 1 / (1 + np.exp(-rng.normal(0.8 * truth - 0.2, 1)))
+    order = rng.permutation(len(truth))
+    return np.stack([1 - p, p], 1)[order].astype(np.float32), truth[order], groups[order]
+
+
+def counted(probs: Array, truth: Array, groups: Array) -> float:
+    """One question after another: 1 where the right answer alone has the highest score, a share where it ties."""
+    found = []
+    for name in dict.fromkeys(groups.tolist()):
+        said = [(float(p[1]) - float(p[0]), t) for p, t, g in zip(probs, truth, groups, strict=True) if g == name]
+        if len(said) > 1 and sum(t for _, t in said) == 1:
+            best = [t for score, t in said if score == max(score for score, _ in said)]
+            found.append(sum(best) / len(best))
+    return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("answers", [(2,), (2, 4, 3)])
+def test_it_is_the_share_of_questions_whose_right_answer_has_the_highest_score(answers):
+    probs, truth, groups = questions(60, answers=answers)
+    probs[np.isin(groups, ("q0", "q1"))] = 0.5  # ties
+    value = METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=groups))
+    assert value == pytest.approx(counted(probs, truth, groups))
+    assert value != pytest.approx(float((probs.argmax(1) == truth).mean()), abs=0.005)
+
+
+@pytest.mark.parametrize("answers", [(2,), (2, 4, 3)])
+def test_its_spread_over_groups_is_that_of_questions_drawn_again(answers):
+    probs, truth, groups = questions(200, answers=answers)
+    scores = question_scores(probs, truth, groups)
+    interval = crossed_interval(Design.of([groups]).moments(scores[:, None]))
+    names = np.unique(groups)
+    won = np.array([counted(*(a[groups == name] for a in (probs, truth, groups))) for name in names])
+    drawn = np.random.default_rng(1).choice(won, (4000, len(won))).mean(1)
+    assert interval.value == pytest.approx(won.mean())
+    assert (interval.high - interval.low) / (2 * 1.97) == pytest.approx(drawn.std(), rel=0.06)
+
+
+def test_an_answer_whose_partner_is_not_there_is_no_question_and_adds_nothing():
+    probs, truth, groups = questions(40)
+    before = METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=groups))
+    more = np.append(probs, [[0.9, 0.1]], 0).astype(np.float32), np.append(truth, 1), np.append(groups, "alone")
+    scores = question_scores(*more)
+    assert scores.mean() == pytest.approx(before)
+    assert scores[-1] == pytest.approx(before)
+
+
+def test_where_groups_are_no_questions_it_is_undefined_and_says_why():
+    probs, truth, groups = questions(40)
+    alone = np.array([f"row {i}" for i in range(len(truth))])
+    passages = np.array([f"p{int(name[1:]) // 2}" for name in groups])
+    three = np.full((len(truth), 3), 1 / 3, dtype=np.float32)
+    assert no_questions(probs, truth, alone) == "every example is a group of its own"
+    assert no_questions(probs, truth, passages) == "20 of 20 groups have no right answer or more than one"
+    assert "3 classes" in no_questions(three, truth, groups)
+    assert no_questions(probs[:0], truth[:0], groups[:0]) == "there are no examples"
+    assert no_questions(probs, truth, groups) is None
+    for names in (alone, passages, None):
+        assert METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=names)) is None
+
+
+def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):
+    store = build(tmp_path, Shape(metric="question_accuracy"))
+    record, (row,) = store.read_sweep(NAME), collect(store, NAME).rows
+    data, truth = "d" * 20, read_predictions(store.path(row.weak_key) / FILE, "test")
+    right, wrong = (truth.ids[truth.truth == label] for label in (1, 0))
+    for key in (row.weak_key, row.student_key, row.ceiling_key):
+        record["stages"][key]["inputs"] = {"data": data}
+    write_json(store.sweep(NAME) / "sweep.json", record)
+    with store.attempt(data) as out:
+        group = {name: f"q{i}" for ids in (right, wrong) for i, name in enumerate(ids)}
+        pq.write_table(pa.table({"id": list(group), "group": list(group.values())}), out / "examples.parquet")
+        write_json(out / "summary.json", {})
+        write_json(out / "preimage.json", {})
+    (row,) = collect(store, NAME).rows
+    for role in ("weak", "student", "ceiling"):
+        said = read_predictions(store.path(getattr(row, f"{role}_key")) / FILE, "test")
+        names = np.array([group[name] for name in said.ids])
+        assert getattr(row, role).value == pytest.approx(counted(said.probs, said.truth, names))
+        assert row.details[f"accuracy/{role}"].value == pytest.approx((said.probs.argmax(1) == said.truth).mean())
+    assert row.ratio == pytest.approx((row.student.value - row.weak.value) / (row.ceiling.value - row.weak.value))
+
+
+def test_a_cell_without_questions_says_where_they_would_be(tmp_path):
+    (row,) = collect(build(tmp_path, Shape(metric="question_accuracy")), NAME).rows
+    assert row.pgr.value is None
+    assert "grouped by question with one right answer each" in row.unidentified
+
+
+def test_tasks_that_have_no_answers_are_refused():
+    assert METRIC.why_unfit("classify") is None
+    assert "kind pair" in METRIC.why_unfit("pair")

@@ -1,0 +1,94 @@
+"""Accuracy of whole questions: of the answers to one question the right one must get the highest score.
+
+The examples of multiple choice are (question, answer) pairs, and a group of them is a question where exactly one of its
+answers is right. A model may tell which of two answers is better and still call both right: such a question counts 1
+here and one half in the accuracy of single answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from w2s_sweep.metrics.auroc import margins
+from w2s_sweep.metrics.base import METRICS, Metric
+
+if TYPE_CHECKING:
+    from w2s_sweep.arrays import Array
+    from w2s_sweep.metrics.further import RolePredictions
+    from w2s_sweep.metrics.shapes import Names, PerExample, Probs, Truth
+
+MOSTLY = 0.95
+"""Share of the groups of several examples that must be questions: else groups are passages or documents."""
+
+
+class QuestionAccuracy(Metric):
+    name = "question_accuracy"
+    label = "question accuracy"
+    about = "share of questions whose right answer gets the highest score; ties share it"
+    axis = "accuracy (share of test questions)"
+    short = "qacc"
+    undefined_where = "test rows are not answers to questions, grouped by question with one right answer each"
+    reads_groups = True
+
+    def value(self, probs: Probs, truth: Truth) -> float | None:
+        """None: without groups nothing is known of questions."""
+        return None
+
+    def value_of(self, role: RolePredictions) -> float | None:
+        scores = self.scores_of(role)
+        return None if scores is None else float(scores.mean())
+
+    def scores_of(self, role: RolePredictions) -> PerExample | None:
+        return None if role.groups is None else question_scores(role.probs, role.truth, role.groups)
+
+    def chance(self, classes: int) -> float:
+        """Of the right answer and a wrong one, which tasks of multiple choice here take of each question."""
+        return 0.5
+
+    def why_unfit(self, kind: str) -> str | None:
+        return None if kind == "classify" else f"a task of kind {kind}, whose examples are no answers to questions"
+
+
+METRICS.register(QuestionAccuracy.name, QuestionAccuracy())
+
+
+def question_scores(probs: Probs, truth: Truth, groups: Names) -> PerExample | None:
+    """A number for each example: the mean is the accuracy of questions, the spread over groups its sampling error.
+
+    The metric is a mean over questions, so an example adds what its question adds, shared among its answers. Examples
+    of no question add the mean. None where `no_questions` says why.
+    """
+    if no_questions(probs, truth, groups) is not None:
+        return None
+    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    asked = _questions(truth, member, sizes)
+    margin, n = margins(probs), len(sizes)
+    best = np.full(n, -np.inf)
+    np.maximum.at(best, member, margin)
+    top = margin == best[member]
+    won = np.bincount(member[top & (truth == 1)], minlength=n) / np.bincount(member[top], minlength=n)
+    share = float(won[asked].mean())
+    weights = len(truth) / (np.count_nonzero(asked) * sizes)
+    return share + np.where(asked, (won - share) * weights, 0.0)[member]
+
+
+def no_questions(probs: Probs, truth: Truth, groups: Names) -> str | None:
+    """Why the accuracy of questions is undefined, or None where it is defined."""
+    if len(truth) == 0:
+        return "there are no examples"
+    if probs.shape[1] != 2:
+        return f"the task has {probs.shape[1]} classes, and an answer is right or wrong"
+    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    several, found = np.count_nonzero(sizes > 1), np.count_nonzero(_questions(truth, member, sizes))
+    if several == 0:
+        return "every example is a group of its own"
+    if found < MOSTLY * several:
+        return f"{several - found} of {several} groups have no right answer or more than one"
+    return None
+
+
+def _questions(truth: Truth, member: Array, sizes: Array) -> Array:
+    """[groups] Whether a group has several examples of which exactly one is right."""
+    return (np.bincount(member, weights=truth, minlength=len(sizes)) == 1) & (sizes > 1)

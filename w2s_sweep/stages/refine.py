@@ -1,0 +1,63 @@
+"""Refine stage: labels of a split that a comparison finds worse than a proposal are replaced by it."""
+
+import numpy as np
+
+from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.labels import Refine
+from w2s_sweep.predictions import SMALLEST, Array, Predictions
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.labels import publish, read_labels, share_right, with_probs
+
+
+def preference(judge: Array, proposed: Array, current: Array) -> Array:
+    """float64 [rows]: the probability that the class proposed is right, if one of it and the current class is.
+
+    `judge`: probabilities [rows, classes]; `proposed`, `current`: classes [rows].
+    """
+    rows, floored = np.arange(len(judge)), np.maximum(judge.astype(np.float64), SMALLEST)
+    new, old = floored[rows, proposed], floored[rows, current]
+    return new / (new + old)
+
+
+def accepted(scores: Array, most: float) -> Array:
+    """bool [rows]: the scores above 1/2 that are among about the share `most` of the largest.
+
+    Ye, Laidlaw and Steinhardt 2025 (arXiv 2501.07886, Algorithm 1), with the threshold of their code: max(1/2, the
+    quantile 1 - most of the scores of all rows whose proposal differs).
+    """
+    return scores > max(0.5, float(np.quantile(scores, 1 - most))) if len(scores) else np.zeros(0, dtype=bool)
+
+
+def refine(weak: Predictions, own: Predictions, judge: Predictions, on: str, most: float) -> tuple[Array, Array, int]:
+    """(rows, probs, differing): positions in `weak` on the split `on` whose label is replaced, by what, of how many."""
+    here = np.flatnonzero(weak.splits == on)
+    new, judged = (
+        labels.probs[_places(labels, weak.ids[here], what)] for labels, what in ((own, "own"), (judge, "knows"))
+    )
+    proposed, current = new.argmax(1), weak.probs[here].argmax(1)
+    differ = np.flatnonzero(proposed != current)
+    scores = preference(judged[differ], proposed[differ], current[differ])
+    taken = differ[accepted(scores, most)]
+    return here[taken], new[taken], len(differ)
+
+
+def _places(labels: Predictions, ids: Array, what: str) -> Array:
+    place = {str(name): row for row, name in enumerate(labels.ids)}
+    missing = sum(str(name) not in place for name in ids)
+    if missing:
+        raise DataError(f"refine: the input {what!r} says nothing of {missing} of {len(ids)} rows.")
+    return np.array([place[str(name)] for name in ids], dtype=np.int64)
+
+
+def run(context: Context[Refine]) -> None:
+    settings = context.settings
+    own, weak, judge = (read_labels(context, name) for name in Refine.needs)
+    rows, labels, differing = refine(weak, own, judge, settings.on, settings.max_replace)
+    probs = weak.probs.astype(np.float64)
+    probs[rows] = labels
+    scores = {
+        f"{name} right where replaced": share_right(p[rows].argmax(1), weak.truth[rows])
+        for name, p in (("proposals", probs), ("labels", weak.probs))
+    }
+    counts = {"replaced": len(rows), "differing": differing, "of": len(weak.on(settings.on))}
+    publish(context, with_probs(weak, probs), counts | scores)
