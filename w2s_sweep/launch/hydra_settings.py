@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hydra.conf import JobConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
@@ -65,7 +66,7 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def exported(job: DictConfig) -> dict[str, str]:
+def exported(job: DictConfig | JobConf) -> dict[str, str]:
     """`hydra.job.env_set` with what `hydra.job.env_copy` added to it: variables that stages run with."""
     found = OmegaConf.to_container(job.env_set, resolve=True)
     return {str(name): str(value) for name, value in dict[Any, Any](found).items()}  # pyright: ignore
