@@ -51,7 +51,13 @@ class Trained:
     @property
     def recipe(self) -> str:
         """full, lora or probe."""
-        return {FullRecipe: "full", LoraRecipe: "lora"}.get(type(self.settings.finetune), "probe")
+        match self.settings.finetune:
+            case FullRecipe():
+                return "full"
+            case LoraRecipe():
+                return "lora"
+            case _:
+                return "probe"
 
     @cached_property
     def features(self) -> Features | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Examples(RolePredictions):
 
     ids: Array
     """[examples] text."""
-    groups: Array
+    groups: Array = field()  # not the default of the class above
     """[examples] text: the name of each example's group. Examples of one group are no independent observations."""
     digest: str
     """Of ids and truth: equal for stages that can be compared."""
