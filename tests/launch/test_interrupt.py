@@ -2,6 +2,8 @@
 
 import os
 import re
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +46,35 @@ def test_a_launcher_that_is_stopped_leaves_no_worker_behind(tmp_path, tiny_model
         assert "saving checkpoints" in out
         assert "Run the same command to go on" in err
     wait_until(lambda: process_started(worker) is None, 60, "the end of the worker")
+    assert_saved(store)
+
+
+def assert_saved(store: Path) -> None:
     assert trained(store) == {}
     (work,) = [path for path in (store / "work").iterdir() if (path / "checkpoint.safetensors").is_file()]
     assert (read_json(work / "progress.json") or {})["step"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="needs setsid")
+def test_a_terminal_that_is_closed_leaves_no_worker_behind(tmp_path, tiny_models, tiny_task):
+    """Nothing can be printed any more when the launcher is told."""
+    store = tmp_path / "store"
+    words = [sys.executable, "launch.py", f"store={store}", "name=one", *tiny_models, *tiny_task, *LONG]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    terminal, there = os.openpty()
+    process = subprocess.Popen(["setsid", "--ctty", *words], cwd=ROOT, env=env, stdin=there, stdout=there, stderr=there)
+    os.close(there)
+
+    def at_work() -> bool:
+        while select.select([terminal], [], [], 0)[0]:  # a terminal shows what is printed
+            os.read(terminal, 4096)
+        return worker_at_work(store) is not None
+
+    wait_until(at_work, 120, "a training")
+    worker = worker_at_work(store)
+    assert worker is not None
+    os.close(terminal)
+    process.wait(90)
+    wait_until(lambda: process_started(worker) is None, 60, "the end of the worker")
+    assert_saved(store)

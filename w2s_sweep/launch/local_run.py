@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -99,9 +99,13 @@ class Run:
                     self._listen()
                     self._end_stalled()
                     live.tick()
-        except KeyboardInterrupt:
-            self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
+        except BaseException as error:  # whatever it is, workers save and leave
+            if isinstance(error, KeyboardInterrupt):
+                with suppress(OSError):  # a terminal that was closed shows nothing
+                    self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
             self._interrupt()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
             raise Interrupted(
                 "interrupted: checkpoints are saved and finished stages are kept. Run the same command to go on."
             ) from None
