@@ -20,7 +20,7 @@ from w2s_sweep.launch.main import launch
 from w2s_sweep.launch.site import usual_store
 from w2s_sweep.predictions import FILE, read_table
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.records import Results
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
 from w2s_sweep.store import Store

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build, put_stage
+from w2s_sweep.metrics import ROLES
 from w2s_sweep.predictions import CURVE, FILE, read_curve, read_predictions
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.records import ROLES, Results
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.tables.arrow import curve_table
 
 RISING = ((0.5, 0.6, 0.6), (0.55, 0.8, 0.8), (0.6, 0.7, 0.9))

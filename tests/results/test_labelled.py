@@ -13,7 +13,7 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.predictions import CURVE, FILE, Evaluated, read_curve, read_predictions
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.records import Results
+from w2s_sweep.results.collected import Results
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 

@@ -11,6 +11,7 @@ from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.cli import main
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures import choose_plots, save_figures
 from w2s_sweep.results.figures.agreement import draw_agreement, shares
 from w2s_sweep.results.figures.bars import draw_bars
@@ -23,7 +24,7 @@ from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength
 from w2s_sweep.results.figures.style import MODELS, PALETTE, caption
-from w2s_sweep.results.records import NONE, Results
+from w2s_sweep.results.records import NONE
 
 LONG = [{"name": f"a_loss_with_a_rather_long_name_{i}"} for i in range(3)]
 RISING = ((0.5, 0.6, 0.6), (0.55, 0.8, 0.8), (0.6, 0.7, 0.9))

@@ -11,7 +11,7 @@ from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.metrics import Design, Interval, agreement, agreement_scores, crossed_interval, crossed_intervals
 from w2s_sweep.metrics.auroc import Auroc, auroc
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.records import Results
+from w2s_sweep.results.collected import Results
 
 GOLDEN = Path(__file__).parent / "golden_numbers.json"
 """Of a small sweep, as they were when each was computed by itself."""

@@ -11,8 +11,8 @@ import w2s_sweep
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.config.plain import from_plain
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.outcome import outcome_of
-from w2s_sweep.results.records import Results
 from w2s_sweep.results.report import write_results
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json

@@ -13,8 +13,8 @@ from w2s_sweep.commands.base import Command
 from w2s_sweep.store import Store
 
 if TYPE_CHECKING:
+    from w2s_sweep.results.comparison import Comparison
     from w2s_sweep.results.differ import Difference
-    from w2s_sweep.results.records import Comparison
 
 MANY = 40
 """Rows of a table; more are counted."""

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from w2s_sweep.errors import StoreError
 from w2s_sweep.results.collect import collect, names_of_tests
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.outcome import outcome_of
-from w2s_sweep.results.records import Results, Row
+from w2s_sweep.results.records import Row
 from w2s_sweep.results.report import write_results
 from w2s_sweep.results.tables.terminal import print_results
 from w2s_sweep.store import Store, hold

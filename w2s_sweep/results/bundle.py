@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_sweep.errors import StoreError
+from w2s_sweep.metrics import ROLES
 from w2s_sweep.predictions import CURVE, FILE, TEXTS
 from w2s_sweep.results.collect import collect, names_of_tests
-from w2s_sweep.results.records import ROLES, Results
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.relocate import hide_in
 from w2s_sweep.results.report import Page, write_page
 from w2s_sweep.store import Store

@@ -8,11 +8,13 @@ import numpy as np
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.errors import StoreError, unknown
-from w2s_sweep.metrics import NO_TEST_LABELS, Recovery, plain_ratio
+from w2s_sweep.metrics import NO_TEST_LABELS, ROLES, Recovery, plain_ratio
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.results.absence import describe_absence, stage_failures
 from w2s_sweep.results.cell_names import label_settings, name_settings
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.compare import compare
+from w2s_sweep.results.curve_point import CurvePoint
 from w2s_sweep.results.curves import CurveReader
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.groups import group_cells, medians
@@ -20,7 +22,7 @@ from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import sorted_json
 from w2s_sweep.results.pairs import Students
 from w2s_sweep.results.reader import Reader
-from w2s_sweep.results.records import ROLES, CurvePoint, Group, Reliability, Results, Row
+from w2s_sweep.results.records import Group, Reliability, Row
 from w2s_sweep.results.reliability import ReliabilityReader
 from w2s_sweep.results.score import Measured, Scorer, summarize
 from w2s_sweep.store import Store

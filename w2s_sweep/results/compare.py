@@ -8,8 +8,9 @@ from dataclasses import replace
 from statistics import fmean
 
 from w2s_sweep.metrics import crossed_interval, crossed_p, holm, sign_flip, smallest_p, t_interval
+from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.pairs import Pair, Students, change
-from w2s_sweep.results.records import Comparison, PairedTest, Row
+from w2s_sweep.results.records import Row
 
 BASELINE = ("xent", "naive")
 """Loss and method that others are compared with; where a sweep lacks them the loss alone, else what comes first."""

@@ -14,11 +14,12 @@ import numpy as np
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import METRICS, Interval, Recovery, agreement_scores
+from w2s_sweep.metrics import METRICS, ROLES, Interval, Recovery, agreement_scores
 from w2s_sweep.predictions import CURVE, Evaluated, read_curve
+from w2s_sweep.results.curve_point import CurvePoint, StudentStep
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.reader import Reader
-from w2s_sweep.results.records import NONE, ROLES, CurvePoint, Row, StudentStep
+from w2s_sweep.results.records import NONE, Row
 from w2s_sweep.results.score import Columns, Designs, Measured, estimate
 from w2s_sweep.store import Store
 

@@ -12,10 +12,11 @@ from w2s_sweep.config.plain import flatten
 from w2s_sweep.errors import StoreError
 from w2s_sweep.results.collect import collect_students, limit_threads
 from w2s_sweep.results.compare import compare_pairs
+from w2s_sweep.results.comparison import Comparison
 from w2s_sweep.results.join import Record, join
 from w2s_sweep.results.labels import sorted_json
 from w2s_sweep.results.pairs import Pair, Students
-from w2s_sweep.results.records import Comparison, Row
+from w2s_sweep.results.records import Row
 from w2s_sweep.store import Store
 
 NAMED = ("dataset", "weak", "strong", "supervisor", "loss", "method", "finetune")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from w2s_sweep.metrics import METRICS, NO_CEILING, plain_ratio
+from w2s_sweep.metrics import METRICS, NO_CEILING, ROLES, plain_ratio
 from w2s_sweep.metrics.accuracy import most_likely
 from w2s_sweep.predictions import FILE, Predictions, read_predictions
-from w2s_sweep.results.records import ROLES, Row
+from w2s_sweep.results.records import Row
 from w2s_sweep.store import Store
 
 

@@ -8,9 +8,11 @@ from statistics import median
 from typing import Any
 
 from w2s_sweep.kinds import TRAINED
-from w2s_sweep.metrics import METRICS
+from w2s_sweep.metrics import METRICS, ROLES
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.curve_point import StudentStep
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.records import ROLES, Group, Results, Row, StudentStep
+from w2s_sweep.results.records import Group, Row
 from w2s_sweep.store import Store
 from w2s_sweep.tracking.base import Outcome, TrainedStage
 from w2s_sweep.tracking.history import EVALUATION

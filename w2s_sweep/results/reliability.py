@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from w2s_sweep.metrics import ROLES
 from w2s_sweep.metrics.accuracy import hits
 from w2s_sweep.metrics.ece import BINS, confidence_bins
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.reader import Reader
-from w2s_sweep.results.records import ROLES, Reliability, Row
+from w2s_sweep.results.records import Reliability, Row
 
 
 @dataclass

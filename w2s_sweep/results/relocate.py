@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.results.records import Results, Row
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.records import Row
 from w2s_sweep.store import Store
 
 STORE = "STORE"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.amounts import show_hours
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.cost import cost_of
 from w2s_sweep.results.figures import SavedFigure, save_figures
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, ON_DARK, TIP
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.records import Results
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import Recovery, t_quantile
+from w2s_sweep.metrics import ROLES, Recovery, t_quantile
 from w2s_sweep.metrics.interval import LEVEL
-from w2s_sweep.results.records import ROLES, Results, Row
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.records import Row
 from w2s_sweep.results.tables.lines import interval, number
 from w2s_sweep.store import Store
 

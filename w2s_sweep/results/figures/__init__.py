@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures import data
 from w2s_sweep.results.figures.agreement import draw_agreement, has_agreement
 from w2s_sweep.results.figures.bars import draw_bars
@@ -22,7 +23,6 @@ from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
 from w2s_sweep.results.figures.style import caption, save
 from w2s_sweep.results.figures.training import draw_curves
-from w2s_sweep.results.records import Results
 from w2s_sweep.store.files import write_text
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import SHARES, Facets, facets
 from w2s_sweep.results.figures.layout import color_of, ends, layout, name_rows
 from w2s_sweep.results.figures.style import QUIET, add_tip, legend_below, make_panels, robust_range, use_style, whisker
-from w2s_sweep.results.records import NONE, Group, Results
+from w2s_sweep.results.records import NONE, Group
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import METRICS, Interval
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import facets
 from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, name_rows
 from w2s_sweep.results.figures.style import INK, QUIET, add_tip, make_panels, robust_range, use_style, whisker
-from w2s_sweep.results.records import Results
 from w2s_sweep.results.tables.lines import interval
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval, median_interval
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import all_variants, facts
 from w2s_sweep.results.figures.layout import arrow_note, ends, look_of, title_letters
 from w2s_sweep.results.figures.look import current
@@ -19,7 +20,6 @@ from w2s_sweep.results.figures.style import (
     whisker,
     wrap,
 )
-from w2s_sweep.results.records import Results
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import all_variants, facts
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.style import INK, QUIET, add_tip, grid, legend_below, make_panels, use_style, wrap
-from w2s_sweep.results.records import Reliability, Results
+from w2s_sweep.results.records import Reliability
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.agreement import shares
 from w2s_sweep.results.figures.by_task import task_pgrs
 from w2s_sweep.results.figures.calibration import bins_of, reliabilities
@@ -13,7 +14,7 @@ from w2s_sweep.results.figures.scaling import scaling_groups
 from w2s_sweep.results.figures.scatter import gain_points, task_points
 from w2s_sweep.results.figures.strength import strength_groups
 from w2s_sweep.results.figures.training import student_series
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.files import columns_as_csv
 
 Line = dict[str, Any]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from w2s_sweep.metrics import METRICS, Interval, median_interval, t_interval
-from w2s_sweep.results.records import ONE, SEVERAL, Group, Results
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.records import ONE, SEVERAL, Group
 
 MOST_PANELS = 24
 SHARES = ("agreement/supervisor_right", "agreement/supervisor_wrong")

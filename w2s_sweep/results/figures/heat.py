@@ -3,12 +3,13 @@
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import all_variants, facts, supervisors
 from w2s_sweep.results.figures.layout import title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.scaling import students
 from w2s_sweep.results.figures.style import INK, QUIET, add_tip, make_panels, use_style, wrap
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import Facets, facets, task_facets
 from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, marker_of, name_rows
 from w2s_sweep.results.figures.look import current
@@ -16,7 +17,7 @@ from w2s_sweep.results.figures.style import (
     use_style,
     whisker,
 )
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.lines import interval
 
 if TYPE_CHECKING:

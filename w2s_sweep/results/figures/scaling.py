@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import average, facets, facts, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.look import current
@@ -21,7 +22,7 @@ from w2s_sweep.results.figures.style import (
     whisker,
     wrap,
 )
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.lines import interval
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import all_variants, facets, facts, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.look import current
@@ -23,7 +24,7 @@ from w2s_sweep.results.figures.style import (
     use_style,
     wrap,
 )
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

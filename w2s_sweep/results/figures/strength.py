@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import MOST_PANELS, all_variants, facts, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.scaling import short
@@ -19,7 +20,7 @@ from w2s_sweep.results.figures.style import (
     use_style,
     wrap,
 )
-from w2s_sweep.results.records import Group, Results
+from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from w2s_sweep.errors import W2SError
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.look import SIDES, current, letters
-from w2s_sweep.results.records import Results
 from w2s_sweep.store.files import write_bytes
 
 if TYPE_CHECKING:

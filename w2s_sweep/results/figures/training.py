@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import METRICS, Interval
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.curve_point import CurvePoint
 from w2s_sweep.results.figures.facets import MOST_PANELS, all_variants, facts
 from w2s_sweep.results.figures.layout import ends, look_of, title_letters
 from w2s_sweep.results.figures.look import current
@@ -21,7 +23,6 @@ from w2s_sweep.results.figures.style import (
     use_style,
     wrap,
 )
-from w2s_sweep.results.records import CurvePoint, Results
 from w2s_sweep.results.tables.lines import number
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 
-from w2s_sweep.results.records import Group, Results, Row
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.records import Group, Row
 from w2s_sweep.results.tables.columns import (
     Column,
     Item,

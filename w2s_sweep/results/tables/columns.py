@@ -15,7 +15,9 @@ from typing import Any, cast, get_type_hints
 import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.metrics import Interval
-from w2s_sweep.results.records import Comparison, CurvePoint, Group, PairedTest, Row, State
+from w2s_sweep.results.comparison import Comparison, PairedTest
+from w2s_sweep.results.curve_point import CurvePoint
+from w2s_sweep.results.records import Group, Row, State
 from w2s_sweep.results.tables.further import all_columns
 
 pa: Any = pyarrow  # has no type stubs

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
-from w2s_sweep.results.records import Results
+from w2s_sweep.results.collected import Results
 from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
 from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.results.tables.written import as_latex, as_markdown

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from w2s_sweep.metrics import Interval, cause
-from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results, Row
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.comparison import Comparison, PairedTest
+from w2s_sweep.results.records import Group, Median, Row
 
 UNBALANCED = 1.1
 """A test set whose most frequent class has so many times an equal share, or more, is said to be unbalanced."""

@@ -5,8 +5,10 @@ from dataclasses import fields
 from typing import Any, cast
 
 from w2s_sweep.metrics import Interval
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.records import Comparison, Group, Median, PairedTest, Results
+from w2s_sweep.results.records import Group, Median
 from w2s_sweep.results.tables.columns import flatten
 
 

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_sweep.results.records import Comparison, Results, Row
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.comparison import Comparison
+from w2s_sweep.results.records import Row
 from w2s_sweep.results.tables import lines
 from w2s_sweep.terminal import SafeConsole
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from w2s_sweep.results.records import Comparison, Group, Median, Results
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.comparison import Comparison
+from w2s_sweep.results.records import Group, Median
 from w2s_sweep.results.tables import lines
 
 
