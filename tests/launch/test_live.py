@@ -78,6 +78,9 @@ def test_speed_and_time_left_are_measured_from_the_first_look(job):
     stage = job.plan.graph.stages[job.plan.graph.roles[0].weak]
     one = Running(stage, 0.0)
     assert (one.rate, one.left, one.tokens_rate) == (None, None, None)
+    loading = Running(stage, 0.0)
+    loading.update({"step": 1, "total": 100, "seconds": 9.0})
+    assert loading.rate is None  # most of it was no training
     one.update({"step": 40, "total": 100, "seconds": 10.0})
     assert (one.rate, one.left) == (4.0, 15.0)  # as if it had begun at step 0
     one.update({"step": 50, "total": 100, "seconds": 20.0})

@@ -103,8 +103,8 @@ def test_other_processes_need_not_read_a_large_file_again(tmp_path: Path, monkey
 
 
 def test_a_missing_path_is_reported_with_its_neighbours(tmp_path: Path) -> None:
-    write(tmp_path, **{"reviews.jsonl": "", "notes.txt": ""})
-    with pytest.raises(SourceError, match=r"reviwes\.jsonl does not exist.*holds: reviews\.jsonl"):
+    write(tmp_path, **{"reviews.jsonl": "", "notes.txt": "", ".hidden": ""})
+    with pytest.raises(SourceError, match=r"reviwes\.jsonl does not exist.*holds: reviews\.jsonl, notes\.txt\."):
         digest(tmp_path / "reviwes.jsonl")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="holds no files"):

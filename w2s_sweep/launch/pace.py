@@ -31,10 +31,13 @@ class Running:
 
     @property
     def rate(self) -> float | None:
-        """Steps a second, since the first look; before a second one, since it began."""
-        for step, seconds in (self.first or (0, 0.0), (0, 0.0)):
-            if self.step > step and self.seconds > seconds:
-                return (self.step - step) / (self.seconds - seconds)
+        """Steps a second, since the first look; before a second one, since it began, once a tenth is done: until then
+        it is mostly the loading of the model that took time."""
+        step, seconds = self.first or (0, 0.0)
+        if self.step > step and self.seconds > seconds:
+            return (self.step - step) / (self.seconds - seconds)
+        if self.seconds and 0 < self.total <= 10 * self.step:
+            return self.step / self.seconds
         return None
 
     @property

@@ -38,9 +38,9 @@ def existing(source: LocalSource) -> Path:
     if path.exists():
         return path
     parent = next(p for p in path.parents if p.exists())
-    names = (
-        nearest_first(path.relative_to(parent).parts[0], (p.name for p in parent.iterdir())) if parent.is_dir() else []
-    )
+    wanted = path.relative_to(parent).parts[0]
+    there = [p.name for p in parent.iterdir()] if parent.is_dir() else []
+    names = nearest_first(wanted, (name for name in there if wanted.startswith(".") or not name.startswith(".")))
     raise SourceError(
         f"source.path: {path} does not exist. {parent} holds: {', '.join(names[:10]) or 'nothing'}. "
         "Give the path of a file or a folder that this machine and the compute nodes can read."
