@@ -52,8 +52,12 @@ def test_retry_submits_what_failed_and_what_needs_it(slurm, tmp_path, tiny_model
     with paused(slurm):
         assert launch(*argv, f"weak.path={copy}", "seed=0,1")[0] == 0
         copy.rename(tmp_path / "away")
-        w2s(["--store", str(store), "status"])
-        assert "4 stuck, 2 waiting" in capsys.readouterr().out  # the partition is down
+
+        def stuck() -> bool:
+            w2s(["--store", str(store), "status"])
+            return "4 stuck, 2 waiting" in capsys.readouterr().out
+
+        wait_until(stuck, 60, "the controller to see that the partition is down")
     slurm.wait_idle()
     (tmp_path / "away").rename(copy)
     w2s(["--store", str(store), "status"])
