@@ -220,16 +220,9 @@ MALFORMED = st.lists(st.tuples(st.sampled_from(["", "+", "++"]), NAMES, BAD), mi
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(MALFORMED)
 def test_malformed_command_lines(tmp_path_factory, parts):
-    never_starts_work(tmp_path_factory, parts)
-
-
-@pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(MALFORMED)
-def test_more_malformed_command_lines(tmp_path_factory, parts):
     never_starts_work(tmp_path_factory, parts)
 
 
@@ -257,16 +250,9 @@ FILES = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
 def test_malformed_files(tmp_path_factory, lines):
-    malformed_file(tmp_path_factory, lines)
-
-
-@pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(FILES)
-def test_more_malformed_files(tmp_path_factory, lines):
     malformed_file(tmp_path_factory, lines)
 
 

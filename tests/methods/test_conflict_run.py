@@ -106,3 +106,8 @@ def test_pairs_are_mixed_with_pairs(tmp_path, base, rows, finetune):  # noqa: F8
     student, reference = ran.predictions("student"), ran.predictions("reference")
     assert np.array_equal(student.ids, reference.ids)
     assert not np.allclose(student.logits, reference.logits)
+
+
+def test_a_command_beside_a_run_reads_the_files_that_a_method_names():
+    cell, _ = composed_cell(["method=implicit_conflict", "method.mix=boolq"])
+    assert [dataset.name for dataset in cell.method.datasets()] == ["boolq"]

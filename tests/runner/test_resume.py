@@ -187,7 +187,7 @@ def test_killed_in_training(undisturbed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "wanted"),
-    [("lora", 12), pytest.param("lora", 30, marks=EXTENSIVE), pytest.param("full", 30, marks=EXTENSIVE)],
+    [("lora", 6), pytest.param("lora", 30, marks=EXTENSIVE), pytest.param("full", 30, marks=EXTENSIVE)],
 )
 def test_killed_all_the_time(undisturbed, tmp_path, kind, wanted):
     peace = undisturbed(kind)
@@ -205,7 +205,7 @@ def test_killed_all_the_time(undisturbed, tmp_path, kind, wanted):
 
 @pytest.mark.slow
 def test_asked_to_leave_it_saves_and_the_next_run_goes_on_from_that_step(undisturbed, tmp_path):
-    peace = undisturbed("full")
+    peace = undisturbed("short")
     runs = peace.again(tmp_path)
     spec = json.loads(runs.spec.read_text())
     spec["run"]["checkpoint_seconds"] = 3600

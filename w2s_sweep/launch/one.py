@@ -1,6 +1,7 @@
 """One composed configuration, for commands that run nothing: as `launch.py` would have it from the same words."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -13,16 +14,18 @@ from w2s_sweep.launch.preflight import checked
 from w2s_sweep.launch.site import CONF
 
 
-def compose_one(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+@contextmanager
+def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> Generator[DictConfig]:
     """What `launch.py OVERRIDES` composes, and with `with_hydra` Hydra's own settings too.
 
-    Raises ConfigError with all that is wrong.
+    Within, Hydra is there: what the cell names, such as the files of a method's models, is read through it. Raises
+    ConfigError with all that is wrong.
     """
     register()
     GlobalHydra.instance().clear()
     words = checked(list(overrides), CONF)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return hydra.compose("config", overrides=words, return_hydra_config=with_hydra)
+            yield hydra.compose("config", overrides=words, return_hydra_config=with_hydra)
     except HydraException as error:
         raise ConfigError([" ".join(str(error).split())]) from error

@@ -7,7 +7,7 @@ from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.plain import plain
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.one import compose_one
+from w2s_sweep.launch.one import composed
 
 
 def tracker_settings(overrides: Sequence[str]) -> dict[str, Any]:
@@ -15,5 +15,6 @@ def tracker_settings(overrides: Sequence[str]) -> dict[str, Any]:
     foreign = [word for word in overrides if not word.startswith(("tracker=", "tracker."))]
     if foreign:
         raise ConfigError([f"push: got {word!r}, takes tracker=NAME and tracker.FIELD=VALUE." for word in foreign])
-    _, sweep = parse([plain_cell(compose_one(overrides))])
+    with composed(overrides) as config:
+        _, sweep = parse([plain_cell(config)])
     return plain(sweep.tracker)
