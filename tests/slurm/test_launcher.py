@@ -173,6 +173,7 @@ def test_several_stages_at_once_in_one_task(tmp_path, tiny_models, tiny_task):
     assert set(starts(store).values()) == {1}
 
 
+@pytest.mark.extensive
 def test_without_accounting(slurm_without_accounting, tmp_path, tiny_models, tiny_task, monkeypatch, capsys):
     for name, value in slurm_without_accounting.env().items():
         monkeypatch.setenv(name, value)

@@ -129,7 +129,7 @@ def test_a_cancelled_running_sweep_can_be_submitted_at_once(slurm, tmp_path, arg
     assert len(trained(store)) == 3
 
 
-@pytest.mark.parametrize("dies_in", ["set_dependencies", "release"])
+@pytest.mark.parametrize("dies_in", [pytest.param("set_dependencies", marks=pytest.mark.extensive), "release"])
 def test_a_submission_that_dies_is_mended_by_the_next(slurm, tmp_path, argv, dies_in):
     store = tmp_path / "store"
     die = f"import os, w2s_sweep.launch.slurm.commands as c; c.{dies_in} = lambda _: os._exit(9)"
@@ -225,6 +225,7 @@ def until_line(process, text):
     pytest.fail(f"no line with {text!r}")
 
 
+@pytest.mark.extensive
 def test_who_waits_goes_on_when_the_controller_is_away_for_a_while(own_cluster, tmp_path, argv, monkeypatch):
     for name, value in own_cluster.env().items():
         monkeypatch.setenv(name, value)
