@@ -4,7 +4,7 @@ import getpass
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rich.console import Console
@@ -28,9 +28,9 @@ class Request:
     command: Sequence[str]
     composed: Sequence[Mapping[str, Any]] = ()
     overrides: Sequence[Sequence[str]] = ()
-    earlier: int = field(default=0)
+    earlier: int = 0
     """Cells of earlier batches of the same command."""
-    first: int = field(default=0)
+    first: int = 0
     """Cells of the first batch, which name the sweep."""
 
     def extend(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> "Request":

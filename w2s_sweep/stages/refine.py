@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Refine
 from w2s_sweep.predictions import SMALLEST, Array, Predictions
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.labels import publish, read_labels, share_right, with_probs
+from w2s_sweep.training.labels import places, publish_replaced, read_labels
 
 
 def preference(judge: Array, proposed: Array, current: Array) -> Array:
@@ -32,7 +31,8 @@ def refine(weak: Predictions, own: Predictions, judge: Predictions, on: str, mos
     """(rows, probs, differing): positions in `weak` on the split `on` whose label is replaced, by what, of how many."""
     here = np.flatnonzero(weak.splits == on)
     new, judged = (
-        labels.probs[_places(labels, weak.ids[here], what)] for labels, what in ((own, "own"), (judge, "knows"))
+        labels.probs[places(labels, weak.ids[here], f"refine: the input {name!r}")]
+        for name, labels in (("own", own), ("knows", judge))
     )
     proposed, current = new.argmax(1), weak.probs[here].argmax(1)
     differ = np.flatnonzero(proposed != current)
@@ -41,23 +41,10 @@ def refine(weak: Predictions, own: Predictions, judge: Predictions, on: str, mos
     return here[taken], new[taken], len(differ)
 
 
-def _places(labels: Predictions, ids: Array, what: str) -> Array:
-    place = {str(name): row for row, name in enumerate(labels.ids)}
-    missing = sum(str(name) not in place for name in ids)
-    if missing:
-        raise DataError(f"refine: the input {what!r} says nothing of {missing} of {len(ids)} rows.")
-    return np.array([place[str(name)] for name in ids], dtype=np.int64)
-
-
 def run(context: Context[Refine]) -> None:
     settings = context.settings
     own, weak, judge = (read_labels(context, name) for name in Refine.needs)
     rows, labels, differing = refine(weak, own, judge, settings.on, settings.max_replace)
-    probs = weak.probs.astype(np.float64)
-    probs[rows] = labels
-    scores = {
-        f"{name} right where replaced": share_right(p[rows].argmax(1), weak.truth[rows])
-        for name, p in (("proposals", probs), ("labels", weak.probs))
-    }
     counts = {"replaced": len(rows), "differing": differing, "of": len(weak.on(settings.on))}
-    publish(context, with_probs(weak, probs), counts | scores)
+    right = "proposals right where replaced", "labels right where replaced"
+    publish_replaced(context, weak, rows, labels, counts, right)

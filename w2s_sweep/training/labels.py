@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.base import InputName, Json, Kind
 from w2s_sweep.predictions import FILE, SMALLEST, Array, Predictions, read_predictions, write_predictions
 from w2s_sweep.runner.context import Context
@@ -41,6 +42,36 @@ def publish(context: Context[Kind], predictions: Predictions, summary: Mapping[s
     untrained = replace(predictions, seen=np.full(predictions.probs.shape, np.nan, dtype=np.float32))
     write_predictions(context.out / FILE, untrained)
     context.finish({"examples": len(predictions)} | dict(summary) | scores(untrained))
+
+
+def publish_replaced(
+    context: Context[Kind],
+    labels: Predictions,
+    rows: Array,
+    probs: Array,
+    counts: Mapping[str, Json],
+    right: tuple[str, str],
+) -> None:
+    """Publish labels whose probabilities are others at some positions.
+
+    `right`: what the shares are called of the new labels there, and of the old ones, that are true.
+    """
+    whole = labels.probs.astype(np.float64)
+    whole[rows] = probs
+    shares = {
+        name: share_right(which[rows].argmax(1), labels.truth[rows])
+        for name, which in zip(right, (whole, labels.probs), strict=True)
+    }
+    publish(context, with_probs(labels, whole), {**counts, **shares})
+
+
+def places(labels: Predictions, ids: Array, what: str) -> Array:
+    """int64 [ids]: where examples stand in labels. DataError where some do not, which begins with `what`."""
+    place = {str(name): row for row, name in enumerate(labels.ids)}
+    missing = sum(str(name) not in place for name in ids)
+    if missing:
+        raise DataError(f"{what} says nothing of {missing} of {len(ids)} rows.")
+    return np.array([place[str(name)] for name in ids], dtype=np.int64)
 
 
 def share_right(labels: Array, truth: Array) -> float | None:
