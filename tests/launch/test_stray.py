@@ -2,6 +2,9 @@
 
 import pytest
 
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.stray import stray_words
 
 
@@ -21,6 +24,17 @@ def test_words_beside_each_other_are_told_once_with_what_was_meant(typed, told):
     assert [one == [] for one in found] == [False] + [True] * (len(found) - 1)
     (message,) = found[0]
     assert message.endswith(told if told.endswith(".") else f"{told}.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("seed=0 1 2", "seed=0,1,2"), ("seed=0, 1, 2", "seed=0,1,2"), ("dataset.path=a b", """'dataset.path="a b"'""")],
+)
+def test_a_command_is_told_of_them_in_the_words_that_were_typed(typed, told):
+    with pytest.raises(ConfigError) as caught:
+        checked(typed.split(), CONF)
+    (problem,) = caught.value.problems
+    assert f": {told}." in problem
 
 
 @pytest.mark.parametrize("typed", ["demo", "~dataset demo", "seed=[1"])

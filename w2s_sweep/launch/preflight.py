@@ -21,7 +21,7 @@ from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_sho
 from w2s_sweep.launch.other_names import elsewhere
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
-from w2s_sweep.launch.stray import stray_words
+from w2s_sweep.launch.stray import in_quotes, is_cut_off, stray_words
 from w2s_sweep.methods.base import Method, NamedField, named_fields
 from w2s_sweep.modules import import_all
 
@@ -46,14 +46,15 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
     problems: list[str] = []
     misfits: list[str] = []
     parsed: list[Override] = []
-    for place, line in enumerate(overrides):
+    typed = tuple(overrides)
+    for place, line in enumerate(typed):
         try:
             override = parser.parse_override(line)
             override.config_loader = places.loader  # for glob(), see `CachingConfigLoader`
             parsed.append(override)
         except HydraException as error:
-            if (stray := stray_words(overrides, place)) is not None:
-                problems += stray
+            if (stray := stray_words(typed, place)) is not None or is_cut_off(typed, place):
+                problems += stray or []
                 continue
             text = " ".join(str(error).split())
             problems.append(f"{line!r}: cannot be read as key=value ({text}).{_with_quotes(line, parser)}")
@@ -218,10 +219,10 @@ def _value_problems(override: Override) -> list[str]:
 def _with_quotes(line: str, parser: OverridesParser) -> str:
     """How a value that Hydra's grammar cannot read is said: its quotes inside those of the shell."""
     key, _, value = line.partition("=")
-    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = in_quotes(key, value)
     with suppress(HydraException):
-        parser.parse_override(f'{key}="{text}"' if value else line)
-        return f""" Quote the value, and all of it for the shell: {shlex.quote(f'{key}="{text}"')}."""
+        parser.parse_override(quoted if value else line)
+        return f" Quote the value, and all of it for the shell: {shlex.quote(quoted)}."
     return " Quote special characters."
 
 

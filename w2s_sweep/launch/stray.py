@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-NUMBER = re.compile(r"-?\d+(\.\d*)?(e-?\d+)?")
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 
 
 def stray_words(words: Sequence[str], place: int) -> list[str] | None:
@@ -25,10 +25,20 @@ def stray_words(words: Sequence[str], place: int) -> list[str] | None:
     if all(NUMBER.fullmatch(one.strip(",")) for one in values):
         todo = f"Values of a grid stand without spaces: {key}={','.join(one.strip(',') for one in values)}"
     else:
-        text = " ".join(values).replace("\\", "\\\\").replace('"', '\\"')
-        quoted = f'{key}="{text}"'
-        todo = f"A value with spaces needs quotes, and all of it quotes for the shell: {shlex.quote(quoted)}"
+        quoted = shlex.quote(in_quotes(key, " ".join(values)))
+        todo = f"A value with spaces needs quotes, and all of it quotes for the shell: {quoted}"
     return [f"{' '.join(words[place:after])!r}: says no setting, it has no `=`. {todo}."]
+
+
+def is_cut_off(words: Sequence[str], place: int) -> bool:
+    """Whether a value ends with a comma and its rest stands in the next word, with which `stray_words` tells of it."""
+    return words[place].endswith(",") and place + 1 < len(words) and stray_words(words, place + 1) is not None
+
+
+def in_quotes(key: str, value: str) -> str:
+    """An override whose value Hydra's grammar takes as it stands."""
+    text = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{text}"'
 
 
 def _is_bare(word: str) -> bool:
