@@ -100,7 +100,17 @@ def test_what_is_no_number_is_refused_with_row_column_and_type(value, said, tmp_
         build(odd)
     left_out = Counter()
     assert build(odd, left_out, odd_rows="skip").num_rows == 40
-    assert left_out["whose level is no number"] >= 3
+    assert left_out["whose level is no number"] == 3
+
+
+def test_what_no_other_part_reads_is_counted_as_left_out(tmp_path):
+    """Hard rows of a validation split are nobody's, also where the training split has those of the test."""
+    folder = write(tmp_path / "own", train=rows(60), validation=rows(20, "v"))
+    left_out = Counter()
+    build(folder, left_out, validation_split="validation", difficulty_threshold=2.0)
+    hard = sum(row["level"] > 2 for row in rows(20, "v"))
+    assert left_out["with level above 2"] == hard > 0
+    assert left_out["with level at or below 2"] == 0
 
 
 def test_an_absent_column_is_refused_with_the_columns_that_are_there(tmp_path):

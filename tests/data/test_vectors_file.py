@@ -64,6 +64,24 @@ def test_what_does_not_fit_is_refused(change, said, tmp_path):
         read_vectors(write(tmp_path, "npz", **change))
 
 
+def test_files_that_are_empty_or_cut_off_are_refused(tmp_path):
+    """With an error of ours, whatever the reader of the format raises."""
+    for form in ("npz", "safetensors"):
+        with pytest.raises(DataError, match="has no vectors"):
+            read_vectors(write(tmp_path, form, names=[], vectors=np.zeros((0, 3), np.float32)))
+    whole = write(tmp_path, "npz").read_bytes()
+    for count in (0, len(whole) // 2):
+        cut = tmp_path / f"cut{count}.npz"
+        cut.write_bytes(whole[:count])
+        with pytest.raises(DataError, match="cannot read"):
+            read_vectors(cut)
+    rows = tmp_path / "rows.jsonl"
+    for second, said in (({"id": "b"}, "no column 'vector'"), ({"id": None, "vector": [1.0]}, "holds NoneType")):
+        rows.write_text("".join(json.dumps(row) + "\n" for row in ({"id": "a", "vector": [0.0]}, second)))
+        with pytest.raises(DataError, match=said):
+            read_vectors(rows)
+
+
 def test_vectors_of_different_widths_and_other_files_are_refused(tmp_path):
     (tmp_path / "v.jsonl").write_text('{"id": "a", "vector": [1, 2]}\n{"id": "b", "vector": [1]}\n')
     for name in ("v.jsonl", "absent.npz"):

@@ -23,8 +23,8 @@ class Difficulty:
     threshold: float
     """Rows at or below it are easy, the others hard."""
     side: Side
-    counted: bool = True
-    """Whether rows of the other side are left out altogether, and not those of another split."""
+    shared: bool = False
+    """Whether rows of the other side are those of another part, which reads the same split."""
 
     def keeps(self, row: Row, index: int) -> bool:
         """Whether row number `index` is on this side. See `difficulty_of` for errors."""

@@ -107,9 +107,10 @@ def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSpli
         columns, skip = dict(settings.columns or ()), settings.odd_rows == "skip"
         labels, classes = settings.labels, len(task.named_classes(settings.labels))
         part = None
-        if threshold is not None:
+        if settings.difficulty is not None and threshold is not None:
             side: Side = "hard" if origin == "test" else "easy"
-            part = Difficulty(settings.difficulty or "", threshold, side, counted=settings.test_split is not None)
+            alone = settings.test_split is not None or origin == "validation"
+            part = Difficulty(settings.difficulty, threshold, side, shared=not alone)
         made = SourceSplit(task, path, name, subset, share, seed, columns, labels, classes, skip, difficulty=part)
         splits.append((made, origin))
     return splits if settings.unlabelled == "leave_out" else _with_unlabelled(splits)
@@ -117,8 +118,10 @@ def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSpli
 
 def easy_up_to(settings: Sampling, path: Path) -> float | None:
     """The value of `difficulty` up to which rows are easy; None where nothing is said of it. Raises DataError."""
-    if settings.difficulty is None or settings.difficulty_threshold is not None:
-        return None if settings.difficulty is None else settings.difficulty_threshold
+    if settings.difficulty is None:
+        return None
+    if settings.difficulty_threshold is not None:
+        return settings.difficulty_threshold
     rows = read_rows(path, settings.train_split, settings.source.get("subset"), (settings.difficulty,))
     skip = settings.odd_rows == "skip"
     return threshold_of(rows, settings.difficulty, settings.difficulty_quantile, skip_odd=skip)

@@ -76,12 +76,12 @@ def read_said(
     extra: dict[Key, Row] = {}
     unlabelled = 0
     for number, row in enumerate(rows):
-        value = _value(row, name, number, path)
+        value = value_of(row, name, number, path)
         try:
             said = parse(value, classes)
         except (ValueError, TypeError) as error:
             raise DataError(f"{field}: {path}, row {number}, column {name!r}: {error}.") from error
-        key = tuple(_text(row, one, number, path, field) for one in key_names)
+        key = tuple(text_of(row, one, number, path, field) for one in key_names)
         if said is None:
             unlabelled += 1
         else:
@@ -146,14 +146,16 @@ def _names(row: Row) -> str:
     return ", ".join(sorted(row))
 
 
-def _value(row: Row, name: str, number: int, path: Path) -> Any:
+def value_of(row: Row, name: str, number: int, path: Path) -> Any:
+    """What a row has in a column that the first row has. DataError where it has none."""
     if name not in row:
         raise DataError(f"{path}, row {number}: it has no column {name!r}, which the first row has.")
     return row[name]
 
 
-def _text(row: Row, name: str, number: int, path: Path, field: str) -> str:
-    value = _value(row, name, number, path)
+def text_of(row: Row, name: str, number: int, path: Path, field: str) -> str:
+    """An id or a text by which an example is found. DataError for what is neither text nor a whole number."""
+    value = value_of(row, name, number, path)
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -213,7 +215,7 @@ def _of_logits(value: Any, classes: Sequence[str] | None) -> Array | None:
 
 
 def _of_votes(value: Any, classes: Sequence[str] | None) -> Array | None:
-    votes = _listed(value)
+    votes = listed(value)
     if votes is None:
         return None
     if not isinstance(votes, list | tuple):
@@ -222,7 +224,7 @@ def _of_votes(value: Any, classes: Sequence[str] | None) -> Array | None:
     return np.bincount(found).astype(np.float64) / len(found) if found else None
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """A list that stands as JSON in a field of text, as in CSV."""
     if isinstance(value, str) and value.strip().startswith("["):
         return json.loads(value)
@@ -230,10 +232,10 @@ def _listed(value: Any) -> Any:
 
 
 def _numbers(value: Any) -> list[float] | None:
-    listed = _listed(value)
-    if listed is None:
+    found = listed(value)
+    if found is None:
         return None
-    numbers = [_number(one) for one in (listed if isinstance(listed, list | tuple) else [listed])]
+    numbers = [_number(one) for one in (found if isinstance(found, list | tuple) else [found])]
     if all(math.isnan(one) for one in numbers):
         return None
     if not numbers or not all(math.isfinite(one) for one in numbers):

@@ -80,12 +80,11 @@ class SourceSplit:
         named = names.get(self.columns.get("label", "label"))
         counts, lent = Counter[str]() if left_out is None else left_out, self.only == "unlabelled"
         for index, row in enumerate(self.rows()):
-            if self.only is not None and is_unlabelled(row) != lent:
+            if self.only is not None and self._is_unlabelled(row) != lent:
+                continue
+            if self.difficulty is not None and not self._keeps(self.difficulty, row, index, counts):
                 continue
             try:
-                if self.difficulty is not None and not self.difficulty.keeps(row, index):
-                    counts[self.difficulty.reason] += self.difficulty.counted
-                    continue
                 # A task makes no example of a row without a label, so it is lent one.
                 read = row | {"label": 0} if lent else self._relabelled(row, named, index)
                 found = self.task.examples(read, index, self.classes)
@@ -99,6 +98,22 @@ class SourceSplit:
             else:
                 counts["without a label that the task uses"] += not found
             yield from found
+
+    def _keeps(self, difficulty: Difficulty, row: Row, index: int, counts: Counter[str]) -> bool:
+        """Whether a row is on the side that is read; of two parts of one split the easy one counts what is odd."""
+        try:
+            kept = difficulty.keeps(row, index)
+        except OddRow as error:
+            if not self.skip_odd:
+                raise
+            counts[error.reason] += not (difficulty.shared and difficulty.side == "hard")
+            return False
+        counts[difficulty.reason] += not (kept or difficulty.shared)
+        return kept
+
+    def _is_unlabelled(self, row: Row) -> bool:
+        """Whether a row has no label; a class may be called -1."""
+        return is_unlabelled(row) and str(row.get("label")).strip() not in (self.labels or ())
 
     def _relabelled(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
         """The row with the number of its class; `named`: what its file calls the numbers that it has."""

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from w2s_sweep.arrays import Array
+from w2s_sweep.data.labels_file import listed, text_of, value_of
 from w2s_sweep.data.readers import FORMATS, read_rows
 from w2s_sweep.errors import DataError
 
@@ -52,7 +54,7 @@ def read_vectors(path: Path) -> Vectors:
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(suffix, _read_table)
     try:
         by, names, vectors = read(path)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise DataError(f"features: cannot read {path}: {error}. Allowed: .npz, .safetensors, {FORMATS}.") from error
     _check(path, names, vectors)
     return Vectors(by, names, vectors)
@@ -70,7 +72,7 @@ def _named(path: Path, there: Sequence[str]) -> str:
 
 
 def _read_npz(path: Path) -> Read:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         by = _named(path, list(file.files))
         return by, [str(name) for name in file[by].tolist()], _matrix(file[VECTOR])
 
@@ -85,12 +87,8 @@ def _read_safetensors(path: Path) -> Read:
 def _read_table(path: Path) -> Read:
     rows = list(read_rows(path, "train"))
     by = _named(path, list(rows[0]) if rows else [])
-    return by, [str(row[by]) for row in rows], _matrix([_list(row[VECTOR]) for row in rows])
-
-
-def _list(value: Any) -> Any:
-    """A list, also as JSON, which is how a CSV file holds one."""
-    return json.loads(value) if isinstance(value, str) else value
+    names = [text_of(row, by, number, path, "features") for number, row in enumerate(rows)]
+    return by, names, _matrix([listed(value_of(row, VECTOR, number, path)) for number, row in enumerate(rows)])
 
 
 def _matrix(values: Any) -> Array:
@@ -103,6 +101,8 @@ def _matrix(values: Any) -> Array:
 def _check(path: Path, names: Sequence[str], vectors: Array) -> None:
     if len(names) != len(vectors):
         raise DataError(f"features: {path} has {len(names):,} names and {len(vectors):,} vectors.")
+    if not names:
+        raise DataError(f"features: {path} has no vectors.")
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise DataError(f"features: {path} has {times} vectors of {name[:60]!r}. Leave one.")

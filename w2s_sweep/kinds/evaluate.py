@@ -6,7 +6,7 @@ from w2s_sweep.config.dataset import Partition
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
 from w2s_sweep.kinds.cost import Cost, forward, sizes_of
-from w2s_sweep.kinds.memory import ON_CPU, Memory, running
+from w2s_sweep.kinds.memory import ON_CPU, Memory
 from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.kinds.training import Finetune, Probe
 
@@ -46,7 +46,7 @@ class Evaluate(Divided):
     def memory(self, hints: Hints, shape: Shape) -> Memory:
         if self.finetune is None:
             return ON_CPU
-        return running(shape, self.finetune.finetune.precision, self.finetune.longest(hints))
+        return self.finetune.memory(hints, shape)  # it is built as for training
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         return () if self.finetune is None else self.finetune.opens(hints)

@@ -6,7 +6,7 @@ from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
 from w2s_sweep.kinds.cost import Cost, forward, sizes_of
-from w2s_sweep.kinds.memory import Memory, running
+from w2s_sweep.kinds.memory import Memory
 from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.kinds.training import Generate
 
@@ -38,7 +38,7 @@ class Sample(Divided):
         return forward(hints.of_model.params, rows, rows * sizes_of(hints.dataset).tokens)
 
     def memory(self, hints: Hints, shape: Shape) -> Memory:
-        return running(shape, self.trained.finetune.precision, self.trained.longest(hints))
+        return self.trained.memory(hints, shape)  # it is built as for training
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         return self.trained.opens(hints)

@@ -5,6 +5,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def describe_task(
     assert isinstance(settings, Data)
     left_out = Counter[str]()
     path = fetch(cell.dataset.source, settings.source, "dataset")
+    settings = replace(settings, difficulty_threshold=easy_up_to(settings, path))
     examples = build_examples(settings, path, left_out)
     parts = assign(examples, cell.dataset.split(cell.seed))
     if out is not None:
@@ -62,8 +64,8 @@ def describe_task(
         words = prompt_words(cell.dataset, cell.strong)
         about = repr(prompt.pair) if has_pairs(cell.dataset) else "TEXT"
         head.append(f"methods that prompt ask: {prompt.instruction!r}, {about}, {prompt.question!r}, answers {words}")
-    if settings.difficulty is not None:
-        head.append(f"{settings.difficulty} up to {easy_up_to(settings, path):g}: halves and validation; above: test")
+    if (easy := settings.difficulty_threshold) is not None:
+        head.append(f"{settings.difficulty} up to {easy:g}: halves and validation; above: test")
     head += [f"left out: {count:,} {reason}" for reason, count in left_out.items() if count]
     return "\n".join([*head, text])
 

@@ -13,8 +13,8 @@ from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.ranks import this_process
 
-BLOCK = 64
-"""Weights with one scale."""
+HOW = {"blocksize": 64, "compress_statistics": True, "quant_type": "nf4"}
+"""64 weights have one scale."""
 
 
 def to_nf4(backbone: Backbone) -> None:
@@ -31,9 +31,7 @@ def to_nf4(backbone: Backbone) -> None:
         made = library.nn.Linear4bit(
             weight.shape[1], weight.shape[0], bias=layer.bias is not None, compute_dtype=weight.dtype, device="meta"
         )
-        made.weight = library.nn.Params4bit(
-            weight, requires_grad=False, blocksize=BLOCK, compress_statistics=True, quant_type="nf4"
-        ).to("cpu")
+        made.weight = library.nn.Params4bit(weight, requires_grad=False, **HOW).to("cpu")
         made.bias = layer.bias
         setattr(parent, name, made)
     known: Any = backbone.module
@@ -42,9 +40,10 @@ def to_nf4(backbone: Backbone) -> None:
 
 def round_to_nf4(backbone: Backbone) -> None:
     """Give every weight that `to_nf4` would replace the value that its 4 bits stand for."""
+    functional = _library().functional
     for _, _, layer in _layers(backbone):
-        weight = _matrix(layer)
-        rounded = _rounded(weight)
+        bits, state = functional.quantize_4bit(_matrix(layer), **HOW)
+        rounded = functional.dequantize_4bit(bits, state).to(torch.float32)
         layer.weight.data = rounded.T.contiguous() if isinstance(layer, Conv1D) else rounded
 
 
@@ -74,9 +73,3 @@ def _matrix(layer: Any) -> Tensor:
     """[outputs, inputs]"""
     weight = layer.weight.data
     return weight.T.contiguous() if isinstance(layer, Conv1D) else weight
-
-
-def _rounded(weight: Tensor) -> Tensor:
-    functional = _library().functional
-    bits, state = functional.quantize_4bit(weight, blocksize=BLOCK, compress_statistics=True, quant_type="nf4")
-    return functional.dequantize_4bit(bits, state).to(torch.float32)

@@ -13,18 +13,17 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Agree
 from w2s_sweep.predictions import SAMPLES, TEXTS, TEXTS_SCHEMA
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.answers import Reading, read_written, reading_of
+from w2s_sweep.training.answers import read_written, reading_of
 from w2s_sweep.training.labels import publish, read_labels
 
 
-def shares_of(folder: Path, texts: Mapping[str, str], read: Reading) -> dict[str, float]:
-    """Example id -> the share of its samples that give the answer of the text that stands for them."""
+def shares_of(folder: Path, answers: Mapping[str, str | None]) -> dict[str, float]:
+    """Example id -> the share of its samples that give its answer."""
     table = pq.read_table(folder / SAMPLES, columns=["id", "answer"])
     counts, same = Counter[str](), Counter[str]()
-    wanted = {name: read(text) for name, text in texts.items()}
     for name, answer in zip(table["id"].to_pylist(), table["answer"].to_pylist(), strict=True):
         counts[name] += 1
-        same[name] += answer is not None and answer == wanted[name]
+        same[name] += answer is not None and answer == answers[name]
     return {name: same[name] / count for name, count in counts.items()}
 
 
@@ -33,12 +32,13 @@ def run(context: Context[Agree]) -> None:
     labels = read_labels(context, "labels")
     read = reading_of(context.stage.hints.dataset.task)
     texts = read_written(context.input("labels"))
-    shares = shares_of(context.input("labels"), texts, read)
+    answers = {name: read(text) for name, text in texts.items()}
+    shares = shares_of(context.input("labels"), answers)
     own = context.optional("own")
     others = {} if own is None else read_written(own)
 
     def stands(name: str) -> bool:
-        return shares[name] >= settings.least and (own is None or read(others[name]) == read(texts[name]))
+        return shares[name] >= settings.least and (own is None or read(others[name]) == answers[name])
 
     here = labels.splits == settings.on
     stay = np.array([not there or stands(str(name)) for name, there in zip(labels.ids, here, strict=True)])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 
@@ -18,6 +19,7 @@ def run(context: Context[Data]) -> None:
     _check_version(settings)
     path = fetch(context.stage.hints.dataset.source, settings.source, "dataset")
     left_out = Counter[str]()
+    settings = replace(settings, difficulty_threshold=easy_up_to(settings, path))
     examples = build_examples(settings, path, left_out)
     pq.write_table(examples, context.out / "examples.parquet", compression="zstd")
     labels = examples["label"].to_pylist()
@@ -25,7 +27,7 @@ def run(context: Context[Data]) -> None:
     counts = {_counted(value, names): labels.count(value) for value in sorted(set(labels)) if value >= 0}
     counts |= {"unlabelled": unlabelled} if (unlabelled := labels.count(-1)) else {}
     odd = {f"left out/{reason}": count for reason, count in left_out.items() if count}
-    easy = {} if settings.difficulty is None else {"easy up to": easy_up_to(settings, path)}
+    easy = {} if settings.difficulty is None else {"easy up to": settings.difficulty_threshold}
     context.finish({"examples": examples.num_rows} | counts | odd | easy)
 
 

@@ -169,7 +169,7 @@ def label(row: Row, column: str = "label") -> int | None:
         return None
     try:
         number = int(float(value))
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         raise Odd(
             f"column {column!r} is {value!r}, no number; name the classes in order, as in dataset.labels=[no,yes]",
             f"whose {column} is no class",
