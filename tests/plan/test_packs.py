@@ -66,6 +66,15 @@ def test_places_are_shared_by_all_models_of_a_depth():
     assert sizes(graph, "student", 8) == [1] * 8
 
 
+def test_features_are_no_work_that_could_be_divided():
+    """Students that read the features of their model have as many places as others."""
+    graph = merge([cell(weak="w0", strong="s0", seed=seed, finetune=Probe()) for seed in range(4)], identify)
+    told = dict[int, float]()
+    make_packs(graph, graph.stages, 1e30, lambda stages, flops: told.setdefault(len(told), flops) + 1e30)
+    assert sum(stage.cost.flops for stage in graph.stages.values() if stage.kind == "features") > 0
+    assert set(told.values()) == {0.0}
+
+
 def test_probes_stay_with_their_features():
     """They would wait for them, and would save nothing."""
     cells = [cell(weak="w0", strong="s0", seed=seed, finetune=Probe()) for seed in range(12)]

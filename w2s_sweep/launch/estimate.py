@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from heapq import nlargest
 from pathlib import Path
 from statistics import median
 
@@ -83,20 +82,12 @@ def alike(label: str) -> str:
 def _finished_like(store: Store, wanted: set[str]) -> Mapping[str, tuple[float, float]]:
     """What stages are like -> (median seconds, median bytes) of finished ones, the newest of the store."""
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    paths = list(store.stages.glob("*/summary.json")) if store.stages.is_dir() else []
-    for path in nlargest(SAMPLED, paths, key=_written):
-        said = read_json(path) or {}
+    for key in store.newest(SAMPLED):
+        said = read_json(store.path(key) / "summary.json") or {}
         name, seconds = alike(str(said.get("label", ""))), said.get("seconds")
         if name in wanted and isinstance(seconds, int | float):
-            found[name].append((float(seconds), float(store.size(path.parent.name))))
+            found[name].append((float(seconds), float(store.size(key))))
     return {name: (median(s for s, _ in many), median(b for _, b in many)) for name, many in found.items()}
-
-
-def _written(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # deleted meanwhile
-        return 0.0
 
 
 def _examples_of(store: Store, key: str) -> int | None:

@@ -99,16 +99,16 @@ class Run:
                     self._listen()
                     self._end_stalled()
                     live.tick()
-        except BaseException as error:  # whatever it is, workers save and leave
-            if isinstance(error, KeyboardInterrupt):
-                with suppress(OSError):  # a terminal that was closed shows nothing
-                    self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
+        except KeyboardInterrupt:
+            with suppress(OSError):  # a terminal that was closed shows nothing
+                self.progress.console.print("interrupted: saving checkpoints ...", highlight=False)
             self._interrupt()
-            if not isinstance(error, KeyboardInterrupt):
-                raise
             raise Interrupted(
                 "interrupted: checkpoints are saved and finished stages are kept. Run the same command to go on."
             ) from None
+        except BaseException:  # whatever it is, workers save and leave
+            self._interrupt()
+            raise
         finally:
             for worker in self.workers:
                 worker.dismiss()

@@ -49,8 +49,13 @@ def model_changes(graph: Graph) -> Mapping[str, int]:
     return level
 
 
+def _price(stage: Stage[Kind]) -> float:
+    """FLOPs of what could run beside others: what reads features waits for them anyway."""
+    return 0.0 if stage.kind == Features.kind else stage.cost.flops
+
+
 Share = Callable[[Sequence[Stage[Kind]], float], float]
-"""Stages that could be one pack, and the FLOPs of all stages at their depth -> the most FLOPs of a pack of them."""
+"""Stages that could be one pack, and the FLOPs of all at their depth but features -> the most FLOPs of a pack."""
 
 
 def undivided(stages: Sequence[Stage[Kind]], flops: float) -> float:
@@ -63,9 +68,9 @@ def divide(stages: Sequence[Stage[Kind]], flops: float, width: int, least: float
 
     In whole stages of the mean price, so that twelve equal ones become packs of three for five places, not of two:
     both need the time of three stages or more, and fewer packs load the model less often. No pack of less than `least`
-    FLOPs is split off. Features do not count: what reads them waits for them anyway.
+    FLOPs is split off. Features do not count.
     """
-    prices = [stage.cost.flops for stage in stages if stage.kind != Features.kind and stage.cost.flops]
+    prices = [price for stage in stages if (price := _price(stage))]
     if width <= 1 or len(prices) < 2:
         return math.inf
     mean = sum(prices) / len(prices)
@@ -84,7 +89,7 @@ def make_packs(graph: Graph, keys: Iterable[str], max_flops: float, share: Share
             groups.setdefault((level[key], affinity(stage)), []).append(stage)
     flops: dict[int, float] = {}
     for (depth, _), stages in groups.items():
-        flops[depth] = flops.get(depth, 0.0) + sum(stage.cost.flops for stage in stages)
+        flops[depth] = flops.get(depth, 0.0) + sum(map(_price, stages))
     packs: list[Pack] = []
     for (depth, _), stages in sorted(groups.items(), key=lambda item: item[0][0]):
         packs += [_pack(chunk) for chunk in _chunks(stages, min(max_flops, share(stages, flops[depth])))]

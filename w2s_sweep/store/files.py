@@ -61,6 +61,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def written(path: Path) -> float:
+    """When a file or a folder was changed last, in seconds; 0 for one that is no longer there."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None where there is no file or it is being replaced or damaged."""
     try:

@@ -19,11 +19,12 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json
+from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json, written
 
 MANIFEST = "manifest.json"
 RECORD_REMEDY = "Run the sweep's command again, which writes it anew; finished stages are not trained again."
@@ -120,6 +121,13 @@ class Store:
     def size(self, key: str) -> int:
         """Bytes of a finished stage, as its manifest says; 0 where it is not finished."""
         return sum(entry["size"] for entry in (self.manifest(key) or {}).values())
+
+    def newest(self, count: int) -> list[str]:
+        """Names of the stage folders that were written last, so many at most."""
+        if not self.stages.is_dir():
+            return []
+        with os.scandir(self.stages) as found:
+            return [name for _, name in nlargest(count, ((written(Path(one.path)), one.name) for one in found))]
 
     def done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""

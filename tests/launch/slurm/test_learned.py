@@ -1,5 +1,7 @@
 """What is asked for follows what finished stages of the same work used; what is set by hand stays. Numbers by hand."""
 
+import re
+
 import pytest
 
 from tests.setups import cell, identify
@@ -40,7 +42,7 @@ def asked(store, stage, settings=CPU, times=1):
 def test_without_finished_stages_nothing_is_learned(store):
     learned = learn_used(store, [student()])
     assert learned.of(student(), 0) is None
-    assert learned.say([student()]) == ""
+    assert learned.say() == ""
     assert asked(store, student()) == ask_of(Pack("p", (student(),), frozenset()), CPU, NOTHING)
 
 
@@ -51,7 +53,7 @@ def test_time_and_memory_follow_the_most_that_stages_of_other_seeds_used(store):
     assert (found.minutes, found.memory_gb) == (180, 15)
     assert asked(store, student(), times=2).minutes == 330
     said = "time, and memory of CPU tasks: 1 stages ask by what 3 finished ones like them used, x 1.5"
-    assert learn_used(store, [student()]).say([student()]) == said
+    assert learn_used(store, [student()]).say() == said
 
 
 def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
@@ -93,6 +95,18 @@ def test_other_settings_are_other_work_and_another_learning_rate_is_not(store):
     finish(store, *(student(seed, finetune=Full(lr=1e-3)) for seed in (1, 2, 3)))
     assert asked(store, student(finetune=Full(lr=1e-4))).minutes == 180
     assert asked(store, student(finetune=Full(lr=1e-4, epochs=3))).minutes < 60
+
+
+def test_a_dry_run_shows_what_would_be_asked_for(sweeps, capsys):
+    sweeps.submit(sweeps.cell(), gpus=0)
+    for job in dict.fromkeys(sweeps.jobs().values()):
+        finish(sweeps.store, *sweeps.stages_of(job), seconds=60000.0)
+    sweeps.submit(sweeps.cell(seed=1), gpus=0, dry_run=True)
+    shown = re.findall(r"--time=(\d+)", capsys.readouterr().out)
+    sweeps.submit(sweeps.cell(seed=1), gpus=0)
+    asked_for = [f"{minutes}" for minutes in re.findall(r"(\d+) minutes", capsys.readouterr().out)]
+    assert sorted(set(shown)) == sorted(set(asked_for))
+    assert max(map(int, shown)) == 1440  # the longest, of 1500 that were learned
 
 
 def test_folders_that_cannot_be_read_teach_nothing(store):

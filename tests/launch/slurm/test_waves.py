@@ -9,6 +9,7 @@ import pytest
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.status import stage_states
+from w2s_sweep.store.files import read_json
 
 ALL = 6
 """Stages of two cells."""
@@ -87,6 +88,17 @@ def test_jobs_of_other_sweeps_count(sweeps, cluster, capsys):
     sweeps.run()
     keep(sweeps)
     assert len(cluster.queue) == 3
+
+
+def test_while_there_is_no_room_the_next_look_asks_for_the_queue_alone(sweeps, cluster, capsys):
+    sweeps.submit(*grid(sweeps), max_submit=2)
+    before, waiting = len(cluster.controller.calls), read_json(sweeps.store.sweep("sweep") / "waves.json")
+    capsys.readouterr()
+    keep(sweeps)
+    assert not [call for call in cluster.controller.calls[before:] if {"node", "partition"} & {*call.arguments}]
+    assert "arrays" not in capsys.readouterr().out
+    assert read_json(sweeps.store.sweep("sweep") / "waves.json") == waiting
+    assert len(cluster.queue) == 2
 
 
 def test_a_limit_below_one_task_is_an_error(sweeps, cluster):

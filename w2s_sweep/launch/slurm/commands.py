@@ -114,6 +114,15 @@ def ask(command: Sequence[str], looks: int = LOOKS) -> str:
     return ask(command, looks - 1)
 
 
+def shown(what: str, *flags: str) -> list[dict[str, str]]:
+    """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them."""
+    try:
+        lines = ask(["scontrol", *flags, "show", what, "--oneliner"]).splitlines()
+    except LaunchError:  # what is wrong with SLURM, sbatch will tell
+        return []
+    return [{name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines]
+
+
 @dataclass(frozen=True)
 class QueuedTask:
     """One line of squeue."""

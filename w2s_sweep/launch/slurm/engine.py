@@ -91,9 +91,11 @@ class SlurmEngine:
     def _show_scripts(self, job: Job) -> None:
         """What would be submitted, without SLURM's help: on a laptop too."""
         settings, said = adopt_environment(self.checked)
-        share = Division(settings, ())  # the cluster is not asked
-        packs = make_packs(job.plan.graph, job.plan.keys("to run"), self.pack_flops, share)
-        arrays = grouped([(pack, ask_of(pack, settings)) for pack in packs], 1001)
+        keys = job.plan.keys("to run")
+        learned = learn_used(job.store, [job.plan.graph.stages[key] for key in keys])
+        share = Division(settings, (), learned=learned)  # the cluster is not asked
+        packs = make_packs(job.plan.graph, keys, self.pack_flops, share)
+        arrays = grouped([(pack, ask_of(pack, settings, learned)) for pack in packs], 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
         print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
 
@@ -126,9 +128,11 @@ class SlurmEngine:
 
     def _submit_waves(self, console: Console, job: Job, settings: Settings, wanted: list[str], again: bool) -> None:
         """Submit the first packs, all where there is room for them; fewer where sbatch refuses so many."""
+        room = find_room(job, settings)
+        if again and room.full and tasks_left(job.store, job.name):
+            return  # a wave that waits for its turn stays as it was written down
         settings = _learn(console, job, settings, wanted)
         packs = self._packs(console, job, settings, wanted)
-        room = find_room(job, settings)
         code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
         task = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
         while now := room.take(packs):
@@ -156,7 +160,7 @@ class SlurmEngine:
         packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
         asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
         fitted = fit(asked, partitions)
-        for line in filter(None, (str(share), learned.say(stages), *say_clipped(asked, fitted))):
+        for line in filter(None, (str(share), learned.say(), *say_clipped(asked, fitted))):
             console.print(line)
         return fitted
 

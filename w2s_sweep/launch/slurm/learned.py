@@ -5,23 +5,20 @@ many GPUs. Only what takes no time is left out of the comparison: a search over 
 cells.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import Any
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
+from w2s_sweep.launch.slurm.usage import ENOUGH
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
 MARGIN = 1.5
 """No task asks for less than so many times what a stage like its own has used at most."""
-ENOUGH = 3
-"""So many finished stages replace an estimate; fewer only raise it."""
 SAMPLED = 1_000
 """Finished stages that are looked at, at most, the newest first."""
 SAME_WORK = frozenset({"seed", "lr", "weight_decay"})
@@ -30,7 +27,7 @@ SAME_WORK = frozenset({"seed", "lr", "weight_decay"})
 
 @dataclass(frozen=True)
 class Used:
-    """The most that stages alike have used."""
+    """The most that stages alike have used. `ENOUGH` of them replace an estimate; fewer only raise it."""
 
     stages: int
     """How many there are."""
@@ -48,17 +45,18 @@ class Used:
 class Learned:
     """What stages to be submitted can learn from the store."""
 
-    def __init__(self, found: Mapping[tuple[str, int], Used] | None = None):
-        self._found = dict(found or {})
+    def __init__(self, works: Mapping[str, str] | None = None, found: Mapping[tuple[str, int], Used] | None = None):
+        """`works`: key of a stage to be submitted -> what stages that take as long have in common."""
+        self._works, self._found = dict(works or {}), dict(found or {})
 
     def of(self, stage: Stage[Kind], gpus: int) -> Used | None:
         """Of finished stages like this one on so many GPUs; None where there is none."""
-        return self._found.get((_work(stage.preimage), gpus)) if self._found else None
+        return self._found.get((self._works.get(stage.key, ""), gpus))
 
-    def say(self, stages: Iterable[Stage[Kind]]) -> str:
+    def say(self) -> str:
         """What to tell of it; empty where nothing was learned."""
-        works = {work for work, _ in self._found}
-        alike = sum(_work(stage.preimage) in works for stage in stages) if works else 0
+        known = {work for work, _ in self._found}
+        alike = sum(work in known for work in self._works.values())
         count = sum(used.stages for used in self._found.values())
         told = f"time, and memory of CPU tasks: {alike} stages ask by what {count} finished ones like them used"
         return f"{told}, x {MARGIN:g}" if alike else ""
@@ -66,19 +64,15 @@ class Learned:
 
 def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
     """Look at the store's newest finished stages."""
-    wanted = {_work(stage.preimage) for stage in stages}
+    works = {stage.key: _work(stage.preimage) for stage in stages}
+    wanted = set(works.values())
     summaries: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for key in _newest(store):
+    for key in store.newest(SAMPLED):
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
         if said is not None and isinstance(said.get("seconds"), int | float):
             summaries[work, int(said.get("GPUs", 0))].append(said)
-    return Learned({name: _used(many) for name, many in summaries.items()})
-
-
-def _newest(store: Store) -> list[str]:
-    with os.scandir(store.stages) as entries:
-        return [name for _, name in nlargest(SAMPLED, ((entry.stat().st_mtime, entry.name) for entry in entries))]
+    return Learned(works, {name: _used(many) for name, many in summaries.items()})
 
 
 def _used(many: list[Mapping[str, Any]]) -> Used:

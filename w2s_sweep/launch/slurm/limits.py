@@ -7,7 +7,7 @@ partition gives are refused.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from w2s_sweep.errors import ConfigError, LaunchError
+from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
@@ -27,11 +27,6 @@ class Partition:
 
 def read_partitions() -> dict[str, Partition]:
     """The cluster's partitions by name; empty where SLURM does not show them."""
-    try:
-        lines = commands.ask(["scontrol", "show", "partition", "--oneliner"]).splitlines()
-    except LaunchError:  # what is wrong with SLURM, sbatch will tell
-        return {}
-    found = [{name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines]
     return {
         one["PartitionName"]: Partition(
             one.get("Default") == "YES",
@@ -39,7 +34,7 @@ def read_partitions() -> dict[str, Partition]:
             _number(one.get("MaxMemPerNode")),
             _number(one.get("MaxCPUsPerNode")),
         )
-        for one in found
+        for one in commands.shown("partition")
         if "PartitionName" in one
     }
 

@@ -19,7 +19,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.store import Store
 from w2s_sweep.store.claim import file_system_now, slurm_job
-from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.files import read_json, write_json, written
 
 UNSEEN_SECONDS = 7 * 86_400.0
 """How long a job that cannot be seen is believed in, without a word from it."""
@@ -50,7 +50,7 @@ def submissions(store: Store) -> dict[Path, dict[str, Any]]:
     """What was written about the submissions of which something may still be in the queue, the oldest first."""
     folder = folder_of(store)
     paths = list(folder.glob("*.json")) if folder.is_dir() else []
-    found = {path: read_json(path) for path in sorted(paths, key=_written)}
+    found = {path: read_json(path) for path in sorted(paths, key=written)}
     return {path: record for path, record in found.items() if record is not None}
 
 
@@ -58,13 +58,6 @@ def submissions_of(store: Store, sweep: str) -> list[dict[str, Any]]:
     """What was written about all submissions of a sweep, the oldest first."""
     records = [read_json(path) or {} for path in (store.sweep(sweep) / "jobs").glob("submission-*.json")]
     return sorted(records, key=lambda one: one.get("submitted", 0.0))
-
-
-def _written(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:  # removed meanwhile
-        return 0.0
 
 
 def records(store: Store) -> dict[str, Record]:
@@ -131,7 +124,7 @@ def _is_over(store: Store, record: Record, now: float) -> bool:
     """Whether a job has said that it ended, or has said nothing for so long that it is not believed in any more."""
     said = list((folder_of(store) / "jobs").glob(f"{record.name}*-{record.job}.json"))
     states = [state for path in said if (state := read_json(path)) is not None]
-    last = max([record.submitted, *(_written(path) for path in said)])
+    last = max([record.submitted, *(written(path) for path in said)])
     return any(state.get("state") == "ended" for state in states) or now - last > UNSEEN_SECONDS
 
 
@@ -166,7 +159,7 @@ def forget_ended(store: Store) -> None:
     """
     # A young record stays, whatever the queue says: only it explains tasks that a crashed controller brings back.
     old = file_system_now(folder_of(store)) - RETURN_SECONDS if folder_of(store).is_dir() else 0.0
-    known = {path: record for path, record in submissions(store).items() if _written(path) < old}
+    known = {path: record for path, record in submissions(store).items() if written(path) < old}
     if not known:
         return
     alive = commands.queue({str(record["user"]) for record in known.values()}).values()

@@ -44,6 +44,11 @@ class Room:
     learned: bool = False
     """Whether a refusal has taught the limit."""
 
+    @property
+    def full(self) -> bool:
+        """Whether there is room for no job."""
+        return self.most is not None and self.used >= self.most
+
     def take(self, packs: Sequence[T]) -> Sequence[T]:
         """The first packs, as many as there is room for; a pack only waits for packs before it."""
         return packs if self.most is None else packs[: max(0, self.most - self.used)]

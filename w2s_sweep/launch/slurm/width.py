@@ -4,10 +4,10 @@ What is free is looked up when a sweep is submitted, once, and is a guess: other
 stages starts later. `hydra.launcher.width` says it instead.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from w2s_sweep.errors import LaunchError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.estimate import CORE_FLOPS
 from w2s_sweep.launch.slurm import commands
@@ -41,11 +41,7 @@ class Node:
 
 def read_nodes() -> list[Node]:
     """Nodes that take jobs; empty where SLURM does not show them."""
-    try:
-        lines = commands.ask(["scontrol", "--detail", "show", "node", "--oneliner"]).splitlines()
-    except LaunchError:  # nothing is divided then
-        return []
-    found = ({name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines)
+    found = commands.shown("node", "--detail")
     return [_node(one) for one in found if _takes_jobs(one.get("State", ""))]
 
 
@@ -89,10 +85,12 @@ class Division:
     """Those by which something was divided."""
 
     def __call__(self, stages: Sequence[Stage[Kind]], flops: float) -> float:
+        if len(stages) < 2 or not (self.settings.width or self.nodes):
+            return math.inf
         ask = ask_of(Pack("", tuple(stages), frozenset()), self.settings, self.learned)
         width = self.settings.width or self.free(ask)
         share = divide(stages, flops, width, WORTH_SECONDS * _speed(ask, self.settings))
-        if share != float("inf"):
+        if share < math.inf:
             self.widths.add(width)
         return share
 
