@@ -23,7 +23,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.grid import ROOT
+
 LOSSES = ("xent", "confidence", "product", "entropy")
 COMMON = ("dataset=movie_sentiment", "threads=1", "tracker=none", "test_evaluations=0", "hydra.launcher.processes=1")
 SMALL = ("dataset.n_train=120", "dataset.n_test=40", "model@weak=smollm2_135m_first4", "finetune.epochs=1")

@@ -34,7 +34,12 @@ PAGES = {
 }
 """File of the repository -> page of the site."""
 API = {
-    "From Python": ("w2s_sweep.api", "w2s_sweep.errors", "w2s_sweep.predictions", "w2s_sweep.results.records"),
+    "From Python": (
+        "w2s_sweep.api",
+        "w2s_sweep.errors",
+        "w2s_sweep.predictions",
+        *(f"w2s_sweep.results.{name}" for name in ("collected", "records", "comparison", "curve_point")),
+    ),
     "Methods": ("w2s_sweep.methods.base", "w2s_sweep.plan.setup", "w2s_sweep.plan.builder", "w2s_sweep.plan.labels"),
     "Losses": ("w2s_sweep.losses.base", "w2s_sweep.losses.softmax"),
     "Metrics": ("w2s_sweep.metrics.base", "w2s_sweep.metrics.further", "w2s_sweep.metrics.means"),

@@ -197,6 +197,15 @@ def test_an_optimizer_is_never_given_the_test_set(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_search_by_what_validation_rows_cannot_say_is_refused_before_it_begins(tmp_path):
+    pytest.importorskip("optuna")
+    words = ["objective=validation_pgr", "metric=question_accuracy", "name=one", "finetune.l2=interval(0.01,1)"]
+    err = refused(tmp_path, "-m", "hydra/sweeper=optuna", *words)
+    for word in ("objective", "question_accuracy", "weak_agreement"):
+        assert word in err
+
+
+@pytest.mark.slow
 def test_of_a_field_that_is_set_twice_the_last_value_counts(tmp_path):
     argv = [f"store={tmp_path}", "plan_only=true", "experiment=demo", "seed=1,2,3,4", "seed=5,6"]
     status, out, err = launch(*argv)

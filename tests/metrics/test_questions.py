@@ -42,7 +42,7 @@ def counted(probs: Array, truth: Array, groups: Array) -> float:
 def test_it_is_the_share_of_questions_whose_right_answer_has_the_highest_score(answers):
     probs, truth, groups = questions(60, answers=answers)
     probs[np.isin(groups, ("q0", "q1"))] = 0.5  # ties
-    value = METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=groups))
+    value = METRIC.scores_of(RolePredictions(probs=probs, truth=truth, groups=groups)).mean()
     assert value == pytest.approx(counted(probs, truth, groups))
     assert value != pytest.approx(float((probs.argmax(1) == truth).mean()), abs=0.005)
 
@@ -61,7 +61,7 @@ def test_its_spread_over_groups_is_that_of_questions_drawn_again(answers):
 
 def test_an_answer_whose_partner_is_not_there_is_no_question_and_adds_nothing():
     probs, truth, groups = questions(40)
-    before = METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=groups))
+    before = METRIC.scores_of(RolePredictions(probs=probs, truth=truth, groups=groups)).mean()
     more = np.append(probs, [[0.9, 0.1]], 0).astype(np.float32), np.append(truth, 1), np.append(groups, "alone")
     scores = question_scores(*more)
     assert scores.mean() == pytest.approx(before)
@@ -79,7 +79,7 @@ def test_where_groups_are_no_questions_it_is_undefined_and_says_why():
     assert no_questions(probs[:0], truth[:0], groups[:0]) == "there are no examples"
     assert no_questions(probs, truth, groups) is None
     for names in (alone, passages, None):
-        assert METRIC.value_of(RolePredictions(probs=probs, truth=truth, groups=names)) is None
+        assert METRIC.scores_of(RolePredictions(probs=probs, truth=truth, groups=names)) is None
 
 
 def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):

@@ -33,6 +33,7 @@ from w2s_sweep.launch.other_names import OF_SLURM, elsewhere
 from w2s_sweep.launch.pairs import keep_pairs, tell
 from w2s_sweep.launch.record import Request
 from w2s_sweep.launch.sweep import CellResult, Ran, run_sweep
+from w2s_sweep.metrics import METRICS
 from w2s_sweep.store.files import explain_errors
 
 GRIDS = {"GridSweeper", "BasicSweeper"}
@@ -123,6 +124,12 @@ class GraphLauncher(Launcher):
                 f"objective: null, but {sweeper} chooses cells by their values, which would be PGRs of the test set. "
                 "Allowed: objective=validation_pgr (spends the truth of validation rows), or objective=weak_agreement "
                 "(agreement of student and supervisor there, without any truth)."
+            )
+        metric = METRICS.get(str(config.get("metric")))
+        if config.get("objective") == "validation_pgr" and metric is not None and metric.reads_groups:
+            raise LaunchError(
+                f"objective: validation_pgr, but metric={metric.name} depends on groups, which validation rows are not "
+                "known by. Set objective=weak_agreement, or metric=accuracy."
             )
         if config.get("name") is None:
             raise LaunchError(

@@ -10,6 +10,7 @@ import numpy as np
 from w2s_sweep.metrics.base import METRICS, Metric
 
 if TYPE_CHECKING:
+    from w2s_sweep.metrics.further import RolePredictions
     from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, SeveralProbs, Truth
 
 
@@ -30,8 +31,9 @@ class Accuracy(Metric):
         """1 where the example is predicted correctly, else 0."""
         return hits(probs, truth).astype(np.float64) if len(truth) else None
 
-    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
-        return [*(probs.argmax(2) == truth).astype(np.float64)] if len(truth) else [None] * len(probs)
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
+        right = (probs.argmax(2) == role.truth).astype(np.float64)
+        return [*right] if len(role.truth) else [None] * len(probs)
 
 
 METRICS.register(Accuracy.name, Accuracy())

@@ -11,6 +11,7 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.metrics.base import METRICS, Metric
 
 if TYPE_CHECKING:
+    from w2s_sweep.metrics.further import RolePredictions
     from w2s_sweep.metrics.shapes import Hits, PerExample, Probs, SeveralProbs, SeveralScores, Truth
 
 
@@ -33,15 +34,19 @@ class Auroc(Metric):
 
         Groups of examples add up (Obuchowski 1997). More than two classes: the mean over classes, as in `auroc`.
         """
-        return self.scores_each(probs[None], truth)[0]
+        return _scores(probs[None], truth)[0]
 
-    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
-        if no_auroc(probs[0], truth) is not None:  # which depends on the truth alone
-            return [None] * len(probs)
-        return [*np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])], axis=0)]
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
+        return _scores(probs, role.truth)
 
 
 METRICS.register(Auroc.name, Auroc())
+
+
+def _scores(probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
+    if no_auroc(probs[0], truth) is not None:  # which depends on the truth alone
+        return [None] * len(probs)
+    return [*np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])], axis=0)]
 
 
 def auroc(probs: Probs, truth: Truth) -> float | None:

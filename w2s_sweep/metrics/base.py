@@ -52,10 +52,6 @@ class Metric(ABC):
     def chance(self, classes: int) -> float:
         """The metric of guessing among so many classes."""
 
-    def value_of(self, role: RolePredictions) -> float | None:
-        """The metric of what one role predicts; a metric that reads more than probabilities has its own."""
-        return self.value(role.probs, role.truth)
-
     def scores_of(self, role: RolePredictions) -> PerExample | None:
         """`scores` of what one role predicts."""
         return self.scores(role.probs, role.truth)
@@ -77,15 +73,9 @@ class Metric(ABC):
         changes = np.array([0.0 if value is None else whole - value for value in rest])
         return whole + (len(truth) - 1) * (changes - changes.mean())
 
-    def scores_each(self, probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
-        """`scores` of several sets of predictions [sets, examples, classes] for the same examples."""
-        return [self.scores(one, truth) for one in probs]
-
     def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
-        """`scores_of` several sets of predictions for the examples of `role`."""
-        if self.reads_groups:
-            return [self.scores_of(replace(role, probs=one)) for one in probs]
-        return self.scores_each(probs, role.truth)
+        """`scores_of` several sets of predictions [sets, examples, classes] for the examples of `role`."""
+        return [self.scores_of(replace(role, probs=one)) for one in probs]
 
 
 METRICS: Registry[Metric] = Registry("metric")

@@ -36,10 +36,6 @@ class QuestionAccuracy(Metric):
         """None: without groups nothing is known of questions."""
         return None
 
-    def value_of(self, role: RolePredictions) -> float | None:
-        scores = self.scores_of(role)
-        return None if scores is None else float(scores.mean())
-
     def scores_of(self, role: RolePredictions) -> PerExample | None:
         return None if role.groups is None else question_scores(role.probs, role.truth, role.groups)
 
@@ -60,10 +56,9 @@ def question_scores(probs: Probs, truth: Truth, groups: Names) -> PerExample | N
     The metric is a mean over questions, so an example adds what its question adds, shared among its answers. Examples
     of no question add the mean. None where `no_questions` says why.
     """
-    if no_questions(probs, truth, groups) is not None:
+    member, sizes, asked = _questions(truth, groups)
+    if _why_none(probs, sizes, asked) is not None:
         return None
-    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    asked = _questions(truth, member, sizes)
     margin, n = margins(probs), len(sizes)
     best = np.full(n, -np.inf)
     np.maximum.at(best, member, margin)
@@ -76,12 +71,16 @@ def question_scores(probs: Probs, truth: Truth, groups: Names) -> PerExample | N
 
 def no_questions(probs: Probs, truth: Truth, groups: Names) -> str | None:
     """Why the accuracy of questions is undefined, or None where it is defined."""
-    if len(truth) == 0:
+    _, sizes, asked = _questions(truth, groups)
+    return _why_none(probs, sizes, asked)
+
+
+def _why_none(probs: Probs, sizes: Array, asked: Array) -> str | None:
+    if len(probs) == 0:
         return "there are no examples"
     if probs.shape[1] != 2:
         return f"the task has {probs.shape[1]} classes, and an answer is right or wrong"
-    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    several, found = np.count_nonzero(sizes > 1), np.count_nonzero(_questions(truth, member, sizes))
+    several, found = np.count_nonzero(sizes > 1), np.count_nonzero(asked)
     if several == 0:
         return "every example is a group of its own"
     if found < MOSTLY * several:
@@ -89,6 +88,7 @@ def no_questions(probs: Probs, truth: Truth, groups: Names) -> str | None:
     return None
 
 
-def _questions(truth: Truth, member: Array, sizes: Array) -> Array:
-    """[groups] Whether a group has several examples of which exactly one is right."""
-    return (np.bincount(member, weights=truth, minlength=len(sizes)) == 1) & (sizes > 1)
+def _questions(truth: Truth, groups: Names) -> tuple[Array, Array, Array]:
+    """(group of each example, sizes of groups, whether a group has several examples of which exactly one is right)."""
+    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return member, sizes, (np.bincount(member, weights=truth, minlength=len(sizes)) == 1) & (sizes > 1)

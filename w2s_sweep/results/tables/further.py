@@ -22,13 +22,9 @@ def all_columns() -> list[Columns]:
     """A block for each metric a PGR may be of, one for the PGRs, and one for each further metric by its place."""
     found = [Columns(m.label, m.about, {f"{name}/{role}": role for role in ROLES}) for name, m in METRICS.items()]
     pgrs = {f"pgr/{name}": metric.label for name, metric in METRICS.items()}
-    found.append(Columns("PGR of", f"gap recovered in each of {_count(len(pgrs))}", pgrs))
+    found.append(Columns("PGR of", "gap recovered in each of them", pgrs))
     ordered = sorted((metric for _, metric in FURTHER.items()), key=lambda metric: metric.place)
     return found + [Columns(metric.title, metric.about, metric.columns) for metric in ordered]
-
-
-def _count(metrics: int) -> str:
-    return "the two" if metrics == 2 else "them"
 
 
 def known_columns(groups: Sequence[Group]) -> list[Columns]:
