@@ -21,7 +21,9 @@ LONG = ["finetune=full", "finetune.lr=0.003", "finetune.epochs=400", "threads=1"
 
 
 def worker_at_work(store: Path) -> int | None:
-    """Process number of the worker, once a training has begun."""
+    """Process number of the worker, once a training has made its first step."""
+    if not any(path.stat().st_size for path in store.glob("work/*/metrics.jsonl")):
+        return None
     logs = [path.read_text() for path in store.glob("sweeps/*/jobs/worker-*.log")]
     found = re.search(r" INFO (\d+) .* training begins after step 0", "".join(logs))
     return int(found[1]) if found else None
