@@ -15,7 +15,7 @@ from w2s_sweep.launch.main import CONF
 from w2s_sweep.losses import LOSSES
 
 GROUPS = ("dataset", "model", "loss", "method", "finetune", "supervisor", "tracker", "experiment")
-ALONE = ("dataset", "model", "loss", "finetune", "supervisor", "tracker")
+ALONE = ("dataset", "model", "loss", "method", "finetune", "supervisor", "tracker")
 """Groups whose files set one part of a cell and name no other file."""
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("[a-z]*.yaml"))]
 CHECKED = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent.name != "local"]

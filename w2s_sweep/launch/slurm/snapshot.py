@@ -10,6 +10,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,9 +70,10 @@ def _files(folder: Path, name: str) -> Files:
     found: Files = {}
     for parent, folders, files in os.walk(folder):  # follows no link to a folder
         folders[:] = [one for one in folders if not one.startswith(".") and one != "__pycache__"]
+        inside = Path(name, Path(parent).relative_to(folder)).as_posix()
         for path in (Path(parent, one) for one in files if not one.startswith(".")):
-            if path.suffix in SOURCE and path.is_file() and not path.is_symlink():
-                found[f"{name}/{path.relative_to(folder).as_posix()}"] = path
+            if path.suffix in SOURCE and stat.S_ISREG(path.lstat().st_mode):
+                found[f"{inside}/{path.name}"] = path
     return found
 
 
