@@ -42,6 +42,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         self._looked_at: tuple[str | None, list[str], DictConfig] | None = None
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
         self._parts = Parts()
+        self._apart = False
         self._cells: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._plain: dict[str, bool] = {}
@@ -136,11 +137,8 @@ class CachingConfigLoader(ConfigLoaderImpl):
 
     def _base_of(self, master: DictConfig, overrides: Sequence[str]) -> tuple[Base | None, Sequence[str]]:
         """The composition that a cell is a copy of, None where Hydra must compose all of it; and what it sets."""
-        for line in overrides:
-            if line not in self._plain:
-                self._plain[line] = self._is_plain_value(line)
-        plain = [line for line in overrides if self._plain[line]]
-        chosen = tuple(line for line in overrides if not self._plain[line])
+        plain = [line for line in overrides if self._is_known_plain(line)]
+        chosen = tuple(line for line in overrides if not self._is_known_plain(line))
         if self._said[0] is not master:
             lines = OmegaConf.to_container(master.hydra.overrides.task, resolve=False) or ()
             self._said = master, {str(line) for line in lines}
@@ -151,9 +149,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
             fixed, varying = (), plain
         # Hydra composes every job from scratch, so large sweeps start slowly (facebookresearch/hydra#1324); much of the
         # time goes into copies of nodes (facebookresearch/hydra#1543).
-        if (chosen, fixed) not in self._bases:
-            self._bases[chosen, fixed] = self._base(master, chosen, fixed)
-        base = self._bases[chosen, fixed]
+        base = self._base(master, chosen, fixed)
         asks = base.asks_hydra or any(OF_HYDRA in self._value(line) for line in overrides)
         return None if asks else base, varying
 
@@ -161,12 +157,34 @@ class CachingConfigLoader(ConfigLoaderImpl):
         """A cell as Hydra composes it, `hydra` included."""
         return super().load_sweep_config(master, overrides)
 
+    def expect(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Learn which choices the cells of a grid make: many combinations of few are put together from each alone."""
+        said = {tuple(line for line in one if not self._is_known_plain(line)) for one in jobs}
+        self._apart = len(said) > 1 + len({line for one in said for line in one})
+
     def _base(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> Base:
+        if (chosen, fixed) not in self._bases:
+            together = self._together(master, chosen, fixed) if self._apart else None
+            self._bases[chosen, fixed] = together or Base(self._composed(master, chosen, fixed))
+        return self._bases[chosen, fixed]
+
+    def _together(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> Base | None:
+        """Several choices put together from each of them alone; None where one has to do with another."""
+        varying = [line for line in chosen if line not in self._said[1]]
+        if len(varying) < 2:
+            return None
+        others = [tuple(one for one in chosen if one == line or one not in varying) for line in varying]
+        with suppress(HydraException, OmegaConfBaseException):  # what cannot be alone is composed together
+            without = self._base(master, tuple(line for line in chosen if line not in varying), fixed)
+            return without.joined([self._base(master, one, fixed) for one in others])
+        return None
+
+    def _composed(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> DictConfig:
         composed = super().load_sweep_config(master, list(chosen))
         with open_dict(composed):
             composed.pop("hydra")
         self._apply_overrides_to_config([self._parse(line) for line in fixed], composed)
-        return Base(composed)
+        return composed
 
     def _overlap(self, some: Sequence[str], others: Sequence[str]) -> bool:
         """Whether an override of the one list sets what, or a part of what, one of the other list sets."""
@@ -185,6 +203,11 @@ class CachingConfigLoader(ConfigLoaderImpl):
             override = self._parse(line)
             self._values[line] = "" if override.is_sweep_override() else str(override.value())
         return self._values[line]
+
+    def _is_known_plain(self, line: str) -> bool:
+        if line not in self._plain:
+            self._plain[line] = self._is_plain_value(line)
+        return self._plain[line]
 
     def _is_plain_value(self, line: str) -> bool:
         """Whether an override sets a value in the composed configuration and changes nothing else."""
@@ -252,6 +275,8 @@ def compose_cells(
     known: dict[int, tuple[Node | None, Any]] = {}
     named: dict[tuple[int, ...], dict[str, Any]] = {}
     cells: list[dict[str, Any]] = []
+    if isinstance(loader, CachingConfigLoader):
+        loader.expect(jobs)
     for place, overrides in enumerate(jobs):
         shared = loader.plain(master, overrides) if isinstance(loader, CachingConfigLoader) else None
         if shared is not None:

@@ -35,6 +35,29 @@ class Base:
         nodes = {name: node_of(self.config, str(name)) for name in self.config if name not in touched}
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
+    def joined(self, others: Sequence["Base"]) -> "Base | None":
+        """This one with what each of `others` has changed of it; None where two have changed the same.
+
+        None too where a value depends on others: it would depend on what another one has changed.
+        """
+        changed = [
+            {name for name in {*self.texts, *one.texts} if self.texts.get(name) != one.texts.get(name)}
+            for one in others
+        ]
+        names = set[str]().union(*changed)
+        if sum(map(len, changed)) > len(names) or any(one.interpolates or one.asks_hydra for one in (self, *others)):
+            return None
+        config = self.copied((), tuple(names))
+        content: Any = config._content  # pyright: ignore[reportPrivateUsage]
+        for one, own in zip(others, changed, strict=True):
+            for name in own:
+                node = node_of(one.config, name)
+                if node is None:
+                    del content[name]
+                else:
+                    content[name] = node
+        return Base(config)
+
     def looks_around(self, values: Sequence[str]) -> bool:
         """Whether a value, in it or of these, depends on others."""
         return self.interpolates or any(LOOKS_AROUND.search(value) for value in values)
