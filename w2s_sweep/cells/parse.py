@@ -94,9 +94,8 @@ def _cell(composed: Mapping[str, Any], problems: list[str], known: Parsed) -> Ce
     if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
         values["weak"] = None  # the default of its group, which nothing reads
     if (cell := known.cell(values)) is None:
-        cell = _validated(Cell, values, problems)
-        if cell is not None:
-            known.add(values, cell)
+        read = _validated(Cell, values, problems)
+        return None if read is None else known.add(values, read)
     return cell
 
 

@@ -27,8 +27,11 @@ class Parsed:
         found = {name: self._parts.get((name, id(value))) for name, value in values.items()}
         return None if None in found.values() else Cell(**{name: part[1] for name, part in found.items() if part})
 
-    def add(self, values: Mapping[str, Any], cell: Cell) -> None:
-        self._parts |= {(name, id(value)): (value, getattr(cell, name)) for name, value in values.items()}
+    def add(self, values: Mapping[str, Any], cell: Cell) -> Cell:
+        """The same cell, made of known parts where there are some: what is shared is one object, and known by it."""
+        for name, value in values.items():
+            self._parts.setdefault((name, id(value)), (value, getattr(cell, name)))
+        return self.cell(values) or cell
 
 
 def _located(value: Any) -> Any:

@@ -176,7 +176,11 @@ class CachingConfigLoader(ConfigLoaderImpl):
         others = [tuple(one for one in chosen if one == line or one not in varying) for line in varying]
         with suppress(HydraException, OmegaConfBaseException):  # what cannot be alone is composed together
             without = self._base(master, tuple(line for line in chosen if line not in varying), fixed)
-            return without.joined([self._base(master, one, fixed) for one in others])
+            own = [self._parse(line) for line in varying]
+            names = [one.package or one.key_or_group for one in own]
+            return without.joined(
+                {name: self._base(master, one, fixed) for name, one in zip(names, others, strict=True)}
+            )
         return None
 
     def _composed(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> DictConfig:

@@ -4,7 +4,7 @@ Parts are read and never written, for they are those of other cells too.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -35,27 +35,29 @@ class Base:
         nodes = {name: node_of(self.config, str(name)) for name in self.config if name not in touched}
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
-    def joined(self, others: Sequence["Base"]) -> "Base | None":
-        """This one with what each of `others` has changed of it; None where two have changed the same.
+    def joined(self, others: Mapping[str, "Base"]) -> "Base | None":
+        """This one with what each of `others`, by the setting that it chooses, has changed of it.
 
-        None too where a value depends on others: it would depend on what another one has changed.
+        None where two have to do with the same setting, where one chooses what is none of the settings (as an
+        experiment, which may choose for others), and where a value depends on others.
         """
-        changed = [
+        differing = [
             {name for name in {*self.texts, *one.texts} if self.texts.get(name) != one.texts.get(name)}
-            for one in others
+            for one in others.values()
         ]
+        # A choice of what is chosen anyway changes nothing here, and would where another one changed it.
+        changed = [{chosen} | names for chosen, names in zip(others, differing, strict=True)]
         names = set[str]().union(*changed)
-        if sum(map(len, changed)) > len(names) or any(one.interpolates or one.asks_hydra for one in (self, *others)):
+        if sum(map(len, changed)) > len(names) or not others.keys() <= self.texts.keys():
+            return None
+        if any(one.interpolates or one.asks_hydra for one in (self, *others.values())):
             return None
         config = self.copied((), tuple(names))
         content: Any = config._content  # pyright: ignore[reportPrivateUsage]
-        for one, own in zip(others, changed, strict=True):
-            for name in own:
-                node = node_of(one.config, name)
-                if node is None:
-                    del content[name]
-                else:
-                    content[name] = node
+        for one, own in zip(others.values(), differing, strict=True):
+            content |= {name: node for name in own if (node := node_of(one.config, name)) is not None}
+            for name in own - one.texts.keys():
+                del content[name]
         return Base(config)
 
     def looks_around(self, values: Sequence[str]) -> bool:
