@@ -105,15 +105,15 @@ def test_cells_do_not_share_what_they_set(stock, quick, master):
 GRID = (["loss=xent", "loss=confidence", "loss=entropy"], ["finetune=full", "finetune=lora", "finetune=probe"])
 
 
-@pytest.mark.slow
-def test_many_combinations_of_choices_are_composed_choice_by_choice(stock, master, monkeypatch):
+def test_of_many_combinations_each_choice_is_composed_once(stock, master, monkeypatch):
     calls = []
     original = ConfigLoaderImpl.load_sweep_config
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a))
-    grid = [[*both, "seed=1"] for both in itertools.product(*GRID)]
-    cells = compose_cells(CachingConfigLoader(stock), master, grid)
-    assert sorted(calls) == sorted([[], *([one] for choices in GRID for one in choices)])
-    assert cells[4] == composed(stock, master, grid[4])
+    loader, grid = CachingConfigLoader(stock), [[*both, "seed=1"] for both in itertools.product(*GRID)]
+    loader.expect(grid)
+    put_together = loader.plain(master, grid[4])
+    assert calls == [[], ["loss=confidence"], ["finetune=lora"]]
+    assert put_together == composed(stock, master, grid[4])
 
 
 @pytest.mark.slow
