@@ -84,8 +84,12 @@ def test_a_site_or_an_experiment_may_choose_the_launcher(site, group, name):
     [
         ("default", "# @package _global_\nstor: runs\n", ["'stor'", "store"]),
         ("default", "# @package _global_\nstore: runs\n threads: 1\n", ["not YAML"]),
-        ("default", "# @package _global_\nthreads: many\n", ["threads", "'many'", "integer"]),
-        ("slurm", "partitions: gpu\n", ["hydra.launcher", "'partitions'", "Did you mean 'partition'"]),
+        pytest.param(
+            "default", "# @package _global_\nthreads: many\n", ["threads", "'many'", "integer"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "slurm", "partitions: gpu\n", ["hydra.launcher", "'partitions'", "Did you mean"], marks=pytest.mark.slow
+        ),
         ("slurm", "gpus: many\n", ["hydra.launcher.gpus", "'many'", "integer"]),
     ],
 )
