@@ -61,6 +61,13 @@ def test_an_experiment_wins_over_the_site(site):
     assert (found["store"], found["hydra"]["launcher"]["partition"]) == ("mine", "cpu")
 
 
+def test_a_store_of_the_environment_is_the_store_of_sweeps_too(site, monkeypatch):
+    """What `w2s` reads is what was written; a command line wins."""
+    monkeypatch.setenv("W2S_STORE", "/of me/runs (1), $HOME")
+    assert composed(site)["store"] == "/of me/runs (1), $HOME" == usual_store(site)
+    assert composed(site, "store=here")["store"] == "here"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("group", "name"), [("local", "default"), ("experiment", "mine")])
 def test_a_site_or_an_experiment_may_choose_the_launcher(site, group, name):

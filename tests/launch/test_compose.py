@@ -1,5 +1,7 @@
 """The quick composition of many cells gives what Hydra's own gives, override by override."""
 
+import itertools
+
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -10,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.launch.compose import CachingConfigLoader, plain_cell
+from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell
 from w2s_sweep.launch.files import bases_of, interpolates
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
@@ -79,6 +81,7 @@ def test_it_equals_hydras_own(stock, quick, master, overrides):
     assert isinstance(expected, dict)
     for _ in range(2):  # the second time everything is cached
         assert composed(quick, master, overrides) == expected
+        assert compose_cells(quick, master, [overrides]) == [expected]
 
 
 @pytest.mark.parametrize("overrides", WRONG.values(), ids=WRONG)
@@ -94,6 +97,20 @@ def test_cells_do_not_share_what_they_set(stock, quick, master):
             ([], ["++weak.resources.cpus=3"], ["finetune.epochs=9"])]  # fmt: skip
     again = [composed(quick, master, cell) for cell in [*grid, *reversed(grid)]]
     assert again[: len(grid)] == [composed(stock, master, cell) for cell in grid] == again[: len(grid) - 1 : -1]
+
+
+GRID = (["loss=xent", "loss=confidence", "loss=entropy"], ["finetune=full", "finetune=lora", "finetune=probe"])
+
+
+def test_of_many_combinations_each_choice_is_composed_once(stock, master, monkeypatch):
+    calls = []
+    original = ConfigLoaderImpl.load_sweep_config
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a))
+    loader, grid = CachingConfigLoader(stock), [[*both, "seed=1"] for both in itertools.product(*GRID)]
+    loader.expect(grid)
+    put_together = loader.plain(master, grid[4])
+    assert calls == [[], ["loss=confidence"], ["finetune=lora"]]
+    assert put_together == composed(stock, master, grid[4])
 
 
 @pytest.mark.slow

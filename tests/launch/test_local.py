@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,14 +44,26 @@ def test_what_is_trained_is_what_is_unique(grid):
     assert len(list((store / "stages").iterdir())) == unique
 
 
+AGAIN = """
+import sys
+from w2s_sweep.launch.main import main
+status = main("launch.py", sys.argv[1:])
+heavy = ("torch", "transformers", "peft", "matplotlib", "submitit", "wandb")
+print("loaded:", *(name for name in heavy if name in sys.modules))
+sys.exit(status)
+"""
+
+
 @pytest.mark.slow
-def test_running_it_again_trains_nothing(grid):
+def test_running_it_again_trains_nothing_draws_nothing_and_loads_no_library_for_it(grid):
     store, argv, _ = grid
-    before = {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")}
-    status, out, _ = launch(*argv)
-    assert status == 0
-    assert "0 to run" in out
-    assert {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")} == before
+    kept = [*(store / "stages").rglob("*"), *store.glob("sweeps/*/figures/*")]
+    assert any(path.suffix == ".png" for path in kept)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in kept}
+    done = subprocess.run([sys.executable, "-c", AGAIN, *argv], capture_output=True, text=True, check=True)
+    assert "0 to run" in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["loaded:"]
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in before} == before
 
 
 @pytest.mark.slow
