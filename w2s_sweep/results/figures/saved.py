@@ -57,7 +57,8 @@ FIELDS = frozenset(Results.__dataclass_fields__) - {"record"}
 
 def _as_list(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        numbers: Any = value
+        return numbers.tolist()
     raise TypeError(f"{type(value).__name__} has no place in results that are compared")
 
 
