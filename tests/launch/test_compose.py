@@ -19,26 +19,23 @@ from w2s_sweep.launch.plugin import register
 
 CELLS = {
     "defaults": [],
-    "values": ["seed=3", "metric=auroc", "threads=2"],
-    "nested": ["finetune.epochs=7", "weak.name=small", "dataset.max_tokens=64"],
-    "forced": ["++finetune.lr=0.5", "++strong.lora_targets=[q_proj,'v_proj']", "++weak.resources.gpus=2"],
-    "added": ["+strong.keep_layers=3"],
-    "twice": ["seed=1", "seed=2"],
-    "null and quoted": ["name=null", "dataset.name='a b'"],
-    "dictionary": ["++weak.resources={gpus: 1, cpus: 2}"],
-    "group": ["loss=confidence"],
+    "values, nested, forced and added": [
+        "seed=3", "metric=auroc", "finetune.epochs=7", "weak.name=small", "dataset.max_tokens=64", "++finetune.lr=0.5",
+        "++strong.lora_targets=[q_proj,'v_proj']", "++weak.resources.gpus=2", "+strong.keep_layers=3",
+    ],
+    "twice, null, quoted and a dictionary": [
+        "seed=1", "name=null", "dataset.name='a b'", "++weak.resources={gpus: 1, cpus: 2}", "seed=2",
+    ],
     "group and values of it": ["loss.max_weight=0.4", "loss=confidence", "seed=1"],
     "groups": ["loss=confidence", "finetune=lora", "method=naive", "dataset=sst2"],
-    "interpolation": ["name=${dataset.name}", "dataset.name=other", "seed=1"],
-    "interpolation of the environment": ["store=${oc.env:HOME}/runs", "seed=1"],
+    "interpolation": ["name=${dataset.name}", "store=${oc.env:HOME}/runs", "dataset.name=other", "seed=1"],
     "files that build on others": ["model@strong=smollm2_135m_first4", "dataset=sst2", "finetune=lora", "seed=1"],
     "package": ["model@weak=smollm2_135m", "weak.name=other"],
-    "experiment": ["experiment=demo"],
     "experiment and what overrides it": ["experiment=demo", "loss=xent", "seed=5", "finetune.epochs=3"],
     "hydra": ["hydra.launcher.pack_flops=1", "seed=4"],
     "deletion": ["~finetune.lr", "seed=2"],
     "launcher": ["hydra/launcher=slurm", "hydra.launcher.wait=true", "seed=1"],
-}
+}  # fmt: skip
 WRONG = {
     "unknown name": ["nosuch.name=1"],
     "unknown group": ["loss=nosuch"],

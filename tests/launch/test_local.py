@@ -206,15 +206,19 @@ SEARCHES = {
 
 
 @pytest.mark.slow
-def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task):
-    """Five searches in one store: each finds the best of its own cells, and keeps it in a place of its own.
+@pytest.mark.parametrize(
+    "names", [("agreement", "integers"), pytest.param(tuple(SEARCHES), marks=pytest.mark.extensive)], ids=len
+)
+def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task, names):
+    """Searches in one store: each finds the best of its own cells, and keeps it in a place of its own.
 
     The supervisor is narrow, so that the PGR is defined by a wide margin.
     """
     pytest.importorskip("optuna")
     store = tmp_path / "store"
     narrow = f"weak.path={tiny_llama(tmp_path / 'narrow', layers=1, hidden=8)}"
-    for name, search in SEARCHES.items():
+    for name in names:
+        search = SEARCHES[name]
         sampler = [] if "hydra/sweeper/sampler=grid" in search else ["hydra.sweeper.sampler.seed=0"]
         trials = ["hydra/sweeper=optuna", f"name={name}", "hydra.sweeper.n_trials=2", *sampler]
         cell = [*tiny_models, narrow, "weak.pooling=mean", *tiny_task, *FAST, "finetune.epochs=6"]
@@ -223,7 +227,7 @@ def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_mod
         best, values = best_of_search(store, search_objective(search))
         assert len(values) == 2
         assert best == pytest.approx(max(values))
-    assert len(list((store / "sweeps" / ".hydra").glob("*/optimization_results.yaml"))) == len(SEARCHES)
+    assert len(list((store / "sweeps" / ".hydra").glob("*/optimization_results.yaml"))) == len(names)
 
 
 def search_objective(words):
