@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic_core import to_json
@@ -58,8 +58,7 @@ FIELDS = frozenset(Results.__dataclass_fields__) - {"record"}
 def _as_json(value: Any) -> Any:
     """What JSON has no form for; of something unknown its text, which at worst is never the same and has it drawn."""
     if isinstance(value, np.ndarray | np.generic):
-        numbers: Any = value
-        return numbers.tolist()
+        return cast(Any, value).tolist()
     return repr(value)
 
 
