@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic_core import to_json
@@ -47,7 +47,7 @@ class SavedFigure:
 def fingerprint(results: Results, look: Look) -> str:
     """What figures depend on: all numbers, the look, and the code that draws. The record of the sweep is in none."""
     parts = {name: value for name, value in vars(results).items() if name in FIELDS}
-    found = hashlib.sha256(to_json([parts, asdict(look)], inf_nan_mode="constants", fallback=_as_list))
+    found = hashlib.sha256(to_json([parts, asdict(look)], inf_nan_mode="constants", fallback=_as_json))
     found.update(_code().encode())
     return found.hexdigest()
 
@@ -55,10 +55,11 @@ def fingerprint(results: Results, look: Look) -> str:
 FIELDS = frozenset(Results.__dataclass_fields__) - {"record"}
 
 
-def _as_list(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
+    """What JSON has no form for; of something unknown its text, which at worst is never the same and has it drawn."""
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no place in results that are compared")
+        return cast(Any, value).tolist()
+    return repr(value)
 
 
 @cache
