@@ -7,7 +7,6 @@ is not there exactly once.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.clock import processor
 from benchmarks.grid import ROOT
 from benchmarks.tracking import environment
 from tests.results_store import NAME, Shape, build
@@ -39,11 +39,12 @@ def kill_midway(process: subprocess.Popen[bytes], server: WandbServer, runs: int
 
 
 def again(store: Path, env: Mapping[str, str]) -> None:
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    began, before = time.monotonic(), processor(own=False)
     push(store, env).wait()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{time.monotonic() - began:.1f} s, processor {cpu:.1f} s (report included)", flush=True)
+    print(
+        f"{time.monotonic() - began:.1f} s, processor {processor(own=False) - before:.1f} s (report included)",
+        flush=True,
+    )
 
 
 def main() -> int:

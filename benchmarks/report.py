@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.clock import processor
 from benchmarks.grid import ROOT
 from tests.results_store import NAME, key_of
 from w2s_sweep.predictions import CURVE, FILE, Evaluated, Predictions, write_curve, write_predictions
@@ -99,16 +100,11 @@ def build(root: Path, cells: int, rows: int, evaluations: int) -> Store:
 
 def timed(name: str, cells: int, work: Callable[[], Any]) -> Any:
     """What some work returns; says how long it took."""
-    began, before = time.monotonic(), _cpu()
+    began, before = time.monotonic(), processor()
     found = work()
-    wall, cpu = time.monotonic() - began, _cpu() - before
+    wall, cpu = time.monotonic() - began, processor() - before
     print(f"{name:10} {wall:8.1f} s  processor {cpu:8.1f} s  {1000 * wall / cells:6.2f} ms a cell", flush=True)
     return found
-
-
-def _cpu() -> float:
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in both)
 
 
 def main() -> None:
