@@ -7,7 +7,6 @@ is not there exactly once.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.clock import processor
 from benchmarks.grid import ROOT
+from benchmarks.tracking import environment
 from tests.results_store import NAME, Shape, build
 from tests.tracking.server import WandbServer, serve
 
@@ -53,9 +53,7 @@ def main() -> int:
     seeds = range(-(-parser.parse_args().stages // 3))
     with TemporaryDirectory() as folder, serve() as server:
         store = build(Path(folder) / "store", Shape(n_test=40, share=(0.3, 0.35, 0.45), seeds=seeds, curve=CURVE))
-        env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
-        env |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server.url, "WANDB_CONFIG_DIR": folder}
-        env |= {"NETRC": f"{folder}/netrc"}
+        env = environment(Path(folder), server.url)
         kill_midway(push(store.root, env), server, len(seeds))
         again(store.root, env)
         again(store.root, env)

@@ -1,4 +1,5 @@
-"""How long a grid of ten thousand finished cells takes to collect, to write and draw, and to hand to a tracker.
+"""How long a grid of ten thousand finished cells takes to collect, to write and draw, and to hand to a tracker; and the
+whole `w2s report`, in a process of its own.
 
     python -m benchmarks.report [--cells 10000] [--rows 500] [--evaluations 10] [--keep FOLDER]
 
@@ -9,6 +10,8 @@ seeds, as many datasets as it takes. Seconds of the wall and of the processor, o
 import argparse
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from itertools import product
@@ -19,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.clock import processor
+from benchmarks.grid import ROOT
 from tests.results_store import NAME, key_of
 from w2s_sweep.predictions import CURVE, FILE, Evaluated, Predictions, write_curve, write_predictions
 from w2s_sweep.results.collect import collect
@@ -118,6 +122,12 @@ def main() -> None:
         results = timed("collect", words.cells, lambda: collect(store, NAME))
         timed("report", words.cells, lambda: write_results(store, results, store.sweep(NAME)))
         timed("outcome", words.cells, lambda: outcome_of(store, results))
+        command = ["-m", "w2s_sweep.cli", "--store", str(root), "report", NAME]
+        timed(
+            "command",
+            words.cells,
+            lambda: subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, check=True),
+        )
         print(f"{len(results.rows)} cells, {len(results.record['stages'])} stages, {len(results.curves)} points")
         print(f"most memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.1f} GiB")
 
