@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import ValidationError
@@ -12,8 +13,9 @@ from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.finetune import Full
-from w2s_sweep.config.plain import adapter
-from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.config.plain import adapter, plain
+from w2s_sweep.errors import ConfigError, SourceError, unknown
+from w2s_sweep.sources.adapter import is_adapter, source_of
 
 UNIONS = ("loss", "method", "finetune", "source", "tracker")
 """Settings that are one of several classes, told apart by `name` or `kind`."""
@@ -78,26 +80,44 @@ def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
 def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
     known = field_names(Cell) + field_names(Sweep)
     problems += [unknown("setting", name, known) for name in composed if name not in known]
-    values = {name: _located(value) for name, value in _part(composed, Cell).items()}
+    values = {name: _located(value, problems) for name, value in _part(composed, Cell).items()}
     supervisor = values.get("supervisor")
     if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
         values["weak"] = None  # the default of its group, which nothing reads
     return _validated(Cell, values, problems)
 
 
-def _located(value: Any) -> Any:
-    """A model or dataset with `path` set comes from there, also where a method names it; so do vectors."""
+def _located(value: Any, problems: list[str]) -> Any:
+    """A model or dataset with `path` set comes from there, also where a method names it; so do vectors. An adapter
+    comes with its base."""
     if isinstance(value, list):
-        return [_located(one) for one in cast(list[Any], value)]
+        return [_located(one, problems) for one in cast(list[Any], value)]
     if not isinstance(value, dict):
         return value
     inside = cast(dict[str, Any], value).items()
-    part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
+    part = {name: inner if name == "source" else _located(inner, problems) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
-        return {**part, "source": {"kind": "local", "path": path}, "path": None}
+        return {
+            **part,
+            "source": _at(path, part.get("base"), problems),
+            "path": None,
+            **({"base": None} if "base" in part else {}),
+        }
     if isinstance(vectors := part.get("features"), str):
         return {**part, "source": {"kind": "local", "path": vectors}}
     return part
+
+
+def _at(path: str, base: Any, problems: list[str]) -> dict[str, Any]:
+    """What is at a path: files, or an adapter on the model `base`, or on the one that it names."""
+    if is_adapter(Path(path).expanduser()):
+        try:
+            return plain(source_of(path, base if isinstance(base, str) else None))
+        except SourceError as error:
+            problems.append(str(error))
+    elif base is not None:
+        problems.append(f"base: {base}, but {path} is no adapter (a folder with adapter_config.json). Leave it out.")
+    return {"kind": "local", "path": path}
 
 
 def _differing(texts: Iterable[str]) -> str:
