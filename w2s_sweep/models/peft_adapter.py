@@ -36,7 +36,7 @@ def add_adapter(module: nn.Module, folder: Path, *, partial: bool) -> None:
         up = state[name.removesuffix(DOWN) + UP]
         change = scale_of(config, wanted) * (up.float() @ down.float())
         with torch.no_grad():
-            target.weight += change.T if isinstance(target, Conv1D) else change
+            target.get_parameter("weight").add_(change.T if isinstance(target, Conv1D) else change)
     if left and not partial:
         raise ModelError(
             f"model {folder}: its adapter has products for {left[0]} and {len(left) - 1} more that "

@@ -58,8 +58,8 @@ def problem_of(folder: Path) -> str | None:
     if (folder / "adapter_config.json").is_file():
         base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
         return (
-            "holds an adapter (adapter_config.json) beside a model's files, which training would drop or freeze "
-            f"unseen. Give a folder with the adapter alone, or merge it into its base ({base}) with peft's merge_and_unload."
+            "holds an adapter (adapter_config.json) beside a model's files, which training would drop or freeze: "
+            f"give a folder with the adapter alone, or merge it into its base ({base}) with peft's merge_and_unload."
         )
     if not (folder / "config.json").is_file():
         return _without_config(folder)

@@ -63,10 +63,11 @@ def find(source: ScratchSource) -> Path | None:
 
 def write(source: ScratchSource, folder: Path) -> None:
     """Configuration, weights and tokenizer, into a folder that is there."""
-    from safetensors.numpy import save_file  # not needed to plan
+    import safetensors.numpy  # not needed to plan
 
     (folder / "config.json").write_text(json.dumps(_config(source), indent=1))
-    save_file(_weights(source), folder / "model.safetensors", metadata={"format": "pt"})
+    save: Any = safetensors.numpy.save_file  # its type is partly unknown
+    save(_weights(source), folder / "model.safetensors", metadata={"format": "pt"})
     _write_tokenizer(folder)
 
 
@@ -130,7 +131,7 @@ def _write_tokenizer(folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # not needed to plan
 
     tokens, merges = _tokens()
-    tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
+    tokenizer: Any = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(SPECIAL))
