@@ -29,6 +29,8 @@ NEEDS = {
     ("method", "reasoning"): ["dataset=sums", "finetune=lora"],
     ("dataset", "local"): ["dataset.source.path=rows.jsonl"],
     ("dataset", "sandbox"): ["dataset.source.path=rows"],
+    ("dataset", "sandbox_math"): ["dataset.source.path=rows"],
+    ("dataset", "sandbox_code"): ["dataset.source.path=rows"],
     ("loss", "wspo"): ["dataset=hh_rlhf", "finetune=lora", "finetune.reward=implicit"],
     ("method", "bootstrapping"): ["method.chain=[smollm2_135m_first4]"],
     ("method", "implicit_conflict"): ["dataset=hh_rlhf", "method.mix=hh_rlhf_helpful"],

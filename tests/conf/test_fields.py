@@ -15,7 +15,7 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Finetune
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.plain import plain
-from w2s_sweep.config.source import HubSource, MadeUpSource, Source, WheelSource
+from w2s_sweep.config.source import HubSource, MadeUpSource, ScratchSource, Source, WheelSource
 from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.site import CONF
@@ -50,6 +50,7 @@ OWN: dict[str, type] = {
     "model/_base": Model,
     "model/_hub/source": HubSource,
     "model/_wheel/source": WheelSource,
+    "model/_scratch/source": ScratchSource,
     "dataset/_base": Dataset,
     "supervisor/weak_model": Supervisor,
     "dataset/_hub/source": HubSource,

@@ -142,3 +142,12 @@ def test_settings_that_nothing_would_read_are_refused():
     assert "names no column" in problems(difficulty_threshold=1.0)[0]
     assert "both say" in problems(difficulty="level", difficulty_threshold=1.0, difficulty_quantile=0.3)[0]
     assert not problems(difficulty="level", difficulty_quantile=0.3)
+
+
+def test_a_name_that_means_two_columns_is_refused():
+    def problems(**change):
+        return problems_of(cell(dataset=replace(dataset(), task="text_label", difficulty="label", **change)))
+
+    (problem,) = problems(columns=(("label", "gold"),))
+    assert "dataset.difficulty: label is a column of the file, and dataset.columns gives the task gold" in problem
+    assert problems(columns=(("text", "sentence"),)) == []

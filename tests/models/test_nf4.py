@@ -13,6 +13,7 @@ from w2s_sweep.config import finetune as config
 from w2s_sweep.config.finetune import Lora
 from w2s_sweep.data.batches import pad
 from w2s_sweep.errors import ModelError
+from w2s_sweep.export.network import frozen_as_trained
 from w2s_sweep.kinds.memory import NF4, fewest, training
 from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.models.classifier import Classifier
@@ -101,3 +102,16 @@ def test_a_missing_package_is_told_before_anything_runs(tmp_path, monkeypatch):
         to_nf4(load_backbone(tiny_llama(tmp_path / "model")))
     assert "pip install" in problem
     assert not any("quantise" in one for one in problems_of(cell(finetune=Lora())))
+
+
+@pytest.mark.parametrize(
+    ("summary", "dtype"),
+    [
+        ({"device": "cuda", "products": "bf16"}, torch.bfloat16),
+        ({"device": "cuda", "products": "tf32"}, torch.float32),
+        ({"device": "cpu", "products": "bf16"}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_what_is_exported_is_quantised_from_the_numbers_that_the_stage_had(summary, dtype):
+    assert frozen_as_trained(summary) == dtype

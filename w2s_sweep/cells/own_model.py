@@ -11,6 +11,7 @@ from typing import Any
 from w2s_sweep.config.read import is_mapping
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.sources.adapter import is_adapter, source_of
 from w2s_sweep.sources.local import existing
 from w2s_sweep.sources.model_folder import Facts, read_facts, require_model
 
@@ -61,8 +62,13 @@ def _described(
     if not isinstance(path, str):
         return dict(model)
     try:
+        folder = existing(LocalSource(path=path))
+        if is_adapter(folder):
+            found = _base_of(role, path, model, said)
+            if found is None:
+                return dict(model)
+            folder = found
         if path not in known:
-            folder = existing(LocalSource(path=path))
             require_model(folder)
             known[path] = read_facts(folder)
     except SourceError as error:
@@ -76,6 +82,20 @@ def _described(
     own = _own(role, said)
     problems |= dict.fromkeys(_contradictions(role, model, facts, path, [n for n in (*EXACT, "params") if n in own]))
     return {**model, **_unless_said(role, said, _derived(path, facts))}
+
+
+def _base_of(role: str, path: str, model: Mapping[str, Any], said: Mapping[str, str]) -> Path | None:
+    """The folder of an adapter's base; None where it is on the hub and `model@...` says what it is. SourceError where
+    nothing says so."""
+    base = source_of(path, model.get("base")).base
+    if isinstance(base, LocalSource):
+        return existing(base)
+    if f"model@{role}" in said or {"layers", "hidden", "params"} <= _own(role, said):
+        return None
+    raise SourceError(
+        f"{path} is an adapter on {base.repository} of the hub, whose size is not known here. Choose its model too "
+        f"(model@{role}=NAME), or set {role}.base=FOLDER to a copy of it."
+    )
 
 
 def _own(role: str, said: Mapping[str, str]) -> set[str]:

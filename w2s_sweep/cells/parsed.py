@@ -1,9 +1,13 @@
 """Parts of cells that were read already: the cells of a grid share most of them, and reading takes most of planning."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from w2s_sweep.cells.cell import Cell
+from w2s_sweep.config.plain import plain
+from w2s_sweep.errors import SourceError
+from w2s_sweep.sources.adapter import is_adapter, source_of
 
 
 class Parsed:
@@ -16,10 +20,10 @@ class Parsed:
         self._located: dict[int, tuple[Any, Any]] = {}
         self._parts: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def located(self, value: Any) -> Any:
+    def located(self, value: Any, problems: list[str]) -> Any:
         """See `_located`."""
         if id(value) not in self._located:
-            self._located[id(value)] = value, _located(value)
+            self._located[id(value)] = value, _located(value, problems)
         return self._located[id(value)][1]
 
     def cell(self, values: Mapping[str, Any]) -> Cell | None:
@@ -34,16 +38,34 @@ class Parsed:
         return self.cell(values) or cell
 
 
-def _located(value: Any) -> Any:
-    """A model or dataset with `path` set comes from there, also where a method names it; so do vectors."""
+def _located(value: Any, problems: list[str]) -> Any:
+    """A model or dataset with `path` set comes from there, also where a method names it; so do vectors. An adapter
+    comes with its base."""
     if isinstance(value, list):
-        return [_located(one) for one in cast(list[Any], value)]
+        return [_located(one, problems) for one in cast(list[Any], value)]
     if not isinstance(value, dict):
         return value
     inside = cast(dict[str, Any], value).items()
-    part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
+    part = {name: inner if name == "source" else _located(inner, problems) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
-        return {**part, "source": {"kind": "local", "path": path}, "path": None}
+        return {
+            **part,
+            "source": _at(path, part.get("base"), problems),
+            "path": None,
+            **({"base": None} if "base" in part else {}),
+        }
     if isinstance(vectors := part.get("features"), str):
         return {**part, "source": {"kind": "local", "path": vectors}}
     return part
+
+
+def _at(path: str, base: Any, problems: list[str]) -> dict[str, Any]:
+    """What is at a path: files, or an adapter on the model `base`, or on the one that it names."""
+    if is_adapter(Path(path).expanduser()):
+        try:
+            return plain(source_of(path, base if isinstance(base, str) else None))
+        except SourceError as error:
+            problems.append(str(error))
+    elif base is not None:
+        problems.append(f"base: {base}, but {path} is no adapter (a folder with adapter_config.json). Leave it out.")
+    return {"kind": "local", "path": path}

@@ -89,6 +89,8 @@ class Lora(Tuned):
     rank: Count = 8
     alpha: Annotated[float, Field(gt=0)] = 16.0
     """Scale of the adapter is alpha / rank."""
+    rslora: bool = False
+    """Scale of the adapter is alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv 2312.03732)."""
     quantise: Quantise = "none"
     """nf4: the frozen matrices of the blocks in 4 bits (Dettmers et al. 2023, QLoRA, arXiv 2305.14314), by the package
     bitsandbytes; that is another model to begin from, and gives other results."""

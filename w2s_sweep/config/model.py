@@ -51,7 +51,10 @@ class Model:
     """Short label for tables, figures and logs. Not hashed."""
     source: Source
     path: str | None = None
-    """A local copy to use instead of `source`, as `kind: local` would."""
+    """A local copy to use instead of `source`, as `kind: local` would; or a folder with a PEFT adapter, on `base`."""
+    base: str | None = None
+    """Where `path` is an adapter: the folder of the weights that it was trained on, or their name on the hub. Null is
+    what its configuration names."""
     features: str | None = None
     """A file of vectors of the examples, by id or text, that any encoder made: probes train on them, and no model is
     opened. Its content enters the key, its path does not."""

@@ -57,7 +57,39 @@ class MadeUpSource:
     """Rows of the split `test`, none of which is a row of `train`."""
     terms: tuple[int, int] = (2, 6)
     """Fewest and most numbers of a sum, 2 to 50."""
+    largest: Annotated[int, Field(ge=2, le=1000)] = 19
+    """Largest number of a sum; the smallest is 1."""
     seed: int = 0
 
 
-Source = Annotated[HubSource | LocalSource | WheelSource | MadeUpSource, Field(discriminator="kind")]
+@schema
+class ScratchSource:
+    """A model with random weights, as one before any training; see `sources.scratch`. Models only."""
+
+    kind: Literal["scratch"] = "scratch"
+    layers: Annotated[int, Field(ge=1, le=100)] = 2
+    """Transformer blocks."""
+    hidden: Annotated[int, Field(ge=4, le=8192, multiple_of=4)] = 64
+    """Width of the residual stream; that of the feed-forward layers is four times as large."""
+    heads: Annotated[int, Field(ge=1, le=128)] = 4
+    """Attention heads; each has hidden / heads numbers, an even count."""
+    context: Annotated[int, Field(ge=8, le=1_000_000)] = 512
+    """Tokens of a text at most; a token is a byte, or a word of made-up tasks."""
+    seed: int = 0
+    """Of the weights: the same ones for every seed of a sweep, as of a published model."""
+
+
+@schema
+class AdapterSource:
+    """A PEFT adapter and the model that it belongs on, together: models only. The content of both enters the key."""
+
+    kind: Literal["adapter"] = "adapter"
+    path: str
+    """The folder with `adapter_config.json` and `adapter_model.safetensors`."""
+    base: Annotated[HubSource | LocalSource, Field(discriminator="kind")]
+    """The weights that it was trained on."""
+
+
+Source = Annotated[
+    HubSource | LocalSource | WheelSource | MadeUpSource | ScratchSource | AdapterSource, Field(discriminator="kind")
+]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from w2s_sweep.config.source import HubSource, LocalSource, MadeUpSource, WheelSource
+from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource, MadeUpSource, ScratchSource, WheelSource
 from w2s_sweep.export.forms import Form
 from w2s_sweep.export.trained import Trained
 from w2s_sweep.results.collect import collect_record
@@ -115,6 +115,10 @@ def _source(trained: Trained) -> str:
             return f"{member} in package {package} {version}, {dict(trained.opens.weights)}"
         case LocalSource(path=path):
             return f"the folder {path}, {dict(trained.opens.weights)}"
+        case ScratchSource(layers=layers, hidden=hidden):
+            return f"a model of {layers} blocks of width {hidden} with random weights, {dict(trained.opens.weights)}"
+        case AdapterSource(path=path, base=base):
+            return f"the adapter in {path} on {base}, {dict(trained.opens.weights)}"
         case MadeUpSource():
             raise TypeError("rows are made up, models are not")
 

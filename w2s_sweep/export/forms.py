@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 from transformers.pytorch_utils import Conv1D
 
-from w2s_sweep.config.source import HubSource
+from w2s_sweep.config.source import AdapterSource, HubSource
 from w2s_sweep.errors import ModelError
 from w2s_sweep.export.network import (
     Head,
@@ -166,7 +166,15 @@ def write_probe(trained: Trained, features: Features, folder: Path, *, whole: bo
 
 
 def _base(trained: Trained, backbone: Backbone) -> tuple[str, str | None]:
-    """What names the published weights for `from_pretrained`: the hub's repository and commit, else their folder."""
+    """What names the published weights for `from_pretrained`: the hub's repository and commit, else their folder.
+
+    ModelError where they are an adapter on its base, which no name loads together.
+    """
+    if isinstance(trained.source, AdapterSource):
+        raise ModelError(
+            f"the stage began from the adapter in {trained.source.path} on its base, and transformers would load the "
+            "base alone. Add --whole, which writes all weights."
+        )
     if isinstance(trained.source, HubSource):
         return trained.source.repository, str(trained.opens.weights["commit"])
     return str(backbone.folder), None

@@ -19,6 +19,7 @@ from w2s_sweep.models.load import quiet_libraries
 from w2s_sweep.predictions import FILE, read_predictions
 from w2s_sweep.store import Store
 from w2s_sweep.training.examples import load_rows
+from w2s_sweep.training.labels import places
 
 CHECKED = 32
 """Test predictions that an export is compared with."""
@@ -68,8 +69,7 @@ def _check(trained: Trained, code: str) -> str:
     rows = load_rows(trained.store.verify(trained.inputs["data"]), trained.settings.split)
     chosen = rows.on("test")[:CHECKED]
     stored = read_predictions(trained.folder / FILE)
-    place = {str(name): row for row, name in enumerate(stored.ids)}
-    expected = stored.logits[[place[str(rows.ids[row])] for row in chosen]]
+    expected = stored.logits[places(stored.ids, rows.ids[chosen], "the stored predictions")]
     found: Any = loaded["logits"]([rows.texts[row] for row in chosen]).numpy()
     if rows.others is not None:
         found = np.concatenate([loaded["logits"]([rows.others[row] for row in chosen]).numpy(), found], axis=1)

@@ -1,7 +1,9 @@
 """The network that a trained stage left, in memory: the published model with what training changed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -64,15 +66,27 @@ def merged_backbone(trained: Trained, settings: Finetune) -> tuple[Backbone, Hea
     """The model as plain weights, adapters added into them, and its head; float32 on the CPU."""
     require_head(settings)
     weights, head = stored_state(trained.weights)
-    backbone, recipe = base_backbone(trained, settings.keep_layers), settings.finetune
-    if quantise_of(recipe) == "nf4":
+    recipe = settings.finetune
+    quantised = quantise_of(recipe) == "nf4"
+    backbone = base_backbone(
+        trained, settings.keep_layers, frozen_as_trained(trained.summary) if quantised else torch.float32
+    )
+    if quantised:  # what was rounded to bf16 first has other 4 bits
         round_to_nf4(backbone)
+        for weight in backbone.module.parameters():
+            weight.data = weight.data.float()
     with torch.no_grad():
         if isinstance(recipe, LoraRecipe):
             add_products(backbone.module, weights, recipe.alpha / recipe.rank)
         else:
             restore(dict(backbone.module.named_parameters()), weights, "stored weights")
     return backbone, head
+
+
+def frozen_as_trained(summary: Mapping[str, Any]) -> torch.dtype:
+    """Of the weights below the adapters of a stage where it ran, as `models.device.frozen_dtype` had them there."""
+    half = summary.get("products") == "bf16" and summary.get("device") == "cuda"
+    return torch.bfloat16 if half else torch.float32
 
 
 def load_classifier(trained: Trained, settings: Finetune, dtype: torch.dtype) -> Classifier:

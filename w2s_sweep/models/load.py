@@ -27,6 +27,7 @@ from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.backbone import Backbone, first_position, pad_id
 from w2s_sweep.models.gguf import convert
 from w2s_sweep.models.packed import enable_packing
+from w2s_sweep.models.peft_adapter import add_adapter, has_adapter
 from w2s_sweep.sources.model_folder import TOKENIZER_FILES
 
 SPARE = re.compile(r"(^|\.)(pooler|lm_head|cls|position_ids)(\.|$)")
@@ -51,7 +52,9 @@ def load_backbone(
         _set_gelu(text)
         # Keys and values of earlier tokens serve decoding and prompts alone, which ask for them in their own calls.
         text.use_cache = False
-        module = _module(folder, config, dtype)
+        module = (
+            _with_adapter(folder, config, dtype, keep_layers) if has_adapter(folder) else _module(folder, config, dtype)
+        )
         tokenizer = _tokenizer(folder)
         embedding: Any = module.get_input_embeddings()
         pad = pad_id(tokenizer, embedding.num_embeddings)
@@ -195,6 +198,15 @@ def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> PreTr
     if getattr(module, "pooler", None) is not None:  # a layer on [CLS] that no read-out here uses
         module.pooler = None
     return module.eval()
+
+
+def _with_adapter(folder: Path, config: PretrainedConfig, dtype: torch.dtype, keep: int | None) -> PreTrainedModel:
+    """The base with the products of its adapter, rounded once, after the sum."""
+    module = _module(folder, config, torch.float32)
+    add_adapter(module, folder, partial=keep is not None)
+    for weight in module.parameters():
+        weight.data = weight.data.to(dtype)  # and no buffer: frequencies of rotary positions need their 32 bits
+    return module
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

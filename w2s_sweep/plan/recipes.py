@@ -50,7 +50,7 @@ def tuned_recipe(
             **_optimization(finetune, finetune.lr or model.lr_lora),
             **tuned,
             rank=finetune.rank,
-            alpha=finetune.alpha,
+            alpha=finetune.alpha * (finetune.rank**0.5 if finetune.rslora else 1.0),  # the same scale, alpha / rank
             targets=model.lora_targets,
             quantise=finetune.quantise,
         )

@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from w2s_sweep.config.source import HubSource, LocalSource, MadeUpSource, Source, WheelSource
+from w2s_sweep.config.source import (
+    AdapterSource,
+    HubSource,
+    LocalSource,
+    MadeUpSource,
+    ScratchSource,
+    Source,
+    WheelSource,
+)
 from w2s_sweep.errors import SourceError
-from w2s_sweep.sources import hub, local, made_up, manifest, wheel
+from w2s_sweep.sources import adapter, hub, local, made_up, manifest, scratch, wheel
 from w2s_sweep.sources.hub import RepoType
 from w2s_sweep.sources.model_folder import require_model
 
@@ -22,7 +30,8 @@ def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
 
     hub: the commit its revision points to now (needs the network unless the revision is a commit or the hub's cache
     knows it); local: the digest of the content, for a model only of what can be one; wheel: what the source pins,
-    without reading anything; made_up: what the rows are computed from.
+    without reading anything; made_up and scratch: what rows or weights are computed from;
+    adapter: digest of the adapter and identity of its base.
     Raises SourceError.
     """
     match source:
@@ -38,6 +47,14 @@ def identify(source: Source, repo_type: RepoType) -> dict[str, Any]:
             if repo_type == "model":
                 raise SourceError("source.kind: made_up makes rows of a dataset, no model. Use hub, local or wheel.")
             return made_up.identify(source)
+        case ScratchSource():
+            if repo_type == "dataset":
+                raise SourceError(
+                    "source.kind: scratch makes a model, no rows of a dataset. Use hub, local or made_up."
+                )
+            return scratch.identify(source)
+        case AdapterSource():
+            return adapter.identify(source, identify(source.base, "model"))
 
 
 def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path:
@@ -55,6 +72,10 @@ def fetch(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> P
             return manifest.check(wheel.fetch(source))
         case MadeUpSource():
             return manifest.check(made_up.fetch(source))
+        case ScratchSource():
+            return manifest.check(scratch.fetch(source))
+        case AdapterSource():  # its links lead to files that are checked where they lie
+            return adapter.fetch(source, identity, fetch(source.base, identity["base"], "model"))
 
 
 def find(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Path | None:
@@ -69,3 +90,7 @@ def find(source: Source, identity: Mapping[str, Any], repo_type: RepoType) -> Pa
             return wheel.find(source)
         case MadeUpSource():
             return made_up.find(source)
+        case ScratchSource():
+            return scratch.find(source)
+        case AdapterSource():
+            return adapter.find(identity, find(source.base, identity["base"], "model"))

@@ -18,7 +18,7 @@ LARGE = 16 << 20
 def identify(source: LocalSource) -> dict[str, Any]:
     """The SHA-256 of a file, or of a folder's relative names and contents without hidden files."""
     path = existing(source)
-    return {"kind": "local", "sha256": _file_digest(path) if path.is_file() else _folder_digest(path)}
+    return {"kind": "local", "sha256": file_digest(path) if path.is_file() else _folder_digest(path)}
 
 
 def fetch(source: LocalSource, identity: Mapping[str, Any]) -> Path:
@@ -51,9 +51,7 @@ def _folder_digest(folder: Path) -> str:
     total = hashlib.sha256()
     count = 0
     for path in sorted(_visible_files(folder), key=lambda p: p.relative_to(folder).as_posix()):
-        total.update(
-            f"{path.relative_to(folder).as_posix()}\0{_file_digest(path)}\n".encode("utf-8", "surrogateescape")
-        )
+        total.update(f"{path.relative_to(folder).as_posix()}\0{file_digest(path)}\n".encode("utf-8", "surrogateescape"))
         count += 1
     if count == 0:
         raise SourceError(f"source.path: the folder {folder} holds no files. Give a folder with a model or a dataset.")
@@ -70,7 +68,8 @@ def _visible_files(folder: Path) -> Iterator[Path]:
         visited.add(real)
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file; SourceError where it cannot be read."""
     try:
         status = path.stat()
         return _digest_once(str(path), status.st_size, status.st_mtime_ns)

@@ -19,8 +19,6 @@ from w2s_sweep.sources.cache import cache_root, publishing
 
 VERSION = 1
 """Bumped by hand whenever the same settings would give other rows."""
-LARGEST = 19
-"""Largest number of a sum."""
 TRIES = 50
 """Draws for each row that is wanted, after which there are taken to be no more."""
 
@@ -32,7 +30,10 @@ def identify(source: MadeUpSource) -> dict[str, Any]:
         raise SourceError(
             f"source.terms: got {list(source.terms)}, allowed: two numbers from 2 to 50, the lower first."
         )
-    return plain(source) | {"version": VERSION}
+    named = plain(source) | {"version": VERSION}
+    if source.largest == 19:  # what there was before there was a choice: keys stay
+        del named["largest"]
+    return named
 
 
 def fetch(source: MadeUpSource) -> Path:
@@ -44,7 +45,7 @@ def fetch(source: MadeUpSource) -> Path:
             raise SourceError(
                 f"source.train: {source.train} rows are wanted beside {source.test} of source.test, but only "
                 f"{len(drawn):,} different ones were found among the sums of {fewest} to {most} "
-                "numbers. Lower them, or raise source.terms."
+                "numbers. Lower them, or raise source.terms or source.largest."
             )
         with publishing(folder) as work:
             _write(work / "test.jsonl", drawn[: source.test])
@@ -74,7 +75,7 @@ def _rows(source: MadeUpSource) -> Iterator[tuple[str, str]]:
     draw = random.Random(source.seed)
     seen: set[str] = set()
     for _ in range(TRIES * (source.train + source.test)):
-        numbers = [draw.randint(1, LARGEST) for _ in range(draw.randint(fewest, most))]
+        numbers = [draw.randint(1, source.largest) for _ in range(draw.randint(fewest, most))]
         signs = [draw.choice("+-") for _ in numbers[1:]]
         question = f"{numbers[0]}" + "".join(f" {sign} {n}" for sign, n in zip(signs, numbers[1:], strict=True))
         if question not in seen:

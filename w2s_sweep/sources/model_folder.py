@@ -56,10 +56,10 @@ def problem_of(folder: Path) -> str | None:
             return f"is a file. Give its folder, {folder.parent}, or a .gguf."
         return _gguf_problem(folder)
     if (folder / "adapter_config.json").is_file():
-        base = _read(folder / "adapter_config.json").get("base_model_name_or_path")
+        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
         return (
-            "holds an adapter (adapter_config.json), which training would drop or freeze unseen. Merge it into its "
-            f"base ({base}) with peft's merge_and_unload, save that with save_pretrained, and give that folder."
+            "holds an adapter (adapter_config.json) beside a model's files, which training would drop or freeze: "
+            f"give a folder with the adapter alone, or merge it into its base ({base}) with peft's merge_and_unload."
         )
     if not (folder / "config.json").is_file():
         return _without_config(folder)
@@ -145,7 +145,7 @@ def _weights_problem(folder: Path) -> str | None:
     files = sorted(folder.glob("*.safetensors"))
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        named = sorted(set(_read(index).get("weight_map", {}).values()))
+        named = sorted(set(read_json(index).get("weight_map", {}).values()))
         absent = [name for name in named if not (folder / name).is_file()]
         if absent:
             return f"lacks {len(absent)} of {len(named)} files of its weights, such as {absent[0]}. Complete the copy."
@@ -168,7 +168,7 @@ def _weights_problem(folder: Path) -> str | None:
 
 def _damage(path: Path) -> str | None:
     try:
-        header = _header(path)
+        header = read_header(path)
     except PermissionError:
         return "you may not read (ask its owner for `chmod a+r`)"
     except (OSError, ValueError, struct.error):
@@ -181,7 +181,7 @@ def _damage(path: Path) -> str | None:
     return "is cut off" if path.stat().st_size < start + end else None
 
 
-def _header(path: Path) -> Mapping[str, Any]:
+def read_header(path: Path) -> Mapping[str, Any]:
     """Name -> dtype, shape and place of every tensor of a safetensors file."""
     with path.open("rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
@@ -215,7 +215,7 @@ def read_facts(folder: Path) -> Facts:
     """What a folder without problems, or a .gguf file, says."""
     if folder.is_file():
         return _read_gguf(folder)
-    whole = _read(folder / "config.json")
+    whole = read_json(folder / "config.json")
     config = {**whole, **whole.get("text_config", {})}
     family = str(whole["model_type"])
     return Facts(
@@ -259,12 +259,13 @@ def _targets_of(family: str) -> tuple[str, ...]:
 
 def _sizes(folder: Path) -> Iterator[int]:
     for path in folder.glob("*.safetensors"):
-        for name, one in _header(path).items():
+        for name, one in read_header(path).items():
             if not name.startswith(HEADS):
                 yield math.prod(one["shape"])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a file of JSON; empty where it cannot be read."""
     try:
         found: Any = json.loads(path.read_text())
     except (OSError, ValueError):

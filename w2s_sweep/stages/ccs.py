@@ -21,7 +21,7 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.stages.contrast import CONTRAST
 from w2s_sweep.stages.probe import Scaling, one_thread
 from w2s_sweep.training.examples import PREDICTED, load_rows, predictions_of
-from w2s_sweep.training.labels import publish, read_labels
+from w2s_sweep.training.labels import places, publish, read_labels
 
 
 def normalise(features: Array, rows: list[int]) -> Array:
@@ -78,8 +78,7 @@ def run(context: Context[Ccs]) -> None:
         theta, bias, loss = search(pairs[learnt], settings)
     one = probability(pairs, theta, bias)
     said = read_labels(context, "labels").on(settings.on)
-    place = {str(name): row for row, name in enumerate(rows.ids)}
-    labelled = [place[str(name)] for name in said.ids]
+    labelled = places(rows.ids, said.ids, "the dataset")
     agreement = float(((one[labelled] > 0.5) == said.probs.argmax(1)).mean())
     if agreement < 0.5:
         one = 1 - one

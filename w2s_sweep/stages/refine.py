@@ -31,7 +31,7 @@ def refine(weak: Predictions, own: Predictions, judge: Predictions, on: str, mos
     """(rows, probs, differing): positions in `weak` on the split `on` whose label is replaced, by what, of how many."""
     here = np.flatnonzero(weak.splits == on)
     new, judged = (
-        labels.probs[places(labels, weak.ids[here], f"refine: the input {name!r}")]
+        labels.probs[places(labels.ids, weak.ids[here], f"refine: the input {name!r}")]
         for name, labels in (("own", own), ("knows", judge))
     )
     proposed, current = new.argmax(1), weak.probs[here].argmax(1)

@@ -15,7 +15,7 @@ def route(own: Predictions, weak: Predictions, knows: Predictions, on: str, thre
     """
     here = np.flatnonzero(weak.splits == on)
     mine, judged = (
-        places(labels, weak.ids[here], f"route: the input {name!r}")
+        places(labels.ids, weak.ids[here], f"route: the input {name!r}")
         for name, labels in (("own", own), ("knows", knows))
     )
     sure = knows.probs[judged, 1] >= threshold

@@ -1,9 +1,10 @@
 """What the stages that make labels out of labels share: they read predictions and publish predictions, so whatever can
 be trained on, scored or shown for a model can be for them. They train nothing: no row has a `seen` label."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -65,9 +66,9 @@ def publish_replaced(
     publish(context, with_probs(labels, whole), {**counts, **shares})
 
 
-def places(labels: Predictions, ids: Array, what: str) -> Array:
-    """int64 [ids]: where examples stand in labels. DataError where some do not, which begins with `what`."""
-    place = {str(name): row for row, name in enumerate(labels.ids)}
+def places(among: Sequence[Any] | Array, ids: Array, what: str) -> Array:
+    """int64 [ids]: where examples stand among others, by id. DataError where some do not, which begins with `what`."""
+    place = {str(name): row for row, name in enumerate(among)}
     missing = sum(str(name) not in place for name in ids)
     if missing:
         raise DataError(f"{what} says nothing of {missing} of {len(ids)} rows.")
@@ -85,9 +86,8 @@ def features_of(context: Context[Kind], ids: Array) -> Array:
 
     Of a pair it is the first text's minus the second's, which is what a linear reward sees of it.
     """
-    place = {name: row for row, name in enumerate(load_ids(context.input("data")))}
     stored = load_file(context.input("features") / "features.safetensors")
-    rows = [place[str(name)] for name in ids]
+    rows = places(load_ids(context.input("data")), ids, "the dataset")
     features = stored["features"][rows]
     return features - stored["features_other"][rows] if "features_other" in stored else features
 

@@ -1,0 +1,161 @@
+"""A PEFT adapter on its base is a model: the one that peft's own merge makes; what cannot be added is told at once."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, TaskType, get_peft_model
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from tests.tiny import sentences, tiny_gpt2, tiny_llama
+from w2s_sweep.cells.own_model import with_own_models
+from w2s_sweep.cells.parse import _located  # pyright: ignore[reportPrivateUsage]
+from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
+from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.models.features import frozen_features
+from w2s_sweep.models.load import load_backbone
+from w2s_sweep.sources import fetch, find, identify
+from w2s_sweep.sources.adapter import source_of
+from w2s_sweep.sources.weights import matrices
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
+HOW = {
+    "plain": (tiny_llama, AutoModelForCausalLM, {"target_modules": ["q_proj", "down_proj"]}),
+    "rsLoRA, other ranks": (
+        tiny_llama, AutoModelForCausalLM,
+        {"target_modules": "all-linear", "use_rslora": True, "rank_pattern": {"up_proj": 2},
+         "alpha_pattern": {"k_proj": 3}},
+    ),
+    "a classifier": (
+        tiny_gpt2, AutoModelForSequenceClassification,
+        {"target_modules": ["c_attn"], "task_type": TaskType.SEQ_CLS, "fan_in_fan_out": True},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=HOW, ids=HOW)
+def made(request, tmp_path_factory):
+    """(base, adapter, what peft's merge makes of them)"""
+    folder, (make, auto, settings) = tmp_path_factory.mktemp("adapter"), HOW[request.param]
+    base = make(folder / "base")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = get_peft_model(
+            auto.from_pretrained(base), LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, **settings)
+        )
+        model.save_pretrained(folder / "mine")
+    shutil.copytree(base, folder / "merged")
+    model.merge_and_unload().save_pretrained(folder / "merged")
+    return base, folder / "mine", folder / "merged"
+
+
+def test_features_are_those_of_the_merged_model(made):
+    base, mine, merged = made
+    source = source_of(str(mine), None)
+    assert source == AdapterSource(path=str(mine), base=LocalSource(path=str(base)))
+    identity = identify(source, "model")
+    folder = fetch(source, identity, "model")
+    assert find(source, identity, "model") == folder
+    assert matrices(folder) == matrices(base)
+    states = []
+    for path in (folder, merged):
+        backbone = load_backbone(path)
+        states.append(frozen_features(backbone, backbone.tokens(sentences(6), 16), layer=2, precision="fp32"))
+    np.testing.assert_allclose(*states, atol=1e-5)
+    alone = load_backbone(base)
+    assert np.abs(frozen_features(alone, alone.tokens(sentences(6), 16), layer=2) - states[0]).max() > 1e-2
+    assert load_backbone(folder, keep_layers=1).layers == 1
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """An adapter on a llama, which the folder of the base names."""
+    folder = tmp_path_factory.mktemp("one")
+    base = tiny_llama(folder / "base")
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder / "mine")
+    return folder
+
+
+def test_the_content_of_both_is_the_identity_and_no_path_is(llama, tmp_path):
+    moved = shutil.copytree(llama, tmp_path / "moved")
+    here = identify(source_of(str(llama / "mine"), None), "model")
+    assert identify(source_of(str(moved / "mine"), str(moved / "base")), "model") == here
+    weights = moved / "mine" / "adapter_model.safetensors"
+    save_file({name: 2 * value for name, value in load_file(weights).items()}, weights)
+    assert identify(source_of(str(moved / "mine"), None), "model")["sha256"] != here["sha256"]
+    (moved / "base" / "config.json").write_text((moved / "base" / "config.json").read_text() + " ")
+    assert identify(source_of(str(moved / "mine"), str(moved / "base")), "model")["base"] != here["base"]
+    assert identify(source_of(str(moved / "mine"), str(moved / "base")), "model")["kind"] == "adapter"
+
+
+def changed(llama, tmp_path, **settings):
+    folder = shutil.copytree(llama / "mine", tmp_path / "mine")
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"use_dora": True}, "use_dora=True.*merge_and_unload"),
+        ({"bias": "all"}, "bias=all"),
+        ({"peft_type": "IA3"}, "of the kind IA3, and LORA can be added"),
+    ],
+)
+def test_what_cannot_be_added_is_told(llama, tmp_path, settings, told):
+    with pytest.raises(SourceError, match=told):
+        identify(source_of(str(changed(llama, tmp_path, **settings)), None), "model")
+
+
+def test_more_than_products_no_weights_and_a_pickle_are_told(llama, tmp_path):
+    folder = changed(llama, tmp_path)
+    source = source_of(str(folder), None)
+    weights = folder / "adapter_model.safetensors"
+    right = load_file(weights)
+    save_file(right | {"base_model.model.lm_head.weight": np.zeros((2, 2), np.float32)}, weights)
+    with pytest.raises(SourceError, match="also changes lm_head"):
+        identify(source, "model")
+    weights.rename(folder / "adapter_model.bin")
+    with pytest.raises(SourceError, match=r"without adapter_model.safetensors .*a pickle"):
+        identify(source, "model")
+
+
+def test_another_base_is_told(llama, tmp_path):
+    source = source_of(str(llama / "mine"), str(tiny_llama(tmp_path / "wide", hidden=64)))
+    with pytest.raises(SourceError, match=r"for a model.layers.0.self_attn.q_proj of 32 x 32, which in .* is 64 x 64"):
+        fetch(source, identify(source, "model"), "model")
+    source = source_of(str(llama / "mine"), str(tiny_gpt2(tmp_path / "gpt2")))
+    with pytest.raises(SourceError, match=r"which .*gpt2 does not have"):
+        fetch(source, identify(source, "model"), "model")
+
+
+def test_the_base_is_named_by_the_command_the_adapter_or_not_at_all(llama, tmp_path):
+    hub = source_of(str(changed(llama, tmp_path, base_model_name_or_path="org/base", revision="v2")), None)
+    assert hub.base == HubSource(repository="org/base", revision="v2")
+    for base, told in (("/not/there", "which is not here"), (None, "names no base")):
+        folder = changed(llama, tmp_path / str(base is None), base_model_name_or_path=base)
+        with pytest.raises(SourceError, match=told):
+            source_of(str(folder), None)
+    assert replace(hub, base=LocalSource(path=str(llama / "base"))) == source_of(hub.path, str(llama / "base"))
+
+
+def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
+    mine, problems = llama / "mine", list[str]()
+    model = {"name": "preset", "path": str(mine), "base": None, "layers": 30, "hidden": 576, "params": 9}
+    (cell,) = with_own_models([{"strong": model}], [[f"strong.path={mine}"]])
+    assert (cell["strong"]["name"], cell["strong"]["layers"], cell["strong"]["hidden"]) == ("mine", 2, 32)
+    assert _located(cell["strong"], problems)["source"]["kind"] == "adapter"
+    plain = _located({"path": str(llama / "base"), "base": "org/base"}, problems)
+    assert plain["source"] == {"kind": "local", "path": str(llama / "base")}
+    assert problems == [
+        f"base: org/base, but {llama / 'base'} is no adapter (a folder with adapter_config.json). Leave it out."
+    ]
+    far = changed(llama, tmp_path, base_model_name_or_path="org/base")
+    with pytest.raises(ConfigError, match=r"an adapter on org/base of the hub.*model@strong=NAME.*strong.base=FOLDER"):
+        with_own_models([{"strong": model | {"path": str(far)}}], [[f"strong.path={far}"]])

@@ -1,0 +1,177 @@
+"""A PEFT adapter on its base: one folder of the cache that links to the files of the base and holds the adapter, whose
+products are added when the model is loaded (`models.peft_adapter`). What cannot be added is refused without torch."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
+from w2s_sweep.errors import SourceError
+from w2s_sweep.sources import local
+from w2s_sweep.sources.cache import cache_root, publishing
+from w2s_sweep.sources.model_folder import read_header, read_json
+from w2s_sweep.sources.weights import shapes
+
+INSIDE = "adapter"
+"""Folder with the adapter, inside that of the model it is on."""
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+BASE = "base_model_name_or_path"
+UNHASHED = (BASE, "revision", "inference_mode", "task_type", "peft_version", "lora_dropout", "auto_mapping")
+"""Settings that do not change what is added; the base enters the key by its content."""
+HEADS = ("score", "classifier")
+"""Modules of a classifier that an adapter may bring along: heads are trained anew here, so they are left out."""
+DOWN, UP = ".lora_A.weight", ".lora_B.weight"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+MERGE = "Merge it into its base with peft's merge_and_unload, save that with save_pretrained, and give that folder."
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether a folder holds an adapter and no model."""
+    return (path / CONFIG).is_file() and not (path / "config.json").is_file()
+
+
+def source_of(path: str, base: str | None) -> AdapterSource:
+    """An adapter's folder with its base: `base`, a folder or a name on the hub, else what its configuration names.
+
+    Raises SourceError where neither is there.
+    """
+    config = read_json(Path(path).expanduser() / CONFIG)
+    named, revision = base or config.get(BASE), None if base else config.get("revision")
+    if not isinstance(named, str) or not named:
+        raise SourceError(f"{path}: its {CONFIG} names no base. Set base=FOLDER, or a name on the hub, beside path.")
+    folder = Path(named).expanduser()
+    if folder.exists():
+        return AdapterSource(path=path, base=LocalSource(path=str(folder.absolute())))
+    if REPOSITORY.fullmatch(named):
+        return AdapterSource(path=path, base=HubSource(repository=named, revision=revision or "main"))
+    raise SourceError(
+        f"{path}: the base of this adapter is {named}, which is not here, and no name on the hub (owner/name). Set "
+        "base=FOLDER beside path."
+    )
+
+
+def identify(source: AdapterSource, base: Mapping[str, Any]) -> dict[str, Any]:
+    """The digest of the adapter and the identity of its base. Raises SourceError for what cannot be added."""
+    folder = local.existing(LocalSource(path=source.path))
+    if why := problem_of(folder):
+        raise SourceError(f"model {folder} {why}")
+    if isinstance(source.base, LocalSource) and Path(source.base.path).suffix.lower() == ".gguf":
+        raise SourceError(f"model {folder} is an adapter on a .gguf file. Give the safetensors of that base.")
+    config = {name: value for name, value in read_json(folder / CONFIG).items() if name not in UNHASHED}
+    total = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    total.update(local.file_digest(folder / WEIGHTS).encode())
+    return {"kind": "adapter", "sha256": total.hexdigest(), "base": dict(base)}
+
+
+def fetch(source: AdapterSource, identity: Mapping[str, Any], base: Path) -> Path:
+    """The folder of base and adapter. Raises SourceError where the adapter belongs on another model."""
+    if identify(source, identity["base"])["sha256"] != identity["sha256"]:
+        raise SourceError(f"source.path: {source.path} changed since the sweep was planned. Submit the sweep again.")
+    folder = _place(identity, base)
+    if not folder.exists():
+        adapter = local.existing(LocalSource(path=source.path))
+        if why := misfit(adapter, base):
+            raise SourceError(f"model {adapter} {why}")
+        with publishing(folder) as work:
+            _compose(adapter, base, work)
+    return folder
+
+
+def find(identity: Mapping[str, Any], base: Path | None) -> Path | None:
+    """The folder, if it was made; else that of the base."""
+    return base if base is None or not _place(identity, base).exists() else _place(identity, base)
+
+
+def _place(identity: Mapping[str, Any], base: Path) -> Path:
+    text = json.dumps([identity, str(base.absolute())], sort_keys=True)
+    return cache_root() / "adapters" / hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _compose(adapter: Path, base: Path, work: Path) -> None:
+    for path in base.iterdir():
+        if path.is_file() and not path.name.startswith("."):
+            (work / path.name).symlink_to(path.absolute())
+    (work / INSIDE).mkdir()
+    for name in (CONFIG, WEIGHTS):
+        shutil.copyfile(adapter / name, work / INSIDE / name)
+
+
+def problem_of(folder: Path) -> str | None:
+    """Why an adapter cannot be added to weights; None where it can."""
+    if not (folder / WEIGHTS).is_file():
+        pickled = " (adapter_model.bin is a pickle, which is never loaded)" if any(folder.glob("*.bin")) else ""
+        return f"is an adapter without {WEIGHTS}{pickled}. Save it once more with peft's save_pretrained."
+    config = read_json(folder / CONFIG)
+    if (kind := config.get("peft_type")) != "LORA":
+        return f"is an adapter of the kind {kind}, and LORA can be added to weights here. {MERGE}"
+    for name, neutral in (
+        ("use_dora", False),
+        ("bias", "none"),
+        ("lora_bias", False),
+        ("trainable_token_indices", None),
+    ):
+        if config.get(name, neutral) not in (neutral, None):
+            return f"is an adapter with {name}={config[name]}, which adds more than products of matrices. {MERGE}"
+    try:
+        header = read_header(folder / WEIGHTS)
+    except (OSError, ValueError):
+        return f"has a file {WEIGHTS} that cannot be read. Copy it again."
+    odd = [name for name in header if not name.endswith((DOWN, UP)) and module_of(name).split(".")[0] not in HEADS]
+    if odd:
+        return f"is an adapter that also changes {module_of(odd[0])}, which LoRA's products do not. {MERGE}"
+    return None
+
+
+def misfit(adapter: Path, base: Path) -> str | None:
+    """Why an adapter belongs on another model than `base`; None where all its products fit."""
+    matrices = shapes(base)
+    for module, (inputs, outputs) in sides_of(adapter):
+        found = [shape for name, shape in matrices.items() if same_module(name, module)]
+        if not found:
+            return f"is an adapter for {module}, which {base} does not have. Set base=FOLDER to what it was trained on."
+        if found[0] not in ((outputs, inputs), (inputs, outputs)):  # the second way round in GPT-2's Conv1D
+            return (
+                f"is an adapter for a {module} of {outputs} x {inputs}, which in {base} is "
+                f"{' x '.join(map(str, found[0]))}. Set base=FOLDER to what it was trained on."
+            )
+    return None
+
+
+def sides_of(adapter: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    """(module, its inputs and outputs) of every product of an adapter."""
+    header = read_header(adapter / WEIGHTS)
+    for name, one in header.items():
+        if name.endswith(DOWN):
+            up = header[name.removesuffix(DOWN) + UP]
+            yield module_of(name), (one["shape"][1], up["shape"][0])
+
+
+def module_of(name: str) -> str:
+    """The module that a tensor of an adapter belongs to, as the model that peft wrapped calls it."""
+    return re.sub(
+        r"\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)?\.?(weight|bias)?$",
+        "",
+        name.removeprefix("base_model.model."),
+    )
+
+
+def same_module(one: str, other: str) -> bool:
+    """Whether two names are of one module: with a head around a model, all names have one part more in front."""
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
+
+
+def scale_of(config: Mapping[str, Any], module: str) -> float:
+    """What the product of a module is multiplied by: alpha / r, or alpha / sqrt(r) of rsLoRA (arXiv 2312.03732)."""
+    rank = _pattern(config, "rank_pattern", module) or config["r"]
+    alpha = _pattern(config, "alpha_pattern", module) or config["lora_alpha"]
+    return float(alpha) / (float(rank) ** 0.5 if config.get("use_rslora") else float(rank))
+
+
+def _pattern(config: Mapping[str, Any], name: str, module: str) -> Any:
+    """The value of the first pattern that a module's name ends with, as peft looks them up."""
+    patterns: Mapping[str, Any] = config.get(name) or {}
+    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), None)
