@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from w2s_sweep.results.collect import collect
+from w2s_sweep.results.tables.files import as_csv
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -43,9 +45,9 @@ def predictions(store: Store) -> dict[str, bytes]:
 
 
 def table(store: Store, name: str) -> list[dict[str, str]]:
-    """Rows of a sweep's table, but for the command that made them (it names store and launcher)."""
-    with (store.sweep(name) / "table.csv").open() as file:
-        return [{k: v for k, v in row.items() if k != "overrides"} for row in csv.DictReader(file)]
+    """Rows of a sweep's table.csv as it is now, but for what names the sweep, its store and its launcher."""
+    rows = csv.DictReader(as_csv(collect(store, name)).splitlines())
+    return [{k: v for k, v in row.items() if k not in ("overrides", "sweep")} for row in rows]
 
 
 def lost(store: Store, seen: Seen, wanted: dict[str, bytes]) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ class Task:
     job: str
     state: str
     node: str
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class World:
 
     def tasks(self, *states: str) -> list[Task]:
         """The sweep's tasks, in these states or in any; ClusterError where the controller does not answer."""
-        out = self.cluster.run("squeue", "--noheader", "--array", "--format=%F|%K|%j|%T|%N")
+        out = self.cluster.run("squeue", "--noheader", "--array", "--format=%F|%K|%j|%T|%N|%u")
         rows = [line.split("|") for line in out.splitlines()]
         found = [
-            Task(f"{job}_{index}" if index != "N/A" else job, state, node)
-            for job, index, name, state, node in rows
+            Task(f"{job}_{index}" if index != "N/A" else job, state, node, user)
+            for job, index, name, state, node, user in rows
             if name.startswith("w2s-")
         ]
         return [task for task in found if not states or task.state in states]
@@ -62,10 +63,13 @@ class World:
     def trainers(self) -> list[Trainer]:
         """Processes with a claim on a stage inside a job: those with something to lose, where there are any."""
         found: list[Trainer] = []
+        here = str(self.cluster.place.conf)
         for path in sorted((self.store.root / "claims").glob("[0-9a-f]*")):
             claim = read_claim(self.store, path.name)
             if claim is not None and claim.alive and claim.record["job"]:
                 process = Process(int(claim.record["pid"]), int(claim.record["started"]))
+                if _variable(process.pid, "SLURM_CONF") != here:
+                    continue  # of another cluster, or gone
                 saved = (self.store.work(path.name) / "checkpoint.safetensors").exists()
                 found.append(Trainer(path.name, process, str(claim.record["job"]), saved))
         return [trainer for trainer in found if trainer.saved] or found
@@ -258,6 +262,16 @@ FAULTS: Mapping[str, Callable[[World], bool]] = {
     "disk full": fill_disk,
 }
 """Kind -> injects one and says whether it hit."""
+TWICE = 2
+"""So often at least has each kind to hit, before chance decides."""
+
+
+def choose(kinds: Sequence[str], hits: Mapping[str, int], draw: random.Random) -> str:
+    """A kind: one that has not hit twice so far, where there is any; then those that were seldom are drawn more often,
+    as some find a victim more easily."""
+    few = [kind for kind in kinds if hits[kind] < TWICE]
+    (kind,) = draw.choices(few or kinds, [1 / (1 + hits[kind]) for kind in few or kinds])
+    return kind
 
 
 def _variable(pid: int, name: str) -> str | None:

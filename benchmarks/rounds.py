@@ -1,24 +1,29 @@
 """One round of chaos: sweeps in a fresh store are disturbed, and a person retries until nothing is missing."""
 
+import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 from benchmarks.evidence import Seen, log_tails, missing
-from benchmarks.faults import FAULTS, World
+from benchmarks.faults import FAULTS, World, choose
+from benchmarks.people import Person, Scene
 from benchmarks.submissions import SUBMISSION_FAULTS, Submission
 from tests.slurm.cluster import ClusterError
 from w2s_sweep.launch.slurm.waves import tasks_left
 from w2s_sweep.launch.status import stage_states
 
-SWEEPS = {"first": "seed=0", "second": "seed=0,1"}
+SWEEPS = ("first", "second")
+SEEDS = "seed=0,1"
+"""Of both: the same grid under two names, by whoever types it."""
 TASKS = [
     *("hydra/launcher=slurm", "hydra.launcher.partition=low", "hydra.launcher.gpus=0", "hydra.launcher.cpus=1"),
     *("hydra.launcher.memory_gb=1", "hydra.launcher.pack_flops=0", "hydra.launcher.memory_retries=1"),
 ]
+FULL = "disk full"
 GAP_SECONDS = 2.0
 """Mean time from one fault to the next."""
 HEAL_SECONDS = 2.0
@@ -37,39 +42,53 @@ STUCK_SECONDS = 240.0
 class Round:
     """Two sweeps in a fresh store, disturbed until `most` faults have hit, then left to end."""
 
-    world: World
-    folder: Path
+    worlds: Sequence[World]
+    """Each with a cluster; all with the same store."""
+    scene: Scene
+    people: Mapping[str, Person]
+    """Sweep -> who types its commands."""
     grid: Sequence[str]
     most: int
     before: Counter[str]
-    """Hits of earlier rounds: kinds that were seldom are drawn more often, as some find a victim more easily."""
+    """Hits of earlier rounds."""
     hits: Counter[str] = field(default_factory=Counter[str])
     submissions: list[Submission] = field(default_factory=list[Submission])
     launched: set[str] = field(default_factory=set[str])
     again: set[str] = field(default_factory=set[str])
     """Sweeps whose last submission did not come to its end: nobody leaves it at that."""
+    met: set[str] = field(default_factory=set[str])
+    """Sweeps that were submitted beside another's tasks."""
     retries: int = 0
     heal_at: float = 0.0
     stock_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self.store = self.world.store
+        self.store, self.draw = self.worlds[0].store, self.worlds[0].draw
         self.seen = Seen(self.store)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Faults that can be injected here."""
+        return [kind for kind in FAULTS if kind != FULL or os.path.ismount(self.store.root.parent)]
+
+    @property
+    def so_far(self) -> Counter[str]:
+        """Hits of this round and earlier ones."""
+        return self.before + self.hits
 
     def run(self) -> None:
         """Returns when nothing is missing and the queue is empty; ClusterError when that never happens."""
         looked = time.monotonic() - RETRY_SECONDS + 2 * len(SWEEPS)
         fault_at = time.monotonic()
         moved, state = time.monotonic(), self._state()
-        for name in SWEEPS:
-            self._submit(name)
         while missing(self.store, list(SWEEPS)) or self.submissions or self.again:
             self._collect()
+            self._begin()
             self.seen.look()
             self._heal()
             if self.hits.total() < self.most and time.monotonic() > fault_at:
                 gap = GAP_SECONDS if self._disturb() else GAP_SECONDS / 4
-                fault_at = time.monotonic() + self.world.draw.expovariate(1 / gap)
+                fault_at = time.monotonic() + self.draw.expovariate(1 / gap)
             if time.monotonic() - looked > RETRY_SECONDS:
                 looked = time.monotonic()
                 self._go_on()
@@ -81,20 +100,34 @@ class Round:
         self._drain()
         self.seen.look()
 
+    def _begin(self) -> None:
+        """Who shares a store with others comes when these have tasks in their queue; else all begin at once."""
+        for name in SWEEPS:
+            begun = {*self.launched, *self.again, *(one.sweep for one in self.submissions)}
+            if name not in begun and (not begun or not self.scene.shared or self._beside(name)):
+                self._submit(name)
+
+    def _beside(self, name: str) -> bool:
+        """Whether somebody else has tasks in a queue."""
+        mine = self.people[name]
+        if self.scene.clusters:
+            return any(world.tasks() for world in self.worlds if world.cluster is not mine.cluster)
+        return any(task.user != mine.name for world in self.worlds for task in world.tasks())
+
     def _heal(self) -> None:
         if time.monotonic() > self.heal_at:
-            self.world.heal(take_stock=time.monotonic() > self.stock_at)
+            for world in self.worlds:
+                world.heal(take_stock=time.monotonic() > self.stock_at)
             if time.monotonic() > self.stock_at:
                 self.stock_at = time.monotonic() + STOCK_SECONDS
             self.heal_at = time.monotonic() + HEAL_SECONDS
 
     def _disturb(self) -> bool:
         """Inject a fault of a random kind; whether it hit."""
-        seldom = [1 / (1 + self.before[kind] + self.hits[kind]) for kind in FAULTS]
-        (kind,) = self.world.draw.choices(list(FAULTS), seldom)
+        kind = choose(self.kinds, self.so_far, self.draw)
         began = time.monotonic()
         try:
-            hit = FAULTS[kind](self.world)
+            hit = FAULTS[kind](self.draw.choice(self.worlds))
         except ClusterError as error:  # the victim ended meanwhile, or the controller was busy
             say(f"  {kind}: missed: {str(error).splitlines()[0]}")
             return False
@@ -106,27 +139,30 @@ class Round:
     def _submit(self, name: str) -> None:
         words = ["-m", "w2s_sweep.cli", "--store", str(self.store.root), "retry", name]
         if name not in self.launched:
-            words = ["launch.py", "-m", f"store={self.store.root}", f"name={name}", SWEEPS[name], *self.grid, *TASKS]
+            words = ["launch.py", "-m", f"store={self.store.root}", f"name={name}", SEEDS, *self.grid, *TASKS]
         else:
             self.retries += 1
-        disturbed = self.hits.total() < self.most and self.world.draw.random() < DISTURBED
-        seldom = [1 / (1 + self.before[kind] + self.hits[kind]) for kind in SUBMISSION_FAULTS]
-        (fault,) = self.world.draw.choices(SUBMISSION_FAULTS, seldom) if disturbed else (None,)
-        hours = self.world.draw.choice((-1.0, 1.0))
-        self.submissions.append(Submission(name, words, self.folder, fault, hours))
+        disturbed = self.hits.total() < self.most and self.draw.random() < DISTURBED
+        fault = choose(SUBMISSION_FAULTS, self.so_far, self.draw) if disturbed else None
+        hours, beside = self.draw.choice((-1.0, 1.0)), self.scene.shared and self._beside(name)
+        self.submissions.append(Submission(name, words, self.people[name], fault, hours, beside))
 
     def _collect(self) -> None:
         for one in [s for s in self.submissions if s.ended]:
             self.submissions.remove(one)
-            if one.process.returncode == 0:
+            if one.good:
                 self.launched.add(one.sweep)
                 self.again.discard(one.sweep)
+                if one.beside and one.sweep not in self.met:
+                    self.met.add(one.sweep)
+                    self.hits[self.scene.name] += 1
+                    say(f"  {self.scene.name}: {one.sweep} was submitted beside the other's tasks")
             else:
                 self.again.add(one.sweep)
             hit = one.hit()
             self.hits[hit or ""] += hit is not None
             text = one.log.read_text(errors="replace")
-            if hit is None and one.process.returncode:
+            if hit is None and not one.good:
                 say(f"  submission of {one.sweep} ended with {one.process.returncode}: {text.strip()[-300:]}")
             if "Traceback" in text:
                 raise ClusterError(f"a submission crashed:\n{text}")
@@ -135,11 +171,11 @@ class Round:
     def _go_on(self) -> None:
         """Submit again what is neither done nor on its way."""
         busy = {one.sweep for one in self.submissions}
-        for name in [n for n in SWEEPS if n not in busy]:
+        for name in [n for n in SWEEPS if n in {*self.launched, *self.again} - busy]:
             if name not in self.launched or name in self.again:
                 self._submit(name)
                 continue
-            states = stage_states(self.store, name)
+            states = self.people[name].look(partial(stage_states, self.store, name))
             if tasks_left(self.store, name) or any(s.state != "done" and not s.alive for s in states):
                 self._submit(name)
 
@@ -154,12 +190,13 @@ class Round:
     def _drain(self) -> None:
         """Tasks whose stages are all there must end; a person who sees some in the queue that do not retries."""
         deadline, looked = time.monotonic() + STUCK_SECONDS, time.monotonic()
-        while self.world.tasks() or self.submissions:
+        while any(world.tasks() for world in self.worlds) or self.submissions:
             self._heal()
             self._collect()
             if time.monotonic() - looked > RETRY_SECONDS and not self.submissions:
                 looked = time.monotonic()
-                self._submit(next(iter(SWEEPS)))
+                for name in SWEEPS if self.scene.shared else SWEEPS[:1]:
+                    self._submit(name)
             if time.monotonic() > deadline:
                 raise ClusterError(f"tasks do not end though everything is done\n{self.describe()}")
             time.sleep(0.5)
@@ -168,8 +205,9 @@ class Round:
         """What a person would look at."""
         parts = [log_tails(self.store)]
         for words in (("squeue", "--array"), ("sinfo", "--Node", "--long"), ("scontrol", "show", "job")):
-            with suppress(ClusterError):
-                parts.append(self.world.cluster.run(*words))
+            for world in self.worlds:
+                with suppress(ClusterError):
+                    parts.append(world.cluster.run(*words))
         for name in self.launched:
             parts += [f"{name}: {s.state} {s.label} {s.key} {s.note}" for s in stage_states(self.store, name)]
         return "\n".join(parts)

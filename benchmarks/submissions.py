@@ -1,13 +1,11 @@
 """Submissions that are disturbed: sbatch fails or takes fewer jobs, who submits dies, shell or clock are wrong."""
 
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.grid import ROOT
+from benchmarks.people import Person
 
 REFUSED, KILLED, LIMITED = "sbatch failed", "submitter killed", "submit limit"
 SHELL, CLOCK = "SBATCH_* in the shell", "clock an hour off"
@@ -62,6 +60,8 @@ time.time = lambda: _time() + _off
 def install(folder: Path, sbatch: str) -> None:
     """`folder/bin` to put first in PATH, with an sbatch that can fail, or kill who called it before it answers; and
     `folder/clock` for PYTHONPATH."""
+    (folder / "switches").mkdir()
+    (folder / "switches").chmod(0o1777)
     for name, file, text in (
         ("bin", "sbatch", SBATCH.replace("{sbatch}", sbatch)),
         ("clock", "sitecustomize.py", CLOCK_OFF),
@@ -72,28 +72,36 @@ def install(folder: Path, sbatch: str) -> None:
 
 
 class Submission:
-    """`launch.py` or `w2s retry` as a process, perhaps disturbed."""
+    """`launch.py` or `w2s retry` as a process of somebody, perhaps disturbed."""
 
-    def __init__(self, sweep: str, words: Sequence[str], folder: Path, fault: str | None, hours: float = 1.0):
-        """`hours`: by which the clock is wrong, where that is the fault."""
+    def __init__(self, sweep: str, words: Sequence[str], person: Person, fault: str | None, hours: float, beside: bool):
+        """`hours`: by which the clock is wrong, where that is the fault; `beside`: whether others have tasks in some
+        queue."""
         self.sweep = sweep
-        self.switch = Path(tempfile.mkstemp(dir=folder)[1])
+        self.beside = beside
+        self.switch = Path(tempfile.mkstemp(dir=person.folder / "switches")[1])
         self.switch.write_text(fault or "")
+        self.switch.chmod(0o666)
         self.fault = fault
         self.log = self.switch.with_suffix(".log")
-        env = {**os.environ, "W2S_CHAOS": str(self.switch), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-        env |= _disturbed(fault, folder, hours)
+        env = person.env()
+        env |= {"W2S_CHAOS": str(self.switch), "PATH": f"{person.folder / 'bin'}:{env['PATH']}"}
+        env |= _disturbed(fault, person.folder, hours)
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, *words], env=env, cwd=ROOT, stdout=log, stderr=log)
+            self.process = person.start(words, env, stdout=log, stderr=log)
 
     @property
     def ended(self) -> bool:
         return self.process.poll() is not None
 
+    @property
+    def good(self) -> bool:
+        return self.process.returncode == 0
+
     def hit(self) -> str | None:
         """The fault that this submission suffered, once it has ended."""
         if self.fault in (SHELL, CLOCK):  # it has submitted all the same
-            return self.fault if self.process.returncode == 0 and b"submitted in" in self.log.read_bytes() else None
+            return self.fault if self.good and b"submitted in" in self.log.read_bytes() else None
         marked = self.switch.with_name(f"{self.switch.name}.hit").exists()
         return self.fault if self.fault and (marked or self.switch.read_text().strip() == "hit") else None
 

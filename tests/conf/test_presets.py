@@ -40,6 +40,7 @@ SIZES = {
     "released_code_gpt2": (80, 2 * (1 + 5 * (2 + 2 + 8))),
 }
 """Preset -> cells, unique stages; every preset is checked to be valid, these also for their size."""
+QUICK = {"debug", "demo", "demo_bootstrapping", "demo_full"}
 PRESETS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 NOT_RUN = ("sandbox_chat", "sandbox_math", "sandbox_code")
 """Presets of files that are not public, of which there is no number to expect; they say so."""
@@ -121,7 +122,7 @@ def test_what_is_counted_is_there():
 
 
 @pytest.mark.parametrize(
-    "name", [name if name.startswith("demo") else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
 )
 def test_a_preset_is_a_valid_sweep_of_the_size_it_says(name):
     cells = grid(name)

@@ -1,6 +1,7 @@
 """A local sweep that is killed at random moments, by every signal: nothing stays behind, nothing is lost.
 
-W2S_TEST_KILLS says how often for each signal; each kill costs a start of Python and torch.
+W2S_TEST_KILLS says how often for each signal. The launcher outlives its workers and starts others, so that most kills
+cost the start of a worker alone.
 """
 
 import os
@@ -8,8 +9,8 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,17 +33,21 @@ SIGNALS = [
     signal.SIGALRM,
     signal.SIGUSR1,
 ]
-GRID = ["seed=0,1", "finetune=full", "finetune.lr=0.003", "finetune.epochs=40", "checkpoint_seconds=0.2"]
+GRID = ["seed=0,1,2", "finetune=full", "finetune.lr=0.003", "finetune.epochs=40", "checkpoint_seconds=0.2"]
+GAP_SECONDS = 2.0
+"""Mean time from one kill to the next, beside the start of a worker."""
+LAUNCHER = 1 / 10
+"""Share of kills that hit the launcher."""
 MARK = "W2S_TEST_MARK"
 
 
 class Sweep:
-    """One sweep of two supervisors, students and ceilings, as a command that is typed again and again."""
+    """One sweep of three supervisors, students and ceilings, as a command that is typed again and again."""
 
     def __init__(self, store: Path, argv: list[str]):
         self.store = Store(store)
         self.words = [sys.executable, "launch.py", "-m", f"store={store}", "name=one", *argv]
-        self.words += [*GRID, "threads=1", "tracker=none"]
+        self.words += [*GRID, "hydra.launcher.processes=2", "threads=1", "tracker=none"]
 
     def start(self) -> subprocess.Popen[bytes]:
         env = os.environ | {"PYTHONPATH": str(ROOT), MARK: str(self.store.root)}
@@ -57,10 +62,10 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def peace(tmp_path_factory, tiny_models, tiny_task):
-    """The store of a sweep that nobody killed, and the seconds that it took."""
-    sweep, began = Sweep(tmp_path_factory.mktemp("peace") / "store", [*tiny_models, *tiny_task]), time.monotonic()
+    """The store of a sweep that nobody killed."""
+    sweep = Sweep(tmp_path_factory.mktemp("peace") / "store", [*tiny_models, *tiny_task])
     assert sweep.start().wait(timeout=600) == 0
-    return sweep.store, time.monotonic() - began
+    return sweep.store
 
 
 @pytest.fixture(autouse=True)
@@ -77,41 +82,46 @@ def _leave_nothing(tmp_path):
 def test_a_sweep_that_is_killed_at_random_loses_nothing_and_leaves_no_process(
     tmp_path, tiny_models, tiny_task, peace, number
 ):
-    (whole, seconds), draw, kills, rounds = peace, random.Random(number), 0, 0
+    draw, kills, rounds = random.Random(number), 0, 0
     while kills < KILLS:
         sweep = Sweep(tmp_path / f"store-{rounds}", [*tiny_models, *tiny_task])
-        moments = [draw.uniform(0, seconds) for _ in range(KILLS - kills)]
-        kills, rounds = kills + kill(sweep, whole, number, draw, moments), rounds + 1
+        kills, rounds = kills + kill(sweep, peace, number, draw, KILLS - kills), rounds + 1
         assert sweep.start().wait(timeout=600) == 0
-        assert predictions(sweep.store) == predictions(whole)
-        assert table(sweep.store, "one") == table(whole, "one")
+        assert predictions(sweep.store) == predictions(peace)
+        assert table(sweep.store, "one") == table(peace, "one")
         found = trainings(sweep.store)
         assert (found.behind, found.in_vain) == ([], [])
         assert list(sweep.processes()) == []
-    print(f"{number.name}: {kills} kills in {rounds} sweeps")
+        print(f"{number.name}: {kills} kills in {rounds} sweeps", flush=True)
 
 
-def kill(sweep: Sweep, whole: Store, number: signal.Signals, draw: random.Random, moments: Sequence[float]) -> int:
-    """Start and kill it after so many seconds, again and again, until nothing is left to train; returns the kills."""
+def kill(sweep: Sweep, whole: Store, number: signal.Signals, draw: random.Random, most: int) -> int:
+    """Start it and kill what it consists of, again and again, until nothing is left to train; returns the kills."""
     seen, kills = Seen(sweep.store), 0
-    for seconds in moments:
-        if not sweep_lacks(sweep, whole):
-            break
+    while kills < most and sweep_lacks(sweep, whole):
         launcher = sweep.start()
-        moment = time.monotonic() + seconds
-        while launcher.poll() is None and time.monotonic() < moment:
-            time.sleep(0.05)
-        # The launcher, or whichever of its processes; the launcher follows.
-        victim = draw.choice([launcher.pid, *(process.pid for process in sweep.processes())])
-        kills += launcher.poll() is None and send(victim, number)
-        if victim != launcher.pid:
-            time.sleep(draw.uniform(0, 1))
-            send(launcher.pid, number)
+        while launcher.poll() is None and kills < most:
+            wait(launcher, draw.expovariate(1 / GAP_SECONDS))
+            workers = [process.pid for process in sweep.processes() if process.pid != launcher.pid]
+            at_launcher = draw.random() < LAUNCHER
+            if at_launcher or workers:
+                kills += send(launcher.pid if at_launcher else draw.choice(workers), number)
+            if at_launcher:
+                break
+        else:
+            if launcher.poll() is None:
+                kills += send(launcher.pid, number)
         launcher.wait(timeout=120)
         wait_until(lambda: not list(sweep.processes()), 90, "the end of all its processes")
         seen.look()
         assert seen.changed() == []
     return kills
+
+
+def wait(launcher: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """So long, or until it ends."""
+    with suppress(subprocess.TimeoutExpired):
+        launcher.wait(seconds)
 
 
 def sweep_lacks(sweep: Sweep, whole: Store) -> bool:

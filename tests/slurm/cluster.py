@@ -90,7 +90,7 @@ class Cluster:
             self._prepare()
             for name in self.daemons:
                 if name == "slurmctld" and self.settings.accounting:
-                    self.run("sacctmgr", "--immediate", "add", "cluster", "local")
+                    self.run("sacctmgr", "--immediate", "add", "cluster", self.settings.name)
                 self._daemons.start(name)
             wait_until(self._usable, 40, f"all nodes to be usable, see {self.folder}/log")
         except BaseException:
@@ -250,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     start, default = actions.choices["start"], Settings()
     for field in ("nodes", "cpus", "memory_mb", "gpus", "cred_expire", "slurmd_timeout"):
         start.add_argument(f"--{field.replace('_', '-')}", type=int, default=getattr(default, field))
+    start.add_argument("--name", default=default.name, help="of the cluster (default: %(default)s)")
     start.add_argument("--accounting", action=argparse.BooleanOptionalAction, default=default.accounting)
     start.add_argument("--munge", action=argparse.BooleanOptionalAction, default=default.munge)
     start.add_argument("--extra", action="append", default=[], metavar="LINE", help="a line for slurm.conf")

@@ -32,6 +32,8 @@ class Settings:
     slurmd_timeout: int = 20
     """Seconds without an answer after which a node is down; what SLURM lost sight of is missed after about six times
     as many, as it asks the nodes for their jobs so seldom."""
+    name: str = "local"
+    """Of the cluster, as SLURM has it."""
     extra: tuple[str, ...] = ()
     """Lines added at the end of slurm.conf."""
 
@@ -151,7 +153,7 @@ def slurm_conf(settings: Settings, place: Place) -> str:
     """
     folder = place.folder
     return f"""\
-ClusterName=local
+ClusterName={settings.name}
 SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={place.port}
 {_authentication(settings, place)}

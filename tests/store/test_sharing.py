@@ -4,12 +4,14 @@ import os
 import stat
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.results_store import NAME, Shape, build
 from tests.users import ANN, BOB, EVE, GROUP, reachable_folder, run_as
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.control import retry
+from w2s_sweep.launch.hydra_settings import make_sweep_folder
 from w2s_sweep.results.collect import collect
 from w2s_sweep.store import Store, acquire
 from w2s_sweep.store.files import read_json, write_json
@@ -48,6 +50,18 @@ def test_a_store_is_made_for_a_group_whatever_the_umask(store):
     }  # fmt: skip
     assert {path.stat().st_gid for path in (store.root, *store.root.iterdir())} == {GROUP}
     assert w2s(["init", str(store.root), "--shared", "no such group"]) == 1
+
+
+@as_root
+def test_sweeps_of_all_members_have_room_for_what_hydra_leaves(store):
+    def begin(name):
+        folder = store.root / "sweeps" / ".hydra" / name
+        make_sweep_folder(OmegaConf.create({"store": str(store.root), "hydra": {"sweep": {"dir": str(folder)}}}))
+        (folder / "multirun.yaml").write_text(name)
+
+    assert run_as(ANN, lambda: begin("one")) is None
+    assert run_as(BOB, lambda: begin("two")) is None
+    assert run_as(BOB, lambda: begin("one")) is None  # without a name of their own both are `unnamed`
 
 
 @pytest.mark.slow

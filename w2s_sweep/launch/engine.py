@@ -69,6 +69,10 @@ class Engine(Protocol):
         """Numbers of GPUs that it may run a stage on, the smallest first."""
         ...
 
+    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+        """Lines for a plan: what would be asked for to run these stages, and why so much."""
+        ...
+
     def run(self, job: Job) -> bool:
         """Run the job; True when it has ended (well or not), False when it goes on without this process."""
         ...

@@ -7,6 +7,7 @@ does here what Hydra's own launchers do for each job.
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra.conf import JobConf
@@ -17,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.files import LOOKS_AROUND
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import explain_errors
 
 ACT = frozenset({"mode", "searchpath", "run", "sweep", "hydra_logging", "sweeper", "launcher", "callbacks",
                  "help", "hydra_help", "job", "verbose"})  # fmt: skip
@@ -53,6 +56,13 @@ def refuse_unused(config: DictConfig) -> None:
         )
     if problems:
         raise ConfigError(problems)
+
+
+def make_sweep_folder(config: DictConfig) -> None:
+    """The folder in which sweepers leave records of their own. In a store of a group its parent is everybody's."""
+    with explain_errors(folder := Path(config.hydra.sweep.dir)):
+        Store(Path(config.store)).give_group_rights()
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _logs_nothing(value: Any) -> bool:

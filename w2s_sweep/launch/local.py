@@ -17,6 +17,7 @@ from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.progress import make_progress
 from w2s_sweep.plan.packs import Pack, divide, make_packs
 from w2s_sweep.plan.stage import Stage
+from w2s_sweep.store import Store
 
 
 def visible_gpus() -> list[str]:
@@ -69,6 +70,9 @@ class LocalEngine:
                 f"hydra.launcher.gpus: got {self.gpus}, and this machine has {len(self.there)}. Use null, which takes "
                 "the fewest GPUs in which a stage fits, or a number that there is."
             )
+
+    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+        return ()  # nobody is asked for anything
 
     def run(self, job: Job) -> bool:
         keys, told = job.plan.keys("to run", "in flight"), job.plan.keys("to run", "in flight", "done")

@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, env_override
+from hydra.core.utils import JobReturn, env_override
 from hydra.errors import InstantiationException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -23,18 +23,23 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.cells.own_model import with_own_models
-from w2s_sweep.errors import CellsFailed, CompositionError, ConfigError, LaunchError, StageFailed, W2SError, unknown
+from w2s_sweep.errors import CompositionError, ConfigError, LaunchError, W2SError, unknown
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.grid import GridSweeper
-from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, numbered, refuse_unused
+from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, make_sweep_folder, numbered, refuse_unused
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.other_names import OF_SLURM, elsewhere
 from w2s_sweep.launch.pairs import keep_pairs, tell
 from w2s_sweep.launch.record import Request
+from w2s_sweep.launch.returned import (
+    as_job_return,
+    raise_failures,
+    refuse_blind_search,
+    value_for_callback,
+    value_for_search,
+)
 from w2s_sweep.launch.sweep import CellResult, Ran, run_sweep
-from w2s_sweep.metrics import METRICS
-from w2s_sweep.store.files import explain_errors
 
 GRIDS = {"GridSweeper", "BasicSweeper"}
 """Sweepers that run a grid, whatever the values: ours, and Hydra's own."""
@@ -61,8 +66,7 @@ class GraphLauncher(Launcher):
         refuse_unused(config)
         if (sweeper := _sweeper(config)) not in GRIDS:
             self.refuse_search(sweeper, config)
-        with explain_errors(folder := Path(config.hydra.sweep.dir)):
-            folder.mkdir(parents=True, exist_ok=True)  # sweepers leave their own records there
+        make_sweep_folder(config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.context is not None
@@ -83,7 +87,7 @@ class GraphLauncher(Launcher):
         with self.environment(exported(self.master.hydra.job)):
             callbacks.start()
             ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
-        callbacks.end([_job_return(_returned(one), jobs[i]) for i, one in zip(kept, ran.cells, strict=True)])
+        callbacks.end([as_job_return(value_for_callback(one), jobs[i]) for i, one in zip(kept, ran.cells, strict=True)])
         if isinstance(self.task, Task):
             self.task.ran = ran
         found = dict.fromkeys(jobs, CellResult(math.nan)) | {
@@ -92,8 +96,10 @@ class GraphLauncher(Launcher):
         results = [found[one] for one in settled]
         if grid:
             raise_failures(results)
-            return [_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
-        return [_job_return(_optimised(result), one) for result, one in zip(results, job_overrides, strict=True)]
+            return [as_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
+        return [
+            as_job_return(value_for_search(result), one) for result, one in zip(results, job_overrides, strict=True)
+        ]
 
     @contextmanager
     def environment(self, variables: Mapping[str, str]) -> Generator[None]:
@@ -113,29 +119,8 @@ class GraphLauncher(Launcher):
         return CellCallbacks(self.context, self.task, configs)
 
     def refuse_search(self, sweeper: str, config: DictConfig) -> None:
-        """LaunchError where a search would have no values to choose cells by but the test set's, or no name."""
-        if config.get("plan_only") is True:
-            raise LaunchError(
-                f"plan_only: true, but {sweeper} chooses cells by the values of earlier ones, and a plan has none. "
-                "Leave plan_only out, or plan a grid with hydra/sweeper=grid."
-            )
-        if config.get("objective") is None:
-            raise LaunchError(
-                f"objective: null, but {sweeper} chooses cells by their values, which would be PGRs of the test set. "
-                "Allowed: objective=validation_pgr (spends the truth of validation rows), or objective=weak_agreement "
-                "(agreement of student and supervisor there, without any truth)."
-            )
-        metric = METRICS.get(str(config.get("metric")))
-        if config.get("objective") == "validation_pgr" and metric is not None and metric.reads_groups:
-            raise LaunchError(
-                f"objective: validation_pgr, but metric={metric.name} depends on groups, which validation rows are not "
-                "known by. Set objective=weak_agreement, or metric=accuracy."
-            )
-        if config.get("name") is None:
-            raise LaunchError(
-                f"name: null, but {sweeper} keeps what it has found under the name of the sweep. Set name=NAME, "
-                "another one for every search."
-            )
+        """LaunchError where a search would have no values to choose cells by."""
+        refuse_blind_search(sweeper, config)
 
     def run(self, composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> Ran:
         """Run composed cells."""
@@ -147,33 +132,6 @@ class GraphLauncher(Launcher):
 def _sweeper(config: DictConfig) -> str:
     """Name of the class that makes the cells of a command."""
     return str(config.hydra.sweeper._target_).rpartition(".")[2]
-
-
-def raise_failures(results: Sequence[CellResult]) -> None:
-    """StageFailed if a cell failed; every other cell has finished by then and is in the report."""
-    failed = [result for result in results if result.failure]
-    if failed:
-        raise CellsFailed(f"{len(failed)} of {len(results)} cells failed", str(failed[0].failure))
-
-
-def _optimised(result: CellResult) -> float | W2SError:
-    """The value for a sweeper that compares values: a cell without one has failed, it is not a bad cell."""
-    if result.failure or result.undefined:
-        reason = result.failure or f"The objective is undefined: {result.undefined}"
-        return StageFailed(f"{reason}. Optuna goes on after such cells with hydra.sweeper.max_failure_rate=1.0.")
-    return result.value
-
-
-def _returned(result: CellResult) -> float | W2SError:
-    """What a callback is told of a cell."""
-    return StageFailed(result.failure) if result.failure else result.value
-
-
-def _job_return(value: float | W2SError, overrides: Sequence[str]) -> JobReturn:
-    status = JobStatus.FAILED if isinstance(value, W2SError) else JobStatus.COMPLETED
-    done = JobReturn(overrides=list(overrides), cfg=OmegaConf.create({}), status=status)
-    done.return_value = value
-    return done
 
 
 class Task:

@@ -13,7 +13,7 @@ from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import InputName
 from w2s_sweep.plan.stage import K, Stage
 from w2s_sweep.store import Store, read_jsonl
-from w2s_sweep.store.files import write_json, write_text
+from w2s_sweep.store.files import read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ CHECKPOINT_SHARE = 0.03
 """Most of the time that checkpoints take."""
 CHEAP_SECONDS = 1.0
 """A checkpoint that takes no longer is written as often as was asked for."""
+ALL_RUNS = "seconds of all runs"
+"""In the summary of a stage that continued from a checkpoint, beside `seconds`, which are of its last run."""
 LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
 
@@ -61,6 +63,8 @@ class Context(Generic[K]):
     _cost: float = 0.0
     """Seconds that the last checkpoint took."""
     _told: float = 0.0
+    _earlier: float = 0.0
+    """Seconds of the earlier runs that this one continues from."""
 
     @property
     def settings(self) -> K:
@@ -105,6 +109,8 @@ class Context(Generic[K]):
     def on_resume(self, step: int) -> None:
         """Keep the rows of metrics.jsonl up to `step`, the state that training continues from."""
         log.info("training begins after step %d", step)
+        before = read_json(self.work / "progress.json") if step else None
+        self._earlier = sum(float((before or {}).get(name, 0.0)) for name in ("seconds", "earlier"))
         kept = [row for row in read_jsonl(self.work / "metrics.jsonl") if row["step"] <= step]
         self._rows = [json.dumps(row) for row in kept]
         write_text(self.work / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
@@ -136,7 +142,8 @@ class Context(Generic[K]):
         if now - self._told >= PROGRESS_SECONDS or step == steps:
             self._told = now
             seconds = round(now - self.started, 1)
-            write_json(self.work / "progress.json", {"step": step, "total": steps, "seconds": seconds})
+            told = {"step": step, "total": steps, "seconds": seconds, "earlier": round(self._earlier, 1)}
+            write_json(self.work / "progress.json", told)
 
     def progress_or_stop(self, step: int, steps: int) -> None:
         """For work without checkpoints: write how far it is, or leave at once when requested."""
@@ -148,11 +155,13 @@ class Context(Generic[K]):
         """Write the curves and the summary into the result."""
         if self._rows:
             write_text(self.out / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
+        seconds = time.monotonic() - self.started
         record = (
             dict(summary)
             | self.facts
             | dict(self.describe())
-            | {"seconds": round(time.monotonic() - self.started, 3), "label": self.stage.label}
+            | {"seconds": round(seconds, 3), "label": self.stage.label}
+            | ({ALL_RUNS: round(self._earlier + seconds, 3)} if self._earlier else {})
         )
         write_json(self.out / "summary.json", record)
         write_json(self.out / "preimage.json", self.stage.preimage)

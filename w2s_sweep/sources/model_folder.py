@@ -169,6 +169,8 @@ def _weights_problem(folder: Path) -> str | None:
 def _damage(path: Path) -> str | None:
     try:
         header = read_header(path)
+    except PermissionError:
+        return "you may not read (ask its owner for `chmod a+r`)"
     except (OSError, ValueError, struct.error):
         with path.open("rb") as file:
             pointer = file.read(60).startswith(b"version https://git-lfs")

@@ -6,12 +6,13 @@ import pytest
 
 from tests.setups import cell, identify
 from w2s_sweep.cells.merge import merge
+from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.learned import learn_used
 from w2s_sweep.launch.slurm.resources import NOTHING, ask_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import write_json
+from w2s_sweep.store.files import read_json, write_json
 
 CPU = Settings(gpus=0)
 
@@ -42,7 +43,7 @@ def asked(store, stage, settings=CPU, times=1):
 def test_without_finished_stages_nothing_is_learned(store):
     learned = learn_used(store, [student()])
     assert learned.of(student(), 0) is None
-    assert learned.say() == ""
+    assert learned.say({student().key}) == ""
     assert asked(store, student()) == ask_of(Pack("p", (student(),), frozenset()), CPU, NOTHING)
 
 
@@ -53,7 +54,8 @@ def test_time_and_memory_follow_the_most_that_stages_of_other_seeds_used(store):
     assert (found.minutes, found.memory_gb) == (180, 15)
     assert asked(store, student(), times=2).minutes == 330
     said = "time, and memory of CPU tasks: 1 stages ask by what 3 finished ones like them used, x 1.5"
-    assert learn_used(store, [student()]).say() == said
+    assert learn_used(store, [student()]).say({student().key}) == said
+    assert learn_used(store, [student()]).say(set()) == ""
 
 
 def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
@@ -67,8 +69,35 @@ def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
 
 def test_what_is_set_by_hand_stays(store):
     finish(store, *(student(seed) for seed in (1, 2, 3)), rss=10.0)
-    found = asked(store, student(), Settings(gpus=0, minutes=7, memory_gb=3))
+    by_hand = Settings(gpus=0, minutes=7, memory_gb=3)
+    found = asked(store, student(), by_hand)
     assert (found.minutes, found.memory_gb) == (7, 3)
+    assert learners([student()], by_hand, learn_used(store, [student()])) == set()
+
+
+def test_a_plan_says_where_each_number_comes_from(store):
+    assert explained(store, CPU) == "5 GB (default), 45 minutes (default)"
+    finish(store, *(student(seed) for seed in (1, 2, 3)), rss=10.0)
+    assert explained(store, CPU) == (
+        "15 GB (learned from 3 finished stages), 180 minutes (learned from 3 finished stages)"
+    )
+    assert explained(store, Settings(gpus=0, minutes=7)) == (
+        "15 GB (learned from 3 finished stages), 7 minutes (set by hand)"
+    )
+
+
+def explained(store, settings):
+    (line,) = explain_asks([student()], settings, learn_used(store, [student()]))
+    head, _, told = line.partition(": ")
+    assert head == "asks of 1 finetune student"
+    return told
+
+
+def test_time_of_a_stage_that_was_interrupted_counts_from_its_first_start(store):
+    finish(store, *(student(seed) for seed in (1, 2, 3)), seconds=600.0)
+    path = store.path(student(2).key) / "summary.json"
+    write_json(path, read_json(path) | {"seconds of all runs": 6000.0})
+    assert asked(store, student()).minutes == 180
 
 
 def test_no_task_asks_for_more_time_than_the_longest(store):

@@ -30,7 +30,9 @@ def check_slurm() -> Iterator[Finding]:
         version = commands.run(["sinfo", "--version"]).strip()
         partitions = sorted({name.rstrip("*") for name in commands.run(["sinfo", "-h", "-o", "%P"]).split()})
     except LaunchError as error:
-        yield Finding("bad", "slurm", str(error).splitlines()[0], "Ask `scontrol ping`; hydra/launcher=local works.")
+        said = f"installed, but its controller was not reached: {str(error).splitlines()[0]}"
+        todo = "Sweeps run here (hydra/launcher=local); for hydra/launcher=slurm ask `scontrol ping`."
+        yield Finding("warn", "slurm", said, todo)
         return
     yield Finding("ok", "slurm", f"{version}, partitions {', '.join(partitions)}")
     if shutil.which("sacct") is None:

@@ -15,6 +15,7 @@ from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
+from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.learned import learn_used
@@ -42,6 +43,7 @@ from w2s_sweep.launch.slurm.waves import (
 from w2s_sweep.launch.slurm.width import Division, division
 from w2s_sweep.plan.packs import Pack, make_packs
 from w2s_sweep.plan.stage import Stage
+from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
 from w2s_sweep.terminal import SafeConsole, harmless
 
@@ -67,6 +69,10 @@ class SlurmEngine:
 
     def counts(self, stage: Stage[Kind]) -> Sequence[int]:
         return counts_of(stage, self.checked)
+
+    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+        settings, _ = adopt_environment(self.checked)
+        return list(explain_asks(stages, settings, learn_used(store, stages)))
 
     def run(self, job: Job) -> bool:
         if "%" in str(job.store.root):  # SLURM and submitit fill in %j and its like, in names of folders too
@@ -132,7 +138,7 @@ class SlurmEngine:
         if again and room.full and tasks_left(job.store, job.name):
             return  # a wave that waits for its turn stays as it was written down
         settings = _learn(console, job, settings, wanted)
-        packs = self._packs(console, job, settings, wanted)
+        packs = self._packs(console, job, settings, wanted, room)
         code, copies = take_snapshot(job.store, job.folder, job.sweep.modules)
         task = replace(job, sweep=replace(job.sweep, modules=copies))  # jobs import these
         while now := room.take(packs):
@@ -152,15 +158,19 @@ class SlurmEngine:
                 f"{len(now)} of {len(packs)} tasks were submitted: no more than {room.most} may be in the queue"
             )
 
-    def _packs(self, console: Console, job: Job, settings: Settings, wanted: list[str]) -> list[tuple[Pack, Ask]]:
+    def _packs(
+        self, console: Console, job: Job, settings: Settings, wanted: list[str], room: Room
+    ) -> list[tuple[Pack, Ask]]:
         """The packs, by what is free, and what each asks for, by what like ones have used and the partition gives."""
         stages = [job.plan.graph.stages[key] for key in wanted]
         learned, partitions = learn_used(job.store, stages), read_partitions()
-        share = division(settings, partitions, learned)
+        share = division(settings, partitions, learned, room.left)
         packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
         asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
         fitted = fit(asked, partitions)
-        for line in filter(None, (str(share), learned.say(), *say_clipped(asked, fitted))):
+        for line in filter(
+            None, (str(share), learned.say(learners(stages, settings, learned)), *say_clipped(asked, fitted))
+        ):
             console.print(line)
         return fitted
 

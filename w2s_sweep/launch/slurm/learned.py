@@ -6,7 +6,7 @@ cells.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.launch.slurm.usage import ENOUGH
 from w2s_sweep.plan.stage import Stage, canonical
+from w2s_sweep.runner.context import ALL_RUNS
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -32,14 +33,17 @@ class Used:
     stages: int
     """How many there are."""
     seconds: float
-    """Of the last run of one that was interrupted."""
+    """Of one that was interrupted, those of all runs that it continued from."""
     memory_gb: float
     """Of the machine, where they ran on a CPU; 0 where that is not known."""
 
     def instead_of(self, estimate: float, used: float) -> float:
         """What to ask for: `used` and a margin, and the estimate where that is more and few stages know better."""
-        own = MARGIN * used
-        return own if own and self.stages >= ENOUGH else max(own, estimate)
+        return MARGIN * used if self.teaches(estimate, used) else estimate
+
+    def teaches(self, estimate: float, used: float) -> bool:
+        """Whether it counts, and not the estimate."""
+        return used > 0 and (self.stages >= ENOUGH or MARGIN * used > estimate)
 
 
 class Learned:
@@ -53,10 +57,10 @@ class Learned:
         """Of finished stages like this one on so many GPUs; None where there is none."""
         return self._found.get((self._works.get(stage.key, ""), gpus))
 
-    def say(self) -> str:
-        """What to tell of it; empty where nothing was learned."""
+    def say(self, keys: Container[str]) -> str:
+        """What to tell of it for stages of these keys; empty where they learn nothing."""
         known = {work for work, _ in self._found}
-        alike = sum(work in known for work in self._works.values())
+        alike = sum(work in known for key, work in self._works.items() if key in keys)
         count = sum(used.stages for used in self._found.values())
         told = f"time, and memory of CPU tasks: {alike} stages ask by what {count} finished ones like them used"
         return f"{told}, x {MARGIN:g}" if alike else ""
@@ -77,7 +81,7 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
 
 def _used(many: list[Mapping[str, Any]]) -> Used:
     memory = max(float(one.get("peak RSS GB", 0.0)) for one in many)
-    return Used(len(many), max(float(one["seconds"]) for one in many), memory)
+    return Used(len(many), max(float(one.get(ALL_RUNS, one["seconds"])) for one in many), memory)
 
 
 def _work(preimage: Mapping[str, Any]) -> str:

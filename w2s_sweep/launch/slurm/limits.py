@@ -74,9 +74,19 @@ def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, 
 
 def _partitions_of(ask: Ask, partitions: Mapping[str, Partition]) -> Mapping[str, Partition]:
     """Those in which a task may run; empty where that is not known, as sbatch refuses unknown names itself."""
-    said = dict(ask.options).get("partition")
-    names = str(said).split(",") if said else [name for name, one in partitions.items() if one.default]
+    names = named_partitions(ask, default_partitions(partitions))
     return {name: partitions[name] for name in names} if partitions.keys() >= set(names) else {}
+
+
+def named_partitions(ask: Ask, defaults: Sequence[str]) -> Sequence[str]:
+    """Those that a task names, else the cluster's defaults."""
+    said = dict(ask.options).get("partition")
+    return str(said).split(",") if said else defaults
+
+
+def default_partitions(partitions: Mapping[str, Partition]) -> list[str]:
+    """Those of tasks that name none."""
+    return [name for name, one in partitions.items() if one.default]
 
 
 def _problems(ask: Ask, there: Mapping[str, Partition]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.needs import gpus_of, memory_of
-from w2s_sweep.launch.slurm.learned import Learned
+from w2s_sweep.launch.slurm.learned import Learned, Used
 from w2s_sweep.launch.slurm.options import Options, options_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
@@ -27,6 +27,8 @@ SLACK = 3.0
 """Estimated run times are multiplied by this before they become a time limit."""
 
 Resource = Literal["gpus", "cpus", "memory_gb", "minutes"]
+Learnable = Literal["memory_gb", "minutes"]
+BY_HAND = "set by hand"
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,10 @@ def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> int:
     said = _said(stage, "memory_gb", settings)
     if said is not None:
         return said
-    derived = _derived(stage, "memory_gb", settings)
-    used = None if _amount(stage, "gpus", settings) else learned.of(stage, 0)
+    derived, beside = _derived(stage, "memory_gb", settings), settings.stages_per_gpu
+    used = _like_it(stage, "memory_gb", settings, learned)
     if used is None:
         return derived
-    beside = settings.stages_per_gpu
     return max(LEAST_GB, math.ceil(used.instead_of(derived / beside, used.memory_gb))) * beside
 
 
@@ -98,9 +99,32 @@ def _minutes(pack: Pack, settings: Settings, learned: Learned) -> int:
 
 def _seconds(stage: Stage[Kind], settings: Settings, learned: Learned) -> float:
     """Of the limit, for one stage."""
-    estimate = SLACK * stage.cost.flops / (settings.gpu_tflops * 1e12)
-    used = learned.of(stage, _amount(stage, "gpus", settings))
+    estimate, used = _estimate(stage, settings), _like_it(stage, "minutes", settings, learned)
     return estimate if used is None else used.instead_of(estimate, used.seconds)
+
+
+def _estimate(stage: Stage[Kind], settings: Settings) -> float:
+    return SLACK * stage.cost.flops / (settings.gpu_tflops * 1e12)
+
+
+def _like_it(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
+    """What stages like it used; memory of the machine is not learned where a GPU has the model."""
+    gpus = _amount(stage, "gpus", settings)
+    return None if gpus and name == "memory_gb" else learned.of(stage, gpus)
+
+
+def where_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> str:
+    """Where the amount comes from that a task asks for this stage: set by hand, learned, or default."""
+    if _said(stage, name, settings) is not None:
+        return BY_HAND
+    used = _like_it(stage, name, settings, learned)
+    if used is None:
+        return "default"
+    if name == "minutes":
+        counts = used.teaches(_estimate(stage, settings), used.seconds)
+    else:
+        counts = used.teaches(_derived(stage, name, settings) / settings.stages_per_gpu, used.memory_gb)
+    return f"learned from {used.stages} finished stages" if counts else "default"
 
 
 def _said(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:

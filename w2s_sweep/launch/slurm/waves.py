@@ -47,11 +47,16 @@ class Room:
     @property
     def full(self) -> bool:
         """Whether there is room for no job."""
-        return self.most is not None and self.used >= self.most
+        return self.left == 0
+
+    @property
+    def left(self) -> int | None:
+        """Jobs that may be added; None where no limit is known."""
+        return None if self.most is None else max(0, self.most - self.used)
 
     def take(self, packs: Sequence[T]) -> Sequence[T]:
         """The first packs, as many as there is room for; a pack only waits for packs before it."""
-        return packs if self.most is None else packs[: max(0, self.most - self.used)]
+        return packs[: self.left]
 
 
 def find_room(job: Job, settings: Settings) -> Room:

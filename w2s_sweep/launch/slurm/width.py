@@ -5,14 +5,14 @@ stages starts later. `hydra.launcher.width` says it instead.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.estimate import CORE_FLOPS
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.learned import Learned
-from w2s_sweep.launch.slurm.limits import Partition
+from w2s_sweep.launch.slurm.limits import Partition, default_partitions, named_partitions
 from w2s_sweep.launch.slurm.resources import NOTHING, Ask, ask_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack, divide
@@ -78,9 +78,11 @@ class Division:
 
     settings: Settings
     nodes: Sequence[Node]
-    default: frozenset[str] = frozenset()
+    default: Sequence[str] = ()
     """Partitions of tasks that name none."""
     learned: Learned = NOTHING
+    room: int | None = None
+    """Tasks that may be submitted now; None: as many as there are."""
     widths: set[int] = field(default_factory=set[int], init=False)
     """Those by which something was divided."""
 
@@ -96,9 +98,9 @@ class Division:
 
     def free(self, ask: Ask) -> int:
         """Tasks that could start now."""
-        named = dict(ask.options).get("partition")
-        there = frozenset(str(named).split(",")) if named else self.default
-        return min(self.settings.max_parallel, sum(node.room(ask) for node in self.nodes if node.partitions & there))
+        there = set(named_partitions(ask, self.default))
+        fits = sum(node.room(ask) for node in self.nodes if node.partitions & there)
+        return min(self.settings.max_parallel, fits, fits if self.room is None else self.room)
 
     def __str__(self) -> str:
         """What to tell; empty where nothing was divided."""
@@ -108,14 +110,12 @@ class Division:
         return f"stages that share a model are divided among {', '.join(map(str, sorted(self.widths)))} tasks ({why})"
 
 
-def division(settings: Settings, partitions: Mapping[str, Partition], learned: Learned = NOTHING) -> Division:
-    """By the setting, else by what is free now."""
+def division(
+    settings: Settings, partitions: Mapping[str, Partition], learned: Learned = NOTHING, room: int | None = None
+) -> Division:
+    """By the setting, else by what is free now, and by how many tasks there is room for."""
     nodes = [] if settings.width else read_nodes()
-    return Division(settings, nodes, frozenset(_defaults(partitions)), learned)
-
-
-def _defaults(partitions: Mapping[str, Partition]) -> Iterable[str]:
-    return (name for name, one in partitions.items() if one.default)
+    return Division(settings, nodes, default_partitions(partitions), learned, room)
 
 
 def _speed(ask: Ask, settings: Settings) -> float:
