@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from tests.tiny import sentences, tiny_gpt2, tiny_llama
 from w2s_sweep.cells.own_model import with_own_models
-from w2s_sweep.cells.parse import _located  # pyright: ignore[reportPrivateUsage]
+from w2s_sweep.cells.parsed import Parsed
 from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
 from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.models.features import frozen_features
@@ -150,8 +150,8 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
     model = {"name": "preset", "path": str(mine), "base": None, "layers": 30, "hidden": 576, "params": 9}
     (cell,) = with_own_models([{"strong": model}], [[f"strong.path={mine}"]])
     assert (cell["strong"]["name"], cell["strong"]["layers"], cell["strong"]["hidden"]) == ("mine", 2, 32)
-    assert _located(cell["strong"], problems)["source"]["kind"] == "adapter"
-    plain = _located({"path": str(llama / "base"), "base": "org/base"}, problems)
+    assert Parsed(problems).located(cell["strong"])["source"]["kind"] == "adapter"
+    plain = Parsed(problems).located({"path": str(llama / "base"), "base": "org/base"})
     assert plain["source"] == {"kind": "local", "path": str(llama / "base")}
     assert problems == [
         f"base: org/base, but {llama / 'base'} is no adapter (a folder with adapter_config.json). Leave it out."

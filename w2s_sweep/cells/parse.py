@@ -37,7 +37,7 @@ def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
         sweep = _validated(Sweep, json.loads(text), problems)
     if len(shared) > 1:
         problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
-    known = Parsed()
+    known = Parsed(problems)
     cells = [_cell(c, problems, known) for c in composed]
     problems += [problem for cell in cells if cell is not None for problem in problems_of(cell)]
     problems += _large_supervisors([cell for cell in cells if cell is not None], sweep)

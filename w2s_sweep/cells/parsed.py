@@ -16,7 +16,9 @@ class Parsed:
     Known by identity. What is known is kept, so nothing else has its id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, problems: list[str]) -> None:
+        """What is wrong with paths is added to `problems`."""
+        self._problems = problems
         self._located: dict[int, tuple[Any, Any]] = {}
         self._parts: dict[tuple[str, int], tuple[Any, Any]] = {}
 

@@ -7,7 +7,7 @@ They are small enough to learn a made-up task from its first example on within m
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,8 +66,8 @@ def write(source: ScratchSource, folder: Path) -> None:
     import safetensors.numpy  # not needed to plan
 
     (folder / "config.json").write_text(json.dumps(_config(source), indent=1))
-    save: Any = safetensors.numpy.save_file  # its type is partly unknown
-    save(_weights(source), folder / "model.safetensors", metadata={"format": "pt"})
+    files = cast(Any, safetensors.numpy)  # some of its types are unknown
+    files.save_file(_weights(source), folder / "model.safetensors", metadata={"format": "pt"})
     _write_tokenizer(folder)
 
 
