@@ -22,10 +22,10 @@ class Parsed:
         self._located: dict[int, tuple[Any, Any]] = {}
         self._parts: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def located(self, value: Any, problems: list[str]) -> Any:
+    def located(self, value: Any) -> Any:
         """See `_located`."""
         if id(value) not in self._located:
-            self._located[id(value)] = value, _located(value, problems)
+            self._located[id(value)] = value, _located(value, self._problems)
         return self._located[id(value)][1]
 
     def cell(self, values: Mapping[str, Any]) -> Cell | None:
@@ -50,12 +50,8 @@ def _located(value: Any, problems: list[str]) -> Any:
     inside = cast(dict[str, Any], value).items()
     part = {name: inner if name == "source" else _located(inner, problems) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
-        return {
-            **part,
-            "source": _at(path, part.get("base"), problems),
-            "path": None,
-            **({"base": None} if "base" in part else {}),
-        }
+        found = {**part, "source": _at(path, part.get("base"), problems), "path": None}
+        return {**found, "base": None} if "base" in part else found
     if isinstance(vectors := part.get("features"), str):
         return {**part, "source": {"kind": "local", "path": vectors}}
     return part
