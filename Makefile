@@ -57,9 +57,10 @@ slow-slurm: $(VENV)/dev.ok
 slow-all: $(VENV)/dev.ok  ## every slow test: before a release, and before a change that touches them is called done
 	$(BIN)/python -m pytest -q -m slow --durations=30
 
-bench: $(VENV)/dev.ok  ## training speed beside other loops, on one thread; grids beside their cells one by one: make bench DATA=FOLDER
+bench: $(VENV)/dev.ok  ## training beside other loops, on one thread; grids beside their cells; a report of 10,000 cells: make bench DATA=FOLDER
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.training --data $(DATA)
 	$(BIN)/python -m benchmarks.sharing
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.report
 
 # What machines with torch, transformers and peft lack, as installed here, for the Python of that machine.
 LACKING = pydantic pydantic_core annotated-types typing-inspection typing_extensions rich markdown-it-py mdurl Pygments \

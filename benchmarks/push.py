@@ -7,8 +7,6 @@ is not there exactly once.
 """
 
 import argparse
-import os
-import resource
 import subprocess
 import sys
 import time
@@ -16,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.clock import processor
 from benchmarks.grid import ROOT
+from benchmarks.tracking import environment
 from tests.results_store import NAME, Shape, build
 from tests.tracking.server import WandbServer, serve
 
@@ -39,11 +39,12 @@ def kill_midway(process: subprocess.Popen[bytes], server: WandbServer, runs: int
 
 
 def again(store: Path, env: Mapping[str, str]) -> None:
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    began, before = time.monotonic(), processor(own=False)
     push(store, env).wait()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{time.monotonic() - began:.1f} s, processor {cpu:.1f} s (report included)", flush=True)
+    print(
+        f"{time.monotonic() - began:.1f} s, processor {processor(own=False) - before:.1f} s (report included)",
+        flush=True,
+    )
 
 
 def main() -> int:
@@ -52,9 +53,7 @@ def main() -> int:
     seeds = range(-(-parser.parse_args().stages // 3))
     with TemporaryDirectory() as folder, serve() as server:
         store = build(Path(folder) / "store", Shape(n_test=40, share=(0.3, 0.35, 0.45), seeds=seeds, curve=CURVE))
-        env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
-        env |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server.url, "WANDB_CONFIG_DIR": folder}
-        env |= {"NETRC": f"{folder}/netrc"}
+        env = environment(Path(folder), server.url)
         kill_midway(push(store.root, env), server, len(seeds))
         again(store.root, env)
         again(store.root, env)

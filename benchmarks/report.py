@@ -1,4 +1,5 @@
-"""How long a grid of ten thousand finished cells takes to collect, to write and draw, and to hand to a tracker.
+"""How long a grid of ten thousand finished cells takes to collect, to write and draw, and to hand to a tracker; and the
+whole `w2s report`, in a process of its own.
 
     python -m benchmarks.report [--cells 10000] [--rows 500] [--evaluations 10] [--keep FOLDER]
 
@@ -9,6 +10,8 @@ seeds, as many datasets as it takes. Seconds of the wall and of the processor, o
 import argparse
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from itertools import product
@@ -18,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.clock import processor
+from benchmarks.grid import ROOT
 from tests.results_store import NAME, key_of
 from w2s_sweep.predictions import CURVE, FILE, Evaluated, Predictions, write_curve, write_predictions
 from w2s_sweep.results.collect import collect
@@ -95,16 +100,11 @@ def build(root: Path, cells: int, rows: int, evaluations: int) -> Store:
 
 def timed(name: str, cells: int, work: Callable[[], Any]) -> Any:
     """What some work returns; says how long it took."""
-    began, before = time.monotonic(), _cpu()
+    began, before = time.monotonic(), processor()
     found = work()
-    wall, cpu = time.monotonic() - began, _cpu() - before
+    wall, cpu = time.monotonic() - began, processor() - before
     print(f"{name:10} {wall:8.1f} s  processor {cpu:8.1f} s  {1000 * wall / cells:6.2f} ms a cell", flush=True)
     return found
-
-
-def _cpu() -> float:
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in both)
 
 
 def main() -> None:
@@ -122,6 +122,12 @@ def main() -> None:
         results = timed("collect", words.cells, lambda: collect(store, NAME))
         timed("report", words.cells, lambda: write_results(store, results, store.sweep(NAME)))
         timed("outcome", words.cells, lambda: outcome_of(store, results))
+        command = ["-m", "w2s_sweep.cli", "--store", str(root), "report", NAME]
+        timed(
+            "command",
+            words.cells,
+            lambda: subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, check=True),
+        )
         print(f"{len(results.rows)} cells, {len(results.record['stages'])} stages, {len(results.curves)} points")
         print(f"most memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.1f} GiB")
 

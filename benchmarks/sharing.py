@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.clock import processor
 from benchmarks.grid import ROOT
 
 LOSSES = ("xent", "confidence", "product", "entropy")
@@ -63,20 +63,15 @@ class Spent:
 
 def spend(words: Sequence[str]) -> tuple[Spent, str]:
     """Run launch.py; what it took, and what it printed."""
-    began, before = time.perf_counter(), _processor()
+    began, before = time.perf_counter(), processor(own=False)
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "launch.py", *words]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"launch.py {' '.join(words)}: {done.stdout}{done.stderr}")
-    spent = Spent(time.perf_counter() - began, _processor() - before)
+    spent = Spent(time.perf_counter() - began, processor(own=False) - before)
     print(f"{spent.wall:6.1f} s, processor {spent.processor:6.1f} s: {' '.join(words[-2:])}", flush=True)
     return spent, done.stdout
-
-
-def _processor() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def measure(grid: Grid, folder: Path, alone: int) -> dict[str, Any]:
@@ -93,6 +88,7 @@ def measure(grid: Grid, folder: Path, alone: int) -> dict[str, Any]:
     all_alone = Spent(*(count * statistics.median(getattr(one, of) for one in one_by_one) for of in _names()))
     return {
         "cells": count,
+        "load": os.getloadavg(),
         "stages": next((line.strip() for line in said.splitlines() if "unique" in line), ""),
         "together": asdict(together),
         "again": asdict(again),
@@ -116,7 +112,6 @@ def main() -> None:
     for name in words.grids.split(","):
         with tempfile.TemporaryDirectory(prefix="w2s-sharing-") as folder:
             found[name] = measure(GRIDS[name], Path(folder), words.alone)
-        found["load"] = os.getloadavg()
         print(name, json.dumps(found[name], indent=1), flush=True)
         words.out.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -36,3 +36,10 @@ def sweep_record(store: Path) -> dict:
 def trained(store: Path) -> dict[str, bytes]:
     """Key -> predictions of every trained stage of a store."""
     return {p.parent.name: p.read_bytes() for p in (store / "stages").glob("*/predictions.parquet")}
+
+
+def own_folder(tmp_path: Path, text: str) -> list[str]:
+    """What names a folder of configuration of somebody's own, with the experiment `mine`."""
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text(text)
+    return ["--config-dir", str(tmp_path / "own")]

@@ -2,27 +2,28 @@
 
 import gc
 import os
+import sys
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-# How long an example takes says how busy the machine is; with other examples every time, green would be luck.
-settings.register_profile(
-    "everywhere", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("everywhere")
+# The process that hands out the tests runs none.
+if "PYTEST_XDIST_WORKER" in os.environ or "-n" not in sys.argv:
+    from hypothesis import HealthCheck, settings
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        return  # the process that hands out the tests runs none
     from tests import shape_check  # loads numpy, which reads the environment above
 
+    # How long an example takes says how busy the machine is; with other examples every time, green would be luck.
+    settings.register_profile(
+        "everywhere", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("everywhere")
+    # Here and in no hook of pytest's: the conftest of a folder that stands on the command line, which is loaded before
+    # any hook is called, may import the metrics.
     shape_check.install()
 
 

@@ -8,8 +8,7 @@ from w2s_sweep.cli import main as w2s
 from w2s_sweep.launch.overview import summarize
 from w2s_sweep.launch.status import StageStatus
 from w2s_sweep.store import acquire
-from w2s_sweep.store.files import write_json
-from w2s_sweep.store.store import size_of
+from w2s_sweep.store.files import size_of, write_json
 
 MISSING = "student w14 s410 sciq 1 0"
 

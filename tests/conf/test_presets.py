@@ -37,6 +37,7 @@ SIZES = {
     "released_code_gpt2": (80, 2 * (1 + 5 * (2 + 2 + 8))),
 }
 """Preset -> cells, unique stages; every preset is checked to be valid, these also for their size."""
+QUICK = {"debug", "demo", "demo_bootstrapping", "demo_full"}
 PRESETS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 EXPECTED = re.compile(r"Expected|To compare with")
 NUMBER = re.compile(r"(?<![\w.])-?\.\d+")
@@ -115,7 +116,7 @@ def test_what_is_counted_is_there():
 
 
 @pytest.mark.parametrize(
-    "name", [name if name.startswith("demo") else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
 )
 def test_a_preset_is_a_valid_sweep_of_the_size_it_says(name):
     cells = grid(name)

@@ -61,6 +61,13 @@ def test_an_experiment_wins_over_the_site(site):
     assert (found["store"], found["hydra"]["launcher"]["partition"]) == ("mine", "cpu")
 
 
+def test_a_store_of_the_environment_is_the_store_of_sweeps_too(site, monkeypatch):
+    """What `w2s` reads is what was written; a command line wins."""
+    monkeypatch.setenv("W2S_STORE", "/of me/runs (1), $HOME")
+    assert composed(site)["store"] == "/of me/runs (1), $HOME" == usual_store(site)
+    assert composed(site, "store=here")["store"] == "here"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("group", "name"), [("local", "default"), ("experiment", "mine")])
 def test_a_site_or_an_experiment_may_choose_the_launcher(site, group, name):
@@ -77,8 +84,12 @@ def test_a_site_or_an_experiment_may_choose_the_launcher(site, group, name):
     [
         ("default", "# @package _global_\nstor: runs\n", ["'stor'", "store"]),
         ("default", "# @package _global_\nstore: runs\n threads: 1\n", ["not YAML"]),
-        ("default", "# @package _global_\nthreads: many\n", ["threads", "'many'", "integer"]),
-        ("slurm", "partitions: gpu\n", ["hydra.launcher", "'partitions'", "Did you mean 'partition'"]),
+        pytest.param(
+            "default", "# @package _global_\nthreads: many\n", ["threads", "'many'", "integer"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "slurm", "partitions: gpu\n", ["hydra.launcher", "'partitions'", "Did you mean"], marks=pytest.mark.slow
+        ),
         ("slurm", "gpus: many\n", ["hydra.launcher.gpus", "'many'", "integer"]),
     ],
 )

@@ -1,8 +1,9 @@
 """Every task from rows to dealt parts: balanced, whole groups, the same bytes each time, and no label in any text."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +51,29 @@ def built(task: str, folder: Path, *, own_test: bool = False, turned: bool = Fal
     return build_examples(data_settings(task=task, **files), folder)
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pa.Table]:
+    """The table of a task with its files as they are, built once for all tests."""
+    return cache(lambda task: built(task, tmp_path_factory.mktemp("usual")))
+
+
 def content(example: Mapping[str, Any]) -> tuple[str, ...]:
     """What is written of an example, without its label."""
     return tuple(example[name] for name in ("text", "text_other", "target") if example.get(name) is not None)
 
 
-def owners(task: str, examples: pa.Table) -> list[int]:
-    """The number of the group that each example was made up in."""
-    owner = {
+@cache
+def owner_of(task: str) -> Mapping[tuple[str, ...], int]:
+    """What is written of an example -> the number of the group that it was made up in."""
+    return {
         content(asdict(example)): one.group
         for one in made_up(task, GROUPS)
         for example in TASKS[task].examples(one.row, 0)
     }
-    return [owner[content(row)] for row in examples.to_pylist()]
+
+
+def owners(task: str, examples: pa.Table) -> list[int]:
+    return [owner_of(task)[content(row)] for row in examples.to_pylist()]
 
 
 def torn(groups: Sequence[object], parts: Sequence[str]) -> int:
@@ -71,8 +82,8 @@ def torn(groups: Sequence[object], parts: Sequence[str]) -> int:
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
-def test_groups_stay_whole_and_every_part_has_all_classes(task: str, tmp_path: Path) -> None:
-    examples = built(task, tmp_path)
+def test_groups_stay_whole_and_every_part_has_all_classes(task: str, usual: Callable[[str], pa.Table]) -> None:
+    examples = usual(task)
     made, named = owners(task, examples), examples["group"].to_pylist()
     assert len({*made}) > GROUPS / 2
     labels = examples["label"].to_numpy()
@@ -97,8 +108,10 @@ def test_no_group_is_in_training_and_in_the_test_split(task: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("task", CLASSES)
-def test_all_of_the_smallest_class_is_kept_and_counting_words_is_near_chance(task: str, tmp_path: Path) -> None:
-    examples = built(task, tmp_path)
+def test_all_of_the_smallest_class_is_kept_and_counting_words_is_near_chance(
+    task: str, usual: Callable[[str], pa.Table]
+) -> None:
+    examples = usual(task)
     if not TASKS[task].fixed_halves:  # there, rows of groups that straddle the files are left out
         labels = [e.label for one in made_up(task, GROUPS) for e in TASKS[task].examples(one.row, 0)]
         classes = range(len(TASKS[task].classes))
@@ -111,8 +124,10 @@ def test_all_of_the_smallest_class_is_kept_and_counting_words_is_near_chance(tas
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
-def test_the_same_rows_give_the_same_bytes_and_in_any_order_the_same_examples(task: str, tmp_path: Path) -> None:
-    tables = [built(task, tmp_path / "data", turned=turned) for turned in (False, False, True)]
+def test_the_same_rows_give_the_same_bytes_and_in_any_order_the_same_examples(
+    task: str, tmp_path: Path, usual: Callable[[str], pa.Table]
+) -> None:
+    tables = [usual(task), *(built(task, tmp_path / "data", turned=turned) for turned in (False, True))]
     for number, table in enumerate(tables):
         pq.write_table(table, tmp_path / f"{number}.parquet", compression="zstd")
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
@@ -138,8 +153,10 @@ def test_a_text_is_the_same_whether_its_label_is_right_or_wrong(task: str) -> No
 
 
 @pytest.mark.parametrize("task", GENERATE)
-def test_a_target_is_a_possible_answer_that_its_text_does_not_end_with(task: str, tmp_path: Path) -> None:
-    examples = built(task, tmp_path).to_pylist()
+def test_a_target_is_a_possible_answer_that_its_text_does_not_end_with(
+    task: str, usual: Callable[[str], pa.Table]
+) -> None:
+    examples = usual(task).to_pylist()
     assert len(examples) >= GROUPS
     legal, answer = TASKS[task].legal, TASKS[task].answer
     assert legal is not None or answer is not None

@@ -1,5 +1,7 @@
 """The quick composition of many cells gives what Hydra's own gives, override by override."""
 
+import itertools
+
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -10,33 +12,30 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from w2s_sweep.launch.compose import CachingConfigLoader, plain_cell
+from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell
 from w2s_sweep.launch.files import bases_of, interpolates
 from w2s_sweep.launch.main import CONF
 from w2s_sweep.launch.plugin import register
 
 CELLS = {
     "defaults": [],
-    "values": ["seed=3", "metric=auroc", "threads=2"],
-    "nested": ["finetune.epochs=7", "weak.name=small", "dataset.max_tokens=64"],
-    "forced": ["++finetune.lr=0.5", "++strong.lora_targets=[q_proj,'v_proj']", "++weak.resources.gpus=2"],
-    "added": ["+strong.keep_layers=3"],
-    "twice": ["seed=1", "seed=2"],
-    "null and quoted": ["name=null", "dataset.name='a b'"],
-    "dictionary": ["++weak.resources={gpus: 1, cpus: 2}"],
-    "group": ["loss=confidence"],
+    "values, nested, forced and added": [
+        "seed=3", "metric=auroc", "finetune.epochs=7", "weak.name=small", "dataset.max_tokens=64", "++finetune.lr=0.5",
+        "++strong.lora_targets=[q_proj,'v_proj']", "++weak.resources.gpus=2", "+strong.keep_layers=3",
+    ],
+    "twice, null, quoted and a dictionary": [
+        "seed=1", "name=null", "dataset.name='a b'", "++weak.resources={gpus: 1, cpus: 2}", "seed=2",
+    ],
     "group and values of it": ["loss.max_weight=0.4", "loss=confidence", "seed=1"],
     "groups": ["loss=confidence", "finetune=lora", "method=naive", "dataset=sst2"],
-    "interpolation": ["name=${dataset.name}", "dataset.name=other", "seed=1"],
-    "interpolation of the environment": ["store=${oc.env:HOME}/runs", "seed=1"],
+    "interpolation": ["name=${dataset.name}", "store=${oc.env:HOME}/runs", "dataset.name=other", "seed=1"],
     "files that build on others": ["model@strong=smollm2_135m_first4", "dataset=sst2", "finetune=lora", "seed=1"],
     "package": ["model@weak=smollm2_135m", "weak.name=other"],
-    "experiment": ["experiment=demo"],
     "experiment and what overrides it": ["experiment=demo", "loss=xent", "seed=5", "finetune.epochs=3"],
     "hydra": ["hydra.launcher.pack_flops=1", "seed=4"],
     "deletion": ["~finetune.lr", "seed=2"],
     "launcher": ["hydra/launcher=slurm", "hydra.launcher.wait=true", "seed=1"],
-}
+}  # fmt: skip
 WRONG = {
     "unknown name": ["nosuch.name=1"],
     "unknown group": ["loss=nosuch"],
@@ -82,6 +81,7 @@ def test_it_equals_hydras_own(stock, quick, master, overrides):
     assert isinstance(expected, dict)
     for _ in range(2):  # the second time everything is cached
         assert composed(quick, master, overrides) == expected
+        assert compose_cells(quick, master, [overrides]) == [expected]
 
 
 @pytest.mark.parametrize("overrides", WRONG.values(), ids=WRONG)
@@ -97,6 +97,20 @@ def test_cells_do_not_share_what_they_set(stock, quick, master):
             ([], ["++weak.resources.cpus=3"], ["finetune.epochs=9"])]  # fmt: skip
     again = [composed(quick, master, cell) for cell in [*grid, *reversed(grid)]]
     assert again[: len(grid)] == [composed(stock, master, cell) for cell in grid] == again[: len(grid) - 1 : -1]
+
+
+GRID = (["loss=xent", "loss=confidence", "loss=entropy"], ["finetune=full", "finetune=lora", "finetune=probe"])
+
+
+def test_of_many_combinations_each_choice_is_composed_once(stock, master, monkeypatch):
+    calls = []
+    original = ConfigLoaderImpl.load_sweep_config
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", lambda *a: calls.append(a[2]) or original(*a))
+    loader, grid = CachingConfigLoader(stock), [[*both, "seed=1"] for both in itertools.product(*GRID)]
+    loader.expect(grid)
+    put_together = loader.plain(master, grid[4])
+    assert calls == [[], ["loss=confidence"], ["finetune=lora"]]
+    assert put_together == composed(stock, master, grid[4])
 
 
 @pytest.mark.slow

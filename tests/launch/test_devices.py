@@ -132,7 +132,10 @@ Path(__file__).with_suffix(".told").write_text(os.environ["W2S_STAGES_PER_GPU"])
 """
 
 
-@pytest.mark.parametrize(("processes", "beside"), [(None, 1), (1, 1), (2, 1), (3, 2)])
+@pytest.mark.parametrize(
+    ("processes", "beside"),
+    [(None, 1), pytest.param(1, 1, marks=pytest.mark.slow), pytest.param(2, 1, marks=pytest.mark.slow), (3, 2)],
+)
 def test_workers_know_how_many_share_their_gpu(tmp_path, monkeypatch, processes, beside):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
     engine = LocalEngine(processes=processes)

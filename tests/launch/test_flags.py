@@ -57,13 +57,9 @@ WITHOUT = [
     (["--help"], 0, "w2s_sweep, weak-to-strong", "docs/COMMANDS.md"),
     (["--hydra-help"], 0, "Hydra (", "--experimental-rerun"),
     (["--version"], 0, "Hydra ", ""),
-    (["--cfg", "job", "seed=7"], 0, "seed: 7", "name: xent"),
-    (["--cfg", "all", "--resolve", "name=${dataset.name}"], 0, "name: movie_sentiment", ""),
     (["--cfg", "job", "--package", "loss"], 0, "# @package loss\nname: xent", ""),
-    (["--run", "plan_only=true", "seed=7"], 0, "1 cells ask for", "seed 7"),
     (["-sc", "install=bash"], 0, "hydra_bash_completion", ""),
     (["-sc"], 1, "shell-completion", "install"),
-    (["seed=1", "--info"], 0, "Installed Hydra Plugins", "Config search path"),
     (["--info", "searchpath", "hydra.searchpath=[pkg://hydra.conf]"], 0, "hydra.searchpath in command-line", ""),
     (["--resolve"], 1, "--resolve", "Add --cfg job"),
     (["--package", "loss"], 1, "--package", "Add --cfg job"),
@@ -75,8 +71,15 @@ WITHOUT = [
     (["hydra.searchpath=[file:///nowhere/at/all]"], 1, "hydra.searchpath", "is not a folder"),
     (["--nosuch"], 2, "unrecognized arguments: --nosuch", ""),
 ]
-MULTIRUN = [
+SLOW = [
+    (["--cfg", "job", "seed=7"], 0, "seed: 7", "name: xent"),
+    (["--cfg", "all", "--resolve", "name=${dataset.name}"], 0, "name: movie_sentiment", ""),
+    (["--run", "plan_only=true", "seed=7"], 0, "1 cells ask for", "seed 7"),
+    (["seed=1", "--info"], 0, "Installed Hydra Plugins", "Config search path"),
     (["-m", "-h"], 0, "== Configuration groups ==", "loss: adaptive_confidence, bootstrap"),
+]
+"""They compose a cell."""
+MULTIRUN = [
     (["-m", "--cfg", "job"], 1, "--cfg", "plan_only=true shows the cells of a grid"),
     (["--info", "searchpath", "--multirun"], 1, "--info", "Leave that out"),
     (["-m", "--run"], 1, "--run, --multirun: only one", ""),
@@ -86,7 +89,9 @@ MULTIRUN = [
 
 
 @pytest.mark.parametrize(
-    ("argv", "status", "first", "second"), WITHOUT + MULTIRUN, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
+    ("argv", "status", "first", "second"),
+    [*WITHOUT, *MULTIRUN, *(pytest.param(*row, marks=pytest.mark.slow) for row in SLOW)],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
 def test_a_flag_acts_or_says_why_not(tmp_path, argv, status, first, second):
     got, out, err = launch(*([] if "-sc" in argv else [f"store={tmp_path}"]), *argv)

@@ -46,6 +46,7 @@ def test_what_cannot_be_zipped_is_told(groups, words):
         assert word in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_zip_is_run_from_the_command_line_and_counted(tmp_path, tiny_models, tiny_task):
     words = ["seed=0,1", "finetune.l2=1,2", "zip=[[seed,finetune.l2]]", "loss=xent,confidence", "plan_only=true"]
     status, out, err = launch("-m", f"store={tmp_path}", *tiny_models, *tiny_task, *words)
@@ -134,10 +135,15 @@ def test_jobs_of_a_cluster_have_the_environment_too(tmp_path, tiny_models, tiny_
     ("said", "words"),
     [
         ("hydra.job.chdir=true", ["hydra.job.chdir: got True", "relative to where the command is typed"]),
-        ("hydra.output_subdir=.hydra", ["hydra.output_subdir", "sweep.json"]),
-        ("hydra.sweep.subdir=x", ["hydra.sweep.subdir: got 'x'"]),
-        ("hydra/job_logging=default", ["hydra.job_logging", "w2s logs KEY"]),
-        ("+hydra.job.env_set.X=${seed}", ["hydra.job.env_set", "${oc.env:NAME}"]),
+        *(
+            pytest.param(said, words, marks=pytest.mark.slow)
+            for said, words in (
+                ("hydra.output_subdir=.hydra", ["hydra.output_subdir", "sweep.json"]),
+                ("hydra.sweep.subdir=x", ["hydra.sweep.subdir: got 'x'"]),
+                ("hydra/job_logging=default", ["hydra.job_logging", "w2s logs KEY"]),
+                ("+hydra.job.env_set.X=${seed}", ["hydra.job.env_set", "${oc.env:NAME}"]),
+            )
+        ),
     ],
 )
 def test_what_no_cell_of_a_grid_could_act_on_is_refused_by_name(tmp_path, said, words):

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,14 +44,26 @@ def test_what_is_trained_is_what_is_unique(grid):
     assert len(list((store / "stages").iterdir())) == unique
 
 
+AGAIN = """
+import sys
+from w2s_sweep.launch.main import main
+status = main("launch.py", sys.argv[1:])
+heavy = ("torch", "transformers", "peft", "matplotlib", "submitit", "wandb")
+print("loaded:", *(name for name in heavy if name in sys.modules))
+sys.exit(status)
+"""
+
+
 @pytest.mark.slow
-def test_running_it_again_trains_nothing(grid):
+def test_running_it_again_trains_nothing_draws_nothing_and_loads_no_library_for_it(grid):
     store, argv, _ = grid
-    before = {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")}
-    status, out, _ = launch(*argv)
-    assert status == 0
-    assert "0 to run" in out
-    assert {p: p.stat().st_mtime_ns for p in (store / "stages").rglob("*")} == before
+    kept = [*(store / "stages").rglob("*"), *store.glob("sweeps/*/figures/*")]
+    assert any(path.suffix == ".png" for path in kept)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in kept}
+    done = subprocess.run([sys.executable, "-c", AGAIN, *argv], capture_output=True, text=True, check=True)
+    assert "0 to run" in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["loaded:"]
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in before} == before
 
 
 @pytest.mark.slow
@@ -192,15 +206,19 @@ SEARCHES = {
 
 
 @pytest.mark.slow
-def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task):
-    """Five searches in one store: each finds the best of its own cells, and keeps it in a place of its own.
+@pytest.mark.parametrize(
+    "names", [("agreement", "integers"), pytest.param(tuple(SEARCHES), marks=pytest.mark.extensive)], ids=len
+)
+def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_models, tiny_task, names):
+    """Searches in one store: each finds the best of its own cells, and keeps it in a place of its own.
 
     The supervisor is narrow, so that the PGR is defined by a wide margin.
     """
     pytest.importorskip("optuna")
     store = tmp_path / "store"
     narrow = f"weak.path={tiny_llama(tmp_path / 'narrow', layers=1, hidden=8)}"
-    for name, search in SEARCHES.items():
+    for name in names:
+        search = SEARCHES[name]
         sampler = [] if "hydra/sweeper/sampler=grid" in search else ["hydra.sweeper.sampler.seed=0"]
         trials = ["hydra/sweeper=optuna", f"name={name}", "hydra.sweeper.n_trials=2", *sampler]
         cell = [*tiny_models, narrow, "weak.pooling=mean", *tiny_task, *FAST, "finetune.epochs=6"]
@@ -209,7 +227,7 @@ def test_an_optimising_sweeper_is_given_validation_rows_alone(tmp_path, tiny_mod
         best, values = best_of_search(store, search_objective(search))
         assert len(values) == 2
         assert best == pytest.approx(max(values))
-    assert len(list((store / "sweeps" / ".hydra").glob("*/optimization_results.yaml"))) == len(SEARCHES)
+    assert len(list((store / "sweeps" / ".hydra").glob("*/optimization_results.yaml"))) == len(names)
 
 
 def search_objective(words):

@@ -18,7 +18,7 @@ from w2s_sweep.results.collect import collect
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.labels import label_all, sorted_json
-from w2s_sweep.results.tables.columns import flatten
+from w2s_sweep.results.tables.columns import columns_of
 from w2s_sweep.results.tables.files import export
 from w2s_sweep.results.tables.further import all_columns, known_columns
 from w2s_sweep.results.tables.terminal import print_results
@@ -313,7 +313,7 @@ def test_every_further_metric_has_an_interval_that_holds_it(tmp_path):
     row = results.rows[0]
     assert row.details["pgr/accuracy"] == row.pgr
     assert row.details["accuracy/student"] == row.student
-    assert {"agreement_low", "capa_high", "pgr_auroc_low"} <= set(flatten(row))
+    assert {"agreement_low", "capa_high", "pgr_auroc_low"} <= set(columns_of([row]))
 
 
 def test_joined_sweeps_are_one_table_with_shared_cells_once(tmp_path):
@@ -384,4 +384,4 @@ def test_an_unknown_sweep_is_named_with_those_there_are(tmp_path):
 
 def test_rows_are_plain_enough_for_json(tmp_path):
     (row,) = collect(build(tmp_path, Shape()), NAME).rows
-    assert json.loads(json.dumps(flatten(row), allow_nan=False))["pgr"] == pytest.approx(0.5)
+    assert json.loads(json.dumps(columns_of([row]), allow_nan=False))["pgr"] == [pytest.approx(0.5)]

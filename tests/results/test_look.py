@@ -99,7 +99,8 @@ def test_no_panel_is_empty(figures):
     for name, figure in by_name.items():
         for axis in figure.axes:
             if axis.get_visible() and axis.get_label() != "<colorbar>":
-                marks = [line for line in axis.lines if len(line.get_xdata())] + [*axis.patches, *axis.texts]
+                marks = [line for line in axis.lines if len(line.get_xdata())]
+                marks += [*axis.collections, *axis.patches, *axis.texts]
                 assert len(marks) > 2, f"{name}: {axis.get_title(loc='left')}"
 
 

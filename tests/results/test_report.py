@@ -165,7 +165,7 @@ def test_every_task_is_a_point_and_those_without_a_pgr_are_drawn_too(tmp_path):
     assert {p.task for p in points if p.pgr is None} == {"cola"}
     assert all(p.gap == pytest.approx(0.2) for p in points if p.task != "cola")
     svg = save(draw_tasks(results), tmp_path / "tasks")["svg"]
-    drawn = [text.split(",")[0] for text in svg.read_text().split("tip: ")[1:]]
+    drawn = [text.split(",")[0] for text in svg.read_text().split("<title>")[1:]]
     assert sorted(drawn) == sorted([*tasks, *tasks])
 
 

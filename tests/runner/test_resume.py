@@ -187,7 +187,7 @@ def test_killed_in_training(undisturbed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "wanted"),
-    [("lora", 6), pytest.param("lora", 30, marks=EXTENSIVE), pytest.param("full", 30, marks=EXTENSIVE)],
+    [("lora", 3), pytest.param("lora", 30, marks=EXTENSIVE), pytest.param("full", 30, marks=EXTENSIVE)],
 )
 def test_killed_all_the_time(undisturbed, tmp_path, kind, wanted):
     peace = undisturbed(kind)
@@ -258,7 +258,7 @@ job.run_job({spec!r})
 @pytest.mark.slow
 def test_a_task_whose_parent_dies_saves_and_leaves(undisturbed, tmp_path):
     """What SLURM no longer sees must not go on: its requeued run would use the same devices."""
-    peace = undisturbed("full")
+    peace = undisturbed("lora")
     runs = peace.again(tmp_path)
     task = [sys.executable, "-c", TASK_THAT_IS_ORPHANED.format(spec=str(runs.spec))]
     parent = runs.start(sys.executable, "-c", f"import subprocess; subprocess.run({task!r})")

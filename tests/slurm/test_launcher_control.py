@@ -71,6 +71,7 @@ def test_retry_submits_what_failed_and_what_needs_it(slurm, tmp_path, tiny_model
     assert sum(len(task["stages"]) for task in submissions(store)[-1]["tasks"]) == 4
 
 
+@pytest.mark.extensive
 def test_a_task_whose_end_slurm_has_lost_is_queued_again_and_frees_what_waits(slurm, tmp_path, argv, monkeypatch):
     """The batch script of the first run hangs after its process has ended, as a task does whose daemon died then."""
     monkeypatch.setattr("w2s_sweep.launch.slurm.mend.OVER_SECONDS", 0.0)
@@ -159,6 +160,7 @@ def test_tasks_that_come_back_after_their_cancellation_are_cancelled_again(slurm
     assert not names(slurm)
 
 
+@pytest.mark.extensive
 def test_a_release_that_the_controller_forgot_is_made_up_for(slurm, tmp_path, argv, capsys):
     """One that crashes comes back with what it knew some seconds ago."""
     store = tmp_path / "store"

@@ -30,8 +30,8 @@ from w2s_sweep.predictions import read_predictions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 from w2s_sweep.training.answers import answers_of
+from w2s_sweep.training.gradient import backward
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
-from w2s_sweep.training.loop import backward
 
 DECODERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox}
 ROWS = 24

@@ -17,7 +17,8 @@ from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages.finetune import PairLearner
 from w2s_sweep.stages.probe import RewardProbe
-from w2s_sweep.training.loop import Hooks, Recipe, backward, predict, train
+from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 
 ROWS = 32
 RECIPE = Recipe(batch_size=16, epochs=2, lr=3e-3, seed=5)

@@ -20,7 +20,8 @@ from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.stages.finetune import TextLearner
 from w2s_sweep.stages.probe import LinearProbe
-from w2s_sweep.training.loop import Hooks, Recipe, backward, predict, train
+from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 
 ROWS, CLASSES = 96, 2
 

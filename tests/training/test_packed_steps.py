@@ -12,8 +12,9 @@ from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages.finetune import PairLearner, TextLearner
+from w2s_sweep.training.gradient import backward
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
-from w2s_sweep.training.loop import backward, predict
+from w2s_sweep.training.loop import predict
 
 ROWS = 12
 

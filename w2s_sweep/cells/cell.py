@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from w2s_sweep.config.dataset import Dataset
-from w2s_sweep.config.model import Count
+from w2s_sweep.config.model import Count, Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods import AnyMethod
 from w2s_sweep.plan.setup import Setup
@@ -19,6 +19,10 @@ class Cell(Setup):
     """What is trained and compared; nothing in here is about where or how it runs."""
 
     method: AnyMethod
+
+    def models(self) -> tuple[Model, ...]:
+        """All that it opens: the weak one where there is one, the strong one, and what its method names."""
+        return (*(() if self.weak is None else (self.weak,)), self.strong, *self.method.models())
 
     def datasets(self) -> tuple[Dataset, ...]:
         """All that it reads: its own, those of further test sets, and what its method names."""

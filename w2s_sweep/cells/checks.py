@@ -23,7 +23,7 @@ def problems_of(cell: Cell) -> list[str]:
         )
     if isinstance(cell.finetune, Lora) and (problem := lacking(cell.finetune.quantise)):
         found.append(problem)
-    for model in _models_of(cell):
+    for model in cell.models():
         found += _features_problems(cell, model) if model.features is not None else _model_problems(cell, model)
     return (
         dataset_problems(cell)
@@ -34,10 +34,6 @@ def problems_of(cell: Cell) -> list[str]:
         + _ceiling_problems(cell)
         + test_problems(cell)
     )
-
-
-def _models_of(cell: Cell) -> tuple[Model, ...]:
-    return (*(() if cell.weak is None else (cell.weak,)), cell.strong, *cell.method.models())
 
 
 def _features_problems(cell: Cell, model: Model) -> list[str]:

@@ -6,7 +6,7 @@ from w2s_sweep.cells.cell import Cell
 from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.builder import Builder, Roles
 from w2s_sweep.plan.graph import Graph
-from w2s_sweep.plan.inputs import Identify
+from w2s_sweep.plan.inputs import Identify, Made
 from w2s_sweep.plan.stage import Stage
 
 
@@ -14,9 +14,10 @@ def merge(cells: Sequence[Cell], identify: Identify) -> Graph:
     """The graph of all cells; stages keep the order in which a method named them, inputs before users."""
     stages: dict[str, Stage[Kind]] = {}
     roles: list[Roles] = []
+    made: Made = {}
     asked = 0
     for cell in cells:
-        build = Builder(cell, identify)
+        build = Builder(cell, identify, made)
         roles.append(build.with_tests(cell.method.graph(cell, build)))
         asked += len(build.stages)
         for key, stage in build.stages.items():

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.cells.checks import problems_of
+from w2s_sweep.cells.parsed import Parsed
 from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.finetune import Full
 from w2s_sweep.config.plain import adapter
@@ -30,13 +31,14 @@ def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
             ["the grid is empty: a swept setting has no values. Give each at least one, as in seed=0,1,2."]
         )
     problems: list[str] = []
-    shared = {json.dumps(_part(c, Sweep), sort_keys=True) for c in composed}
+    shared = _distinct([_part(c, SWEEP) for c in composed])
     sweep: Sweep | None = None
     for text in sorted(shared):
         sweep = _validated(Sweep, json.loads(text), problems)
     if len(shared) > 1:
         problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
-    cells = [_cell(c, problems) for c in composed]
+    known = Parsed()
+    cells = [_cell(c, problems, known) for c in composed]
     problems += [problem for cell in cells if cell is not None for problem in problems_of(cell)]
     problems += _large_supervisors([cell for cell in cells if cell is not None], sweep)
     problems += _lost_weights([cell for cell in cells if cell is not None], sweep)
@@ -70,34 +72,31 @@ def _lost_weights(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:
     ]
 
 
-def _part(composed: Mapping[str, Any], cls: type) -> dict[str, Any]:
-    names = field_names(cls)
+CELL, SWEEP = frozenset(field_names(Cell)), frozenset(field_names(Sweep))
+
+
+def _part(composed: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in composed.items() if name in names}
 
 
-def _cell(composed: Mapping[str, Any], problems: list[str]) -> Cell | None:
-    known = field_names(Cell) + field_names(Sweep)
-    problems += [unknown("setting", name, known) for name in composed if name not in known]
-    values = {name: _located(value) for name, value in _part(composed, Cell).items()}
+def _distinct(settings: Sequence[Mapping[str, Any]]) -> set[str]:
+    """As JSON; what is of the same objects is written once."""
+    objects = {tuple((name, id(value)) for name, value in one.items()): one for one in settings}
+    return {json.dumps(one, sort_keys=True) for one in objects.values()}
+
+
+def _cell(composed: Mapping[str, Any], problems: list[str], known: Parsed) -> Cell | None:
+    if other := [name for name in composed if name not in CELL | SWEEP]:
+        names = field_names(Cell) + field_names(Sweep)
+        problems += [unknown("setting", name, names) for name in other]
+    values = {name: known.located(value) for name, value in _part(composed, CELL).items()}
     supervisor = values.get("supervisor")
     if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
         values["weak"] = None  # the default of its group, which nothing reads
-    return _validated(Cell, values, problems)
-
-
-def _located(value: Any) -> Any:
-    """A model or dataset with `path` set comes from there, also where a method names it; so do vectors."""
-    if isinstance(value, list):
-        return [_located(one) for one in cast(list[Any], value)]
-    if not isinstance(value, dict):
-        return value
-    inside = cast(dict[str, Any], value).items()
-    part = {name: inner if name == "source" else _located(inner) for name, inner in inside}
-    if isinstance(path := part.get("path"), str):
-        return {**part, "source": {"kind": "local", "path": path}, "path": None}
-    if isinstance(vectors := part.get("features"), str):
-        return {**part, "source": {"kind": "local", "path": vectors}}
-    return part
+    if (cell := known.cell(values)) is None:
+        read = _validated(Cell, values, problems)
+        return None if read is None else known.add(values, read)
+    return cell
 
 
 def _differing(texts: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ not a plain value (a group, `hydra.*`, a package) goes to Hydra. A test holds th
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -17,12 +18,15 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import Container, DictConfig, Node, OmegaConf, open_dict
+from omegaconf import DictConfig, Node, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.config.read import is_list
-from w2s_sweep.launch.files import LOOKS_AROUND, OF_HYDRA, Files, interpolates
+from w2s_sweep.launch.files import OF_HYDRA, Files
 from w2s_sweep.launch.hydra_settings import as_current, numbered
+from w2s_sweep.launch.parts import Base, Parts, node_of, plain_part
 from w2s_sweep.launch.references import with_named
 from w2s_sweep.modules import import_all
 
@@ -37,6 +41,8 @@ class CachingConfigLoader(ConfigLoaderImpl):
         self._searchpath: list[str] = []
         self._looked_at: tuple[str | None, list[str], DictConfig] | None = None
         self._bases: dict[tuple[tuple[str, ...], tuple[str, ...]], Base] = {}
+        self._parts = Parts()
+        self._apart = False
         self._cells: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._plain: dict[str, bool] = {}
@@ -111,12 +117,28 @@ class CachingConfigLoader(ConfigLoaderImpl):
             self._cells[key] = self._compose(master_config, list(key))
         return self._cells[key]
 
+    def plain(self, master: DictConfig, overrides: Sequence[str]) -> dict[str, Any] | None:
+        """The settings of one cell, shared with other cells where they say the same; None where one looks at others."""
+        base, varying = self._base_of(master, overrides)
+        if base is None or base.looks_around([self._value(line) for line in varying]):
+            return None
+        with suppress(HydraException, OmegaConfBaseException):  # raised again, of all settings, where all are composed
+            return self._parts.cell(base, [self._parse(line) for line in varying])
+        return None
+
     def _compose(self, master: DictConfig, overrides: list[str]) -> DictConfig:
-        for line in overrides:
-            if line not in self._plain:
-                self._plain[line] = self._is_plain_value(line)
-        plain = [line for line in overrides if self._plain[line]]
-        chosen = tuple(line for line in overrides if not self._plain[line])
+        base, varying = self._base_of(master, overrides)
+        if base is None:
+            return self.whole(master, overrides)  # what it says depends on all overrides
+        values = [self._value(line) for line in varying]
+        cell = base.copied(values, [self._parse(line).key_or_group for line in varying])
+        self._apply_overrides_to_config([self._parse(line) for line in varying], cell)
+        return cell
+
+    def _base_of(self, master: DictConfig, overrides: Sequence[str]) -> tuple[Base | None, Sequence[str]]:
+        """The composition that a cell is a copy of, None where Hydra must compose all of it; and what it sets."""
+        plain = [line for line in overrides if self._is_known_plain(line)]
+        chosen = tuple(line for line in overrides if not self._is_known_plain(line))
         if self._said[0] is not master:
             lines = OmegaConf.to_container(master.hydra.overrides.task, resolve=False) or ()
             self._said = master, {str(line) for line in lines}
@@ -127,25 +149,46 @@ class CachingConfigLoader(ConfigLoaderImpl):
             fixed, varying = (), plain
         # Hydra composes every job from scratch, so large sweeps start slowly (facebookresearch/hydra#1324); much of the
         # time goes into copies of nodes (facebookresearch/hydra#1543).
-        if (chosen, fixed) not in self._bases:
-            self._bases[chosen, fixed] = self._base(master, chosen, fixed)
-        if self._bases[chosen, fixed].asks_hydra or any(OF_HYDRA in self._value(line) for line in overrides):
-            return self.whole(master, overrides)  # what it says depends on all overrides
-        values = [self._value(line) for line in varying]
-        cell = self._bases[chosen, fixed].copied(values, [self._parse(line).key_or_group for line in varying])
-        self._apply_overrides_to_config([self._parse(line) for line in varying], cell)
-        return cell
+        base = self._base(master, chosen, fixed)
+        asks = base.asks_hydra or any(OF_HYDRA in self._value(line) for line in overrides)
+        return None if asks else base, varying
 
     def whole(self, master: DictConfig, overrides: list[str]) -> DictConfig:
         """A cell as Hydra composes it, `hydra` included."""
         return super().load_sweep_config(master, overrides)
 
-    def _base(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> "Base":
+    def expect(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Learn which choices the cells of a grid make: many combinations of few are put together from each alone."""
+        said = {tuple(line for line in one if not self._is_known_plain(line)) for one in jobs}
+        self._apart = len(said) > 1 + len({line for one in said for line in one})
+
+    def _base(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> Base:
+        if (chosen, fixed) not in self._bases:
+            together = self._together(master, chosen, fixed) if self._apart else None
+            self._bases[chosen, fixed] = together or Base(self._composed(master, chosen, fixed))
+        return self._bases[chosen, fixed]
+
+    def _together(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> Base | None:
+        """Several choices put together from each of them alone; None where one has to do with another."""
+        varying = [line for line in chosen if line not in self._said[1]]
+        if len(varying) < 2:
+            return None
+        others = [tuple(one for one in chosen if one == line or one not in varying) for line in varying]
+        with suppress(HydraException, OmegaConfBaseException):  # what cannot be alone is composed together
+            without = self._base(master, tuple(line for line in chosen if line not in varying), fixed)
+            own = [self._parse(line) for line in varying]
+            names = [one.package or one.key_or_group for one in own]
+            return without.joined(
+                {name: self._base(master, one, fixed) for name, one in zip(names, others, strict=True)}
+            )
+        return None
+
+    def _composed(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> DictConfig:
         composed = super().load_sweep_config(master, list(chosen))
         with open_dict(composed):
             composed.pop("hydra")
         self._apply_overrides_to_config([self._parse(line) for line in fixed], composed)
-        return Base(composed)
+        return composed
 
     def _overlap(self, some: Sequence[str], others: Sequence[str]) -> bool:
         """Whether an override of the one list sets what, or a part of what, one of the other list sets."""
@@ -165,6 +208,11 @@ class CachingConfigLoader(ConfigLoaderImpl):
             self._values[line] = "" if override.is_sweep_override() else str(override.value())
         return self._values[line]
 
+    def _is_known_plain(self, line: str) -> bool:
+        if line not in self._plain:
+            self._plain[line] = self._is_plain_value(line)
+        return self._plain[line]
+
     def _is_plain_value(self, line: str) -> bool:
         """Whether an override sets a value in the composed configuration and changes nothing else."""
         override = self._parse(line)
@@ -178,54 +226,36 @@ class CachingConfigLoader(ConfigLoaderImpl):
         )
 
 
-class Base:
-    """A composition that cells are copies of."""
-
-    def __init__(self, config: DictConfig):
-        self.config = config
-        self.interpolates = interpolates(config)
-        self.asks_hydra = OF_HYDRA in repr(config)
-
-    def copied(self, values: Sequence[str], keys: Sequence[str]) -> DictConfig:
-        """A copy in which `keys` can be set to `values`; without interpolations, which look at parents, it shares the
-        rest."""
-        if self.interpolates or any(LOOKS_AROUND.search(value) for value in values):
-            return copy.deepcopy(self.config)
-        # deepcopy takes what its memo holds for copied already, so the cells share these nodes. That is safe: overrides
-        # write below `touched` alone, everything after them only reads, and no value looks at a parent.
-        touched = {key.partition(".")[0] for key in keys}
-        nodes = {name: self.config._get_node(name) for name in self.config if name not in touched}  # pyright: ignore[reportPrivateUsage]
-        return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
-
-
-def plain_cell(config: DictConfig, known: dict[int, tuple[Node | None, Any]] | None = None) -> dict[str, Any]:
-    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out.
-
-    `known` keeps what its parts came to, for the cells after it that share them (see `Base.copied`).
-    """
-    known = {} if known is None else known
+def plain_cell(config: DictConfig) -> dict[str, Any]:
+    """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out."""
     if "hydra" in config:
         with as_current(config):
-            return _plain(config, known)
-    return _plain(config, known)
+            return _named(_plain(config, {}), {})
+    return _named(_plain(config, {}), {})
 
 
 def _plain(config: DictConfig, known: dict[int, tuple[Node | None, Any]]) -> dict[str, Any]:
-    nodes = {str(name): config._get_node(name) for name in config if name != "hydra"}  # pyright: ignore[reportPrivateUsage]
+    """`known` keeps what parts came to, for the cells after it that share them (see `Base.copied`)."""
+    nodes = {str(name): node_of(config, str(name)) for name in config if name != "hydra"}
     for name, node in nodes.items():
         if id(node) not in known:
             # The node is kept beside its value: while it lives, no other node can have its id.
             known[id(node)] = node, plain_part(config, name)
-    cell = {name: known[id(node)][1] for name, node in nodes.items()}
-    if is_list(modules := cell.get("modules")):  # anything else is reported where the cell is parsed
-        import_all([str(one) for one in modules])
-    return with_named(cell)
+    return {name: known[id(node)][1] for name, node in nodes.items()}
 
 
-def plain_part(config: DictConfig, name: str) -> Any:
-    """One setting of a composed cell, or all settings of a group, as plain JSON."""
-    value = "???" if OmegaConf.is_missing(config, name) else config[name]
-    return OmegaConf.to_container(value, resolve=True) if isinstance(value, Container) else value
+READ_BY_NAME = ("tests", "method", "modules")
+
+
+def _named(cell: dict[str, Any], known: dict[tuple[int, ...], dict[str, Any]]) -> dict[str, Any]:
+    """With whole models and datasets for names of files; `known` keeps parts that live as long as it does."""
+    key = tuple(id(cell.get(name)) for name in READ_BY_NAME)
+    if key not in known:
+        if is_list(modules := cell.get("modules")):  # anything else is reported where the cell is parsed
+            import_all([str(one) for one in modules])
+        whole = with_named(cell)
+        known[key] = {name: whole[name] for name in READ_BY_NAME if name in whole}
+    return cell | known[key]
 
 
 def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -247,8 +277,18 @@ def compose_cells(
 ) -> list[dict[str, Any]]:
     """The plain configuration of every job of a multirun; `first`: the number of the first one."""
     known: dict[int, tuple[Node | None, Any]] = {}
+    named: dict[tuple[int, ...], dict[str, Any]] = {}
     cells: list[dict[str, Any]] = []
+    if isinstance(loader, CachingConfigLoader):
+        loader.expect(jobs)
     for place, overrides in enumerate(jobs):
+        shared = loader.plain(master, overrides) if isinstance(loader, CachingConfigLoader) else None
+        if shared is not None:
+            cells.append(_named(shared, named))
+            continue
         config = loader.load_sweep_config(master, list(overrides))
-        cells.append(plain_cell(numbered(config, first + place) if "hydra" in config else config, known))
+        if "hydra" in config:
+            cells.append(plain_cell(numbered(config, first + place)))
+        else:
+            cells.append(_named(_plain(config, known), named))
     return cells

@@ -12,8 +12,8 @@ from rich.text import Text
 from w2s_sweep.amounts import show_bytes, show_time
 from w2s_sweep.launch.status import Look, StageStatus, stage_states
 from w2s_sweep.store import Store
+from w2s_sweep.store.files import size_of
 from w2s_sweep.store.sharing import owner_of
-from w2s_sweep.store.store import size_of
 
 SweepState = Literal["running", "queued", "failed", "unfinished", "done"]
 

@@ -1,5 +1,6 @@
 """Checks every override of a command line before Hydra composes anything; all wrong ones are reported at once."""
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,7 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
     overrides: list[str] = said.overrides
     if said.shell_completion:  # these words are no settings: install=bash, query=bash
         return as_words(said, overrides, program)
+    overrides += _of_environment(overrides)
     searchpath = [line for line in overrides if line.lstrip("+").startswith(f"{SEARCHPATH}=")]
     places = find_places(said, config_path(said, program) or str(conf), searchpath)
     parser = OverridesParser.create(config_loader=places.loader)
@@ -70,6 +72,13 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
     if problems:
         raise ConfigError(problems + misfits)  # alone, misfits are told after composition, with all that it finds
     return as_words(said, _said_last(overrides), program)
+
+
+def _of_environment(overrides: Sequence[str]) -> list[str]:
+    """`store`, where the command line has none and $W2S_STORE names one, as for `w2s`: it counts more than files do."""
+    store = os.environ.get("W2S_STORE")
+    said = any(line.lstrip("+").startswith("store=") for line in overrides)
+    return [in_quotes("store", store)] if store and not said else []
 
 
 def _modules(overrides: Sequence[str], places: Places, parser: OverridesParser) -> list[str]:

@@ -28,10 +28,12 @@ Stages = Sequence[Stage[Kind]]
 
 def prepare(console: Console, store: Store, plan: Plan) -> None:
     """Fetch what jobs will open and make the examples: jobs need no network, bad data is refused before training."""
+    to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
+    if not to_run:
+        return
     from w2s_sweep.runner.context import RunSettings
     from w2s_sweep.runner.pack import Pack, run_pack  # imports pyarrow, which planning does not need
 
-    to_run = [plan.graph.stages[key] for key in plan.keys("to run", "in flight")]
     there: dict[str, Path] = {}
     for name, one in opened_by(to_run).items():
         with console.status(f"fetching {one.kind} {one.name}"):

@@ -13,8 +13,8 @@ from w2s_sweep.cells.cell import Cell, Sweep
 from w2s_sweep.config.plain import plain
 from w2s_sweep.launch.code import code_identity
 from w2s_sweep.launch.resolve import Resolved
-from w2s_sweep.plan.builder import Roles
 from w2s_sweep.plan.graph import Graph
+from w2s_sweep.plan.roles import Roles
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json

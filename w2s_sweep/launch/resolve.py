@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from w2s_sweep.cells.cell import Cell
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import Source
 from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.kinds.base import Json, SourceKind
@@ -16,18 +18,12 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
     """Resolve every source once; all that cannot be resolved are reported together."""
     wanted: dict[tuple[Source, SourceKind], str] = {}
     for cell in cells:
-        wanted[cell.dataset.source, "dataset"] = f"dataset {cell.dataset.name}"
-        if cell.weak is not None:
-            wanted[cell.weak.source, cell.weak.source_kind] = f"model@weak {cell.weak.name}"
+        for model in cell.models():
+            wanted[model.source, model.source_kind] = f"{_setting_of(model, cell)} {model.name}"
+        for dataset in cell.datasets():
+            wanted[dataset.source, "dataset"] = f"{_setting_of(dataset, cell)} {dataset.name}"
         if cell.supervisor.source is not None:
             wanted[cell.supervisor.source, "dataset"] = "supervisor.labels"
-        wanted[cell.strong.source, cell.strong.source_kind] = f"model@strong {cell.strong.name}"
-        for model in cell.method.models():
-            wanted[model.source, model.source_kind] = f"method.{cell.method.name} {model.name}"
-        for dataset in cell.tests:
-            wanted[dataset.source, "dataset"] = f"tests {dataset.name}"
-        for dataset in cell.method.datasets():
-            wanted[dataset.source, "dataset"] = f"method.{cell.method.name} {dataset.name}"
     known: dict[tuple[Source, SourceKind], Mapping[str, Json]] = {}
     problems: list[str] = []
     for (source, kind), label in wanted.items():
@@ -38,3 +34,10 @@ def resolve_all(cells: Sequence[Cell]) -> Resolved:
     if problems:
         raise ConfigError(problems)
     return known
+
+
+def _setting_of(one: Model | Dataset, cell: Cell) -> str:
+    """Where a cell names a model or a dataset."""
+    named = {id(cell.weak): "model@weak", id(cell.strong): "model@strong", id(cell.dataset): "dataset"}
+    named |= {id(test): "tests" for test in cell.tests}
+    return named.get(id(one), f"method.{cell.method.name}")

@@ -9,12 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import scipy.special  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.metrics.crossed import Moments
 
 LEVEL = 0.95
-special: Any = scipy.special  # has no type stubs
 SMALLEST = float(np.finfo(float).tiny)
 """No p-value is 0; smaller ones than a float can hold are given as this."""
 
@@ -28,10 +26,17 @@ class Interval:
     high: float | None = None
 
 
+def special_functions() -> Any:
+    """`scipy.special`, loaded where it is needed: it takes a quarter of a second, and plans have no intervals."""
+    import scipy.special  # pyright: ignore[reportMissingTypeStubs]
+
+    return scipy.special
+
+
 @lru_cache(4096)
 def t_quantile(level: float, freedom: float) -> float:
     """What a Student t variable with `freedom` degrees stays within, on either side of 0, with probability `level`."""
-    return float(special.stdtrit(freedom, (1 + level) / 2))
+    return float(special_functions().stdtrit(freedom, (1 + level) / 2))
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
@@ -69,4 +74,4 @@ def crossed_p(moments: Moments) -> float | None:
         return None
     if variance == 0:
         return 1.0 if mean == 0 else SMALLEST
-    return max(SMALLEST, 2 * float(special.stdtr(moments.freedom, -abs(mean) / math.sqrt(variance))))
+    return max(SMALLEST, 2 * float(special_functions().stdtr(moments.freedom, -abs(mean) / math.sqrt(variance))))

@@ -39,10 +39,7 @@ class OfMeans:
 
         This is the delta method: `of` is replaced by its tangent at the means.
         """
-        if not len(self.terms):
-            return None
-        found = score_all(self.terms[None], self.of)[0]
-        return None if np.isnan(found[0]) else found
+        return scores_of({"": self})[""]
 
 
 def score_all(terms: Array, of: Callable[[Array], Array]) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from w2s_sweep.metrics.interval import LEVEL, Interval, special
+from w2s_sweep.metrics.interval import LEVEL, Interval, special_functions
 
 
 def median_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
@@ -19,6 +19,7 @@ def median_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     if not len(values):
         return Interval(None)
     ordered = sorted(values)
-    known = [i for i in range(1, len(ordered) // 2 + 1) if 2 * special.bdtr(i - 1, len(ordered), 0.5) <= 1 - level]
+    bdtr = special_functions().bdtr
+    known = [i for i in range(1, len(ordered) // 2 + 1) if 2 * bdtr(i - 1, len(ordered), 0.5) <= 1 - level]
     middle = float(np.median(ordered))
     return Interval(middle, ordered[known[-1] - 1], ordered[-known[-1]]) if known else Interval(middle)

@@ -17,6 +17,12 @@ def checkpoint_blocks(blocks: nn.ModuleList) -> None:
         block.forward = _checkpointed(block.forward)
 
 
+def compute_once(blocks: nn.ModuleList) -> None:
+    """Undo `checkpoint_blocks`; does nothing where it was not done."""
+    for block in blocks:
+        vars(block).pop("forward", None)
+
+
 def _checkpointed(forward: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         # The generator is put back for the second computation, so that dropout draws the same masks.

@@ -82,8 +82,8 @@ def label_word_rows(
             f"{field}: two of {', '.join(map(repr, words))} begin with the same token of this tokenizer "
             f"(ids {first}). Choose words whose first tokens differ, such as ' no' and ' yes'{remedy}."
         )
-    rows = backbone.unembedding(first)
-    return rows - rows.mean(0)
+    rows = backbone.unembedding(first).cpu()  # to the same bits wherever the model is by now
+    return (rows - rows.mean(0)).to(backbone.device)
 
 
 def _first_id(backbone: Backbone, word: str, field: str) -> int:

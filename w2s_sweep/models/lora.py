@@ -49,6 +49,19 @@ def add_lora(
         parameter.data = parameter.data.float()
 
 
+def remove_lora(transformer: PreTrainedModel) -> None:
+    """Undo `add_lora`: the linear modules stand in their places again; does nothing where there are no adapters."""
+    if not hasattr(transformer, "peft_config"):
+        return
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for parent in list(transformer.modules()):
+        for name, inner in list(parent.named_children()):
+            if isinstance(inner, BaseTunerLayer):
+                setattr(parent, name, inner.get_base_layer())
+    del transformer.peft_config
+
+
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """Name -> parameter of what an optimizer updates."""
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}

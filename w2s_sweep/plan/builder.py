@@ -1,7 +1,7 @@
 """The vocabulary in which a method writes its graph: what `inputs` and `labels` offer, and training on a half."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 
 from w2s_sweep.config import finetune as config
@@ -9,9 +9,7 @@ from w2s_sweep.config.dataset import Dataset, Partition, Split
 from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
-from w2s_sweep.kinds.evaluate import Evaluate
-from w2s_sweep.kinds.labels import Ccs, Combine, Correct, LabelsFile, MeanDifference, Pick, Reveal
-from w2s_sweep.kinds.sample import Sample
+from w2s_sweep.kinds.labels import Ccs, Correct, LabelsFile, MeanDifference, Reveal
 from w2s_sweep.kinds.training import (
     Finetune,
     Generate,
@@ -21,37 +19,12 @@ from w2s_sweep.kinds.training import (
 )
 from w2s_sweep.losses import Loss
 from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.plan.labels import GROUND_TRUTH, Labels
+from w2s_sweep.plan.finished import Finished
+from w2s_sweep.plan.labels import GROUND_TRUTH
 from w2s_sweep.plan.recipes import probe_recipe, tuned_recipe
+from w2s_sweep.plan.roles import Roles
 
 __all__ = ["GROUND_TRUTH", "Builder", "Mixed", "Roles"]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which stages of a cell play which part; PGR compares their predictions on the test set."""
-
-    weak: str
-    student: str
-    ceiling: str | None
-    """None where none is trained, `ceiling.skip`."""
-    reference: str | None = None
-    """The student without what the method puts in its way, where the results compare with that one too."""
-
-    tests: "tuple[tuple[str, Roles], ...]" = ()
-    """(name of a further dataset, the stages that show its test rows to these roles)."""
-
-    def keys(self) -> tuple[str, ...]:
-        """The stages whose predictions the results of the cell are computed from."""
-        named = (self.weak, self.student, self.ceiling, self.reference)
-        shown = (key for _, roles in self.tests for key in roles.keys())  # noqa: SIM118 - not a dict
-        return tuple(dict.fromkeys(key for key in (*named, *shown) if key is not None))
-
-    def map(self, change: Callable[[str], str]) -> "Roles":
-        """The same roles, each played by another stage."""
-        reference = None if self.reference is None else change(self.reference)
-        weak, student = change(self.weak), change(self.student)
-        return Roles(weak, student, None if self.ceiling is None else change(self.ceiling), reference)
 
 
 @dataclass(frozen=True)
@@ -90,48 +63,8 @@ class WeightsFields(TypedDict):
     max_tokens: int
 
 
-class Builder(Labels):
+class Builder(Finished):
     """All verbs."""
-
-    def with_tests(self, roles: Roles) -> Roles:
-        """The roles of a cell together with those on the test rows of each of its further datasets."""
-        shown = [(of.name, roles.map(lambda key, of=of: self.evaluate(key, of))) for of in self.cell.tests]
-        return replace(roles, tests=tuple(shown))
-
-    def evaluate(self, key: str, of: Dataset) -> str:
-        """What the finished stage `key` predicts for the test rows of another dataset."""
-        stage = self.stages[key]
-        settings, hints = stage.settings, stage.hints
-        if isinstance(settings, Combine):
-            members = [self.evaluate(member, of) for member in stage.inputs.values()]
-            return self.combine(members, role=hints.role or "", rule=settings.rule)
-        first = self.stages[stage.inputs["member 0"]] if isinstance(settings, Pick) else stage
-        inputs = {"data": self.data(of), "trained": key} | {k: v for k, v in first.inputs.items() if k == "adapted"}
-        hints = replace(hints, label=f"{hints.label} on {of.name}", dataset=of, model=first.hints.model, data=None)
-        split = of.split(self.cell.seed)
-        if isinstance(first.settings, Probe):
-            inputs["features"] = self.features(first.hints.of_model, of)
-            return self._add(Evaluate(probe=first.settings, split=split), inputs, hints)
-        if not isinstance(first.settings, Finetune):
-            raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
-        return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
-
-    def sample(self, key: str, *, splits: Sequence[Split], count: int, temperature: float, role: str) -> str:
-        """The answers that most of `count` samples of the finished generation stage `key` give, of rows of `splits`."""
-        stage, cell = self.stages[key], self.cell
-        if not isinstance(stage.settings, Generate):
-            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")
-        settings = Sample(
-            split=cell.dataset.split(cell.seed),
-            trained=stage.settings,
-            splits=tuple(splits),
-            count=count,
-            temperature=temperature,
-            seed=cell.seed,
-        )
-        inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
-        label = f"{count} samples of {stage.hints.label}"
-        return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
 
     def supervisor(self) -> str:
         """What labels half B: the weak model, trained on half A with the truth, or the labels of a file."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from w2s_sweep.kinds import Kind
-from w2s_sweep.plan.builder import Roles
+from w2s_sweep.plan.roles import Roles
 from w2s_sweep.plan.stage import Stage
 
 PlanState = Literal["done", "in flight", "to run", "not needed"]

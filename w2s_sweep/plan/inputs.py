@@ -21,6 +21,10 @@ Identify = Callable[[Source, SourceKind], Mapping[str, Json]]
 """Source -> what names its content for ever: a commit, a SHA-256."""
 
 
+Made = dict[tuple[object, ...], tuple[tuple[object, ...], Stage[Kind]]]
+"""Stages that other cells have asked for already: what they are made of, by identity -> that, kept, and the stage."""
+
+
 class WordingFields(TypedDict):
     """What kinds that ask a model in words have in common."""
 
@@ -36,19 +40,32 @@ class WordingFields(TypedDict):
 class Inputs:
     """Collects the stages of one cell. Every call returns the key of a stage, the same key for the same work."""
 
-    def __init__(self, cell: Setup, identify: Identify):
+    def __init__(self, cell: Setup, identify: Identify, made: Made | None = None):
         self.cell = cell
         self.identify = identify
         self.stages: dict[str, Stage[Kind]] = {}
+        self._made: Made = {} if made is None else made
 
     def _add(self, settings: Kind, inputs: Mapping[str, str], hints: Hints) -> str:
         stage = Stage(settings, inputs, hints)
         self.stages.setdefault(stage.key, stage)
         return stage.key
 
+    def _once(self, what: str, make: Callable[[], str], *of: object) -> str:
+        """What `make` adds, which depends on nothing but these objects; made once for all cells that share them."""
+        name = (what, *map(id, of))
+        if name not in self._made:
+            self._made[name] = of, self.stages[make()]
+        stage = self._made[name][1]
+        self.stages.setdefault(stage.key, stage)
+        return stage.key
+
     def data(self, of: Dataset | None = None) -> str:
         """The balanced examples of the cell's dataset, or of another one, before any split."""
         d = of or self.cell.dataset
+        return self._once("data", lambda: self._data(d), d)
+
+    def _data(self, d: Dataset) -> str:
         task = TASKS.get(d.task)  # an unknown name is reported where the configuration is checked
         settings = Data(
             task=d.task,
@@ -74,7 +91,14 @@ class Inputs:
     def features(self, model: Model, of: Dataset | None = None) -> str:
         """Frozen features of every example of the cell's dataset, or of another one that is cut to as many tokens: once
         per model and dataset whatever the seeds and losses."""
-        dataset = of or self.cell.dataset
+        dataset, cell = of or self.cell.dataset, self.cell
+        self.data(of)
+        if model.adapt is not None:  # which may depend on the seed
+            return self._features(model, of, dataset)
+        read_by = model, dataset, cell.dataset.max_tokens, cell.finetune.precision
+        return self._once("features", lambda: self._features(model, of, dataset), *read_by)
+
+    def _features(self, model: Model, of: Dataset | None, dataset: Dataset) -> str:
         if model.features is not None:
             file = FeaturesFile(file=dict(self.identify(model.source, "dataset")))
             hints = Hints(label=f"features {model.name} {dataset.name}", dataset=dataset, model=model)

@@ -99,7 +99,7 @@ class CurveReader:
         curve = self._read(role, key)
         if labelled is None:
             return curve
-        return self._share_ids([part for one in curve if len((part := _among(one, labelled)).ids)])
+        return self._share_ids([part for part in _among(curve, labelled) if len(part.ids)])
 
     def _read(self, role: str, key: str) -> list[Evaluated]:
         if key in self.curves:
@@ -185,9 +185,12 @@ class Seed:
     """After each evaluation of `curve`."""
 
 
-def _among(one: Evaluated, labelled: Array) -> Evaluated:
-    kept = np.isin(one.ids.astype(str), labelled.astype(str))
-    return replace(one, ids=one.ids[kept], probs=one.probs[kept])
+def _among(curve: Sequence[Evaluated], labelled: Array) -> list[Evaluated]:
+    """The evaluations on labelled rows; those of equal rows share their ids, which are looked up once."""
+    arrays, wanted = {id(one.ids): one.ids for one in curve}, labelled.astype(str)
+    rows = {about: np.flatnonzero(np.isin(ids.astype(str), wanted)) for about, ids in arrays.items()}
+    kept = {about: ids[rows[about]] for about, ids in arrays.items()}
+    return [replace(one, ids=kept[id(one.ids)], probs=one.probs[rows[id(one.ids)]]) for one in curve]
 
 
 def _merge(role: str, seed: Seed, numbers: Sequence[int]) -> Columns:

@@ -15,7 +15,7 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.cost import cost_of
 from w2s_sweep.results.figures import SavedFigure, save_figures
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
-from w2s_sweep.results.figures.style import INK, ON_DARK, TIP
+from w2s_sweep.results.figures.style import INK, ON_DARK
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables import lines
@@ -138,6 +138,7 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
         "stages": page.stages,
         "cells": by_group(results),
         "first_cells": {row.cell for row in {row.group: row for row in reversed(by_group(results))}.values()},
+        "unidentified": any(g.unidentified for g in results.groups),
         "notes": any(row.note or row.unidentified for row in results.rows),
     }
 
@@ -199,7 +200,6 @@ def inline_svg(figure: SavedFigure) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<g id="patch_1">.*?</g>)', "", text, count=1, flags=re.DOTALL)
-    text = re.sub(rf'<g id="{TIP}([^"]*)">', r"<g><title>\1</title>", text)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{figure.name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\1{figure.name}-", text)
     # A variable: what a colour means is the same on a dark page, where the darkest ones would not be seen.

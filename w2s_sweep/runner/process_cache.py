@@ -1,5 +1,6 @@
 """What the stages of one process share: weights and tokenised rows are loaded once for all stages of a pack."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from w2s_sweep.config.finetune import Precision, Quantise
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.models.adapted import load_model
 from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.checkpointing import compute_once
 from w2s_sweep.models.device import frozen_dtype, pick_device
+from w2s_sweep.models.lora import remove_lora
 from w2s_sweep.models.nf4 import to_nf4
+from w2s_sweep.models.ranks import this_process
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources import fetch
@@ -23,6 +27,7 @@ def model_folder(context: Context[OfModel]) -> Path:
 
 def frozen_backbone(context: Context[OfModel], precision: Precision) -> Backbone:
     """The model of a stage on its device, shared: the caller must not change its weights."""
+    _bases.clear()
     dtype = frozen_dtype(pick_device(), precision)
     return _frozen(model_folder(context), context.settings.keep_layers, context.optional("adapted"), dtype)
 
@@ -31,6 +36,7 @@ def backbone_up_to(context: Context[OfModel], precision: Precision, layer: int) 
     """As `frozen_backbone`, without the blocks after number `layer`: they are not even read from disk."""
     if "adapted" in context.stage.inputs:  # whose weights are those of all blocks
         return frozen_backbone(context, precision)
+    _bases.clear()
     return _frozen(model_folder(context), max(1, layer), None, frozen_dtype(pick_device(), precision))
 
 
@@ -42,23 +48,59 @@ def own_backbone(
     dropout: float = 0.0,
     quantise: Quantise = "none",
 ) -> Backbone:
-    """The model of a stage, on the CPU, to be trained; `frozen`: below adapters, which train alone; `quantise` makes
-    less of frozen weights."""
+    """The model of a stage, to be trained; `frozen`: below adapters, which train alone, and the one that the last stage
+    had if it wants the same; `quantise` makes less of frozen weights."""
     if pick_device().type != "cpu":
         _frozen.cache_clear()  # or it would stay on the device beside the one that trains
     dtype = frozen_dtype(pick_device(), precision) if frozen else torch.float32
-    keep = context.settings.keep_layers
-    backbone = load_model(
-        model_folder(context), context.optional("adapted"), keep_layers=keep, dtype=dtype, dropout=dropout
+    wanted = _Wanted(
+        model_folder(context), context.optional("adapted"), context.settings.keep_layers, dtype, dropout, quantise
     )
-    if quantise == "nf4":
-        to_nf4(backbone)
+    if not frozen or this_process().size > 1:  # whose weights are changed, or shared out
+        _bases.clear()
+        return wanted.load()
+    if wanted not in _bases:
+        _bases.clear()  # before another one is loaded: two may not fit
+        _bases[wanted] = wanted.load()
+    return bare(_bases[wanted])
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A model that trains, or adapters of it."""
+
+    folder: Path
+    adapted: Path | None
+    keep_layers: int | None
+    dtype: torch.dtype
+    dropout: float
+    quantise: Quantise
+
+    def load(self) -> Backbone:
+        backbone = load_model(
+            self.folder, self.adapted, keep_layers=self.keep_layers, dtype=self.dtype, dropout=self.dropout
+        )
+        if self.quantise == "nf4":
+            to_nf4(backbone)
+        return backbone
+
+
+_bases: dict[_Wanted, Backbone] = {}
+"""The model below adapters that was loaded last, of one at most: the stages of a pack put theirs on the same one."""
+
+
+def bare(backbone: Backbone) -> Backbone:
+    """The same backbone as it was loaded, whatever a stage has put on it: its own weights were frozen."""
+    remove_lora(backbone.module)
+    compute_once(backbone.blocks)
+    backbone.module.requires_grad_(True).eval()
     return backbone
 
 
 def forget() -> None:
     """Let go of the model that was loaded last, and of its memory on the GPU."""
     _frozen.cache_clear()
+    _bases.clear()
     torch.cuda.empty_cache()
 
 

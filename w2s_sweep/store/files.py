@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -78,6 +78,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file; a last line that was cut off by a crash is left out."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        try:
+            row: Any = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict):
+            break
+        rows.append(row)  # pyright: ignore[reportUnknownArgumentType]
+    return rows
+
+
 @contextmanager
 def explain_errors(path: Path) -> Generator[None]:
     """Turn a full or read-only disk into an error that says what to do."""
@@ -101,3 +115,8 @@ def manifest_of(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     """Name -> size in bytes and SHA-256 of every file below `folder`, but the manifest itself."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json")
     return {str(p.relative_to(folder)): {"size": p.stat().st_size, "sha256": sha256_file(p)} for p in files}
+
+
+def size_of(paths: Iterable[Path]) -> int:
+    """Bytes of all files below the given folders."""
+    return sum(f.stat().st_size for p in paths for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file())

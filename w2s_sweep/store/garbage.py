@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_sweep.store.claim import read_claim
-from w2s_sweep.store.files import explain_errors
-from w2s_sweep.store.store import Store, size_of
+from w2s_sweep.store.files import explain_errors, size_of
+from w2s_sweep.store.store import Store
 
 DAY_SECONDS = 86_400
 

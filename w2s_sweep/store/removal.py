@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from w2s_sweep.store.claim import read_claim
-from w2s_sweep.store.files import explain_errors
+from w2s_sweep.store.files import explain_errors, size_of
 from w2s_sweep.store.garbage import delete_stages
-from w2s_sweep.store.store import Store, size_of
+from w2s_sweep.store.store import Store
 
 
 @dataclass(frozen=True)

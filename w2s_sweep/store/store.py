@@ -8,14 +8,12 @@ ROOT/quarantine/     stage folders that were found damaged
 """
 
 import errno
-import hashlib
-import json
 import os
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,16 +23,14 @@ from typing import Any
 
 from w2s_sweep.errors import StoreError
 from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json, written
+from w2s_sweep.store.records import Records
 
 MANIFEST = "manifest.json"
-RECORD_REMEDY = "Run the sweep's command again, which writes it anew; finished stages are not trained again."
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Records):
     """A directory of finished stages, shared by every sweep and every machine on one file system."""
-
-    root: Path
 
     @cached_property
     def stages(self) -> Path:
@@ -50,9 +46,6 @@ class Store:
 
     def claim_path(self, key: str) -> Path:
         return self.root / "claims" / key
-
-    def sweep(self, name: str) -> Path:
-        return self.root / "sweeps" / name
 
     def prepare(self) -> None:
         """Create the top folders; StoreError with the reason where that is impossible."""
@@ -80,36 +73,6 @@ class Store:
         if self.shared:
             before = os.umask(0o077)
             os.umask(before & ~0o070)
-
-    def keep_earlier(self, name: str, record: Mapping[str, Any]) -> Path:
-        """Set the record of a sweep aside whose name another command takes; its stages stay referenced."""
-        keys = " ".join(sorted(record["stages"]))
-        path = self.sweep(name) / "earlier" / f"{hashlib.sha256(keys.encode()).hexdigest()[:12]}.json"
-        write_json(path, record)
-        return path
-
-    def referenced_keys(self) -> set[str]:
-        """Keys of all stages that a sweep of this store names, or named before, and those that submitted jobs make.
-
-        Raises StoreError where a sweep's record cannot be read: what it names is not known then.
-        """
-        return self.submitted_keys().union(*(self.named_keys(name) for name in self.named_sweeps()))
-
-    def named_keys(self, name: str) -> set[str]:
-        """Keys of the stages that a sweep names, or named before. Raises StoreError where its record cannot be read."""
-        now = set(self.read_sweep(name)["stages"]) if (self.sweep(name) / "sweep.json").exists() else set[str]()
-        earlier = (read_json(path) or {} for path in (self.sweep(name) / "earlier").glob("*.json"))
-        return now | {key for record in earlier for key in record.get("stages", ())}
-
-    def named_sweeps(self) -> list[str]:
-        """Names of all sweeps, also of those that are known by an earlier record alone."""
-        found = [*(self.root / "sweeps").glob("*/sweep.json"), *(self.root / "sweeps").glob("*/earlier/*.json")]
-        return sorted({path.relative_to(self.root / "sweeps").parts[0] for path in found})
-
-    def submitted_keys(self) -> set[str]:
-        """Keys of the stages that jobs were submitted for which may still be in the cluster's queue."""
-        found = (read_json(path) or {} for path in (self.root / "queued").glob("*.json"))
-        return {key for record in found for task in record.get("tasks", ()) for key in task.get("stages", ())}
 
     def manifest(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """The files of a finished stage; None when it is not finished, or its manifest is damaged or another's."""
@@ -251,24 +214,6 @@ class Store:
         with suppress(OSError):
             work.rmdir()
 
-    def sweeps(self) -> list[str]:
-        """Names of the sweeps, the newest first."""
-        found = (self.root / "sweeps").glob("*/sweep.json")
-        return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
-
-    def read_sweep(self, name: str) -> dict[str, Any]:
-        """The record of a sweep: its cells, roles and stages."""
-        path = self.sweep(name) / "sweep.json"
-        record = read_json(path)
-        if record is None:
-            if path.exists():
-                raise StoreError(f"sweep {name!r}: {path} cannot be read ({_why_unread(path)}). {RECORD_REMEDY}")
-            known = ", ".join(self.sweeps()[:10]) or "none"
-            raise StoreError(f"sweep {name!r}: not in {self.root}. Sweeps there, newest first: {known}.")
-        if not isinstance(record.get("stages"), dict):
-            raise StoreError(f"sweep {name!r}: {path} is damaged, it names no stages. {RECORD_REMEDY}")
-        return record
-
 
 def is_manifest(files: object) -> bool:
     """Whether it names at least one file, each with a size and a digest."""
@@ -294,35 +239,8 @@ def _fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
         return f"{name} cannot be read ({error.strerror})"
 
 
-def _why_unread(path: Path) -> str:
-    try:
-        path.read_bytes()
-    except OSError as error:
-        return str(error.strerror)
-    return "it is empty or damaged"
-
-
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def size_of(paths: Iterable[Path]) -> int:
-    """Bytes of all files below the given folders."""
-    return sum(f.stat().st_size for p in paths for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file())
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line that was cut off by a crash is left out."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_bytes().splitlines() if path.is_file() else []:
-        try:
-            row: Any = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(row, dict):
-            break
-        rows.append(row)  # pyright: ignore[reportUnknownArgumentType]
-    return rows

@@ -19,7 +19,8 @@ from w2s_sweep.predictions import CURVE, Evaluated, softmax, write_curve
 from w2s_sweep.runner.context import Context
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.training.examples import Rows
-from w2s_sweep.training.loop import Learner, predict
+from w2s_sweep.training.gradient import Learner
+from w2s_sweep.training.loop import predict
 from w2s_sweep.training.stopping import due
 
 SHARE = 0.1

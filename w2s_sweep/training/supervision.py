@@ -28,7 +28,8 @@ from w2s_sweep.training.examples import (
     training_rows,
     weights_of,
 )
-from w2s_sweep.training.loop import Hooks, Learner, Recipe, predict, train
+from w2s_sweep.training.gradient import Learner
+from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 from w2s_sweep.training.stopping import EarlyStopping
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,9 +53,9 @@ def take_snapshot(
         refuse_unsafe(store, own)
         if not folder.is_dir():
             _copy(files, folder)
-    commit, difference = _git(package, "rev-parse", "HEAD"), _git(package, "diff", "HEAD", "--", ".")
+    commit, difference = _commit_and_difference(package)
     there = {module: str(folder / copy) for module, copy in copies.items()}
-    record = {"snapshot": str(folder), "commit": commit.strip(), "modified": bool(difference), "modules": there}
+    record = {"snapshot": str(folder), "commit": commit, "modified": bool(difference), "modules": there}
     write_json(sweep / "code.json", record)
     write_text(sweep / "code.diff", difference)
     return folder, tuple(there.get(module, module) for module in modules)
@@ -66,15 +67,14 @@ Files = dict[str, Path]
 
 def _files(folder: Path, name: str) -> Files:
     """Source and templates of a package: what lies beside them, hidden (.env) or as a link, stays where it is."""
-    found = sorted(p for p in folder.rglob("*") if p.suffix in SOURCE and _is_plain(p, folder))
-    return {f"{name}/{p.relative_to(folder).as_posix()}": p for p in found}
-
-
-def _is_plain(path: Path, folder: Path) -> bool:
-    """A file, not reached through a link or a hidden folder."""
-    inner = [folder / part for part in (path.relative_to(folder), *path.relative_to(folder).parents)]
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden and not any(p.is_symlink() for p in inner if p != folder)
+    found: Files = {}
+    for parent, folders, files in os.walk(folder):  # follows no link to a folder
+        folders[:] = [one for one in folders if not one.startswith(".") and one != "__pycache__"]
+        inside = Path(name, Path(parent).relative_to(folder)).as_posix()
+        for path in (Path(parent, one) for one in files if not one.startswith(".")):
+            if path.suffix in SOURCE and stat.S_ISREG(path.lstat().st_mode):
+                found[f"{inside}/{path.name}"] = path
+    return found
 
 
 def _importable(module: str) -> Files:
@@ -109,6 +109,8 @@ def _copy(files: Files, folder: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _git(package: Path, *arguments: str) -> str:
-    """Output of git where the package is under its control; an installed copy inside somebody's repository is not."""
-    return (git(package, *arguments) or "") if git(package, "ls-files", "__init__.py") else ""
+def _commit_and_difference(package: Path) -> tuple[str, str]:
+    """What git says where the package is under its control; an installed copy inside somebody's repository is not."""
+    if not git(package, "ls-files", "__init__.py"):
+        return "", ""
+    return (git(package, "rev-parse", "HEAD") or "").strip(), git(package, "diff", "HEAD", "--", ".") or ""

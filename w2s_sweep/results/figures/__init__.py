@@ -18,6 +18,7 @@ from w2s_sweep.results.figures.facets import facets
 from w2s_sweep.results.figures.heat import draw_heat
 from w2s_sweep.results.figures.look import REPORT, Look, drawn_for
 from w2s_sweep.results.figures.pgr import draw_medians, draw_pgr
+from w2s_sweep.results.figures.saved import SavedFigure, fingerprint, keep, kept
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
@@ -42,23 +43,6 @@ class Plot:
     caption: str
     draw: "Callable[[Results], Figure]"
     rows: Callable[[Results], Sequence[data.Line]]
-    """The numbers that it shows."""
-
-
-@dataclass(frozen=True)
-class SavedFigure:
-    """A figure on disk."""
-
-    name: str
-    caption: str
-    title: str
-    """What stands above it, or would."""
-    note: str
-    """What a reader must know: n, seeds, what intervals are over."""
-    png: Path
-    svg: Path
-    pdf: Path
-    csv: Path
     """The numbers that it shows."""
 
 
@@ -98,12 +82,16 @@ def choose_plots(results: Results) -> list[Plot]:
 def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[SavedFigure]:
     """Draw all figures that the results allow into `folder`, with the numbers of each; none when no cell is finished.
 
-    For whom: `look`. The order is that of the report.
+    For whom: `look`. The order is that of the report. Nothing is drawn where the folder has them of the same results.
     """
+    drawn_of = fingerprint(results, look)
+    if (there := kept(folder, drawn_of)) is not None:
+        return there
     with drawn_for(look):
         saved = [_save(plot, results, folder) for plot in choose_plots(results)]
     if saved:
         write_text(folder / CAPTIONS, "".join(f"## {f.name}\n\n{f.title}. {f.note}.\n\n" for f in saved))
+        keep(folder, drawn_of, saved)
     return saved
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval, median_interval
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import all_variants, facts
+from w2s_sweep.results.figures.facets import all_variants, facts, leave_out
 from w2s_sweep.results.figures.layout import arrow_note, ends, look_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 260
 """With more points than this, pairs of models are one panel, of their median."""
+MOST_SETTINGS = 16
+"""Settings of a task: with more of them neither points nor the legend can be read."""
 STEP = 0.13
 """Inches from one setting to the next within a task, where there is room."""
 GAP = 0.14
@@ -78,7 +80,7 @@ def task_pgrs(results: Results) -> list[TaskPgr]:
     """Panel by panel; settings whose PGR is not identified are there without a value."""
     found: dict[tuple[str, str, str], list[Interval]] = {}
     groups = [g for g in results.groups if g.seeds]
-    merged = len(groups) > MOST_ROWS
+    merged = len(groups) > MOST_ROWS and len({g.pair for g in groups}) > 1
     for g in groups:
         found.setdefault((g.dataset, "" if merged else g.pair, results.variant(g)), []).append(g.pgr)
     return [TaskPgr(*where, *_merge(pgrs)) for where, pgrs in found.items()]
@@ -94,16 +96,17 @@ def _merge(pgrs: list[Interval]) -> tuple[Interval, int]:
 @use_style
 def draw_by_task(results: Results) -> "Figure":
     """Crosses on the left edge are PGRs that are not identified."""
-    points = task_pgrs(results)
+    variants, left_out = leave_out(all_variants(results), MOST_SETTINGS, "by_task.csv")
+    points = [p for p in task_pgrs(results) if p.variant in variants]
     pairs, tasks = list(dict.fromkeys(p.pair for p in points)), list(dict.fromkeys(p.task for p in points))
-    variants = all_variants(results)
     columns = 1 if len(pairs) == 1 else 2 if len(pairs) in (2, 4) else 3
     rows = Rows.of(len(tasks), len(variants))
     columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3}[columns], 0.5 + len(tasks) * rows.height))
     values = [value for p in points for value in ends(p.pgr)]
     limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
+    note = _note(results, points, pairs, limits) + left_out
     figure, axes = make_panels(
-        len(pairs), columns, size, "Performance gap recovered by task", _note(results, points, pairs, limits),
+        len(pairs), columns, size, "Performance gap recovered by task", note,
         sharex=True, sharey=True,
     )  # fmt: skip
     for place, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):

@@ -5,7 +5,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import all_variants, facts
+from w2s_sweep.results.figures.facets import MOST_LINES, all_variants, facts, leave_out
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.style import INK, QUIET, add_tip, grid, legend_below, make_panels, use_style, wrap
 from w2s_sweep.results.records import Reliability
@@ -53,7 +53,7 @@ def draw_calibration(results: Results) -> "Figure":
     panels = reliabilities(results)
     shown = dict(list(panels.items())[:MOST])
     columns, size = grid(len(shown), 2.9)
-    variants = all_variants(results)
+    variants, left_out = leave_out(all_variants(results), MOST_LINES, "calibration.csv")
     left = len(panels) - len(shown)
     tasks = len({g.dataset for g in results.groups if g.seeds})
     note = (
@@ -61,6 +61,7 @@ def draw_calibration(results: Results) -> "Figure":
     )
     note += f"{tasks} tasks together; " if tasks > 1 else ""
     note += facts(results, interval=False, pgr=False) + (f"; {left} more panels are not drawn" if left else "")
+    note += left_out
     figure, axes = make_panels(
         len(shown), columns, size, "Calibration: accuracy by confidence", note, sharex=True, sharey=True
     )

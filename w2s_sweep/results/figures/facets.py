@@ -9,6 +9,10 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.records import ONE, SEVERAL, Group
 
 MOST_PANELS = 24
+MOST_LINES = 12
+"""Settings in one panel: more lines than this hide each other, and colours with markers repeat."""
+MOST_ROWS = 150
+"""Rows of all panels together, where a setting is a row: more of them make a figure of several screens."""
 SHARES = ("agreement/supervisor_right", "agreement/supervisor_wrong")
 """Further metrics that figures show, of groups that are merged too."""
 
@@ -41,26 +45,39 @@ class Facets:
 
 
 def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Facets:
-    """A panel per dataset and weak → strong pair; tasks, then weak models are averaged if that is too many.
+    """A panel per dataset and weak → strong pair; tasks, then weak models are averaged if that is too many panels or
+    rows.
 
     `pgr`: whether the figure shows PGRs, and its note tells how many are not identified.
     """
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
     variants = tuple(dict.fromkeys(results.variant(g) for g in groups))
     tasks, over = len({g.dataset for g in groups}), ""
+    most = min(most, max(1, MOST_ROWS // max(1, len(variants))))
     if len({(g.dataset, g.pair) for g in groups}) > most and tasks > 1:
         groups, over = average(groups, lambda g: g.pair), f"{tasks} tasks"
     if len({g.pair for g in groups}) > most:
         groups = average([replace(g, weak_model="all weak models") for g in groups], lambda g: g.strong_model)
         over = f"{over} and weak models" if over else "weak models"
-    several = len({g.dataset for g in groups}) > 1
+    tasks, pairs = len({g.dataset for g in groups}), len({g.pair for g in groups})
     order: dict[str, list[Group]] = {}
     for g in groups:
-        order.setdefault(f"{g.dataset}: {g.pair}" if several else g.pair, []).append(g)
+        order.setdefault(panel_title(g.dataset, g.pair, tasks, pairs), []).append(g)
     panels = tuple(Panel(title, tuple(found)) for title, found in list(order.items())[:most])
     left = len(order) - len(panels)
     note = facts(results, over, pgr=pgr) + (f"; {left} more panels are in the tables only" if left else "")
     return Facets(panels, variants, note, bool(over), all_variants(results))
+
+
+def panel_title(dataset: str, pair: str, tasks: int, pairs: int) -> str:
+    """What tells a panel of a task and a pair of models from others: not what all of them share."""
+    return pair if tasks == 1 else dataset if pairs == 1 else f"{dataset}: {pair}"
+
+
+def leave_out(variants: Sequence[str], most: int, where: str) -> tuple[tuple[str, ...], str]:
+    """The settings that are drawn, and what the note says of the others; empty where there are none."""
+    left = len(variants) - most
+    return tuple(variants[:most]), f"; the first {most} settings, {left} more are in {where} only" if left > 0 else ""
 
 
 def all_variants(results: Results) -> tuple[str, ...]:

@@ -22,16 +22,27 @@ def marker_of(shown: Facets, variant: str) -> str:
     return look_of(shown.place(variant))[1]
 
 
+SEVERAL_ROWS = 3
+"""With two strong models and more supervisors than this, two supervisors are beside each other: a figure that is twice
+as tall as wide is seen on no screen."""
+
+
 def layout(shown: Facets, rows: int) -> tuple[int, tuple[float, float]]:
     """Columns of panels and inches of a panel with so many rows of data."""
     count = len(shown.panels)
     strong = len({g.strong_model for panel in shown.panels for g in panel.groups})
     even = strong in (2, 3, 4) and count % strong == 0
-    columns = 1 if count == 1 else strong if even else 2 if count in (2, 4) else 3
-    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}[columns], 0.5 + 0.26 * rows))
+    pairs = strong * (2 if strong == 2 and count > SEVERAL_ROWS * strong else 1)
+    columns = 1 if count == 1 else pairs if even else 2 if count in (2, 4) else 3
+    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}[columns], 0.5 + _row_height(shown) * rows))
     room = _title_room(shown, columns, size[0])
     titles = max(wrap(panel.title, room).count("\n") for panel in shown.panels)
     return columns, (size[0], size[1] + current().scale(0.14) * titles)
+
+
+def _row_height(shown: Facets) -> float:
+    """Inches; names of two lines need more."""
+    return 0.32 if any("\n" in wrap(variant) for variant in shown.variants) else 0.26
 
 
 def _title_room(shown: Facets, columns: int, width: float) -> int:

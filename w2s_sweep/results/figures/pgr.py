@@ -7,6 +7,7 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import Facets, facets, task_facets
 from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, marker_of, name_rows
 from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.points import Dot, draw_dots
 from w2s_sweep.results.figures.style import (
     PGR_RANGE,
     QUIET,
@@ -65,8 +66,9 @@ def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, panel: str, 
     """One group in its row."""
     at, color = shown.variants.index(variant), color_of(shown, variant)
     if len(group.ratios) > 1 or group.pgr.value is None:
-        for p in group.ratios:
-            _draw_point(axis, p, at + 0.24, limits, color, "o", 2.8)
+        both = [clamp(ratio, limits, "<>") for ratio in group.ratios]
+        draw_dots(axis, (Dot(x, at + 0.24, "o", color) for x, beyond in both if not beyond), 2.8, order=5)
+        draw_dots(axis, (Dot(x, at + 0.24, beyond, color) for x, beyond in both if beyond), 4, order=5)
     if group.pgr.value is not None:
         whisker(axis, group.pgr, at - 0.06, color, width=2, limits=limits)
         about = f"{panel}, {variant}: PGR {interval(group.pgr)}"

@@ -44,7 +44,7 @@ def draw_scaling(results: Results) -> "Figure":
     note = f"dotted: the supervisor itself{unknown}; {said}" + (
         f"; {left} more series are in the tables" if left else ""
     )
-    columns, size = grid(len(variants), 2.25)
+    columns, size = grid(len(variants), 2.25 if len(variants) <= 6 else 1.8)
     blocks = -(-len(variants) // columns)
     figure, axes = make_panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
     both = [(axes[2 * (i // columns) * columns + i % columns], axes[(2 * (i // columns) + 1) * columns + i % columns])

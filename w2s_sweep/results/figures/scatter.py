@@ -8,6 +8,7 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import all_variants, facets, facts, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.points import Dot, draw_dots
 from w2s_sweep.results.figures.scaling import short, students
 from w2s_sweep.results.figures.style import (
     INK,
@@ -15,7 +16,6 @@ from w2s_sweep.results.figures.style import (
     MODELS,
     PGR_RANGE,
     QUIET,
-    add_tip,
     clamp,
     grid,
     legend_below,
@@ -82,9 +82,8 @@ def draw_tasks(results: Results) -> "Figure":
     )
     limits = robust_range([p.pgr for p in points if p.pgr is not None], (-0.05, 1.05), PGR_RANGE)
     for place, (axis, variant) in enumerate(zip(axes, variants, strict=False)):
-        for p in points:
-            if p.variant == variant:
-                _point(axis, p, looks[p.weak, p.strong], limits)
+        mine = (p for p in points if p.variant == variant)
+        draw_dots(axis, (_dot(p, looks[p.weak, p.strong], limits) for p in mine), 4.5)
         for m in results.medians:
             if lines and results.variant(m) == variant and m.pgr.value is not None and m.pair in pairs:
                 y, _ = clamp(m.pgr.value, limits)
@@ -111,14 +110,13 @@ def _looks(results: Results) -> dict[tuple[str, str], tuple[str, str]]:
     return {(weak, strong): (color, marker) for weak, color in colors.items() for strong, marker in markers.items()}
 
 
-def _point(axis: Any, p: Point, look: tuple[str, str], limits: Sequence[float]) -> None:
+def _dot(p: Point, look: tuple[str, str], limits: Sequence[float]) -> Dot:
     color, marker = look
     about = f"{p.task}, {p.pair}, {p.variant}: gap {number(p.gap)}, PGR {number(p.pgr, 2)}"
     if p.pgr is None:
-        add_tip(axis.plot(p.gap, limits[0], "x", color=color, ms=4.5, mew=1.2, clip_on=False, zorder=5), about)
-        return
+        return Dot(p.gap, limits[0], "x", color, about)
     y, beyond = clamp(p.pgr, limits)
-    add_tip(axis.plot(p.gap, y, beyond or marker, color=color, ms=4.5, mew=0, clip_on=False, zorder=4), about)
+    return Dot(p.gap, y, beyond or marker, color, about)
 
 
 def _legend(figure: Any, axis: Any, results: Results) -> None:
@@ -158,11 +156,12 @@ def draw_gain(results: Results) -> "Figure":
     note += "express the truth (arXiv 2405.15116); a point is a mean over seeds"
     figure, axes = make_panels(1, *grid(1, 3.4), title, f"{note}; {facts(results, interval=False, pgr=False)}")
     axis, points = axes[0], gain_points(results)
+    dots: list[Dot] = []
     for g, misfit, gain in points:
         color, marker = look_of(variants.index(results.variant(g)))
         about = f"{g.dataset}, {g.pair}, {results.variant(g)}: misfit {number(misfit)}, gain {number(gain)}"
-        size = 5 if len(points) <= MANY else 3.2
-        add_tip(axis.plot(misfit, gain, marker, color=color, ms=size, mew=0, alpha=0.9, zorder=4), about)
+        dots.append(Dot(misfit, gain, marker, color, about))
+    draw_dots(axis, dots, 5 if len(points) <= MANY else 3.2, alpha=0.9)
     end = max([0.01, *(max(misfit, gain) for _, misfit, gain in points)])
     axis.plot([0, end], [0, end], color=INK, lw=1, zorder=1)
     axis.axhline(0, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import MOST_PANELS, all_variants, facts, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
+from w2s_sweep.results.figures.points import Dot, draw_dots
 from w2s_sweep.results.figures.scaling import short
 from w2s_sweep.results.figures.style import (
     INK,
     MARKERS,
     MODELS,
     QUIET,
-    add_tip,
     grid,
     legend_below,
     make_panels,
@@ -97,17 +97,16 @@ def _series(axis: Any, groups: Sequence[Group], index: int, style: int, variant:
     """One supervisor and one setting, by rising metric of the strong model; points alone where `style` is negative."""
     color, own = look_of(index, MODELS)
     marker = MARKERS[style % len(MARKERS)] if style >= 0 else own
-    points: list[tuple[float, float]] = []
+    dots: list[Dot] = []
     for g in groups:
         assert g.ceiling.value is not None
         assert g.student.value is not None
         about = f"{g.dataset}, {g.pair}, {variant}: strong {number(g.ceiling.value)}, student {number(g.student.value)}"
-        at = (g.ceiling.value, g.student.value)
-        add_tip(axis.plot(*at, marker, color=color, ms=4, mew=0, zorder=4), about)
-        points.append(at)
+        dots.append(Dot(g.ceiling.value, g.student.value, marker, color, about))
+    draw_dots(axis, dots, 4)
     if style < 0:
         return
-    points.sort()
+    points = sorted((dot.x, dot.y) for dot in dots)
     line = LINES[style % len(LINES)]
     axis.plot([x for x, _ in points], [y for _, y in points], color=color, ls=line, lw=1.2, zorder=3)
     known = [g.weak.value for g in groups if g.weak.value is not None]

@@ -1,6 +1,7 @@
 """The style of all figures: colours that colour-blind readers can tell apart, panels, intervals, files."""
 
 import io
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -191,14 +192,31 @@ def save(figure: "Figure", stem: Path) -> dict[str, Path]:
     """Write `stem`.png, `stem`.svg and `stem`.pdf; returns ending -> path."""
     paths = {ending: stem.with_name(f"{stem.name}.{ending}") for ending in FILES}
     with _style():
-        cast(Any, figure).draw_without_rendering()
-        cast(Any, figure).set_layout_engine("none")  # it would place everything anew, again for each format
+        _place(figure)
         for ending, path in paths.items():
             buffer = io.BytesIO()
             options = {"dpi": current().dpi} if ending == "png" else {"metadata": NO_DATE[ending]}
             cast(Any, figure).savefig(buffer, format=ending, facecolor="white", **options)
-            write_bytes(path, buffer.getvalue())
+            content = buffer.getvalue()
+            write_bytes(path, _with_titles(content.decode()).encode() if ending == "svg" else content)
     return paths
+
+
+def _place(figure: Any) -> None:
+    """Lay a figure out once, for all formats. What is drawn inside panels has no say in it, and is not measured: that
+    of thousands of points takes longer than drawing them."""
+    for axis in figure.axes:
+        for artist in (*axis.lines, *axis.collections, *axis.patches):
+            artist.set_in_layout(False)
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+
+
+def _with_titles(svg: str) -> str:
+    """What `add_tip` and `draw_dots` say of elements as their titles, which a browser shows under the pointer."""
+    named = re.sub(rf'<g id="{TIP}([^"]*)">', r"<g><title>\1</title>", svg)
+    linked = re.sub(rf'<a xlink:href="{TIP}([^"]*)"[^>]*>', r"<g><title>\1</title>", named)
+    return linked.replace("</a>", "</g>")
 
 
 FILES = ("png", "svg", "pdf")
@@ -215,11 +233,11 @@ def robust_range(values: Sequence[float], inside: tuple[float, float], outside: 
 
 
 TIP = "tip: "
-"""How the id of an element starts that the report turns into text shown under the pointer."""
+"""How the id, or the link, of an element starts that an SVG has as a title, shown under the pointer."""
 
 
 def add_tip(drawn: Sequence[Any], about: str) -> None:
-    """Say what drawn elements are, for the pointer in the report."""
+    """Say what drawn elements are, for the pointer."""
     for artist in drawn:
         artist.set_gid(f"{TIP}{about}")
 

@@ -10,7 +10,7 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import METRICS, Interval
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.curve_point import CurvePoint
-from w2s_sweep.results.figures.facets import MOST_PANELS, all_variants, facts
+from w2s_sweep.results.figures.facets import MOST_LINES, MOST_PANELS, all_variants, facts, leave_out, panel_title
 from w2s_sweep.results.figures.layout import ends, look_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
@@ -59,9 +59,10 @@ def student_series(results: Results) -> tuple[dict[str, list[Series]], int]:
     points = [point for point in results.curves if point.role == "student"]
     tasks = len({point.dataset for point in points})
     average = tasks > 1 and len({(point.dataset, point.pair) for point in points}) > MOST_PANELS
+    pairs = len({point.pair for point in points})
     found: dict[str, dict[str, dict[int, list[CurvePoint]]]] = {}
     for point in points:
-        title = point.pair if average or tasks == 1 else f"{point.dataset}: {point.pair}"
+        title = panel_title(point.dataset, point.pair, 1 if average else tasks, pairs)
         series = found.setdefault(title, {}).setdefault(results.variant(point), {})
         series.setdefault(point.evaluation, []).append(point)
     panels = {
@@ -75,8 +76,10 @@ def student_series(results: Results) -> tuple[dict[str, list[Series]], int]:
 def draw_curves(results: Results) -> "Figure":
     """A panel per task and pair of models, a line per setting; below it, the supervisor's errors that are repeated."""
     panels, tasks = student_series(results)
-    shown = dict(list(panels.items())[:MOST_PANELS])
-    variants = all_variants(results)
+    variants, left_out = leave_out(all_variants(results), MOST_LINES, "curves.csv")
+    kept = {name: [one for one in series if one.variant in variants] for name, series in panels.items()}
+    kept = {name: series for name, series in kept.items() if series}
+    shown = dict(list(kept.items())[:MOST_PANELS])
     every = [p for series in shown.values() for one in series for points in one.points for p in points]
     in_steps = len({p.steps for p in every}) == 1
     detailed = len(shown) <= MOST_DETAILED
@@ -85,7 +88,7 @@ def draw_curves(results: Results) -> "Figure":
     title = f"Students over training: test {metric.name}" + (", and errors of the supervisor repeated" * detailed)
     columns, size = current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3))
     blocks, rows = -(-len(shown) // columns), 2 if detailed else 1
-    note = _note(results, every, tasks, len(panels) - len(shown))
+    note = _note(results, every, tasks, len(kept) - len(shown)) + left_out
     figure, axes = make_panels(rows * blocks * columns, columns, size, title, note, sharex=True)
     for place, (name, series) in enumerate(shown.items()):
         at = rows * (place // columns) * columns + place % columns
@@ -114,7 +117,7 @@ def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int) 
     said = [f"of {n_test} test rows, on which weak and ceiling are their final ones"]
     said += [f"mean over {tasks} tasks"] if tasks > 1 else ["right axis: PGR"]
     groups = [g for g in results.groups if g.seeds]
-    absent = len(groups) - len({p.group for p in every})
+    absent = len(groups) - len({p.group for p in results.curves if p.role == "student"})
     said += [f"no curve of {absent} of {len(groups)} settings"] if absent else []
     said += [f"{left} more panels are in curves.parquet only"] if left else []
     return "; ".join([*said, facts(results, interval=False, pgr=False)])

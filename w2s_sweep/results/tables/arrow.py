@@ -11,9 +11,9 @@ from w2s_sweep.results.tables.columns import (
     Column,
     Item,
     cell_columns,
+    columns_of,
     comparison_columns,
     curve_columns,
-    flatten,
     group_columns,
 )
 
@@ -46,6 +46,7 @@ def _details(items: Sequence[Row] | Sequence[Group]) -> list[str]:
 
 
 def _table(items: Sequence[Item], columns: Sequence[Column]) -> Any:
-    rows = [flatten(item) for item in items]
     schema = pa.schema([(name, column.type) for column in columns for name in column.names])
-    return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
+    values = columns_of(items)
+    nothing = [None] * len(items)
+    return pa.table({name: values.get(name, nothing) for name in schema.names}, schema=schema)

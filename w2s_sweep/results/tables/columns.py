@@ -17,7 +17,7 @@ import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.curve_point import CurvePoint
-from w2s_sweep.results.records import Group, Row, State
+from w2s_sweep.results.records import NONE, Group, Row, State
 from w2s_sweep.results.tables.further import all_columns
 
 pa: Any = pyarrow  # has no type stubs
@@ -117,21 +117,27 @@ def _plain(detail: str) -> str:
     return detail.replace("/", "_")
 
 
-def flatten(item: Item) -> dict[str, Any]:
-    """Column name -> value."""
-    if isinstance(item, Comparison):
-        return _comparison(item)
-    columns: dict[str, Any] = {}
-    for name in _names(type(item)):
-        value = getattr(item, name)
-        if isinstance(value, Interval):
-            columns |= _interval(name, value)
-        elif name == "details":
-            for key, interval in value.items():
-                columns |= _interval(_plain(key), interval)
+def columns_of(items: Sequence[Item]) -> dict[str, list[Any]]:
+    """Column name -> its values; column by column, as a table of ten thousand cells has three million of them."""
+    if not items or isinstance(items[0], Comparison):
+        rows = [_comparison(item) for item in items if isinstance(item, Comparison)]
+        return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    found: dict[str, list[Any]] = {}
+    for name in _names(type(items[0])):
+        values = [getattr(item, name) for item in items]
+        if name == "details":
+            for key in dict.fromkeys(key for details in values for key in details):
+                found |= _interval_columns(_plain(key), [details.get(key, NONE) for details in values])
+        elif isinstance(values[0], Interval):
+            found |= _interval_columns(name, values)
         else:
-            columns[name] = " ".join(value) if name == "overrides" else value
-    return columns
+            found[name] = [" ".join(value) for value in values] if name == "overrides" else values
+    return found
+
+
+def _interval_columns(name: str, found: Sequence[Interval]) -> dict[str, list[float | None]]:
+    values, lows, highs = [one.value for one in found], [one.low for one in found], [one.high for one in found]
+    return {name: values, f"{name}_low": lows, f"{name}_high": highs}
 
 
 def _comparison(c: Comparison) -> dict[str, Any]:

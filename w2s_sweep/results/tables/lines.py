@@ -17,8 +17,12 @@ def number(value: float | None, digits: int = 3) -> str:
     """Three decimals without the leading zero; a dash where there is none."""
     if value is None:
         return "-"
-    text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -.000
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+    text = f"{value:.{digits}f}"
+    if text[0] == "0":
+        return text[1:] or text
+    if text.startswith("-0"):
+        return f"-{text[2:]}" if text.strip("-0.") else text[2:] or "0"  # no -.000
+    return text
 
 
 def interval(estimate: Interval, digits: int = 2) -> str:

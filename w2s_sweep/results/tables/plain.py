@@ -9,20 +9,34 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Group, Median
-from w2s_sweep.results.tables.columns import flatten
+from w2s_sweep.results.tables.columns import columns_of
 
 
 def as_json(results: Results) -> str:
     """One JSON object; the names are those of the table's columns."""
-    content = {
+    blocks = {
         "sweeps": origins(results.record),
-        "cells": [flatten(row) for row in results.rows],
+        "cells": _cells(results),
         "groups": [_plain(g) for g in results.groups],
         "medians": [_plain(m) for m in results.medians],
         "comparisons": [_comparison(c) for c in results.comparisons],
-        "failures": results.failures,
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    texts = [f'"{name}": {_lines(items)}' for name, items in blocks.items()]
+    return "{" + ",\n".join([*texts, f'"failures": {_dump(results.failures)}']) + "}\n"
+
+
+def _cells(results: Results) -> list[dict[str, Any]]:
+    columns = columns_of(results.rows)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _lines(items: list[dict[str, Any]]) -> str:
+    """An item a line: indented, Python's own encoder would write it, at a tenth of the speed."""
+    return "[" + ",\n".join(map(_dump, items)) + "]"
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(item: Group | Median) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""Figures of the same results are drawn once."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.results_store import NAME, Shape, build
+from w2s_sweep.results import figures
+from w2s_sweep.results.collect import collect
+from w2s_sweep.results.figures import BARS, save_figures
+from w2s_sweep.results.figures.look import REPORT, choose
+from w2s_sweep.results.figures.saved import RECORD, fingerprint
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return collect(build(tmp_path_factory.mktemp("store"), Shape(seeds=(0, 1), n_test=40)), NAME)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory, results):
+    """A folder with one figure."""
+    folder = tmp_path_factory.mktemp("figures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "choose_plots", lambda results: [BARS])  # one will do; all of them take seconds
+        return folder, save_figures(results, folder)
+
+
+def written(folder):
+    """What is replaced when a file is written anew."""
+    return {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
+
+
+def test_the_same_results_are_not_drawn_again(drawn, results, monkeypatch):
+    folder, saved = drawn
+    monkeypatch.setattr(figures, "choose_plots", lambda results: pytest.fail("it draws"))
+    before = written(folder)
+    assert save_figures(results, folder) == saved
+    assert written(folder) == before
+    assert {*before} == {RECORD, "captions.md", *(path.name for path in saved[0].paths.values())}
+
+
+@pytest.mark.parametrize("name", ["accuracy.png", "accuracy.svg", "accuracy.pdf", "accuracy.csv", RECORD])
+@pytest.mark.parametrize("damage", ["absent", "changed"])
+def test_a_file_that_is_not_as_it_was_written_is_drawn_again(drawn, results, monkeypatch, name, damage):
+    folder, _ = drawn
+    monkeypatch.setattr(figures, "choose_plots", lambda results: [])  # tells that it would draw: there are none then
+    path = folder / name
+    content = path.read_bytes()
+    path.unlink() if damage == "absent" else path.write_bytes(content[:-9])
+    assert save_figures(results, folder) == []
+    path.write_bytes(content)
+    assert len(save_figures(results, folder)) == 1
+
+
+def test_what_figures_show_is_in_their_fingerprint_and_the_command_is_not(results):
+    row = results.rows[0]
+    other_row = replace(row, student=replace(row.student, value=(row.student.value or 0) + 1e-12))
+    own = fingerprint(results, REPORT)
+    assert fingerprint(replace(results, rows=(other_row, *results.rows[1:])), REPORT) != own
+    assert fingerprint(results, choose("paper", "column", None)) != own
+    assert fingerprint(replace(results, record={}), REPORT) == own

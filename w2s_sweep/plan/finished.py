@@ -1,0 +1,56 @@
+"""What a finished stage is asked again: the test rows of another dataset, more samples of its answers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from w2s_sweep.config.dataset import Dataset, Split
+from w2s_sweep.kinds.evaluate import Evaluate
+from w2s_sweep.kinds.labels import Combine, Pick
+from w2s_sweep.kinds.sample import Sample
+from w2s_sweep.kinds.training import Finetune, Generate, Probe
+from w2s_sweep.plan.labels import Labels
+from w2s_sweep.plan.roles import Roles
+
+
+class Finished(Labels):
+    """Stages that run a trained one again and train nothing."""
+
+    def with_tests(self, roles: Roles) -> Roles:
+        """The roles of a cell together with those on the test rows of each of its further datasets."""
+        shown = [(of.name, roles.map(lambda key, of=of: self.evaluate(key, of))) for of in self.cell.tests]
+        return replace(roles, tests=tuple(shown))
+
+    def evaluate(self, key: str, of: Dataset) -> str:
+        """What the finished stage `key` predicts for the test rows of another dataset."""
+        stage = self.stages[key]
+        settings, hints = stage.settings, stage.hints
+        if isinstance(settings, Combine):
+            members = [self.evaluate(member, of) for member in stage.inputs.values()]
+            return self.combine(members, role=hints.role or "", rule=settings.rule)
+        first = self.stages[stage.inputs["member 0"]] if isinstance(settings, Pick) else stage
+        inputs = {"data": self.data(of), "trained": key} | {k: v for k, v in first.inputs.items() if k == "adapted"}
+        hints = replace(hints, label=f"{hints.label} on {of.name}", dataset=of, model=first.hints.model, data=None)
+        split = of.split(self.cell.seed)
+        if isinstance(first.settings, Probe):
+            inputs["features"] = self.features(first.hints.of_model, of)
+            return self._add(Evaluate(probe=first.settings, split=split), inputs, hints)
+        if not isinstance(first.settings, Finetune):
+            raise TypeError(f"a stage of kind {stage.kind} is no trained classifier")
+        return self._add(Evaluate(finetune=first.settings, split=split), inputs, hints)
+
+    def sample(self, key: str, *, splits: Sequence[Split], count: int, temperature: float, role: str) -> str:
+        """The answers that most of `count` samples of the finished generation stage `key` give, of rows of `splits`."""
+        stage, cell = self.stages[key], self.cell
+        if not isinstance(stage.settings, Generate):
+            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")
+        settings = Sample(
+            split=cell.dataset.split(cell.seed),
+            trained=stage.settings,
+            splits=tuple(splits),
+            count=count,
+            temperature=temperature,
+            seed=cell.seed,
+        )
+        inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
+        label = f"{count} samples of {stage.hints.label}"
+        return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
