@@ -69,7 +69,7 @@ class Person:
         own = {"HOME": str(home), "USER": self.name, "LOGNAME": self.name, "W2S_CACHE": str(home / "cache")}
         return there | own
 
-    def start(self, words: Sequence[str], env: Mapping[str, str], **more: Any) -> "subprocess.Popen[bytes]":
+    def start(self, words: Sequence[str], env: Mapping[str, str], **more: Any) -> "subprocess.Popen[Any]":
         """Python with these words, as a process of theirs."""
         if self.user is not None:
             more |= {"user": self.user, "group": self.user, "extra_groups": [GROUP], "umask": 0o022}

@@ -90,7 +90,7 @@ class Store(Records):
         if not self.stages.is_dir():
             return []
         with os.scandir(self.stages) as found:
-            return [name for _, name in nlargest(count, ((written(Path(one.path)), one.name) for one in found))]
+            return [name for _, name in nlargest(count, ((written(one), one.name) for one in found))]
 
     def done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""

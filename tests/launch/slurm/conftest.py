@@ -1,7 +1,7 @@
 """Stand-ins on PATH and an empty store, for each test its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,9 @@ class _NoEngine:
 
     def counts(self, stage: Stage[Kind]) -> tuple[int, ...]:
         return (1,)
+
+    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+        return ()
 
     def run(self, job: Job) -> bool:
         return False

@@ -72,6 +72,9 @@ class _WithoutResults:
     def counts(self, stage: Stage[Any]) -> Sequence[int]:
         return self.engine.counts(stage)
 
+    def explain(self, store: Store, stages: Sequence[Stage[Any]]) -> Sequence[str]:
+        return self.engine.explain(store, stages)
+
     def run(self, job: Job) -> bool:
         self.engine.run(job)
         return False

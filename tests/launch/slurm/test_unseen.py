@@ -94,6 +94,9 @@ class _Here:
     def counts(self, stage):
         return (1,)
 
+    def explain(self, store, stages):
+        return ()
+
     def run(self, job: Job) -> bool:
         self.ran = True
         assert job.replanned().keys("to run")
