@@ -21,6 +21,7 @@ from tests.slurm.launching import (
     submissions,
     sweep_folder,
 )
+from tests.slurm.processes import wait_until
 from w2s_sweep.cli import main as w2s
 
 SECRET = "0123456789abcdef-not-a-real-key"
@@ -171,6 +172,36 @@ def test_several_stages_at_once_in_one_task(tmp_path, tiny_models, tiny_task):
     assert status == 0, err
     assert len(trained(store)) == 6
     assert set(starts(store).values()) == {1}
+
+
+@pytest.mark.extensive
+def test_students_of_one_model_are_divided_among_the_tasks_that_can_start(
+    slurm, tmp_path, tiny_models, tiny_task, monkeypatch
+):
+    monkeypatch.setattr("w2s_sweep.launch.slurm.width.WORTH_SECONDS", 0.0)  # these stages take a second
+    slurm.wait_idle()
+    store = tmp_path / "store"
+    argv = ["-m", f"store={store}", *tiny_models, *tiny_task, *FAST, *SMALL, WAIT, "seed=0,1", "loss=xent,confidence"]
+    status, out, err = launch(*argv)
+    assert status == 0, err
+    assert "divided among 2 tasks (for so many the cluster has room now)" in out
+    students = {cell["roles"]["student"] for cell in sweep_record(store)["cells"]}
+    tasks = {task["job"]: students & set(task["stages"]) for task in submissions(store)[0]["tasks"]}
+    having = [job for job, own in tasks.items() if own]
+    assert sorted(len(tasks[job]) for job in having) == [2, 2]
+    assert set(starts(store).values()) == {1}
+    (first, second) = (times_of(slurm, job) for job in having)
+    assert max(first[0], second[0]) < min(first[1], second[1]), "they ran one after another"
+
+
+def times_of(cluster, job):
+    """When a job began and ended, as accounting knows it."""
+
+    def row():
+        return cluster.run("sacct", "-nXP", "--format=Start,End", "-j", job).split("|")
+
+    wait_until(lambda: len(row()) == 2 and row()[1].startswith("2"), 30, "accounting")
+    return row()
 
 
 @pytest.mark.extensive
