@@ -23,7 +23,7 @@ from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
 from w2s_sweep.results.figures.style import caption, save
-from w2s_sweep.results.figures.training import draw_curves
+from w2s_sweep.results.figures.training import draw_curves, has_curves
 from w2s_sweep.store.files import write_text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def choose_plots(results: Results) -> list[Plot]:
     sizes = [HEAT] if len(strong) > 1 and len({g.weak_model for g in groups}) > 1 else []
     sizes += [SCALING] if len({g.strong_params for g in groups}) > 1 else []
     sizes += [STRENGTH] if len(strong) > 1 and strength_groups(results) else []
-    rest = [CURVES] if any(point.role == "student" for point in results.curves) else []
+    rest = [CURVES] if has_curves(results) else []
     rest += [AGREEMENT] if any(map(has_agreement, groups)) else []
     rest += [CALIBRATION] if any(results.reliability.values()) else []
     rest += [GAIN] if any("misfit" in g.details for g in groups) else []

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval, median_interval
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import all_variants, facts, leave_out
-from w2s_sweep.results.figures.layout import arrow_note, ends, look_of, title_letters
+from w2s_sweep.results.figures.facets import choose_settings, facts
+from w2s_sweep.results.figures.layout import arrow_note, ends, looks_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
     PGR_RANGE,
@@ -96,8 +96,9 @@ def _merge(pgrs: list[Interval]) -> tuple[Interval, int]:
 @use_style
 def draw_by_task(results: Results) -> "Figure":
     """Crosses on the left edge are PGRs that are not identified."""
-    variants, left_out = leave_out(all_variants(results), MOST_SETTINGS, "by_task.csv")
-    points = [p for p in task_pgrs(results) if p.variant in variants]
+    every, looks = task_pgrs(results), looks_of(results)
+    variants, left_out = choose_settings(results, {p.variant for p in every}, MOST_SETTINGS, "by_task.csv")
+    points = [p for p in every if p.variant in variants]
     pairs, tasks = list(dict.fromkeys(p.pair for p in points)), list(dict.fromkeys(p.task for p in points))
     columns = 1 if len(pairs) == 1 else 2 if len(pairs) in (2, 4) else 3
     rows = Rows.of(len(tasks), len(variants))
@@ -112,9 +113,8 @@ def draw_by_task(results: Results) -> "Figure":
     for place, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):
         for p in points:
             if p.pair == pair:
-                place_of = variants.index(p.variant)
-                at = tasks.index(p.task) + rows.offset(place_of)
-                _draw_point(axis, p, at, look_of(place_of), limits, rows.point)
+                at = tasks.index(p.task) + rows.offset(variants.index(p.variant))
+                _draw_point(axis, p, at, looks[p.variant], limits, rows.point)
         for x in (0, 1):
             axis.axvline(x, color=QUIET, lw=1, ls=(0, (4, 3)), zorder=1)
         for border in range(1, len(tasks)):
@@ -129,8 +129,8 @@ def draw_by_task(results: Results) -> "Figure":
     axes[0].locator_params(axis="x", nbins=max(3, min(7, int(1.25 * size[0]))))
     axes[0].set_yticks(range(len(tasks)), [wrap(task, 24) for task in tasks])
     axes[0].set_ylim(len(tasks) - 0.45, -0.55)
-    looks = [look_of(place) for place in range(len(variants))]
-    legend_below(figure, [axes[0].plot([], [], m, color=c, ms=5, mew=0)[0] for c, m in looks], variants)
+    handles = [axes[0].plot([], [], m, color=c, ms=5, mew=0)[0] for c, m in (looks[name] for name in variants)]
+    legend_below(figure, handles, variants)
     return figure
 
 

@@ -1,12 +1,13 @@
 """Reliability diagrams: how often answers of some confidence are right; on the diagonal confidence can be trusted."""
 
+from collections.abc import Collection, Iterable, Sequence
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import MOST_LINES, all_variants, facts, leave_out
-from w2s_sweep.results.figures.layout import look_of, title_letters
+from w2s_sweep.results.figures.facets import MOST_LINES, choose_settings, facts
+from w2s_sweep.results.figures.layout import looks_of, title_letters
 from w2s_sweep.results.figures.style import INK, QUIET, add_tip, grid, legend_below, make_panels, use_style, wrap
 from w2s_sweep.results.records import Reliability
 from w2s_sweep.results.tables.lines import number
@@ -19,9 +20,11 @@ MOST = 12
 LEAST = 0.01
 """A bin with a smaller share of the examples is left out: its point would be noise."""
 WEAK, CEILING = "weak supervisor", "ceiling"
+Panels = dict[str, dict[str, Reliability]]
+"""Title -> line -> its examples."""
 
 
-def reliabilities(results: Results) -> dict[str, dict[str, Reliability]]:
+def reliabilities(results: Results) -> Panels:
     """Title of a panel -> line (weak supervisor, a setting's students, ceiling) -> its examples, of tasks and seeds."""
     groups = [g for g in results.groups if results.reliability.get(g.group)]
     merged = len({g.pair for g in groups}) > MOST
@@ -51,9 +54,11 @@ def bins_of(counted: Reliability) -> list[tuple[float, float, int]]:
 def draw_calibration(results: Results) -> "Figure":
     """A panel per pair of models, a line per role and setting."""
     panels = reliabilities(results)
-    shown = dict(list(panels.items())[:MOST])
+    drawable = {name for lines in panels.values() for name in lines}
+    variants, left_out = choose_settings(results, drawable, MOST_LINES, "calibration.csv")
+    looks = _looks(results, variants)
+    shown = dict(list(_drawn(panels, variants, looks).items())[:MOST])
     columns, size = grid(len(shown), 2.9)
-    variants, left_out = leave_out(all_variants(results), MOST_LINES, "calibration.csv")
     left = len(panels) - len(shown)
     tasks = len({g.dataset for g in results.groups if g.seeds})
     note = (
@@ -65,15 +70,10 @@ def draw_calibration(results: Results) -> "Figure":
     figure, axes = make_panels(
         len(shown), columns, size, "Calibration: accuracy by confidence", note, sharex=True, sharey=True
     )
-    looks: dict[str, dict[str, Any]] = {WEAK: {"color": QUIET, "ls": (0, (4, 2)), "marker": "s"}}
-    for place, variant in enumerate(variants):
-        color, marker = look_of(place)
-        looks[variant] = {"color": color, "marker": marker}
-    looks[CEILING] = {"color": INK, "marker": "D"}
     for place, (axis, (title, lines)) in enumerate(zip(axes, shown.items(), strict=False)):
         axis.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=":", zorder=1)
-        for name in [name for name in looks if name in lines]:
-            _draw_line(axis, lines[name], looks[name], f"{title}, {name}")
+        for name, counted in lines.items():
+            _draw_line(axis, counted, looks[name], f"{title}, {name}")
         axis.set_title(wrap(title, title_letters(size[0])), loc="left")
         axis.tick_params(length=0)
         if place % columns == 0:
@@ -88,13 +88,30 @@ def draw_calibration(results: Results) -> "Figure":
     return figure
 
 
+def _looks(results: Results, variants: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Line -> how it is drawn, in the legend's order."""
+    every = looks_of(results)
+    looks: dict[str, dict[str, Any]] = {WEAK: {"color": QUIET, "ls": (0, (4, 2)), "marker": "s"}}
+    for variant in variants:
+        color, marker = every[variant]
+        looks[variant] = {"color": color, "marker": marker}
+    return looks | {CEILING: {"color": INK, "marker": "D"}}
+
+
+def _drawn(panels: Panels, variants: Collection[str], names: Iterable[str]) -> Panels:
+    """The lines that are drawn, in the order of `names`, of panels that have one of a setting."""
+    kept = {title: lines for title, lines in panels.items() if any(name in variants for name in lines)}
+    kept = kept or panels  # without predictions of students
+    return {title: {name: lines[name] for name in names if name in lines} for title, lines in kept.items()}
+
+
 def _draw_line(axis: Any, counted: Reliability, look: dict[str, Any], about: str) -> None:
     points = bins_of(counted)
     drawn = axis.plot([x for x, _, _ in points], [y for _, y, _ in points], ms=3.4, lw=1.3, mew=0, zorder=3, **look)
     add_tip(drawn, f"{about}: expected calibration error {number(counted.error)}")
 
 
-def _limit(axis: Any, shown: dict[str, dict[str, Reliability]]) -> None:
+def _limit(axis: Any, shown: Panels) -> None:
     points = [point for lines in shown.values() for counted in lines.values() for point in bins_of(counted)]
     axis.set_xlim(min(x for x, _, _ in points) - 0.02, 1.01)
     axis.set_ylim(max(0, min(y for _, y, _ in points) - 0.03), 1.01)

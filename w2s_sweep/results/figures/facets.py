@@ -1,6 +1,6 @@
 """What a figure shows: groups in panels and series. Where there are too many panels, tasks are averaged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -78,6 +78,11 @@ def leave_out(variants: Sequence[str], most: int, where: str) -> tuple[tuple[str
     """The settings that are drawn, and what the note says of the others; empty where there are none."""
     left = len(variants) - most
     return tuple(variants[:most]), f"; the first {most} settings, {left} more are in {where} only" if left > 0 else ""
+
+
+def choose_settings(results: Results, drawable: Collection[str], most: int, where: str) -> tuple[tuple[str, ...], str]:
+    """`leave_out` of the settings that have something to draw: others, unfinished ones say, take no place of theirs."""
+    return leave_out([variant for variant in all_variants(results) if variant in drawable], most, where)
 
 
 def all_variants(results: Results) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def heat_value(groups: list[Group]) -> float | None:
 def draw_heat(results: Results) -> "Figure":
     """A cell is a pair of models; hatched where no PGR is identified, empty where there is no such pair."""
     weak, strong = supervisors(results), students(results)
-    order = all_variants(results)
+    order = [variant for variant in all_variants(results) if heat_cells(results, variant)]
     variants, tasks = order[:MOST], len({g.dataset for g in results.groups if g.seeds})
     columns, size = _size(len(variants), len(weak), len(strong))
     title = "Performance gap recovered by supervisor and strong model"

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from w2s_sweep.metrics import Interval
-from w2s_sweep.results.figures.facets import Facets
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.figures.facets import Facets, all_variants
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import MARKERS, PALETTE, clamp, letters_in, wrap
 
@@ -12,6 +13,11 @@ from w2s_sweep.results.figures.style import MARKERS, PALETTE, clamp, letters_in,
 def look_of(place: int, colors: Sequence[str] = PALETTE) -> tuple[str, str]:
     """Colour and marker of the setting or model with this place: after all colours come other markers of them."""
     return colors[place % len(colors)], MARKERS[(place + place // len(colors)) % len(MARKERS)]
+
+
+def looks_of(results: Results) -> dict[str, tuple[str, str]]:
+    """Setting -> its colour and marker: by its place among all of the sweep, whatever a figure shows of them."""
+    return {variant: look_of(place) for place, variant in enumerate(all_variants(results))}
 
 
 def color_of(shown: Facets, variant: str) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import all_variants, facets, facts, supervisors
-from w2s_sweep.results.figures.layout import look_of, title_letters
+from w2s_sweep.results.figures.facets import choose_settings, facets, facts, supervisors
+from w2s_sweep.results.figures.layout import look_of, looks_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.points import Dot, draw_dots
 from w2s_sweep.results.figures.scaling import short, students
@@ -134,6 +134,8 @@ def _left(count: int) -> str:
     return f"; {count} more settings are in the tables" if count else ""
 
 
+MOST_SETTINGS = 16
+"""Of the gain; with more of them the legend cannot be read."""
 MANY = 100
 """Points; more of them are drawn smaller."""
 
@@ -148,17 +150,20 @@ def gain_points(results: Results) -> list[tuple[Group, float, float]]:
 @use_style
 def draw_gain(results: Results) -> "Figure":
     """Does the misfit, which needs no ground truth, predict the gain? On the line it does (arXiv 2405.15116)."""
-    variants = all_variants(results)
+    every, looks = gain_points(results), looks_of(results)
+    variants, left_out = choose_settings(results, {results.variant(g) for g, *_ in every}, MOST_SETTINGS, "gain.csv")
+    points = [(g, misfit, gain) for g, misfit, gain in every if results.variant(g) in variants]
     title = "Gain of the student over its supervisor against their misfit"
     note = (
         "both in units of the Brier score; on the line the gain is the misfit, as theory expects of students that can "
     )
-    note += "express the truth (arXiv 2405.15116); a point is a mean over seeds"
-    figure, axes = make_panels(1, *grid(1, 3.4), title, f"{note}; {facts(results, interval=False, pgr=False)}")
-    axis, points = axes[0], gain_points(results)
+    note += "express the truth (arXiv 2405.15116); a point is a mean over seeds; "
+    note += facts(results, interval=False, pgr=False) + left_out
+    figure, axes = make_panels(1, *grid(1, 3.4), title, note)
+    axis = axes[0]
     dots: list[Dot] = []
     for g, misfit, gain in points:
-        color, marker = look_of(variants.index(results.variant(g)))
+        color, marker = looks[results.variant(g)]
         about = f"{g.dataset}, {g.pair}, {results.variant(g)}: misfit {number(misfit)}, gain {number(gain)}"
         dots.append(Dot(misfit, gain, marker, color, about))
     draw_dots(axis, dots, 5 if len(points) <= MANY else 3.2, alpha=0.9)
@@ -170,7 +175,6 @@ def draw_gain(results: Results) -> "Figure":
     )
     axis.set_ylabel("gain in Brier score")
     axis.tick_params(length=0)
-    looks = [look_of(place) for place in range(len(variants))]
-    handles = [axis.plot([], [], marker, color=color, ms=5, mew=0)[0] for color, marker in looks]
+    handles = [axis.plot([], [], m, color=c, ms=5, mew=0)[0] for c, m in (looks[name] for name in variants)]
     legend_below(figure, handles, variants)
     return figure

@@ -1,7 +1,7 @@
 """Curves over training: what the student is worth at each step, between its supervisor and its ceiling, and how many of
 its supervisor's errors it has taken over: where it overfits to weak labels, the first falls while the second rises."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,8 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import METRICS, Interval
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.curve_point import CurvePoint
-from w2s_sweep.results.figures.facets import MOST_LINES, MOST_PANELS, all_variants, facts, leave_out, panel_title
-from w2s_sweep.results.figures.layout import ends, look_of, title_letters
+from w2s_sweep.results.figures.facets import MOST_LINES, MOST_PANELS, choose_settings, facts, panel_title
+from w2s_sweep.results.figures.layout import ends, looks_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
     INK,
@@ -33,6 +33,8 @@ MOST_DETAILED = 6
 MOST_BANDS = 2
 """With more series than this, intervals would cover the lines, and are in curves.parquet alone."""
 Value = Callable[[CurvePoint], Interval]
+Looks = Mapping[str, tuple[str, str]]
+"""Setting -> its colour and marker."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Series:
     def line(self, value: Value) -> list[Interval]:
         """The number of each evaluation; with several tasks their mean, without an interval."""
         return [_mean([value(point) for point in points]) for points in self.points]
+
+    @property
+    def known(self) -> bool:
+        """Whether the metric has a value at any evaluation."""
+        return any(value.value is not None for value in self.line(_student))
 
 
 def _mean(values: Sequence[Interval]) -> Interval:
@@ -72,14 +79,19 @@ def student_series(results: Results) -> tuple[dict[str, list[Series]], int]:
     return panels, tasks if average else 1
 
 
+def has_curves(results: Results) -> bool:
+    return any(point.role == "student" and point.value.value is not None for point in results.curves)
+
+
 @use_style
 def draw_curves(results: Results) -> "Figure":
     """A panel per task and pair of models, a line per setting; below it, the supervisor's errors that are repeated."""
     panels, tasks = student_series(results)
-    variants, left_out = leave_out(all_variants(results), MOST_LINES, "curves.csv")
-    kept = {name: [one for one in series if one.variant in variants] for name, series in panels.items()}
-    kept = {name: series for name, series in kept.items() if series}
-    shown = dict(list(kept.items())[:MOST_PANELS])
+    drawable = {one.variant for series in panels.values() for one in series if one.known}
+    chosen, left_out = choose_settings(results, drawable, MOST_LINES, "curves.csv")
+    kept = {name: [one for one in series if one.variant in chosen and one.known] for name, series in panels.items()}
+    shown = dict([(name, series) for name, series in kept.items() if series][:MOST_PANELS])
+    looks = {name: look for name, look in looks_of(results).items() if name in _names(shown)}
     every = [p for series in shown.values() for one in series for points in one.points for p in points]
     in_steps = len({p.steps for p in every}) == 1
     detailed = len(shown) <= MOST_DETAILED
@@ -88,15 +100,16 @@ def draw_curves(results: Results) -> "Figure":
     title = f"Students over training: test {metric.name}" + (", and errors of the supervisor repeated" * detailed)
     columns, size = current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3))
     blocks, rows = -(-len(shown) // columns), 2 if detailed else 1
-    note = _note(results, every, tasks, len(kept) - len(shown)) + left_out
+    right = any(_gap(series) for series in shown.values())
+    note = _note(results, every, tasks, len(panels) - len(shown), right=right) + left_out
     figure, axes = make_panels(rows * blocks * columns, columns, size, title, note, sharex=True)
     for place, (name, series) in enumerate(shown.items()):
         at = rows * (place // columns) * columns + place % columns
         top, below = axes[at], axes[at + columns] if detailed else None
-        _draw_scores(top, series, variants, in_steps=in_steps, right=place % columns == columns - 1)
+        _draw_scores(top, series, looks, in_steps=in_steps, right=place % columns == columns - 1)
         top.set_title(wrap(name, title_letters(size[0])), loc="left")
         if below is not None:
-            _draw_lines(below, series, variants, lambda p: p.agreement_supervisor_wrong, in_steps=in_steps)
+            _draw_lines(below, series, looks, lambda p: p.agreement_supervisor_wrong, in_steps=in_steps)
         for axis, label in ((top, f"test {metric.name}"), (below, "errors repeated")):
             if axis is not None and place % columns == 0:
                 axis.set_ylabel(label)
@@ -106,16 +119,21 @@ def draw_curves(results: Results) -> "Figure":
     for place in range(len(shown), blocks * columns):
         for row in range(rows):
             axes[rows * (place // columns) * columns + place % columns + row * columns].set_visible(False)
-    _legend(figure, axes[0], variants)
+    _legend(figure, axes[0], looks)
     return figure
 
 
-def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int) -> str:
+def _names(panels: Mapping[str, Sequence[Series]]) -> set[str]:
+    return {one.variant for series in panels.values() for one in series}
+
+
+def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int, *, right: bool) -> str:
     """n, what is averaged, and what is not there."""
     sizes = sorted({p.n_test for p in every})
     n_test = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     said = [f"of {n_test} test rows, on which weak and ceiling are their final ones"]
-    said += [f"mean over {tasks} tasks"] if tasks > 1 else ["right axis: PGR"]
+    said += [f"mean over {tasks} tasks"] if tasks > 1 else []
+    said += ["right axis: PGR"] if right else []
     groups = [g for g in results.groups if g.seeds]
     absent = len(groups) - len({p.group for p in results.curves if p.role == "student"})
     said += [f"no curve of {absent} of {len(groups)} settings"] if absent else []
@@ -123,20 +141,33 @@ def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int) 
     return "; ".join([*said, facts(results, interval=False, pgr=False)])
 
 
-def _draw_scores(axis: Any, series: Sequence[Series], variants: Sequence[str], *, in_steps: bool, right: bool) -> None:
+def _draw_scores(axis: Any, series: Sequence[Series], looks: Looks, *, in_steps: bool, right: bool) -> None:
     """The metric of students, with a line for each supervisor and ceiling that they have."""
-    levels: dict[str, list[float]] = {}
-    for name, value, color in (("weak", _weak, QUIET), ("ceiling", _ceiling, INK)):
-        finals = {round(end.value, 6) for one in series for end in one.line(value)[-1:] if end.value is not None}
-        levels[name] = sorted(finals)
-        for level in levels[name]:
-            axis.axhline(level, color=color, lw=1.2, ls=(0, (4, 2)) if name == "weak" else "-", zorder=2)
-    _draw_lines(axis, series, variants, lambda p: p.value, in_steps=in_steps)
-    values = [end for one in series for value in one.line(lambda p: p.value) for end in ends(value)[:1]]
-    axis.set_ylim(robust_range([*values, *levels["weak"], *levels["ceiling"]], (0.99, 0.01), (0.0, 1.0)))
+    weak, ceiling = _finals(series, _weak), _finals(series, _ceiling)
+    for levels, color, style in ((weak, QUIET, (0, (4, 2))), (ceiling, INK, "-")):
+        for level in levels:
+            axis.axhline(level, color=color, lw=1.2, ls=style, zorder=2)
+    _draw_lines(axis, series, looks, _student, in_steps=in_steps)
+    values = [end for one in series for value in one.line(_student) for end in ends(value)[:1]]
+    axis.set_ylim(robust_range([*values, *weak, *ceiling], (0.99, 0.01), (0.0, 1.0)))
+    if gap := _gap(series):
+        _pgr_axis(axis, *gap, named=right)
+
+
+def _finals(series: Sequence[Series], value: Value) -> list[float]:
+    """What supervisors, or ceilings, are worth in the end."""
+    return sorted({round(end.value, 6) for one in series for end in one.line(value)[-1:] if end.value is not None})
+
+
+def _gap(series: Sequence[Series]) -> tuple[float, float] | None:
+    """(supervisor, ceiling) of a panel that has one of each, of one task, so that its lines are PGRs too."""
+    weak, ceiling = _finals(series, _weak), _finals(series, _ceiling)
     alone = all(len(points) == 1 for one in series for points in one.points)
-    if alone and len(levels["weak"]) == len(levels["ceiling"]) == 1 and levels["weak"][0] < levels["ceiling"][0]:
-        _pgr_axis(axis, levels["weak"][0], levels["ceiling"][0], named=right)
+    return (weak[0], ceiling[0]) if alone and len(weak) == len(ceiling) == 1 and weak[0] < ceiling[0] else None
+
+
+def _student(point: CurvePoint) -> Interval:
+    return point.value
 
 
 def _weak(point: CurvePoint) -> Interval:
@@ -165,10 +196,10 @@ def _pgr_axis(axis: Any, weak: float, ceiling: float, *, named: bool) -> None:
         other.set_ylabel("PGR", color=QUIET)
 
 
-def _draw_lines(axis: Any, series: Sequence[Series], variants: Sequence[str], value: Value, *, in_steps: bool) -> None:
+def _draw_lines(axis: Any, series: Sequence[Series], looks: Looks, value: Value, *, in_steps: bool) -> None:
     """A line for each setting, with a band for its interval where there are few."""
     for one in series:
-        color, marker = look_of(variants.index(one.variant))
+        color, marker = looks[one.variant]
         xs = [points[0].step if in_steps else points[0].evaluation / len(one.points) for points in one.points]
         line = one.line(value)
         known = [(x, y.value) for x, y in zip(xs, line, strict=True) if y.value is not None]
@@ -184,8 +215,7 @@ def _draw_lines(axis: Any, series: Sequence[Series], variants: Sequence[str], va
     axis.locator_params(axis="x", nbins=5)
 
 
-def _legend(figure: Any, axis: Any, variants: Sequence[str]) -> None:
-    looks = [look_of(place) for place in range(len(variants))]
-    handles = [axis.plot([], [], color=color, marker=marker, ms=4, lw=1.4)[0] for color, marker in looks]
+def _legend(figure: Any, axis: Any, looks: Looks) -> None:
+    handles = [axis.plot([], [], color=color, marker=marker, ms=4, lw=1.4)[0] for color, marker in looks.values()]
     handles += axis.plot([], [], color=QUIET, lw=1.2, ls=(0, (4, 2))) + axis.plot([], [], color=INK, lw=1.2)
-    legend_below(figure, handles, [*variants, "weak supervisor (final)", "ceiling (final)"])
+    legend_below(figure, handles, [*looks, "weak supervisor (final)", "ceiling (final)"])
