@@ -4,10 +4,10 @@ from matplotlib.figure import Figure
 
 from w2s_sweep.results.figures.facets import leave_out, panel_title
 from w2s_sweep.results.figures.points import Dot, draw_dots
-from w2s_sweep.results.figures.style import add_tip, save
+from w2s_sweep.results.figures.style import add_tip, encode
 
 
-def test_points_that_look_alike_are_one_artist_and_each_keeps_its_words_and_no_link(tmp_path):
+def test_points_that_look_alike_are_one_artist_and_each_keeps_its_words_and_no_link():
     figure = Figure(layout="constrained")
     axis = figure.subplots()
     dots = [Dot(i, i, "os"[i % 2], "#123456", f"point {i} <&\"'>") for i in range(9)]
@@ -15,7 +15,7 @@ def test_points_that_look_alike_are_one_artist_and_each_keeps_its_words_and_no_l
     draw_dots(axis, [Dot(0, 1, "x", "#654321")], 4)
     add_tip(axis.plot([0, 1], [0, 1]), "a line")
     assert len(axis.collections) == 3
-    svg = save(figure, tmp_path / "points")["svg"].read_text()
+    svg = encode(figure)["svg"].decode()
     said = re.findall("<title>([^<]*)</title>", svg)
     assert sorted(said) == sorted(["a line", *(f"point {i} &lt;&amp;&quot;&apos;&gt;" for i in range(9))])
     assert "<a " not in svg

@@ -19,7 +19,7 @@ from w2s_sweep.results.figures import draw_tasks, save_figures
 from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets
 from w2s_sweep.results.figures.scatter import task_points
-from w2s_sweep.results.figures.style import save, whisker
+from w2s_sweep.results.figures.style import encode, whisker
 from w2s_sweep.results.report import PAGE_ROWS, ReportPaths, inline_svg, page_in, render, write_results
 from w2s_sweep.results.tables.files import file_names
 from w2s_sweep.store import Store
@@ -164,8 +164,8 @@ def test_every_task_is_a_point_and_those_without_a_pgr_are_drawn_too(tmp_path):
     assert [(p.task, p.variant) for p in points] == [(g.dataset, g.loss) for g in results.groups]
     assert {p.task for p in points if p.pgr is None} == {"cola"}
     assert all(p.gap == pytest.approx(0.2) for p in points if p.task != "cola")
-    svg = save(draw_tasks(results), tmp_path / "tasks")["svg"]
-    drawn = [text.split(",")[0] for text in svg.read_text().split("<title>")[1:]]
+    svg = encode(draw_tasks(results))["svg"].decode()
+    drawn = [text.split(",")[0] for text in svg.split("<title>")[1:]]
     assert sorted(drawn) == sorted([*tasks, *tasks])
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tests.results_store import NAME, Shape, build
+from w2s_sweep.metrics import METRICS
 from w2s_sweep.results import figures
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.figures import BARS, save_figures
+from w2s_sweep.results.figures import BARS, save_figures, saved
 from w2s_sweep.results.figures.look import REPORT, choose
-from w2s_sweep.results.figures.saved import RECORD, fingerprint
+from w2s_sweep.results.figures.saved import CAPTIONS, FILES, RECORD, digest_code, fingerprint, keep, kept, write_figure
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +38,10 @@ def test_the_same_results_are_not_drawn_again(drawn, results, monkeypatch):
     before = written(folder)
     assert save_figures(results, folder) == saved
     assert written(folder) == before
-    assert {*before} == {RECORD, "captions.md", *(path.name for path in saved[0].paths.values())}
+    assert {*before} == {RECORD, CAPTIONS, *(path.name for path in saved[0].paths.values())}
 
 
-@pytest.mark.parametrize("name", ["accuracy.png", "accuracy.svg", "accuracy.pdf", "accuracy.csv", RECORD])
+@pytest.mark.parametrize("name", ["accuracy.png", "accuracy.svg", "accuracy.pdf", "accuracy.csv", CAPTIONS, RECORD])
 @pytest.mark.parametrize("damage", ["absent", "changed"])
 def test_a_file_that_is_not_as_it_was_written_is_drawn_again(drawn, results, monkeypatch, name, damage):
     folder, _ = drawn
@@ -60,3 +61,29 @@ def test_what_figures_show_is_in_their_fingerprint_and_the_command_is_not(result
     assert fingerprint(replace(results, rows=(other_row, *results.rows[1:])), REPORT) != own
     assert fingerprint(results, choose("paper", "column", None)) != own
     assert fingerprint(replace(results, record={}), REPORT) == own
+
+
+def test_a_file_that_another_process_wrote_meanwhile_is_not_taken_for_ones_own(tmp_path):
+    about = {"name": "accuracy", "caption": "c", "title": "t", "note": "n"}
+    figure = write_figure(tmp_path, about, dict.fromkeys(FILES, b"mine"))
+    keep(tmp_path, "these", [figure])
+    assert kept(tmp_path, "these") == [figure]
+    figure.png.write_bytes(b"theirs")
+    keep(tmp_path, "these", [figure])
+    assert kept(tmp_path, "these") is None
+
+
+@pytest.mark.parametrize("name", ["label", "axis", "bounds", "name"])
+def test_what_a_metric_is_called_and_can_be_is_in_the_fingerprint(results, monkeypatch, name):
+    own, metric = fingerprint(results, REPORT), METRICS[results.rows[0].metric]
+    monkeypatch.setattr(type(metric), name, (-1.0, 1.0) if name == "bounds" else "another")
+    assert fingerprint(results, REPORT) != own
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "numpy", "scipy"])
+def test_the_code_that_draws_is_in_the_fingerprint_with_its_libraries(results, monkeypatch, library):
+    own, version = fingerprint(results, REPORT), saved.version
+    assert digest_code() == saved.CODE
+    monkeypatch.setattr(saved, "version", lambda name: "0.0" if name == library else version(name))
+    monkeypatch.setattr(saved, "CODE", digest_code())
+    assert fingerprint(results, REPORT) != own

@@ -18,20 +18,15 @@ from w2s_sweep.results.figures.facets import facets
 from w2s_sweep.results.figures.heat import draw_heat
 from w2s_sweep.results.figures.look import REPORT, Look, drawn_for
 from w2s_sweep.results.figures.pgr import draw_medians, draw_pgr
-from w2s_sweep.results.figures.saved import SavedFigure, fingerprint, keep, kept
+from w2s_sweep.results.figures.saved import SavedFigure, fingerprint, keep, kept, write_figure
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
-from w2s_sweep.results.figures.style import caption, save
+from w2s_sweep.results.figures.style import caption, encode
 from w2s_sweep.results.figures.training import draw_curves, has_curves
-from w2s_sweep.store.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-CAPTIONS = "captions.md"
-"""The title and note of every figure, beside them: a paper has them in its captions."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +85,15 @@ def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[Sa
     with drawn_for(look):
         saved = [_save(plot, results, folder) for plot in choose_plots(results)]
     if saved:
-        write_text(folder / CAPTIONS, "".join(f"## {f.name}\n\n{f.title}. {f.note}.\n\n" for f in saved))
         keep(folder, drawn_of, saved)
     return saved
 
 
 def _save(plot: Plot, results: Results, folder: Path) -> SavedFigure:
     figure = plot.draw(results)
-    paths = save(figure, folder / plot.name)
-    csv = folder / f"{plot.name}.csv"
-    write_text(csv, data.as_text(plot.rows(results)))
-    return SavedFigure(plot.name, plot.caption, *caption(figure), **paths, csv=csv)
+    title, note = caption(figure)
+    about = {"name": plot.name, "caption": plot.caption, "title": title, "note": note}
+    return write_figure(folder, about, encode(figure) | {"csv": data.as_text(plot.rows(results)).encode()})
 
 
 __all__ = [

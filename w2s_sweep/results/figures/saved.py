@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -12,14 +11,21 @@ import numpy as np
 from pydantic_core import to_json
 
 from w2s_sweep.config.read import is_list, is_mapping
+from w2s_sweep.metrics import METRICS
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.look import Look
-from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.files import read_json, write_bytes, write_json
 
 RECORD = "drawn.json"
 """What the figures of a folder were drawn of, and the digests of their files."""
+CAPTIONS = "captions.md"
+"""The title and note of every figure, beside them: a paper has them in its captions."""
 ROOT = Path(__file__).parents[2]
 FILES = ("png", "svg", "pdf", "csv")
+LIBRARIES = ("matplotlib", "numpy", "scipy")
+"""What draws, and computes what is drawn."""
+DESCRIBED = ("name", "label", "axis", "bounds")
+"""What figures show of a metric, which may be one of a user's own modules."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class SavedFigure:
     pdf: Path
     csv: Path
     """The numbers that it shows."""
+    digests: Mapping[str, str]
+    """Ending -> SHA-256 of what was written. Of the bytes, not of the file: another process may write it anew."""
 
     @property
     def paths(self) -> Mapping[str, Path]:
@@ -45,11 +53,16 @@ class SavedFigure:
 
 
 def fingerprint(results: Results, look: Look) -> str:
-    """What figures depend on: all numbers, the look, and the code that draws. The record of the sweep is in none."""
+    """What figures depend on: all numbers, what their metric is called, the look, and the code that draws. The record
+    of the sweep is in none."""
     parts = {name: value for name, value in vars(results).items() if name in FIELDS}
-    found = hashlib.sha256(to_json([parts, asdict(look)], inf_nan_mode="constants", fallback=_as_json))
-    found.update(_code().encode())
-    return found.hexdigest()
+    metrics = [_describe(name) for name in sorted({row.metric for row in results.rows})]
+    whole = [parts, metrics, asdict(look), CODE]
+    return _sha256(to_json(whole, inf_nan_mode="constants", fallback=_as_json))
+
+
+def _describe(metric: str) -> dict[str, Any]:
+    return {name: getattr(METRICS[metric], name) for name in DESCRIBED}
 
 
 FIELDS = frozenset(Results.__dataclass_fields__) - {"record"}
@@ -62,21 +75,34 @@ def _as_json(value: Any) -> Any:
     return repr(value)
 
 
-@cache
-def _code() -> str:
-    """Digest of the package, and matplotlib's version. Drawing takes seconds, reading 400 files some hundredths."""
-    found = hashlib.sha256(version("matplotlib").encode())
+def digest_code() -> str:
+    """Digest of the package and of the versions of what it draws with. Drawing takes seconds, reading 400 files some
+    hundredths."""
+    found = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in LIBRARIES).encode())
     for path in sorted(ROOT.rglob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()
 
 
+CODE = digest_code()
+"""Of the files as they are when this is imported: what runs is what was read, though a file is edited later."""
+
+
+def write_figure(folder: Path, about: Mapping[str, str], files: Mapping[str, bytes]) -> SavedFigure:
+    """Write the files (ending -> content) of a figure. `about`: its name, caption, title and note."""
+    for ending, content in files.items():
+        write_bytes(folder / f"{about['name']}.{ending}", content)
+    return _figure(folder, about, {ending: _sha256(content) for ending, content in files.items()})
+
+
 def keep(folder: Path, drawn_of: str, figures: Sequence[SavedFigure]) -> None:
-    """Write down what these figures were drawn of."""
+    """Write the captions of these figures, and down what they were drawn of."""
+    captions = "".join(f"## {f.name}\n\n{f.title}. {f.note}.\n\n" for f in figures).encode()
+    write_bytes(folder / CAPTIONS, captions)
     said = [
-        {"name": f.name, "caption": f.caption, "title": f.title, "note": f.note, "files": _digests(f)} for f in figures
+        {"name": f.name, "caption": f.caption, "title": f.title, "note": f.note, "files": f.digests} for f in figures
     ]
-    write_json(folder / RECORD, {"drawn of": drawn_of, "figures": said})
+    write_json(folder / RECORD, {"drawn of": drawn_of, "captions": _sha256(captions), "figures": said})
 
 
 def kept(folder: Path, drawn_of: str) -> list[SavedFigure] | None:
@@ -84,17 +110,23 @@ def kept(folder: Path, drawn_of: str) -> list[SavedFigure] | None:
     record = read_json(folder / RECORD)
     if not is_mapping(record) or record.get("drawn of") != drawn_of or not is_list(said := record.get("figures")):
         return None
-    found = [_figure(folder, one) for one in said]
-    return found if all(_digests(f) == one["files"] for f, one in zip(found, said, strict=True)) else None
+    found = [_figure(folder, one, one["files"]) for one in said]
+    files = {path: f.digests[ending] for f in found for ending, path in f.paths.items()}
+    files[folder / CAPTIONS] = record.get("captions", "")
+    return found if all(_digest_of(path) == digest for path, digest in files.items()) else None
 
 
-def _figure(folder: Path, said: Mapping[str, str]) -> SavedFigure:
-    paths = {ending: folder / f"{said['name']}.{ending}" for ending in FILES}
-    return SavedFigure(said["name"], said["caption"], said["title"], said["note"], **paths)
+def _figure(folder: Path, about: Mapping[str, str], digests: Mapping[str, str]) -> SavedFigure:
+    paths = {ending: folder / f"{about['name']}.{ending}" for ending in FILES}
+    return SavedFigure(about["name"], about["caption"], about["title"], about["note"], **paths, digests=digests)
 
 
-def _digests(figure: SavedFigure) -> dict[str, str | None]:
-    return {
-        ending: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-        for ending, path in figure.paths.items()
-    }
+def _digest_of(path: Path) -> str | None:
+    try:
+        return _sha256(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -6,14 +6,12 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from w2s_sweep.errors import W2SError
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.look import SIDES, current, letters
-from w2s_sweep.store.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -188,18 +186,19 @@ def whisker(
             axis.plot(*spot, arrow, color=color, ms=2 + 1.5 * width, mew=0, clip_on=False, zorder=3)
 
 
-def save(figure: "Figure", stem: Path) -> dict[str, Path]:
-    """Write `stem`.png, `stem`.svg and `stem`.pdf; returns ending -> path."""
-    paths = {ending: stem.with_name(f"{stem.name}.{ending}") for ending in FILES}
+def encode(figure: "Figure") -> dict[str, bytes]:
+    """Ending (png, svg, pdf) -> the content of that file."""
     with _style():
         _place(figure)
-        for ending, path in paths.items():
-            buffer = io.BytesIO()
-            options = {"dpi": current().dpi} if ending == "png" else {"metadata": NO_DATE[ending]}
-            cast(Any, figure).savefig(buffer, format=ending, facecolor="white", **options)
-            content = buffer.getvalue()
-            write_bytes(path, _with_titles(content.decode()).encode() if ending == "svg" else content)
-    return paths
+        return {ending: _encode(figure, ending) for ending in FILES}
+
+
+def _encode(figure: Any, ending: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"dpi": current().dpi} if ending == "png" else {"metadata": NO_DATE[ending]}
+    figure.savefig(buffer, format=ending, facecolor="white", **options)
+    content = buffer.getvalue()
+    return _with_titles(content.decode()).encode() if ending == "svg" else content
 
 
 def _place(figure: Any) -> None:
