@@ -9,6 +9,7 @@ from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures.by_task import draw_by_task
 from w2s_sweep.results.figures.calibration import draw_calibration
+from w2s_sweep.results.figures.facets import MOST_ROWS, facets
 from w2s_sweep.results.figures.heat import draw_heat
 from w2s_sweep.results.figures.layout import look_of
 from w2s_sweep.results.figures.scatter import draw_gain
@@ -134,3 +135,29 @@ def test_the_note_names_the_right_axis_where_there_is_one(small):
     figure = draw_curves(replace(small, curves=points))
     assert not any(axis.child_axes for axis in figure.axes)
     assert "right axis" not in caption(figure)[1]
+
+
+def test_weak_models_are_averaged_only_where_that_makes_panels_fewer(small):
+    shown = facets(repeat(small, 80, tasks=("sciq",)))
+    assert not shown.averaged
+    assert [panel.title for panel in shown.panels] == ["w14 → s410", "w14 → s1000"]
+    assert all(g.student.low is not None for panel in shown.panels for g in panel.groups)
+    assert "mean over" not in shown.note
+    assert "the first 75 settings, 5 more are in the tables only" in shown.note
+    two = repeat(small, 80, tasks=("sciq",))
+    other = tuple(replace(g, weak_model="w70", group=f"{g.group} w70") for g in two.groups)
+    assert "mean over weak models" in facets(replace(two, groups=(*two.groups, *other))).note
+
+
+def test_tasks_are_averaged_only_where_a_pair_has_several(small):
+    groups = [g for g in repeat(small, 80).groups if (g.dataset == "sciq") == (g.strong_model == "s410")]
+    assert not facets(replace(small, groups=tuple(groups))).averaged
+
+
+@pytest.mark.parametrize("settings", [5, 400])
+def test_rows_of_a_figure_are_bounded_in_one_panel_too(small, settings):
+    results = repeat(small, settings, tasks=("sciq",), strong=("s410",))
+    shown = facets(without(results, finished=first(2)))
+    assert len(shown.variants) == len(shown.panels[0].groups) == min(settings - 2, MOST_ROWS)
+    assert shown.variants[0] == "l2"
+    assert (f"{398 - MOST_ROWS} more are in the tables only" in shown.note) == (settings == 400)

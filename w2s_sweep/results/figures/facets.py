@@ -1,6 +1,6 @@
 """What a figure shows: groups in panels and series. Where there are too many panels, tasks are averaged."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -45,28 +45,43 @@ class Facets:
 
 
 def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Facets:
-    """A panel per dataset and weak → strong pair; tasks, then weak models are averaged if that is too many panels or
-    rows.
+    """A panel per dataset and weak → strong pair; if that is too many panels or rows, tasks, then weak models are
+    averaged where that makes them fewer, and what still is too many is left out.
 
     `pgr`: whether the figure shows PGRs, and its note tells how many are not identified.
     """
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
-    variants = tuple(dict.fromkeys(results.variant(g) for g in groups))
     tasks, over = len({g.dataset for g in groups}), ""
-    most = min(most, max(1, MOST_ROWS // max(1, len(variants))))
-    if len({(g.dataset, g.pair) for g in groups}) > most and tasks > 1:
+    wished = min(most, max(1, MOST_ROWS // max(1, len({results.variant(g) for g in groups}))))
+    pairs = len({g.pair for g in groups})
+    if (places := len({(g.dataset, g.pair) for g in groups})) > wished and places > pairs:
         groups, over = average(groups, lambda g: g.pair), f"{tasks} tasks"
-    if len({g.pair for g in groups}) > most:
+    if pairs > wished and pairs > len({g.strong_model for g in groups}):
         groups = average([replace(g, weak_model="all weak models") for g in groups], lambda g: g.strong_model)
         over = f"{over} and weak models" if over else "weak models"
     tasks, pairs = len({g.dataset for g in groups}), len({g.pair for g in groups})
     order: dict[str, list[Group]] = {}
     for g in groups:
         order.setdefault(panel_title(g.dataset, g.pair, tasks, pairs), []).append(g)
-    panels = tuple(Panel(title, tuple(found)) for title, found in list(order.items())[:most])
-    left = len(order) - len(panels)
-    note = facts(results, over, pgr=pgr) + (f"; {left} more panels are in the tables only" if left else "")
-    return Facets(panels, variants, note, bool(over), all_variants(results))
+    panels, variants, left_out = _bound(results, order, most)
+    return Facets(panels, variants, facts(results, over, pgr=pgr) + left_out, bool(over), all_variants(results))
+
+
+def _bound(
+    results: Results, panels: Mapping[str, Sequence[Group]], most: int
+) -> tuple[tuple[Panel, ...], tuple[str, ...], str]:
+    """As many panels, and settings in each of them, as `MOST_ROWS` has room for, and what the note says of others.
+
+    Settings are left out first, down to `MOST_LINES` of them, then panels.
+    """
+    drawable = {results.variant(g) for found in panels.values() for g in found}
+    rows = max(MOST_LINES, MOST_ROWS // max(1, len(panels)))
+    variants, note = choose_settings(results, drawable, rows, "the tables")
+    most = min(most, max(1, MOST_ROWS // max(1, len(variants))))
+    kept = {title: tuple(g for g in found if results.variant(g) in variants) for title, found in panels.items()}
+    shown = tuple(Panel(title, found) for title, found in kept.items() if found)[:most]
+    left = len(panels) - len(shown)
+    return shown, variants, note + (f"; {left} more panels are in the tables only" if left else "")
 
 
 def panel_title(dataset: str, pair: str, tasks: int, pairs: int) -> str:
@@ -83,6 +98,11 @@ def leave_out(variants: Sequence[str], most: int, where: str) -> tuple[tuple[str
 def choose_settings(results: Results, drawable: Collection[str], most: int, where: str) -> tuple[tuple[str, ...], str]:
     """`leave_out` of the settings that have something to draw: others, unfinished ones say, take no place of theirs."""
     return leave_out([variant for variant in all_variants(results) if variant in drawable], most, where)
+
+
+def finished_variants(results: Results) -> tuple[str, ...]:
+    """Those of `all_variants` with a finished cell."""
+    return tuple(dict.fromkeys(results.variant(g) for g in results.groups if g.seeds))
 
 
 def all_variants(results: Results) -> tuple[str, ...]:
@@ -108,13 +128,10 @@ def task_facets(results: Results) -> Facets:
             said = f"{m.unidentified} not identified" if m.unidentified else ""
             merged = replace(_mean(found), pgr=m.pgr, unidentified=said)
             panels.setdefault(m.pair, []).append(merged)
-    shown = [Panel(pair, tuple(found)) for pair, found in list(panels.items())[:MOST_PANELS]]
-    variants = tuple(dict.fromkeys(results.variant(g) for panel in shown for g in panel.groups))
+    shown, variants, left_out = _bound(results, panels, MOST_PANELS)
     note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks; "
-    note += facts(results, interval=False)
-    left = len(panels) - len(shown)
-    note += f"; {left} more panels are in the tables only" if left else ""
-    return Facets(tuple(shown), variants, note, order=all_variants(results))
+    note += facts(results, interval=False) + left_out
+    return Facets(shown, variants, note, order=all_variants(results))
 
 
 def average(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Group]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import average, facets, facts, supervisors
+from w2s_sweep.results.figures.facets import average, facts, finished_variants, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
@@ -34,10 +34,9 @@ MOST = 9
 @use_style
 def draw_scaling(results: Results) -> "Figure":
     """Blocks of two rows of panels: test metric, PGR. x is the number of parameters of the student on a log scale."""
-    shown = facets(results)
-    groups, tasks = scaling_groups(results)
-    variants, metric = shown.variants[:MOST], results.rows[0].metric
-    left = len(shown.variants) - len(variants)
+    every, (groups, tasks) = finished_variants(results), scaling_groups(results)
+    variants, metric = every[:MOST], results.rows[0].metric
+    left = len(every) - len(variants)
     title = f"Test {metric} and PGR against the size of the student"
     said = facts(results, f"{tasks} tasks" if tasks > 1 else "")
     unknown = "; dotted upright: PGR not identified" if any(g.unidentified for g in groups) else ""

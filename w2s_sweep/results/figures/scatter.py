@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import choose_settings, facets, facts, supervisors
+from w2s_sweep.results.figures.facets import choose_settings, facts, finished_variants, supervisors
 from w2s_sweep.results.figures.layout import look_of, looks_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.points import Dot, draw_dots
@@ -66,15 +66,15 @@ def task_points(results: Results) -> list[Point]:
 @use_style
 def draw_tasks(results: Results) -> "Figure":
     """A panel per setting; colour is the supervisor, marker the strong model; a level line is a pair's median."""
-    shown, points = facets(results), task_points(results)
-    variants = shown.variants[:MOST]
+    every, points = finished_variants(results), task_points(results)
+    variants = every[:MOST]
     looks, pairs = _looks(results), {p.pair for p in points}
     lines = len(pairs) <= MOST_LINES
     metric, tasks = results.rows[0].metric, len({p.task for p in points})
     unknown = sum(p.pgr is None for p in points)
     note = f"a point is one of {tasks} tasks (over its seeds)" + "; level line: median over tasks" * lines
     note += f"; crosses at the bottom: PGR not identified ({unknown})" if unknown else ""
-    note += _left(len(shown.variants) - len(variants))
+    note += _left(len(every) - len(variants))
     columns, size = grid(len(variants), 2.7)
     title = f"PGR of each task against the gap in test {metric} it is a share of"
     figure, axes = make_panels(

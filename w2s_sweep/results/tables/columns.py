@@ -105,7 +105,8 @@ def _of_fields(kind: type[Row] | type[Group] | type[CurvePoint]) -> list[Column]
 
 def _of_details(names: Iterable[str]) -> list[Column]:
     known = known_details()
-    return [Column(_plain(name), pa.float64(), known.get(name, ""), interval=True) for name in names]
+    found = _by_column(names).items()
+    return [Column(name, pa.float64(), known.get(keys[0], ""), interval=True) for name, keys in found]
 
 
 def _names(kind: type[Item]) -> list[str]:
@@ -126,13 +127,32 @@ def columns_of(items: Sequence[Item]) -> dict[str, list[Any]]:
     for name in _names(type(items[0])):
         values = [getattr(item, name) for item in items]
         if name == "details":
-            for key in dict.fromkeys(key for details in values for key in details):
-                found |= _interval_columns(_plain(key), [details.get(key, NONE) for details in values])
+            for plain, keys in _by_column(key for details in values for key in details).items():
+                found |= _interval_columns(plain, [_first_known(details, keys) for details in values])
         elif isinstance(values[0], Interval):
             found |= _interval_columns(name, values)
         else:
             found[name] = [" ".join(value) for value in values] if name == "overrides" else values
     return found
+
+
+def detail_names(details: Iterable[str]) -> frozenset[str]:
+    """The columns of further metrics."""
+    return frozenset(f"{name}{end}" for name in map(_plain, details) for end in ("", "_low", "_high"))
+
+
+def _by_column(details: Iterable[str]) -> dict[str, list[str]]:
+    """Column -> the further metrics that are in it: as good as always one, but `a/b` and `a_b` share theirs."""
+    found: dict[str, list[str]] = {}
+    for detail in dict.fromkeys(details):
+        found.setdefault(_plain(detail), []).append(detail)
+    return found
+
+
+def _first_known(details: Mapping[str, Interval], keys: Sequence[str]) -> Interval:
+    if len(keys) == 1:
+        return details.get(keys[0], NONE)
+    return next((details[key] for key in keys if key in details and details[key].value is not None), NONE)
 
 
 def _interval_columns(name: str, found: Sequence[Interval]) -> dict[str, list[float | None]]:

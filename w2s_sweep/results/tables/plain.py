@@ -9,7 +9,7 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Group, Median
-from w2s_sweep.results.tables.columns import columns_of
+from w2s_sweep.results.tables.columns import columns_of, detail_names
 
 
 def as_json(results: Results) -> str:
@@ -26,8 +26,17 @@ def as_json(results: Results) -> str:
 
 
 def _cells(results: Results) -> list[dict[str, Any]]:
+    """What columns of the table say of each cell, without those of further metrics that it does not have."""
     columns = columns_of(results.rows)
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    whole = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    having = [frozenset(row.details) for row in results.rows]
+    every = detail_names(frozenset[str]().union(*having))
+    absent = {details: every - detail_names(details) for details in set(having)}
+    return [_without(cell, absent[details]) for cell, details in zip(whole, having, strict=True)]
+
+
+def _without(cell: dict[str, Any], absent: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in cell.items() if name not in absent} if absent else cell
 
 
 def _lines(items: list[dict[str, Any]]) -> str:
