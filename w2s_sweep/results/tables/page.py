@@ -56,8 +56,8 @@ def page() -> str:
          cell_columns([])),
         ("Groups", "groups.parquet, groups.csv; `Sweep.groups`. A row per group of cells that differ in the seed "
          "only, and after these columns the further metrics.", group_columns([])),
-        ("Further metrics", "In the tables of cells and of groups, where a cell has them; null in the rows of others. In "
-         "table.json a cell has the keys of its own alone.",
+        ("Further metrics", "In the tables of cells and of groups, where a cell has them; null in the rows of others. "
+         "In table.json a cell has the keys of its own alone.",
          cell_columns(further)[len(cell_columns([])) :]),
         ("Comparisons", "comparisons.parquet, comparisons.csv; `Sweep.comparisons`. A row per setting that is compared "
          "with a baseline: over all tasks, and on each.", comparison_columns()),
