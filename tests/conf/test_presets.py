@@ -132,6 +132,11 @@ def test_a_preset_is_a_valid_sweep_of_the_size_it_says(name):
     assert counted == SIZES.get(name, counted)
 
 
+@pytest.mark.parametrize("name", ["sandbox_math", "sandbox_code"])
+def test_a_preset_that_builds_on_another_has_its_own_data(name):
+    assert composed(f"experiment={name}").dataset.name == name
+
+
 def head_of(path: Path) -> str:
     """The comment that a preset begins with."""
     lines = takewhile(lambda line: line.startswith("# "), path.read_text().splitlines())

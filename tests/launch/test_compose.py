@@ -113,6 +113,31 @@ def test_of_many_combinations_each_choice_is_composed_once(stock, master, monkey
     assert put_together == composed(stock, master, grid[4])
 
 
+def test_a_file_that_two_choices_choose_together_is_not_left_out(tmp_path):
+    """Of either choice alone it does not exist, and what it says is in neither composition."""
+    for group, names in (("a", "xyz"), ("b", "uvw")):
+        (tmp_path / group).mkdir()
+        for name in names:
+            (tmp_path / group / f"{name}.yaml").write_text(f"name: {name}\n")
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "y_v.yaml").write_text("said: true\n")
+    defaults = "".join(f"- {one}\n" for one in ("a: x", "b: u", "optional both: ${a}_${b}", "_self_"))
+    (tmp_path / "config.yaml").write_text(f"defaults:\n{defaults}seed: 0\n")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        stock = GlobalHydra.instance().config_loader()
+        master = stock.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
+        with open_dict(master):
+            master.hydra.job.config_name = "config"
+        loader = CachingConfigLoader(stock)
+        grid = [[f"a={a}", f"b={b}"] for a in "xyz" for b in "uvw"]
+        loader.expect(grid)
+        for argv in grid:
+            expected = composed(stock, master, argv)
+            assert loader.plain(master, argv) == expected == composed(loader, master, argv)
+            assert ("both" in expected) == (argv == ["a=y", "b=v"])
+
+
 @pytest.mark.slow
 def test_what_one_command_sets_is_not_in_the_next_composition(stock, quick, master):
     """Overrides wrote into the files that are kept: a model that a method names had the label of the weak one."""

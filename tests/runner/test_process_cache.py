@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from tests.tiny import sentences, tiny_gpt2, tiny_llama
+from tests.tiny import sentences, tiny_bert, tiny_gpt2, tiny_llama
 from w2s_sweep import sources
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.data.batches import pad
@@ -78,6 +78,7 @@ def test_a_base_is_as_it_was_loaded_whatever_stood_on_it(tmp_path, build, target
     optimizer = torch.optim.SGD(trainable(model).values(), lr=0.5)
     model(ids, mask).square().mean().backward()
     optimizer.step()
+    del used.module.peft_config  # which peft sets last: as if putting them on had failed halfway
     process_cache.bare(used)
     assert {n: type(m) for n, m in used.module.named_modules()} == {n: type(m) for n, m in fresh.module.named_modules()}
     assert {n: vars(m).get("forward") for n, m in used.module.named_modules()} == forwards
@@ -91,3 +92,17 @@ def test_a_base_is_as_it_was_loaded_whatever_stood_on_it(tmp_path, build, target
     with torch.no_grad():
         expected = fresh.module(ids, attention_mask=mask).last_hidden_state
         assert torch.equal(used.module(ids, attention_mask=mask).last_hidden_state, expected)
+
+
+def test_a_model_without_a_list_of_blocks_and_one_with_integers_are_bases_too(tmp_path):
+    """ALBERT has one block for all layers; quantised weights are integers, which torch gives no gradient."""
+    used = load_backbone(tiny_bert(tmp_path))
+    used.module.encoder.layer = torch.nn.ModuleDict({"only": used.module.encoder.layer[0]})
+    whole = torch.nn.Parameter(torch.zeros(3, dtype=torch.uint8), requires_grad=False)
+    used.module.register_parameter("packed", whole)
+    add_lora(Classifier(used), rank=2, alpha=8.0, targets=["query"], seed=0)
+    process_cache.bare(used)
+    rest = {name: weight.requires_grad for name, weight in used.module.named_parameters()}
+    assert rest.pop("packed") is False
+    assert {*rest.values()} == {True}
+    assert not any("lora" in name for name in rest)

@@ -15,6 +15,7 @@ from tests.tiny import sentences, tiny_gpt2, tiny_llama
 from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parsed import Parsed
 from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
+from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.models.load import load_backbone
@@ -68,7 +69,9 @@ def test_features_are_those_of_the_merged_model(made):
     np.testing.assert_allclose(*states, atol=1e-5)
     alone = load_backbone(base)
     assert np.abs(frozen_features(alone, alone.tokens(sentences(6), 16), layer=2) - states[0]).max() > 1e-2
-    assert load_backbone(folder, keep_layers=1).layers == 1
+    first = [load_backbone(one, keep_layers=1) for one in (folder, merged)]
+    states = [frozen_features(one, one.tokens(sentences(6), 16), layer=1, precision="fp32") for one in first]
+    np.testing.assert_allclose(*states, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,12 @@ def changed(llama, tmp_path, **settings):
         ({"use_dora": True}, "use_dora=True.*merge_and_unload"),
         ({"bias": "all"}, "bias=all"),
         ({"peft_type": "IA3"}, "of the kind IA3, and LORA can be added"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights=pissa"),  # begins with other weights of the base
+        ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "more than products"),
+        ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
+        ({"layer_replication": [[0, 2], [0, 2]]}, "layer_replication"),
+        ({"of_a_later_peft": {"x": 1}}, "of_a_later_peft"),
+        ({"r": None}, "says no r or lora_alpha"),
     ],
 )
 def test_what_cannot_be_added_is_told(llama, tmp_path, settings, told):
@@ -120,6 +129,20 @@ def test_more_than_products_no_weights_and_a_pickle_are_told(llama, tmp_path):
     right = load_file(weights)
     save_file(right | {"base_model.model.lm_head.weight": np.zeros((2, 2), np.float32)}, weights)
     with pytest.raises(SourceError, match="also changes lm_head"):
+        identify(source, "model")
+    save_file({name: value for name, value in right.items() if "lora_A" in name}, weights)
+    with pytest.raises(SourceError, match="half of a product is missing, for model"):
+        identify(source, "model")
+    save_file({"base_model.model.score.weight": np.zeros((2, 2), np.float32)}, weights)
+    with pytest.raises(SourceError, match="holds no product"):
+        identify(source, "model")
+    for damaged in (b"", b"x" * 100):
+        weights.write_bytes(damaged)
+        with pytest.raises(SourceError, match=r"is no safetensors file. Copy it again"):
+            identify(source, "model")
+    save_file(right, weights)
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(SourceError, match=r"is cut off. Copy it again"):
         identify(source, "model")
     weights.rename(folder / "adapter_model.bin")
     with pytest.raises(SourceError, match=r"without adapter_model.safetensors .*a pickle"):
@@ -159,3 +182,56 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
     far = changed(llama, tmp_path, base_model_name_or_path="org/base")
     with pytest.raises(ConfigError, match=r"an adapter on org/base of the hub.*model@strong=NAME.*strong.base=FOLDER"):
         with_own_models([{"strong": model | {"path": str(far)}}], [[f"strong.path={far}"]])
+    words = [f"strong.path={far}", "experiment=mine"]  # which chooses the model
+    (cell,) = with_own_models([{"strong": model | {"path": str(far)}}], [words])
+    assert (cell["strong"]["name"], cell["strong"]["layers"]) == ("mine", 30)
+
+
+def test_a_base_without_an_adapter_is_told():
+    problems = list[str]()
+    Parsed(problems).located({"path": None, "base": "/copy"})
+    assert problems == ["base: /copy is the model of an adapter, and path, the folder of that, is not set. Set both."]
+
+
+def test_two_bases_of_one_adapter_are_two_models(llama, tmp_path):
+    other = tiny_llama(tmp_path / "deep", layers=3)
+    model = {"name": "preset", "path": str(llama / "mine"), "layers": 30, "hidden": 576, "params": 9}
+    cells = [{"strong": model | {"base": str(base)}} for base in (llama / "base", other)]
+    said = [[f"strong.path={model['path']}", f"strong.base={cell['strong']['base']}"] for cell in cells]
+    assert [cell["strong"]["layers"] for cell in with_own_models(cells, said)] == [2, 3]
+
+
+def test_a_copy_that_was_damaged_is_not_loaded(llama):
+    source = source_of(str(llama / "mine"), None)
+    identity = identify(source, "model")
+    inside = fetch(source, identity, "model") / "adapter" / "adapter_model.safetensors"
+    right = inside.read_bytes()
+    inside.write_bytes(right[:-4] + b"....")
+    with pytest.raises(SourceError, match="was damaged"):
+        fetch(source, identity, "model")
+    inside.write_bytes(right)
+
+
+def test_an_output_layer_with_a_product_is_told_and_a_pooler_is_left_out(llama, tmp_path):
+    folder = changed(llama, tmp_path)
+    weights = folder / "adapter_model.safetensors"
+    right = load_file(weights)
+    for module, told in (("lm_head", "also changes lm_head"), ("bert.pooler.dense", None)):
+        halves = {f"base_model.model.{module}.lora_{half}.weight": np.ones((2, 2), np.float32) for half in "AB"}
+        save_file(right | halves, weights)
+        source = source_of(str(folder), None)
+        if told is None:
+            assert load_backbone(fetch(source, identify(source, "model"), "model")).layers == 2
+        else:
+            with pytest.raises(SourceError, match=told):
+                identify(source, "model")
+
+
+def test_paths_are_those_of_the_command_wherever_a_job_runs(llama, monkeypatch):
+    monkeypatch.chdir(llama)
+    parsed = Parsed([])
+    for said in ({"path": "base"}, {"features": "base"}, {"source": {"kind": "local", "path": "base"}}):
+        assert parsed.located(said)["source"]["path"] == str(llama / "base")
+    made = parsed.located({"path": "mine"})["source"]
+    assert (made["path"], made["base"]["path"]) == (str(llama / "mine"), str(llama / "base"))
+    assert Supervisor(labels="votes.jsonl").source == LocalSource(path=str(llama / "votes.jsonl"))

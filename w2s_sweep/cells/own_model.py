@@ -31,14 +31,22 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
     """
     problems: dict[str, None] = {}
     known: dict[str, Facts] = {}
+    done: dict[object, Settings] = {}
     cells: list[Settings] = []
     for cell, lines in zip(composed, overrides, strict=True):
         said = {name: value for name, _, value in (line.lstrip("+").partition("=") for line in lines)}
-        described = {
-            role: _described(role, cell[role], said, known, problems)
-            for role in ROLES
-            if {f"{role}.path", f"{role}.features"} & {*said} and is_mapping(cell.get(role)) and _is_used(cell, role)
-        }
+        described: Settings = {}
+        for role in ROLES:
+            model = cell.get(role)
+            if {f"{role}.path", f"{role}.features"} & {*said} and is_mapping(model) and _is_used(cell, role):
+                # One object for all cells that say the same of the same model: what cells share is read once.
+                own = {
+                    n: v for n, v in said.items() if n.startswith(f"{role}.") or n in (f"model@{role}", "experiment")
+                }
+                one = (role, id(model), tuple(sorted(own.items())))
+                if one not in done:
+                    done[one] = _described(role, model, said, known, problems)
+                described[role] = done[one]
         cells.append({**cell, **described})
     if problems:
         raise ConfigError(list(problems))
@@ -61,21 +69,23 @@ def _described(
         return {**model, **_unless_said(role, said, _of_vectors(vectors))}
     if not isinstance(path, str):
         return dict(model)
+    chosen = f"model@{role}" in said or said.get("experiment", "null") != "null"
     try:
         folder = existing(LocalSource(path=path))
-        if is_adapter(folder):
-            found = _base_of(role, path, model, said)
+        if is_adapter(folder):  # whatever model it is on, it is another one than that
+            model = {**model, **_unless_said(role, said, {"name": name_of(folder)})}
+            found = _base_of(role, path, model, chosen or {"layers", "hidden", "params"} <= _own(role, said))
             if found is None:
                 return dict(model)
             folder = found
-        if path not in known:
+        if str(folder) not in known:
             require_model(folder)
-            known[path] = read_facts(folder)
+            known[str(folder)] = read_facts(folder)
     except SourceError as error:
         problems[f"model@{role}: {error}"] = None
         return dict(model)
-    facts = known[path]
-    if f"model@{role}" in said or said.get("experiment", "null") != "null":
+    facts = known[str(folder)]
+    if chosen:
         by = f"model@{role}={said.get(f'model@{role}', model['name'])}"
         problems |= dict.fromkeys(_contradictions(by, model, facts, path, EXACT))
         return dict(model)
@@ -84,13 +94,13 @@ def _described(
     return {**model, **_unless_said(role, said, _derived(path, facts))}
 
 
-def _base_of(role: str, path: str, model: Mapping[str, Any], said: Mapping[str, str]) -> Path | None:
-    """The folder of an adapter's base; None where it is on the hub and `model@...` says what it is. SourceError where
-    nothing says so."""
+def _base_of(role: str, path: str, model: Mapping[str, Any], described: bool) -> Path | None:
+    """The folder of an adapter's base; None where it is on the hub and the command has `described` it. SourceError
+    where it has not."""
     base = source_of(path, model.get("base")).base
     if isinstance(base, LocalSource):
         return existing(base)
-    if f"model@{role}" in said or {"layers", "hidden", "params"} <= _own(role, said):
+    if described:
         return None
     raise SourceError(
         f"{path} is an adapter on {base.repository} of the hub, whose size is not known here. Choose its model too "

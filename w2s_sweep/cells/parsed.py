@@ -48,12 +48,14 @@ def _located(value: Any, problems: list[str]) -> Any:
     if not isinstance(value, dict):
         return value
     inside = cast(dict[str, Any], value).items()
-    part = {name: inner if name == "source" else _located(inner, problems) for name, inner in inside}
+    part = {name: _source(inner) if name == "source" else _located(inner, problems) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
         found = {**part, "source": _at(path, part.get("base"), problems), "path": None}
         return {**found, "base": None} if "base" in part else found
+    if isinstance(base := part.get("base"), str):
+        problems.append(f"base: {base} is the model of an adapter, and path, the folder of that, is not set. Set both.")
     if isinstance(vectors := part.get("features"), str):
-        return {**part, "source": {"kind": "local", "path": vectors}}
+        return {**part, "source": _local(vectors)}
     return part
 
 
@@ -66,4 +68,17 @@ def _at(path: str, base: Any, problems: list[str]) -> dict[str, Any]:
             problems.append(str(error))
     elif base is not None:
         problems.append(f"base: {base}, but {path} is no adapter (a folder with adapter_config.json). Leave it out.")
-    return {"kind": "local", "path": path}
+    return _local(path)
+
+
+def _source(value: Any) -> Any:
+    """A source as a file of configuration says it."""
+    if not isinstance(value, dict) or cast(dict[str, Any], value).get("kind") != "local":
+        return value
+    said = cast(dict[str, Any], value)
+    return {**said, **_local(said["path"])} if isinstance(said.get("path"), str) else said
+
+
+def _local(path: str) -> dict[str, Any]:
+    """A file or folder by its absolute path: the tasks of a cluster run in another folder than the command."""
+    return {"kind": "local", "path": str(Path(path).expanduser().absolute())}

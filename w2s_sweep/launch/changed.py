@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2s_sweep.config.plain import plain
-from w2s_sweep.config.source import LocalSource, Source
+from w2s_sweep.config.source import AdapterSource, LocalSource, Source
 from w2s_sweep.kinds.base import Json, SourceKind
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
@@ -15,7 +15,7 @@ LOOKED_AT = 50
 
 def tell_changed(store: Store, resolved: Mapping[tuple[Source, SourceKind], Mapping[str, Json]]) -> list[str]:
     """A line for each local file or folder whose content has changed since a sweep of this store read it last."""
-    own = {one: dict(identity) for one, identity in resolved.items() if isinstance(one[0], LocalSource)}
+    own = {one: dict(identity) for one, identity in resolved.items() if isinstance(one[0], LocalSource | AdapterSource)}
     records = [read_json(store.sweep(name) / "sweep.json") or {} for name in store.sweeps()[:LOOKED_AT]] if own else []
     lines: list[str] = []
     for (source, kind), identity in own.items():

@@ -174,14 +174,16 @@ class CachingConfigLoader(ConfigLoaderImpl):
         if len(varying) < 2:
             return None
         others = [tuple(one for one in chosen if one == line or one not in varying) for line in varying]
-        with suppress(HydraException, OmegaConfBaseException):  # what cannot be alone is composed together
+        try:
             without = self._base(master, tuple(line for line in chosen if line not in varying), fixed)
             own = [self._parse(line) for line in varying]
             names = [one.package or one.key_or_group for one in own]
-            return without.joined(
-                {name: self._base(master, one, fixed) for name, one in zip(names, others, strict=True)}
-            )
-        return None
+            alone = {name: self._base(master, one, fixed) for name, one in zip(names, others, strict=True)}
+        except (HydraException, OmegaConfBaseException):
+            self._apart = False  # what cannot be alone is composed together, as is all else: it would fail each time
+            return None
+        # A file that is chosen by two choices together is in neither of these compositions.
+        return None if self._files is None or self._files.choose_by_others else without.joined(alone)
 
     def _composed(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> DictConfig:
         composed = super().load_sweep_config(master, list(chosen))

@@ -47,10 +47,13 @@ class Files(CachingConfigRepository):
             Folder(one.provider, one.path) if one.scheme() == "file" else one for one in self.delegate.sources
         ]
         self._whole: dict[str, ConfigResult | None] = {}
+        self.choose_by_others = False
+        """Whether a defaults list that was read has an entry like `${dataset}_${loss}`."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         if config_path not in self._whole:
             own = super().load_config(config_path)
+            self.choose_by_others |= own is not None and "${" in repr(own.defaults_list)
             if own is not None and config_path.startswith("hydra/sweeper/"):
                 # Hydra refuses a file with the name of a plugin's schema, in whose place our optuna.yaml stands.
                 own = replace(own, is_schema_source=True)

@@ -37,9 +37,9 @@ def _same(cell: Mapping[str, Any]) -> bool:
     return models is not None and _weights(models[0]) == _weights(models[1])
 
 
-def _weights(model: Mapping[str, Any]) -> tuple[Any, Any]:
+def _weights(model: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two models of composed cells the same: a path stands before the source."""
-    return model.get("path") or model.get("source"), model.get("keep_layers")
+    return model.get("path") or model.get("source"), model.get("base"), model.get("keep_layers")
 
 
 def _unwanted(cell: Mapping[str, Any]) -> bool:

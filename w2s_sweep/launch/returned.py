@@ -37,7 +37,7 @@ def refuse_blind_search(sweeper: str, config: DictConfig) -> None:
 
 
 def raise_failures(results: Sequence[CellResult]) -> None:
-    """StageFailed if a cell failed; every other cell has finished by then and is in the report."""
+    """CellsFailed if a cell failed; every other cell has finished by then and is in the report."""
     failed = [result for result in results if result.failure]
     if failed:
         raise CellsFailed(f"{len(failed)} of {len(results)} cells failed", str(failed[0].failure))
@@ -56,7 +56,7 @@ def value_for_callback(result: CellResult) -> float | W2SError:
     return StageFailed(result.failure) if result.failure else result.value
 
 
-NO_CONFIG = OmegaConf.create({})
+NO_CONFIG = OmegaConf.create({}, flags={"readonly": True})
 """One for all: of ten thousand cells, making it takes a second."""
 
 

@@ -14,18 +14,22 @@ def checkpoint_blocks(blocks: nn.ModuleList) -> None:
     Not transformers' own switch, which acts in training mode alone: gradients are also needed without dropout.
     """
     for block in blocks:
-        block.forward = _checkpointed(block.forward)
+        block.forward = _Checkpointed(block.forward)
 
 
-def compute_once(blocks: nn.ModuleList) -> None:
-    """Undo `checkpoint_blocks`; does nothing where it was not done."""
-    for block in blocks:
-        vars(block).pop("forward", None)
+def compute_once(module: nn.Module) -> None:
+    """Undo `checkpoint_blocks` of blocks of the module; does nothing where it was not done."""
+    for inner in module.modules():
+        if isinstance(vars(inner).get("forward"), _Checkpointed):
+            del inner.forward
 
 
-def _checkpointed(forward: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
+class _Checkpointed:
+    """A block's own `forward`, in its place."""
+
+    def __init__(self, forward: Callable[..., Any]):
+        self._forward = forward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # The generator is put back for the second computation, so that dropout draws the same masks.
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
-
-    return run
+        return checkpoint(self._forward, *args, use_reentrant=False, **kwargs)

@@ -203,7 +203,7 @@ def _module(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> PreTr
 def _with_adapter(folder: Path, config: PretrainedConfig, dtype: torch.dtype, keep: int | None) -> PreTrainedModel:
     """The base with the products of its adapter, rounded once, after the sum."""
     module = _module(folder, config, torch.float32)
-    add_adapter(module, folder, partial=keep is not None)
+    add_adapter(module, folder, keep_layers=keep)
     for weight in module.parameters():
         weight.data = weight.data.to(dtype)  # and no buffer: frequencies of rotary positions need their 32 bits
     return module

@@ -1,6 +1,7 @@
 """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): only they and a classifier's head train, and only they are
 saved."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -50,16 +51,16 @@ def add_lora(
 
 
 def remove_lora(transformer: PreTrainedModel) -> None:
-    """Undo `add_lora`: the linear modules stand in their places again; does nothing where there are no adapters."""
-    if not hasattr(transformer, "peft_config"):
-        return
+    """Undo `add_lora`, also one that failed halfway: the linear modules stand in their places again."""
+    if "peft" not in sys.modules:
+        return  # then nothing has adapters, and importing it takes a second
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for parent in list(transformer.modules()):
         for name, inner in list(parent.named_children()):
             if isinstance(inner, BaseTunerLayer):
                 setattr(parent, name, inner.get_base_layer())
-    del transformer.peft_config
+    vars(transformer).pop("peft_config", None)
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

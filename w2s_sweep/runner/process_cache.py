@@ -59,10 +59,11 @@ def own_backbone(
     if not frozen or this_process().size > 1:  # whose weights are changed, or shared out
         _bases.clear()
         return wanted.load()
-    if wanted not in _bases:
-        _bases.clear()  # before another one is loaded: two may not fit
-        _bases[wanted] = wanted.load()
-    return bare(_bases[wanted])
+    if wanted in _bases:
+        return bare(_bases[wanted])
+    _bases.clear()  # before another one is loaded: two may not fit
+    _bases[wanted] = wanted.load()
+    return _bases[wanted]
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,10 @@ _bases: dict[_Wanted, Backbone] = {}
 def bare(backbone: Backbone) -> Backbone:
     """The same backbone as it was loaded, whatever a stage has put on it: its own weights were frozen."""
     remove_lora(backbone.module)
-    compute_once(backbone.blocks)
-    backbone.module.requires_grad_(True).eval()
+    compute_once(backbone.module)
+    for parameter in backbone.module.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())  # quantised ones hold integers, which have no gradient
+    backbone.module.eval()
     return backbone
 
 

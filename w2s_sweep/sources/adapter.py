@@ -13,7 +13,7 @@ from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources import local
 from w2s_sweep.sources.cache import cache_root, publishing
-from w2s_sweep.sources.model_folder import read_header, read_json
+from w2s_sweep.sources.model_folder import damage_of, read_header, read_json
 from w2s_sweep.sources.weights import shapes
 
 INSIDE = "adapter"
@@ -22,8 +22,18 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BASE = "base_model_name_or_path"
 UNHASHED = (BASE, "revision", "inference_mode", "task_type", "peft_version", "lora_dropout", "auto_mapping")
 """Settings that do not change what is added; the base enters the key by its content."""
+UNDERSTOOD = (
+    *UNHASHED, "peft_type", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "fan_in_fan_out",
+    "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "megatron_core",
+    "init_lora_weights", "eva_config", "qalora_group_size", "ensure_weight_tying", "runtime_config",
+)  # fmt: skip
+"""Settings that say which modules have products, or how large they are; whatever else is set is not known to be one."""
+STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
+"""Ways to begin that leave the weights of the base alone; PiSSA, OLoRA, CorDA and LoftQ begin with others."""
 HEADS = ("score", "classifier")
 """Modules of a classifier that an adapter may bring along: heads are trained anew here, so they are left out."""
+OUTPUTS = ("lm_head", "embed_out", "cls")
+"""What turns states into words. It is read from the base's files, where it is read at all."""
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 MERGE = "Merge it into its base with peft's merge_and_unload, save that with save_pretrained, and give that folder."
@@ -40,6 +50,7 @@ def source_of(path: str, base: str | None) -> AdapterSource:
     Raises SourceError where neither is there.
     """
     config = read_json(Path(path).expanduser() / CONFIG)
+    path = str(Path(path).expanduser().absolute())  # jobs run in another folder
     named, revision = base or config.get(BASE), None if base else config.get("revision")
     if not isinstance(named, str) or not named:
         raise SourceError(f"{path}: its {CONFIG} names no base. Set base=FOLDER, or a name on the hub, beside path.")
@@ -61,10 +72,15 @@ def identify(source: AdapterSource, base: Mapping[str, Any]) -> dict[str, Any]:
         raise SourceError(f"model {folder} {why}")
     if isinstance(source.base, LocalSource) and Path(source.base.path).suffix.lower() == ".gguf":
         raise SourceError(f"model {folder} is an adapter on a .gguf file. Give the safetensors of that base.")
+    return {"kind": "adapter", "sha256": _digest(folder), "base": dict(base)}
+
+
+def _digest(folder: Path) -> str:
+    """Of what an adapter adds."""
     config = {name: value for name, value in read_json(folder / CONFIG).items() if name not in UNHASHED}
     total = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     total.update(local.file_digest(folder / WEIGHTS).encode())
-    return {"kind": "adapter", "sha256": total.hexdigest(), "base": dict(base)}
+    return total.hexdigest()
 
 
 def fetch(source: AdapterSource, identity: Mapping[str, Any], base: Path) -> Path:
@@ -78,6 +94,8 @@ def fetch(source: AdapterSource, identity: Mapping[str, Any], base: Path) -> Pat
             raise SourceError(f"model {adapter} {why}")
         with publishing(folder) as work:
             _compose(adapter, base, work)
+    if _digest(folder / INSIDE) != identity["sha256"]:  # the base's files are checked where they lie
+        raise SourceError(f"model {folder / INSIDE} was damaged. Delete {folder} and submit the sweep again.")
     return folder
 
 
@@ -108,28 +126,43 @@ def problem_of(folder: Path) -> str | None:
     config = read_json(folder / CONFIG)
     if (kind := config.get("peft_type")) != "LORA":
         return f"is an adapter of the kind {kind}, and LORA can be added to weights here. {MERGE}"
-    for name, neutral in (
-        ("use_dora", False),
-        ("bias", "none"),
-        ("lora_bias", False),
-        ("trainable_token_indices", None),
-    ):
-        if config.get(name, neutral) not in (neutral, None):
-            return f"is an adapter with {name}={config[name]}, which adds more than products of matrices. {MERGE}"
-    try:
-        header = read_header(folder / WEIGHTS)
-    except (OSError, ValueError):
-        return f"has a file {WEIGHTS} that cannot be read. Copy it again."
-    odd = [name for name in header if not name.endswith((DOWN, UP)) and module_of(name).split(".")[0] not in HEADS]
-    if odd:
-        return f"is an adapter that also changes {module_of(odd[0])}, which LoRA's products do not. {MERGE}"
-    return None
+    for name, value in config.items():
+        if (name not in UNDERSTOOD and value and (name, value) != ("bias", "none")) or (
+            name == "init_lora_weights" and value not in STARTS
+        ):
+            return f"is an adapter with {name}={value}, which is more than products added to the base. {MERGE}"
+    if not all(isinstance(config.get(name), int | float) and config[name] > 0 for name in ("r", "lora_alpha")):
+        return f"is an adapter whose {CONFIG} says no r or lora_alpha. Save it once more with peft's save_pretrained."
+    if why := damage_of(folder / WEIGHTS):
+        return f"has a file {WEIGHTS} that {why}. Copy it again."
+    return _problem_of_tensors(read_header(folder / WEIGHTS))
+
+
+def _problem_of_tensors(header: Mapping[str, Any]) -> str | None:
+    names = [name for name in header if not is_spare(module_of(name))]
+    for name in names:
+        module = module_of(name)
+        if not name.endswith((DOWN, UP)) or any(part in OUTPUTS for part in module.split(".")):
+            return f"is an adapter that also changes {module}: more than products in blocks. {MERGE}"
+        if name.removesuffix(DOWN).removesuffix(UP) + (UP if name.endswith(DOWN) else DOWN) not in header:
+            return f"has a file {WEIGHTS} in which half of a product is missing, for {module}. Copy it again."
+    return (
+        None if names else f"is an adapter whose {WEIGHTS} holds no product. Give the folder of one that was trained."
+    )
+
+
+def is_spare(module: str) -> bool:
+    """Whether nothing here computes with a module: a classifier's head, which is trained anew, and a pooler."""
+    parts = module.split(".")
+    return parts[0] in HEADS or "pooler" in parts
 
 
 def misfit(adapter: Path, base: Path) -> str | None:
     """Why an adapter belongs on another model than `base`; None where all its products fit."""
     matrices = shapes(base)
     for module, (inputs, outputs) in sides_of(adapter):
+        if is_spare(module):
+            continue
         found = [shape for name, shape in matrices.items() if same_module(name, module)]
         if not found:
             return f"is an adapter for {module}, which {base} does not have. Set base=FOLDER to what it was trained on."

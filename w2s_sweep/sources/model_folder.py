@@ -161,17 +161,18 @@ def _weights_problem(folder: Path) -> str | None:
             f"has no weights; give {near[-1]}." if near else "has no weights (no .safetensors file). Complete the copy."
         )
     for path in files:
-        if why := _damage(path):
+        if why := damage_of(path):
             return f"has a file {path.name} that {why}. Copy it again."
     return None
 
 
-def _damage(path: Path) -> str | None:
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a safetensors file as a whole; None where its head is sound and nothing is cut off."""
     try:
         header = read_header(path)
     except PermissionError:
         return "you may not read (ask its owner for `chmod a+r`)"
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, TypeError, struct.error):
         with path.open("rb") as file:
             pointer = file.read(60).startswith(b"version https://git-lfs")
         return "is a pointer of git lfs, not the weights" if pointer else "is no safetensors file"
