@@ -104,12 +104,15 @@ def cast(folder: Path, scene: Scene, found: Sequence[Cluster]) -> dict[str, Pers
 
 
 def scenes(folder: Path, named: Sequence[str]) -> list[Scene]:
-    """Those that can be shown here, or those of them that are named, in this order."""
+    """Those that can be shown here, or those of them that are named, in this order; SystemExit where none can be."""
     users = make_users(folder)
     if not users:
         say("no second user: that needs root, unshare, and a checkout and a Python that others can reach")
     chosen = sorted(SCENES, key=lambda scene: named.index(scene.name) if scene.name in named else -1)
-    return [scene for scene in chosen if (users or not scene.users) and (not named or scene.name in named)]
+    shown = [scene for scene in chosen if (users or not scene.users) and (not named or scene.name in named)]
+    if not shown:
+        raise SystemExit(f"--scene: {', '.join(named)} cannot be shown here without a second user; name another one.")
+    return shown
 
 
 def chaos(folder: Path, faults: int, seed: int, minutes: float, named: Sequence[str]) -> Verdict:
@@ -117,6 +120,7 @@ def chaos(folder: Path, faults: int, seed: int, minutes: float, named: Sequence[
     grid = [*tiny_grid(folder), *GRID]
     for path in (path for path in folder.rglob("*") if path.is_file()):
         path.chmod(0o644)  # weights are written for their owner alone
+    shown = scenes(folder, named)
     peace, verdict, draw = Store(folder / "undisturbed"), Verdict(), random.Random(seed)
     began = time.monotonic()
     here = ("hydra.launcher.processes=2", f"store={peace.root}", f"name={PEACE}")
@@ -124,7 +128,6 @@ def chaos(folder: Path, faults: int, seed: int, minutes: float, named: Sequence[
     say(f"undisturbed: {len(predictions(peace))} trained stages in {time.monotonic() - began:.0f} s")
     install(folder, str(shutil.which("sbatch")))
     with disk_of_its_own(folder / "disk", DISK_MB) as disk:
-        shown = scenes(folder, named)
         while verdict.hits.total() < faults and time.monotonic() - began < 60 * minutes:
             scene = shown[verdict.rounds % len(shown)]
             say(f"round {verdict.rounds + 1}, {scene.name}: {verdict.hits.total()} of {faults} faults so far")

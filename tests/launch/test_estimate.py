@@ -6,12 +6,23 @@ import re
 import pytest
 
 from tests.command import launch
-from w2s_sweep.launch.estimate import alike
+from w2s_sweep.launch.estimate import alike, finished_like
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import write_json
 
 
 def test_stages_alike_differ_in_their_seed():
     assert alike("student a → b sst2 xent seed 3") == alike("student a → b sst2 xent seed 12")
     assert alike("student a → b sst2 xent seed 3") != alike("student a → b boolq xent seed 3")
+
+
+def test_the_time_of_a_stage_that_was_interrupted_is_that_of_all_its_runs(tmp_path):
+    store = Store(tmp_path / "store")
+    store.prepare()
+    for number, times in enumerate([{"seconds": 100.0}, {"seconds": 4.0, "seconds of all runs": 200.0}]):
+        with store.attempt(f"k{number}") as out:
+            write_json(out / "summary.json", {"label": f"student seed {number}"} | times)
+    assert finished_like(store, {"student"})["student"][0] == 150.0
 
 
 def estimate(out):

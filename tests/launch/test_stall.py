@@ -57,6 +57,7 @@ def store_with(folder: Path, key: str, seconds_ago: float, **progress) -> Store:
         ({"step": 0, "seconds": 0.0}, 600),
         ({"step": 10, "seconds": 20.0}, 600),
         ({"step": 3, "seconds": 900.0}, 1500),
+        ({"step": 3, "seconds": 1.0, "earlier": 899.0}, 1500),
     ],
 )
 def test_patience_grows_with_the_time_that_steps_take(progress, seconds):

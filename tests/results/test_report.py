@@ -253,7 +253,14 @@ def test_the_report_tells_what_it_took_where_downloads_are_and_who_needs_what_fa
         key for key, about in store.read_sweep(NAME)["stages"].items() if about["label"] == "ceiling s410 sciq 0"
     )
     path = store.path(key) / "summary.json"
-    about = {"seconds": 5400.0, "device": "cuda", "device name": "H200", "processes": 2, "torch": "2.9.0"}
+    about = {
+        "seconds": 60.0,
+        "seconds of all runs": 5400.0,
+        "device": "cuda",
+        "device name": "H200",
+        "processes": 2,
+        "torch": "2.9.0",
+    }
     path.write_text(json.dumps(about))
     cost = cost_of(store, store.read_sweep(NAME)["stages"])
     assert cost.hours("GPU") == pytest.approx(3.0)

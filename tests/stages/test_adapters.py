@@ -36,7 +36,7 @@ def merged_and_apart(tmp_path, tiny_models):
 def test_a_student_trained_on_an_adapter_is_that_on_the_merged_model(
     tmp_path, tiny_models, tiny_task, merged_and_apart, capsys
 ):
-    said = []
+    said, store, key = [], tmp_path, ""
     for folder in merged_and_apart:
         store = tmp_path / f"store of {folder.name}"
         words = [word for word in tiny_models if not word.startswith("strong.path=")]

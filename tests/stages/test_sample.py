@@ -70,7 +70,12 @@ def context_in(folder, stops):
     settings = SimpleNamespace(count=2, temperature=1.0, seed=0, trained=SimpleNamespace(finetune=SimpleNamespace()))
     settings.trained.finetune.precision = "fp32"
     return SimpleNamespace(
-        settings=settings, work=folder, progress=lambda done, total: None, stop=stops, checkpoint_due=lambda: False
+        settings=settings,
+        work=folder,
+        progress=lambda done, total: None,
+        stop=stops,
+        checkpoint_due=lambda: False,
+        on_continue=lambda: None,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from w2s_sweep.cells.cell import Cell
 from w2s_sweep.config.plain import plain
+from w2s_sweep.config.read import is_mapping
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources.adapter import is_adapter, source_of
 
@@ -73,10 +74,9 @@ def _at(path: str, base: Any, problems: list[str]) -> dict[str, Any]:
 
 def _source(value: Any) -> Any:
     """A source as a file of configuration says it."""
-    if not isinstance(value, dict) or cast(dict[str, Any], value).get("kind") != "local":
+    if not is_mapping(value) or value.get("kind") != "local" or not isinstance(path := value.get("path"), str):
         return value
-    said = cast(dict[str, Any], value)
-    return {**said, **_local(said["path"])} if isinstance(said.get("path"), str) else said
+    return {**value, **_local(path)}
 
 
 def _local(path: str) -> dict[str, Any]:

@@ -69,8 +69,8 @@ class Engine(Protocol):
         """Numbers of GPUs that it may run a stage on, the smallest first."""
         ...
 
-    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
-        """Lines for a plan: what would be asked for to run these stages, and why so much."""
+    def explain(self, store: Store, plan: Plan) -> Sequence[str]:
+        """Lines for a plan: what would be asked for to run what is to run, and why so much."""
         ...
 
     def run(self, job: Job) -> bool:

@@ -16,6 +16,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.plan.stage import Stage
+from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -59,7 +60,7 @@ class Expected:
 
 def expect(stages: Sequence[Stage[Kind]], store: Store, on_gpu: bool, threads: int = 0) -> Expected:
     """`stages`: what is to run; `threads`: of a CPU stage, 0 is all cores."""
-    known = _finished_like(store, {alike(stage.label) for stage in stages})
+    known = finished_like(store, {alike(stage.label) for stage in stages})
     made = {key: _examples_of(store, key) for key in {one.inputs["data"] for one in stages if "data" in one.inputs}}
     speed = GPU_FLOPS if on_gpu else CORE_FLOPS * (threads or os.cpu_count() or 1)
     seconds, disk, timed, work = 0.0, 0.0, 0, Cost()
@@ -79,14 +80,14 @@ def alike(label: str) -> str:
     return SEED.sub("", label)
 
 
-def _finished_like(store: Store, wanted: set[str]) -> Mapping[str, tuple[float, float]]:
+def finished_like(store: Store, wanted: set[str]) -> Mapping[str, tuple[float, float]]:
     """What stages are like -> (median seconds, median bytes) of finished ones, the newest of the store."""
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for key in store.newest(SAMPLED):
         said = read_json(store.path(key) / "summary.json") or {}
-        name, seconds = alike(str(said.get("label", ""))), said.get("seconds")
-        if name in wanted and isinstance(seconds, int | float):
-            found[name].append((float(seconds), float(store.size(key))))
+        name, seconds = alike(str(said.get("label", ""))), seconds_of(said)
+        if name in wanted and seconds is not None:
+            found[name].append((seconds, float(store.size(key))))
     return {name: (median(s for s, _ in many), median(b for _, b in many)) for name, many in found.items()}
 
 

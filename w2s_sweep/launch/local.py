@@ -15,6 +15,7 @@ from w2s_sweep.launch.local_run import Run
 from w2s_sweep.launch.needs import gpus_of
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.progress import make_progress
+from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import Pack, divide, make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
@@ -71,7 +72,7 @@ class LocalEngine:
                 "the fewest GPUs in which a stage fits, or a number that there is."
             )
 
-    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+    def explain(self, store: Store, plan: Plan) -> Sequence[str]:
         return ()  # nobody is asked for anything
 
     def run(self, job: Job) -> bool:

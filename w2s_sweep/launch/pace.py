@@ -7,6 +7,7 @@ from typing import Any
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
+from w2s_sweep.runner.context import seconds_so_far
 
 
 @dataclass
@@ -20,13 +21,13 @@ class Running:
     total: int = 0
     """0: nothing is known so far."""
     seconds: float = 0.0
-    """Of its process, when it had done `step` steps."""
+    """When it had done `step` steps, of the runs before this one too."""
     first: tuple[int, float] | None = None
     """The first step and seconds that were seen: a stage that was resumed begins far from 0."""
 
     def update(self, said: dict[str, Any]) -> None:
         """`said`: what progress.json holds."""
-        self.step, self.total, self.seconds = said["step"], said["total"], said["seconds"]
+        self.step, self.total, self.seconds = said["step"], said["total"], seconds_so_far(said)
         self.first = self.first or (self.step, self.seconds)
 
     @property

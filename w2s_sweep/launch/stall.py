@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from w2s_sweep.runner.context import seconds_so_far
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
@@ -30,7 +31,7 @@ def silent_seconds(store: Store, key: str, now: float) -> float:
 
 def patience(progress: Mapping[str, Any] | None) -> float:
     """Seconds of silence after which a stage has stalled, from how long its steps took so far."""
-    step, seconds = (progress or {}).get("step", 0), (progress or {}).get("seconds", 0.0)
+    step, seconds = (progress or {}).get("step", 0), seconds_so_far(progress or {})
     return max(LEAST_SECONDS, INTERVALS * seconds / step if step else 0.0)
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.stall import STALLED, stalled_seconds
+from w2s_sweep.runner.context import seconds_so_far
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import Claim, file_system_now
 from w2s_sweep.store.files import read_json
@@ -212,7 +213,7 @@ def _how_far(store: Store, key: str) -> str:
     progress = read_json(store.work(key) / "progress.json")
     if not progress:
         return ""
-    step, total, seconds = progress["step"], progress["total"], progress["seconds"]
+    step, total, seconds = progress["step"], progress["total"], seconds_so_far(progress)
     left = f" ({seconds * (total - step) / step:.0f} s left)" if step and seconds else ""
     return f"{step}/{total}{left} "
 

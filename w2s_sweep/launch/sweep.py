@@ -99,7 +99,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
     if sweep.plan_only:
-        for line in engine.explain(store, to_run):
+        for line in engine.explain(store, plan):
             console.print(line, highlight=False, markup=False)
         return unknown
     refuse_others(store, name, "its record and table must not be overwritten.")

@@ -45,6 +45,9 @@ class Plan:
     def keys(self, *states: PlanState) -> list[str]:
         return [key for key in self.graph.stages if self.states[key] in states]
 
+    def stages(self, *states: PlanState) -> list[Stage[Kind]]:
+        return [self.graph.stages[key] for key in self.keys(*states)]
+
 
 def make_plan(
     graph: Graph,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -18,7 +19,7 @@ class DeviceHours:
     """Of the device, such as `NVIDIA H200`; empty where stages do not say."""
     stages: int
     hours: float
-    """Of the runs that finished, times the GPUs that each had."""
+    """Of all runs that finished stages continued from, times the GPUs that each had."""
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,4 @@ def _device(summary: Mapping[str, Any]) -> tuple[str, str]:
 
 def _hours(summary: Mapping[str, Any]) -> float:
     gpus = int(summary.get("processes", 1)) if summary.get("device") == "cuda" else 1
-    return float(summary.get("seconds", 0.0)) * gpus / 3600
+    return (seconds_of(summary) or 0.0) * gpus / 3600

@@ -28,6 +28,17 @@ LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
 
 
+def seconds_of(summary: Mapping[str, Any]) -> float | None:
+    """What a finished stage took, the earlier runs that it continued from included; None where it does not say."""
+    said = summary.get(ALL_RUNS, summary.get("seconds"))
+    return float(said) if isinstance(said, int | float) else None
+
+
+def seconds_so_far(progress: Mapping[str, Any]) -> float:
+    """Of the steps that progress.json tells, the earlier runs that this one continues from included."""
+    return float(progress.get("seconds", 0.0)) + float(progress.get("earlier", 0.0))
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """How stages run on this machine; nothing of it may change a result."""
@@ -65,6 +76,7 @@ class Context(Generic[K]):
     _told: float = 0.0
     _earlier: float = 0.0
     """Seconds of the earlier runs that this one continues from."""
+    _continues: bool = False
 
     @property
     def settings(self) -> K:
@@ -109,11 +121,19 @@ class Context(Generic[K]):
     def on_resume(self, step: int) -> None:
         """Keep the rows of metrics.jsonl up to `step`, the state that training continues from."""
         log.info("training begins after step %d", step)
-        before = read_json(self.work / "progress.json") if step else None
-        self._earlier = sum(float((before or {}).get(name, 0.0)) for name in ("seconds", "earlier"))
+        if step:
+            self.on_continue()
         kept = [row for row in read_jsonl(self.work / "metrics.jsonl") if row["step"] <= step]
         self._rows = [json.dumps(row) for row in kept]
         write_text(self.work / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
+
+    def on_continue(self) -> None:
+        """Called where the stage takes up what an earlier run has kept, before its first progress: the time of the
+        earlier runs counts. Their last word is progress.json, which this run will replace; so only the first call
+        reads it, and none does once this run has written there."""
+        if not self._continues and not self._told:
+            self._continues = True
+            self._earlier = seconds_so_far(read_json(self.work / "progress.json") or {})
 
     def on_save(self, step: int) -> None:
         """Called after each checkpoint, which began when it was found to be due."""

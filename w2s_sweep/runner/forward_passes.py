@@ -31,6 +31,7 @@ class KeptPasses(Passes):
             kept = {}
         if "values" in kept and kept["values"].shape == self.values.shape:
             self.values, self.done = kept["values"], kept["done"]
+            self._context.on_continue()
             log.info("goes on after %d of %d rows", self.done.sum(), rows)
 
     def after_batch(self) -> None:

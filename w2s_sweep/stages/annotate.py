@@ -129,6 +129,7 @@ class SearchCheckpoint:
         self.state = SearchState(
             int(kept["step"]), kept["signs"], kept["odds"], float(kept["value"]), kept["found"], float(kept["best"])
         )
+        self.context.on_continue()
         log.info("goes on after step %d", self.state.step)
         return self.state
 

@@ -85,6 +85,8 @@ def refer(context: Context[Finetune], learner: PairLearner, rows: Sequence[int])
         if ranks.leads:
             write_bytes(path, save({"reference": reference}))
         ranks.wait()
+    else:
+        context.on_continue()
     learner.reference = load_file(path)["reference"].to(learner.device)
 
 

@@ -41,6 +41,8 @@ def draw(
     settings, path = context.settings, context.work / "samples.json"
     kept: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
     found = {row: kept[name] for row, name in names.items() if name in kept}
+    if found:
+        context.on_continue()
     left = sorted(set(names) - set(found), key=lambda row: -len(prompts.rows[row]))
     for start in range(0, len(left), CHUNK):
         part = left[start : start + CHUNK]

@@ -11,6 +11,7 @@ from tests.launch.slurm.sweeps import Sweeps, cell_of, run, write_sources
 from w2s_sweep.cells.cell import Sweep
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
+from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 
@@ -31,7 +32,7 @@ class _NoEngine:
     def counts(self, stage: Stage[Kind]) -> tuple[int, ...]:
         return (1,)
 
-    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+    def explain(self, store: Store, plan: Plan) -> Sequence[str]:
         return ()
 
     def run(self, job: Job) -> bool:

@@ -19,6 +19,7 @@ from w2s_sweep.launch.record import Request
 from w2s_sweep.launch.resolve import resolve_all
 from w2s_sweep.launch.slurm.engine import SlurmEngine
 from w2s_sweep.launch.sweep import run_cells
+from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
@@ -72,8 +73,8 @@ class _WithoutResults:
     def counts(self, stage: Stage[Any]) -> Sequence[int]:
         return self.engine.counts(stage)
 
-    def explain(self, store: Store, stages: Sequence[Stage[Any]]) -> Sequence[str]:
-        return self.engine.explain(store, stages)
+    def explain(self, store: Store, plan: Plan) -> Sequence[str]:
+        return self.engine.explain(store, plan)
 
     def run(self, job: Job) -> bool:
         self.engine.run(job)
@@ -99,6 +100,7 @@ class Sweeps:
         how = {"wait": False, "pack_flops": 0.0, "poll_seconds": 0.0}
         how |= {key: settings.pop(key) for key in how.keys() & settings.keys()}
         sweep = Sweep(store=str(self.store.root), name=name, tracker=settings.pop("tracker", NoTracker()))
+        sweep = dataclasses.replace(sweep, plan_only=settings.pop("plan_only", False))
         run(wanted, sweep, _WithoutResults(SlurmEngine(settings, **how)))
 
     def roles(self, name: str = "sweep") -> list[Mapping[str, str]]:

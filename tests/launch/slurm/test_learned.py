@@ -6,15 +6,19 @@ import pytest
 
 from tests.setups import cell, identify
 from w2s_sweep.cells.merge import merge
+from w2s_sweep.config.finetune import Full
 from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.learned import learn_used
 from w2s_sweep.launch.slurm.resources import NOTHING, ask_of
-from w2s_sweep.launch.slurm.settings import Settings
+from w2s_sweep.launch.slurm.settings import Settings, StageSettings
+from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
 CPU = Settings(gpus=0)
+CONFIDENCE = Confidence()
+TOLD = "time, and memory of CPU tasks: {} stages ask by what {} finished ones like them used, x 1.5"
 
 
 def student(seed=0, **change):
@@ -43,7 +47,8 @@ def asked(store, stage, settings=CPU, times=1):
 def test_without_finished_stages_nothing_is_learned(store):
     learned = learn_used(store, [student()])
     assert learned.of(student(), 0) is None
-    assert learned.say({student().key}) == ""
+    assert learners([student()], CPU, learned) == {}
+    assert learned.say({}) == ""
     assert asked(store, student()) == ask_of(Pack("p", (student(),), frozenset()), CPU, NOTHING)
 
 
@@ -53,9 +58,26 @@ def test_time_and_memory_follow_the_most_that_stages_of_other_seeds_used(store):
     found = asked(store, student())
     assert (found.minutes, found.memory_gb) == (180, 15)
     assert asked(store, student(), times=2).minutes == 330
-    said = "time, and memory of CPU tasks: 1 stages ask by what 3 finished ones like them used, x 1.5"
-    assert learn_used(store, [student()]).say({student().key}) == said
-    assert learn_used(store, [student()]).say(set()) == ""
+    assert told(store, student()) == TOLD.format(1, 3)
+
+
+def told(store, *stages, settings=CPU):
+    learned = learn_used(store, stages)
+    return learned.say(learners(stages, settings, learned))
+
+
+def test_those_alone_are_counted_that_ask_for_what_others_used(store):
+    """Not: what few stages used that the estimate exceeds, what ran on other devices, what is set by hand."""
+    few, elsewhere = student(loss=CONFIDENCE), student(finetune=Full(epochs=3))
+    finish(store, *(student(seed) for seed in (1, 2, 3)))
+    finish(store, student(1, loss=CONFIDENCE), seconds=1e-6)
+    finish(store, student(1, finetune=Full(epochs=3)), gpus=1)
+    assert told(store, student(), student(seed=9), few, elsewhere) == TOLD.format(2, 3)
+    assert told(store, few, elsewhere) == ""
+    by_hand = Settings(gpus=0, stages={"student": StageSettings(minutes=7, memory_gb=3)})
+    assert told(store, student(), settings=by_hand) == ""
+    half = Settings(gpus=0, stages={"student": StageSettings(memory_gb=3)})
+    assert told(store, student(), settings=half) == TOLD.format(1, 3)
 
 
 def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
@@ -72,7 +94,7 @@ def test_what_is_set_by_hand_stays(store):
     by_hand = Settings(gpus=0, minutes=7, memory_gb=3)
     found = asked(store, student(), by_hand)
     assert (found.minutes, found.memory_gb) == (7, 3)
-    assert learners([student()], by_hand, learn_used(store, [student()])) == set()
+    assert learners([student()], by_hand, learn_used(store, [student()])) == {}
 
 
 def test_a_plan_says_where_each_number_comes_from(store):
@@ -89,7 +111,7 @@ def test_a_plan_says_where_each_number_comes_from(store):
 def explained(store, settings):
     (line,) = explain_asks([student()], settings, learn_used(store, [student()]))
     head, _, told = line.partition(": ")
-    assert head == "asks of 1 finetune student"
+    assert head == "asks of 1 finetune student, a task each"
     return told
 
 
@@ -102,7 +124,11 @@ def test_time_of_a_stage_that_was_interrupted_counts_from_its_first_start(store)
 
 def test_no_task_asks_for_more_time_than_the_longest(store):
     finish(store, student(1), seconds=1e6)
-    assert asked(store, student(), Settings(gpus=0, max_minutes=100)).minutes == 100
+    most = Settings(gpus=0, max_minutes=100)
+    assert asked(store, student(), most).minutes == 100
+    bounded = "100 minutes (learned from 1 finished stages, bounded by max_minutes)"
+    assert explained(store, most).endswith(bounded)
+    assert explained(store, Settings(gpus=0, max_minutes=100, minutes=200)).endswith("200 minutes (set by hand)")
 
 
 def test_memory_of_the_machine_is_not_learned_for_tasks_with_gpus(store):
@@ -119,8 +145,6 @@ def test_stages_on_other_devices_teach_nothing(store, gpus):
 
 
 def test_other_settings_are_other_work_and_another_learning_rate_is_not(store):
-    from w2s_sweep.config.finetune import Full
-
     finish(store, *(student(seed, finetune=Full(lr=1e-3)) for seed in (1, 2, 3)))
     assert asked(store, student(finetune=Full(lr=1e-4))).minutes == 180
     assert asked(store, student(finetune=Full(lr=1e-4, epochs=3))).minutes < 60
@@ -131,7 +155,9 @@ def test_a_dry_run_shows_what_would_be_asked_for(sweeps, capsys):
     for job in dict.fromkeys(sweeps.jobs().values()):
         finish(sweeps.store, *sweeps.stages_of(job), seconds=60000.0)
     sweeps.submit(sweeps.cell(seed=1), gpus=0, dry_run=True)
-    shown = re.findall(r"--time=(\d+)", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert "a task each: 5 GB (default), 1440 minutes (learned from 1 finished stages, bounded by max_minutes)" in out
+    shown = re.findall(r"--time=(\d+)", out)
     sweeps.submit(sweeps.cell(seed=1), gpus=0)
     asked_for = [f"{minutes}" for minutes in re.findall(r"(\d+) minutes", capsys.readouterr().out)]
     assert sorted(set(shown)) == sorted(set(asked_for))

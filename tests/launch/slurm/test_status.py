@@ -60,7 +60,9 @@ def test_a_claimed_stage_runs_and_says_where(sweeps, state, roles, monkeypatch):
     lease = acquire(sweeps.store, roles["weak"])
     assert lease is not None
     with lease:
-        write_json(sweeps.store.work(roles["weak"]) / "progress.json", {"step": 2, "total": 8, "seconds": 10})
+        write_json(
+            sweeps.store.work(roles["weak"]) / "progress.json", {"step": 2, "total": 8, "seconds": 1, "earlier": 9}
+        )
         assert words(state("weak")) == ("running", True)
         assert state("weak").note == f"2/8 (30 s left) on {socket.gethostname()}, job 77"
     assert state("weak").state == "queued"

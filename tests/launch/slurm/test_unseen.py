@@ -94,7 +94,7 @@ class _Here:
     def counts(self, stage):
         return (1,)
 
-    def explain(self, store, stages):
+    def explain(self, store, plan):
         return ()
 
     def run(self, job: Job) -> bool:

@@ -1,5 +1,7 @@
 """What tasks asked for and used, and time limits that follow what finished stages took."""
 
+import re
+
 import pytest
 
 from tests.launch.slurm.sweeps import Sweeps
@@ -10,8 +12,10 @@ from w2s_sweep.store.files import write_json
 
 
 def finish(sweeps: Sweeps, key: str, seconds: float, device: str = "cuda", peak: float = 0.0) -> None:
+    """A stage that was interrupted in the middle."""
     with sweeps.store.attempt(key) as out:
-        write_json(out / "summary.json", {"seconds": seconds, "device": device, "peak memory GB": peak})
+        times = {"seconds": seconds / 2, "seconds of all runs": seconds}
+        write_json(out / "summary.json", times | {"device": device, "peak memory GB": peak})
 
 
 def done_stages(sweeps, seconds, count=3, **more):
@@ -64,3 +68,16 @@ def test_the_next_submission_has_learned(sweeps, cluster, monkeypatch, capsys):
     done_stages(sweeps, 3.0)
     sweeps.submit(sweeps.cell(seed=0), sweeps.cell(seed=1))
     assert "3 finished stages took 3 times the estimate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", ["plan_only", "dry_run"])
+def test_a_plan_shows_what_a_submission_would_ask_for_after_it_has_learned(sweeps, cluster, monkeypatch, capsys, how):
+    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    done_stages(sweeps, 4.0)
+    cells, slow = [sweeps.cell(seed=0), sweeps.cell(strong="s1", seed=1)], {"gpu_tflops": 1e-9, "max_minutes": 10**9}
+    sweeps.submit(*cells, **{how: True}, **slow)
+    shown = capsys.readouterr().out
+    assert "3 finished stages took" in shown
+    sweeps.submit(*cells, **slow)
+    asked = {task["ask"]["minutes"] for task in sweeps.submissions()[-1]["tasks"]}
+    assert {int(minutes) for minutes in re.findall(r"a task each: .* (\d+) minutes", shown)} == asked

@@ -41,6 +41,7 @@ from w2s_sweep.launch.slurm.waves import (
     write_waves,
 )
 from w2s_sweep.launch.slurm.width import Division, division
+from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import Pack, make_packs
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store import Store
@@ -70,9 +71,11 @@ class SlurmEngine:
     def counts(self, stage: Stage[Kind]) -> Sequence[int]:
         return counts_of(stage, self.checked)
 
-    def explain(self, store: Store, stages: Sequence[Stage[Kind]]) -> Sequence[str]:
+    def explain(self, store: Store, plan: Plan) -> Sequence[str]:
         settings, _ = adopt_environment(self.checked)
-        return list(explain_asks(stages, settings, learn_used(store, stages)))
+        settings, times = _learn_time(store, plan, settings)
+        stages = plan.stages("to run")
+        return [*filter(None, [times]), *explain_asks(stages, settings, learn_used(store, stages))]
 
     def run(self, job: Job) -> bool:
         if "%" in str(job.store.root):  # SLURM and submitit fill in %j and its like, in names of folders too
@@ -97,13 +100,16 @@ class SlurmEngine:
     def _show_scripts(self, job: Job) -> None:
         """What would be submitted, without SLURM's help: on a laptop too."""
         settings, said = adopt_environment(self.checked)
-        keys = job.plan.keys("to run")
-        learned = learn_used(job.store, [job.plan.graph.stages[key] for key in keys])
+        settings, times = _learn_time(job.store, job.plan, settings)
+        keys, stages = job.plan.keys("to run"), job.plan.stages("to run")
+        learned = learn_used(job.store, stages)
+        why = [*filter(None, [times]), *explain_asks(stages, settings, learned)]
         share = Division(settings, (), learned=learned)  # the cluster is not asked
         packs = make_packs(job.plan.graph, keys, self.pack_flops, share)
         arrays = grouped([(pack, ask_of(pack, settings, learned)) for pack in packs], 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
-        print(harmless("\n".join([*said, *scripts, f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"])))
+        end = f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"
+        print(harmless("\n".join([*said, *why, *scripts, end])))
 
     def _submit(self, job: Job, again: bool) -> set[str]:
         """Submit what is to run, as much of it as there is room for; returns the stages that a job will make, now or in
@@ -206,11 +212,15 @@ class SlurmEngine:
 
 def _learn(console: Console, job: Job, settings: Settings, wanted: Sequence[str]) -> Settings:
     """The settings with what the sweep has shown so far of times and nodes."""
-    settings, times = learn_time(job.store, [job.plan.graph.stages[key] for key in job.plan.keys("done")], settings)
+    settings, times = _learn_time(job.store, job.plan, settings)
     settings, nodes = exclude_bad(job.store, job.name, wanted, settings)
     for line in filter(None, (times, nodes)):
         console.print(line)
     return settings
+
+
+def _learn_time(store: Store, plan: Plan, settings: Settings) -> tuple[Settings, str]:
+    return learn_time(store, plan.stages("done"), settings)
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ cells.
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.launch.slurm.usage import ENOUGH
 from w2s_sweep.plan.stage import Stage, canonical
-from w2s_sweep.runner.context import ALL_RUNS
+from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -57,13 +57,12 @@ class Learned:
         """Of finished stages like this one on so many GPUs; None where there is none."""
         return self._found.get((self._works.get(stage.key, ""), gpus))
 
-    def say(self, keys: Container[str]) -> str:
-        """What to tell of it for stages of these keys; empty where they learn nothing."""
-        known = {work for work, _ in self._found}
-        alike = sum(work in known for key, work in self._works.items() if key in keys)
-        count = sum(used.stages for used in self._found.values())
-        told = f"time, and memory of CPU tasks: {alike} stages ask by what {count} finished ones like them used"
-        return f"{told}, x {MARGIN:g}" if alike else ""
+    def say(self, learners: Mapping[str, int]) -> str:
+        """What to tell of stages that ask for what others have used. `learners`: key -> its GPUs."""
+        groups = {(self._works[key], gpus) for key, gpus in learners.items()}
+        count = sum(self._found[group].stages for group in groups)
+        told = f"time, and memory of CPU tasks: {len(learners)} stages ask by what {count} finished ones like them used"
+        return f"{told}, x {MARGIN:g}" if learners else ""
 
 
 def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
@@ -74,14 +73,14 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
     for key in store.newest(SAMPLED):
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
-        if said is not None and isinstance(said.get("seconds"), int | float):
+        if said is not None and seconds_of(said) is not None:
             summaries[work, int(said.get("GPUs", 0))].append(said)
     return Learned(works, {name: _used(many) for name, many in summaries.items()})
 
 
 def _used(many: list[Mapping[str, Any]]) -> Used:
     memory = max(float(one.get("peak RSS GB", 0.0)) for one in many)
-    return Used(len(many), max(float(one.get(ALL_RUNS, one["seconds"])) for one in many), memory)
+    return Used(len(many), max(seconds_of(one) or 0.0 for one in many), memory)
 
 
 def _work(preimage: Mapping[str, Any]) -> str:

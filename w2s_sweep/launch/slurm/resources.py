@@ -29,6 +29,7 @@ SLACK = 3.0
 Resource = Literal["gpus", "cpus", "memory_gb", "minutes"]
 Learnable = Literal["memory_gb", "minutes"]
 BY_HAND = "set by hand"
+BOUNDED = ", bounded by max_minutes"
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,12 @@ def counts_of(stage: Stage[Kind], settings: Settings) -> Sequence[int]:
 
 def _minutes(pack: Pack, settings: Settings, learned: Learned) -> int:
     said = [minutes for stage in pack.stages if (minutes := _said(stage, "minutes", settings)) is not None]
-    if said:
-        return max(said)
-    seconds = sum(_seconds(stage, settings, learned) for stage in pack.stages)
-    return min(settings.max_minutes, _rounded(math.ceil(seconds / 60) + settings.min_minutes))
+    return max(said) if said else min(settings.max_minutes, _needed_minutes(pack.stages, settings, learned))
+
+
+def _needed_minutes(stages: Sequence[Stage[Kind]], settings: Settings, learned: Learned) -> int:
+    seconds = sum(_seconds(stage, settings, learned) for stage in stages)
+    return _rounded(math.ceil(seconds / 60) + settings.min_minutes)
 
 
 def _seconds(stage: Stage[Kind], settings: Settings, learned: Learned) -> float:
@@ -109,22 +112,34 @@ def _estimate(stage: Stage[Kind], settings: Settings) -> float:
 
 def _like_it(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
     """What stages like it used; memory of the machine is not learned where a GPU has the model."""
-    gpus = _amount(stage, "gpus", settings)
+    gpus = gpus_asked(stage, settings)
     return None if gpus and name == "memory_gb" else learned.of(stage, gpus)
 
 
+def gpus_asked(stage: Stage[Kind], settings: Settings) -> int:
+    return _amount(stage, "gpus", settings)
+
+
+def learned_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
+    """What decides the amount that a task asks for this stage; None where it is set by hand, or by default."""
+    used = _like_it(stage, name, settings, learned) if _said(stage, name, settings) is None else None
+    if used is None:
+        return None
+    if name == "minutes":
+        return used if used.teaches(_estimate(stage, settings), used.seconds) else None
+    derived = _derived(stage, name, settings) / settings.stages_per_gpu
+    return used if used.teaches(derived, used.memory_gb) else None
+
+
 def where_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> str:
-    """Where the amount comes from that a task asks for this stage: set by hand, learned, or default."""
+    """Where the amount comes from that a task asks for this stage: set by hand, learned, or default, and the bound that
+    cuts it."""
     if _said(stage, name, settings) is not None:
         return BY_HAND
-    used = _like_it(stage, name, settings, learned)
-    if used is None:
-        return "default"
-    if name == "minutes":
-        counts = used.teaches(_estimate(stage, settings), used.seconds)
-    else:
-        counts = used.teaches(_derived(stage, name, settings) / settings.stages_per_gpu, used.memory_gb)
-    return f"learned from {used.stages} finished stages" if counts else "default"
+    used = learned_from(stage, name, settings, learned)
+    word = "default" if used is None else f"learned from {used.stages} finished stages"
+    cut = name == "minutes" and _needed_minutes([stage], settings, learned) > settings.max_minutes
+    return word + BOUNDED if cut else word
 
 
 def _said(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:

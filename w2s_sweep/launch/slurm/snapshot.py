@@ -12,6 +12,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from w2s_sweep.launch.code import git
@@ -23,6 +24,8 @@ from w2s_sweep.store.sharing import refuse_unsafe
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCE = {".py", ".sh", ".j2", ".css", ".js", ".json", ".yaml", ".toml", ".txt", ".csv"}
 """Endings of the files that travel."""
+LOOKS = 3
+"""So often is the code looked at anew where a file was listed and is gone."""
 
 
 def take_snapshot(
@@ -33,6 +36,14 @@ def take_snapshot(
     Commit, difference and copies go into the sweep's folder. A module that Python finds by its name is found here
     first; one of an installed package stays where it is.
     """
+    for _ in range(LOOKS - 1):
+        # A file may vanish between a look at its folder and its copy, such as one that an editor writes first.
+        with suppress(FileNotFoundError):
+            return _take(store, sweep, modules, package)
+    return _take(store, sweep, modules, package)
+
+
+def _take(store: Store, sweep: Path, modules: Sequence[str], package: Path) -> tuple[Path, tuple[str, ...]]:
     files = _files(package, package.name)
     copies: dict[str, str] = {}
     for number, module in enumerate(modules):
@@ -99,13 +110,14 @@ def _digest(files: Files) -> str:
 
 def _copy(files: Files, folder: Path) -> None:
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    for path, file in files.items():
-        target = part / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
     try:
-        part.rename(folder)
-    except OSError:  # another submission of the same code was faster
+        for path, file in files.items():
+            target = part / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        with suppress(OSError):  # another submission of the same code was faster
+            part.rename(folder)
+    finally:
         shutil.rmtree(part, ignore_errors=True)
 
 

@@ -9,6 +9,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.slurm.queued import submissions_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.stage import Stage
+from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -27,7 +28,7 @@ class Usage:
     asked_hours: float = 0.0
     """Time limits of the tasks."""
     used_hours: float = 0.0
-    """Times of their stages, without those of runs that were preempted."""
+    """Times of their stages; of one that was interrupted, of all runs that it continued from."""
     asked_gpu_hours: float = 0.0
     used_gpu_hours: float = 0.0
     gpu_gb: float = 0.0
@@ -58,7 +59,7 @@ def usage(store: Store, name: str) -> Usage | None:
 def _of_task(store: Store, task: Mapping[str, Any]) -> Usage:
     summaries = [read_json(store.path(key) / "summary.json") or {} for key in task["stages"]]
     asked, gpus = task["ask"]["minutes"] / 60, task["ask"]["gpus"]
-    used = sum(float(one.get("seconds", 0.0)) for one in summaries) / 3600
+    used = sum(seconds_of(one) or 0.0 for one in summaries) / 3600
     held = max((float(one.get("peak memory GB", 0.0)) for one in summaries), default=0.0)
     return Usage(asked, used, asked * gpus, used * gpus, held)
 
@@ -79,7 +80,7 @@ def learn_time(store: Store, done: Iterable[Stage[Kind]], settings: Settings) ->
 def _slowness(store: Store, stage: Stage[Kind], settings: Settings) -> float | None:
     """Time on a GPU over its estimate; None where that says nothing."""
     summary = read_json(store.path(stage.key) / "summary.json") or {}
-    seconds, flops = float(summary.get("seconds", 0.0)), stage.cost.flops
+    seconds, flops = seconds_of(summary) or 0.0, stage.cost.flops
     if summary.get("device") != "cuda" or seconds < SHORTEST or not flops:
         return None
     return seconds * settings.gpu_tflops * 1e12 / flops
