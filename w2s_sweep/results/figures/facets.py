@@ -80,8 +80,9 @@ def _bound(
     most = min(most, max(1, MOST_ROWS // max(1, len(variants))))
     kept = {title: tuple(g for g in found if results.variant(g) in variants) for title, found in panels.items()}
     shown = tuple(Panel(title, found) for title, found in kept.items() if found)[:most]
-    left, there = len(panels) - len(shown), {results.variant(g) for panel in shown for g in panel.groups}
-    return shown, tuple(name for name in variants if name in there), note + (f"; {left} more panels are in the tables only" if left else "")
+    there = {results.variant(g) for panel in shown for g in panel.groups}
+    variants, left = tuple(name for name in variants if name in there), len(panels) - len(shown)
+    return shown, variants, note + (f"; {left} more panels are in the tables only" if left else "")
 
 
 def panel_title(dataset: str, pair: str, tasks: int, pairs: int) -> str:
