@@ -160,7 +160,7 @@ def test_each_combination_of_groups_is_composed_once(stock, master, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["values", "experiment", "launcher"])
+@pytest.mark.parametrize("name", ["values, nested, forced and added", "experiment and what overrides it", "launcher"])
 def test_a_command_line_that_was_looked_at_is_not_composed_again(stock, name):
     loader, argv = CachingConfigLoader(stock), [*CELLS[name], "hydra.mode=RUN"]
     first = loader.load_configuration("config", CELLS[name], RunMode.MULTIRUN, validate_sweep_overrides=False)

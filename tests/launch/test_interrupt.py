@@ -29,13 +29,21 @@ def worker_at_work(store: Path) -> int | None:
     return int(found[1]) if found else None
 
 
+def heed_interrupts() -> None:
+    """A shell has its background jobs ignore Ctrl-C, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_launcher_that_is_stopped_leaves_no_worker_behind(tmp_path, tiny_models, tiny_task, number):
     store = tmp_path / "store"
     words = [sys.executable, "launch.py", f"store={store}", "name=one", *tiny_models, *tiny_task, *LONG]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        words, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts
+    )
     wait_until(lambda: worker_at_work(store) is not None, 120, "a training")
     worker = worker_at_work(store)
     assert worker is not None
