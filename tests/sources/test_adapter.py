@@ -15,7 +15,6 @@ from tests.tiny import sentences, tiny_gpt2, tiny_llama
 from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parsed import Parsed
 from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
-from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.models.load import load_backbone
@@ -234,4 +233,4 @@ def test_paths_are_those_of_the_command_wherever_a_job_runs(llama, monkeypatch):
         assert parsed.located(said)["source"]["path"] == str(llama / "base")
     made = parsed.located({"path": "mine"})["source"]
     assert (made["path"], made["base"]["path"]) == (str(llama / "mine"), str(llama / "base"))
-    assert Supervisor(labels="votes.jsonl").source == LocalSource(path=str(llama / "votes.jsonl"))
+    assert parsed.located({"labels": "votes.jsonl"}) == {"labels": str(llama / "votes.jsonl")}

@@ -55,6 +55,8 @@ def _located(value: Any, problems: list[str]) -> Any:
         return {**found, "base": None} if "base" in part else found
     if isinstance(base := part.get("base"), str):
         problems.append(f"base: {base} is the model of an adapter, and path, the folder of that, is not set. Set both.")
+    if isinstance(labels := part.get("labels"), str):  # of a supervisor
+        return {**part, "labels": _absolute(labels)}
     if isinstance(vectors := part.get("features"), str):
         return {**part, "source": _local(vectors)}
     return part
@@ -80,5 +82,9 @@ def _source(value: Any) -> Any:
 
 
 def _local(path: str) -> dict[str, Any]:
-    """A file or folder by its absolute path: the tasks of a cluster run in another folder than the command."""
-    return {"kind": "local", "path": str(Path(path).expanduser().absolute())}
+    return {"kind": "local", "path": _absolute(path)}
+
+
+def _absolute(path: str) -> str:
+    """The tasks of a cluster run in another folder than the command."""
+    return str(Path(path).expanduser().absolute())

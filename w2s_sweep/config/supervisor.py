@@ -1,6 +1,6 @@
 """Who supervises: the weak model, or a file of labels that somebody made elsewhere; and how its labels are read."""
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -66,8 +66,8 @@ class Supervisor:
 
     @property
     def source(self) -> LocalSource | None:
-        """The file, by its absolute path: the tasks of a cluster run in another folder than the command."""
-        return None if self.labels is None else LocalSource(path=str(Path(self.labels).expanduser().absolute()))
+        """The file."""
+        return None if self.labels is None else LocalSource(path=self.labels)
 
     @property
     def title(self) -> str:
