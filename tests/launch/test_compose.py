@@ -61,7 +61,12 @@ def quick(stock):
 
 @pytest.fixture(scope="module", autouse=True)
 def master(stock):
-    found = stock.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
+    return master_of(stock)
+
+
+def master_of(loader):
+    """The composition of a command without cells, as a sweeper has it."""
+    found = loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
     with open_dict(found):
         found.hydra.job.config_name = "config"
     return found
@@ -126,9 +131,7 @@ def test_a_file_that_two_choices_choose_together_is_not_left_out(tmp_path):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         stock = GlobalHydra.instance().config_loader()
-        master = stock.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
-        with open_dict(master):
-            master.hydra.job.config_name = "config"
+        master = master_of(stock)
         loader = CachingConfigLoader(stock)
         grid = [[f"a={a}", f"b={b}"] for a in "xyz" for b in "uvw"]
         loader.expect(grid)
@@ -225,9 +228,7 @@ def test_files_merged_ahead_come_to_what_hydra_makes_of_them(tmp_path, choice):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         stock = GlobalHydra.instance().config_loader()
-        master = stock.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
-        with open_dict(master):
-            master.hydra.job.config_name = "config"
+        master = master_of(stock)
         for argv in ([f"thing@left={choice}"], [f"thing@left={choice}", f"thing@right={choice}"]):
             expected = composed(stock, master, argv)
             assert isinstance(expected, dict)

@@ -49,9 +49,7 @@ def _difficulty_problems(dataset: Dataset) -> list[str]:
         return [f"{name}: is set, but dataset.difficulty names no column. Name one, or leave it out." for name in names]
     found = [f"{' and '.join(names)}: both say which rows are easy. Set one of them."] if len(names) > 1 else []
     renamed = dict(dataset.columns or ()).get(dataset.difficulty, dataset.difficulty)
-    if (
-        renamed != dataset.difficulty
-    ):  # one name, two columns: that of the file, and what the task is given in its place
+    if renamed != dataset.difficulty:  # one name, two columns: that of the file, and what the task gets in its place
         found.append(
             f"dataset.difficulty: {dataset.difficulty} is a column of the file, and dataset.columns gives the task "
             f"{renamed} by that name. Rename the column in the file, or say how difficult rows are in another one."

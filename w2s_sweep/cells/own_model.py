@@ -40,10 +40,7 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
             model = cell.get(role)
             if {f"{role}.path", f"{role}.features"} & {*said} and is_mapping(model) and _is_used(cell, role):
                 # One object for all cells that say the same of the same model: what cells share is read once.
-                own = {
-                    n: v for n, v in said.items() if n.startswith(f"{role}.") or n in (f"model@{role}", "experiment")
-                }
-                one = (role, id(model), tuple(sorted(own.items())))
+                one = (role, id(model), _about(role, said))
                 if one not in done:
                     done[one] = _described(role, model, said, known, problems)
                 described[role] = done[one]
@@ -106,6 +103,12 @@ def _base_of(role: str, path: str, model: Mapping[str, Any], described: bool) ->
         f"{path} is an adapter on {base.repository} of the hub, whose size is not known here. Choose its model too "
         f"(model@{role}=NAME), or set {role}.base=FOLDER to a copy of it."
     )
+
+
+def _about(role: str, said: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """All that the command says of a role's model."""
+    choices = (f"model@{role}", "experiment")
+    return tuple(sorted((n, value) for n, value in said.items() if n.startswith(f"{role}.") or n in choices))
 
 
 def _own(role: str, said: Mapping[str, str]) -> set[str]:
