@@ -233,4 +233,5 @@ def test_paths_are_those_of_the_command_wherever_a_job_runs(llama, monkeypatch):
         assert parsed.located(said)["source"]["path"] == str(llama / "base")
     made = parsed.located({"path": "mine"})["source"]
     assert (made["path"], made["base"]["path"]) == (str(llama / "mine"), str(llama / "base"))
-    assert parsed.located({"labels": "votes.jsonl"}) == {"labels": str(llama / "votes.jsonl")}
+    assert parsed.located({"labels": "votes.jsonl"}, "supervisor") == {"labels": str(llama / "votes.jsonl")}
+    assert parsed.located({"labels": "yes"}, "dataset") == {"labels": "yes"}  # a mistake, told as it was typed

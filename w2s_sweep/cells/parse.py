@@ -89,7 +89,7 @@ def _cell(composed: Mapping[str, Any], problems: list[str], known: Parsed) -> Ce
     if other := [name for name in composed if name not in CELL | SWEEP]:
         names = field_names(Cell) + field_names(Sweep)
         problems += [unknown("setting", name, names) for name in other]
-    values = {name: known.located(value) for name, value in _part(composed, CELL).items()}
+    values = {name: known.located(value, name) for name, value in _part(composed, CELL).items()}
     supervisor = values.get("supervisor")
     if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
         values["weak"] = None  # the default of its group, which nothing reads

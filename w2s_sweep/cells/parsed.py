@@ -23,10 +23,11 @@ class Parsed:
         self._located: dict[int, tuple[Any, Any]] = {}
         self._parts: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def located(self, value: Any) -> Any:
-        """See `_located`."""
+    def located(self, value: Any, name: str = "") -> Any:
+        """See `_located` and, of the setting `supervisor`, `_supervisor`."""
         if id(value) not in self._located:
-            self._located[id(value)] = value, _located(value, self._problems)
+            found = _supervisor(value) if name == "supervisor" else _located(value, self._problems)
+            self._located[id(value)] = value, found
         return self._located[id(value)][1]
 
     def cell(self, values: Mapping[str, Any]) -> Cell | None:
@@ -55,11 +56,16 @@ def _located(value: Any, problems: list[str]) -> Any:
         return {**found, "base": None} if "base" in part else found
     if isinstance(base := part.get("base"), str):
         problems.append(f"base: {base} is the model of an adapter, and path, the folder of that, is not set. Set both.")
-    if isinstance(labels := part.get("labels"), str):  # of a supervisor
-        return {**part, "labels": _absolute(labels)}
     if isinstance(vectors := part.get("features"), str):
         return {**part, "source": _local(vectors)}
     return part
+
+
+def _supervisor(value: Any) -> Any:
+    """With the file of its labels, where it has one, by an absolute path."""
+    if not is_mapping(value) or not isinstance(labels := value.get("labels"), str):
+        return value
+    return {**value, "labels": _absolute(labels)}
 
 
 def _at(path: str, base: Any, problems: list[str]) -> dict[str, Any]:
