@@ -188,8 +188,10 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
 
 def test_a_base_without_an_adapter_is_told():
     problems = list[str]()
-    Parsed(problems).located({"path": None, "base": "/copy"})
-    assert problems == ["base: /copy is the model of an adapter, and path, the folder of that, is not set. Set both."]
+    Parsed(problems).located({"path": None, "base": "/copy"}, "strong")
+    assert problems == [
+        "strong: base: /copy is the model of an adapter, and path, the folder of that, is not set. Set both."
+    ]
 
 
 def test_two_bases_of_one_adapter_are_two_models(llama, tmp_path):

@@ -26,7 +26,9 @@ class Parsed:
     def located(self, value: Any, name: str = "") -> Any:
         """See `_located` and, of the setting `supervisor`, `_supervisor`."""
         if id(value) not in self._located:
-            found = _supervisor(value) if name == "supervisor" else _located(value, self._problems)
+            problems: list[str] = []
+            found = _supervisor(value) if name == "supervisor" else _located(value, problems)
+            self._problems += [f"{name}: {problem}" if name else problem for problem in problems]
             self._located[id(value)] = value, found
         return self._located[id(value)][1]
 
