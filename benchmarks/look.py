@@ -10,8 +10,9 @@ exit status is 1 where that is an error.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ import numpy as np
 from benchmarks.browser import Browser, Page
 from benchmarks.clock import processor
 from tests.results_store import NAME, key_of, put_stage
-from w2s_sweep.cli import main as w2s
 from w2s_sweep.predictions import Evaluated, Predictions, softmax
+from w2s_sweep.results.collect import collect
+from w2s_sweep.results.figures import save_figures
+from w2s_sweep.results.figures.look import LOOKS
+from w2s_sweep.results.report import write_results
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
 
@@ -44,7 +48,6 @@ TASKS = {"sciq": 1.0, "boolq": 0.6, "amazon_polarity": 1.4, "tweet_eval_sentimen
 """Task -> how much better large models are than small ones."""
 SEEDS = range(3)
 ROWS, EVALUATIONS = 500, 10
-SIZES = (640, 260)
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,12 @@ def _cell(task: str, weak: str, strong: str, loss: Mapping[str, Any], seed: int)
     return {"dataset": {"name": task, "task": task}, **models, "loss": dict(loss), **others, "seed": seed}
 
 
-def timed(*words: str, store: Store) -> None:
+def timed(name: str, work: Callable[[], Any]) -> Any:
+    """What some work returns; says how long it took."""
     before = processor()
-    if w2s(["--store", str(store.root), "report", NAME, *words]):
-        sys.exit("w2s report failed")
-    print(f"{' '.join(words) or 'report'}: processor {processor() - before:.1f} s", flush=True)
+    found = work()
+    print(f"{name}: processor {processor() - before:.1f} s", flush=True)
+    return found
 
 
 def picture(browser: str, html: Path, out: Path) -> int:
@@ -156,10 +160,13 @@ def main() -> int:
     store = Store(words.folder / "store")
     if not store.sweep(NAME).is_dir():
         store = build(store.root, words.unfinished)
-    timed(store=store)
-    for style, width in product(("paper", "talk"), ("column", "page")):
-        timed("--style", style, "--width", width, store=store)
-    return 1 if picture(words.browser, store.sweep(NAME) / "report.html", words.folder) else 0
+    folder = store.sweep(NAME)
+    results = timed("collect", lambda: collect(store, NAME))
+    page = timed("report", lambda: write_results(store, results, folder))
+    for (style, width), look in LOOKS.items():
+        where = words.folder / f"{style}-{width}"
+        timed(where.name, partial(save_figures, results, where, look))
+    return 1 if picture(words.browser, page.html, words.folder) else 0
 
 
 if __name__ == "__main__":

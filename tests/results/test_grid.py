@@ -1,4 +1,4 @@
-"""Figures of a grid of 6 losses, 2 supervisors, 4 strong models and 5 tasks, for the report and for a column of a paper:
+"""Figures of a grid of 6 losses, 2 supervisors, 4 strong models and 5 tasks, for the report and for a paper's column:
 everything can be read, and ends where it should."""
 
 import itertools
