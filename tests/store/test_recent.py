@@ -6,6 +6,7 @@ import pytest
 
 from tests.launch.named import name_stages
 from w2s_sweep.store import Store, records
+from w2s_sweep.store.files import write_json
 from w2s_sweep.store.records import NamedStage
 
 
@@ -84,3 +85,13 @@ def test_a_sweep_of_an_earlier_version_and_a_list_cut_off_give_what_there_is(sto
     path = store.sweep("cut") / "stages.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
     assert recent(store) == ["cut000"]
+
+
+def test_a_stage_that_never_ran_is_found_in_lists_and_in_records_without_one(store):
+    sweep(store, "listed", 3)
+    sweep(store, "recorded", 2)
+    (store.sweep("recorded") / "stages.jsonl").unlink()
+    write_json(store.sweep("hurt") / "sweep.json", {})
+    assert store.find_named("listed00") == {"listed000", "listed001", "listed002"}
+    assert store.find_named("recorded001") == {"recorded001"}
+    assert store.find_named("li.ted") == set()

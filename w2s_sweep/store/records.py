@@ -94,6 +94,18 @@ class Records:
             if len(given) >= most or read >= LISTED:
                 return
 
+    def find_named(self, prefix: str) -> set[str]:
+        """Keys that start with `prefix`, of the stages that sweeps name, whether these ever ran."""
+        found: set[str] = set()
+        for name in self.sweeps():
+            try:  # lines are searched, not parsed: of 50,000 stages that takes half a second
+                text = (self.sweep(name) / "stages.jsonl").read_text()
+            except (OSError, ValueError):
+                text = ""
+                found |= set((read_json(self.sweep(name) / "sweep.json") or {}).get("stages", ()))
+            found.update(re.findall(rf'"key": "({re.escape(prefix)}\w*)"', text))
+        return {key for key in found if key.startswith(prefix)}
+
     def _listed(self, name: str) -> list[NamedStage]:
         """Nothing where the list is absent, damaged or another user's secret: what is learned from it is only time."""
         try:

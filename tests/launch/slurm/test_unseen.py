@@ -36,7 +36,9 @@ def states(sweeps, name="bobs"):
 
 def test_jobs_that_are_private_are_unknown_and_not_submitted_again(sweeps, cluster, roles):
     assert states(sweeps)[roles["weak"]].state == "unknown"
-    assert "jobs of other users are private on this cluster" in states(sweeps)[roles["weak"]].note
+    job = sweeps.jobs()[roles["weak"]]
+    why = "jobs of other users are private on this cluster"
+    assert states(sweeps)[roles["weak"]].note == f"job {job} cannot be seen from here: {why}"
     assert queued_jobs(sweeps.store) == sweeps.jobs()
     before = len(cluster.controller.tasks)
     sweeps.submit(sweeps.cell(), name="mine")
