@@ -76,7 +76,7 @@ class SlurmEngine:
         settings, times = _learn_time(store, plan, settings)
         stages = plan.stages("to run")
         learned = learn_used(store, stages)
-        asks = [ask_alone(stage, settings, learned) for stage in stages]
+        asks = (ask_alone(stage, settings, learned) for stage in stages)
         return [*filter(None, [times]), *explain_asks(stages, settings, learned), *explain_limits(asks)]
 
     def run(self, job: Job) -> bool:

@@ -62,9 +62,9 @@ def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -
     return [(pack, fitted[ask]) for pack, ask in asks]
 
 
-def explain_limits(asks: Sequence[tuple[Pack, Ask]]) -> Iterator[str]:
+def explain_limits(asks: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
     """What the partitions make of these asks, for a plan: it waits for no busy controller, and needs none."""
-    if not asks or not commands.available():
+    if not commands.available() or not (asks := list(asks)):
         return
     if not (partitions := read_partitions(hurry=True)):
         yield "limits of partitions: SLURM does not show them now; a submission looks again"
