@@ -18,7 +18,17 @@ from w2s_sweep.metrics.crossed import Design, Moments, Spread
 from w2s_sweep.metrics.deception import Deception, deception
 from w2s_sweep.metrics.ece import ece
 from w2s_sweep.metrics.further import FURTHER, ROLES, Further, OfCell, OfRole, RolePredictions
-from w2s_sweep.metrics.gap import NO_CEILING, NO_TEST_LABELS, Recovery, cause, plain_ratio, recover, recover_all, undefined, unscored
+from w2s_sweep.metrics.gap import (
+    NO_CEILING,
+    NO_TEST_LABELS,
+    Recovery,
+    cause,
+    plain_ratio,
+    recover,
+    recover_all,
+    undefined,
+    unscored,
+)
 from w2s_sweep.metrics.holm import holm
 from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_intervals, crossed_p, t_interval, t_quantile
 from w2s_sweep.metrics.means import OfMeans, mean, score_all, share

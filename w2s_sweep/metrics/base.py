@@ -76,8 +76,9 @@ class Metric(ABC):
         """`scores_of` several sets of predictions [sets, examples, classes] for the examples of `role`, of which there
         are some; NaN in the sets where the metric is undefined."""
         found = np.full(probs.shape[:2], np.nan)
+        legal = None if role.legal is None else np.broadcast_to(role.legal, found.shape)
         for place, one in enumerate(probs):
-            scores = self.scores_of(replace(role, probs=one))
+            scores = self.scores_of(replace(role, probs=one, legal=None if legal is None else legal[place]))
             if scores is not None:
                 found[place] = scores
         return found

@@ -85,7 +85,8 @@ class Design:
         seeds, groups = self.counts
         per_seed = np.stack([columns[..., rows].mean(-1) for rows in self.spans], -1)
         mean = per_seed.mean(-1)
-        off = (columns - mean[..., None]) * self.shares
+        off = columns - mean[..., None]
+        off *= self.shares
         both = square(off if self.apart else _add(self.inside, off))
         of_groups = (both if seeds == 1 else square(self._by_group(off))) * groups / max(1, groups - 1)
         of_runs = square(per_seed - mean[..., None]) / (seeds - 1) / seeds if seeds > 1 else None
@@ -111,9 +112,7 @@ class Spread:
     """Degrees of freedom of the variance."""
 
     @classmethod
-    def of(
-        cls, mean: Array, of_groups: Array, of_runs: Array | None, both: Array, seeds: int, groups: int
-    ) -> Spread:
+    def of(cls, mean: Array, of_groups: Array, of_runs: Array | None, both: Array, seeds: int, groups: int) -> Spread:
         """Of the parts of the variances, as in `Moments`."""
         whole = of_groups
         if of_runs is not None and groups > 1:
@@ -122,8 +121,9 @@ class Spread:
 
     def replace(self, where: Array, other: Spread) -> Spread:
         """With the columns of another where the mask says so."""
-        names = ("mean", "variance", "freedom")
-        return Spread(*(np.where(where, getattr(other, name), getattr(self, name)) for name in names))
+        pairs = ((other.mean, self.mean), (other.variance, self.variance), (other.freedom, self.freedom))
+        mean, variance, freedom = (np.asarray(np.where(where, *pair)) for pair in pairs)
+        return Spread(mean, variance, freedom)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,11 @@ class Moments:
     def difference(self) -> Moments:
         """The same of the first column minus the second."""
         of_runs = None if self.of_runs is None else _contrast(self.of_runs)
-        mean, of_groups, both = self.mean[..., :1] - self.mean[..., 1:2], _contrast(self.of_groups), _contrast(self.both)
+        mean, of_groups, both = (
+            self.mean[..., :1] - self.mean[..., 1:2],
+            _contrast(self.of_groups),
+            _contrast(self.both),
+        )
         return Moments(mean, of_groups, of_runs, both, self.seeds, self.groups)
 
     def singles(self) -> Spread:

@@ -72,12 +72,13 @@ def crossed_intervals(spread: Spread, bounds: Sequence[tuple[float, float]], lev
     half = t_quantiles(level, spread.freedom) * np.sqrt(np.where(known, variance, 0))
     low, high = np.array(bounds, dtype=np.float64).reshape(-1, 2).T
     ends = np.maximum(low, mean - half), np.minimum(high, mean + half)
-    return _nested(mean.tolist(), *(end.tolist() for end in ends), known.tolist())
+    found = [array.ravel().tolist() for array in (mean, *ends, known)]
+    intervals: Array = np.empty(mean.size, dtype=object)
+    intervals[:] = [_interval(*one) for one in zip(*found, strict=True)]
+    return intervals.reshape(mean.shape).tolist()
 
 
-def _nested(mean: Any, low: Any, high: Any, known: Any) -> Any:
-    if isinstance(mean, list):
-        return [_nested(*one) for one in zip(mean, low, high, known, strict=True)]
+def _interval(mean: float, low: float, high: float, known: bool) -> Interval:
     if math.isnan(mean):
         return Interval(None)
     return Interval(mean, low, high) if known else Interval(mean)

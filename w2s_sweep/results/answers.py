@@ -4,6 +4,8 @@ Files of one task have the same ids, splits and truth. What stands in the same b
 than the probabilities, and is most of what a file would take in memory. Values are not looked at again, so the caller
 has compared the files with their digests.
 """
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -21,7 +21,7 @@ class CurveFiles:
     ids: dict[str, Array] = field(default_factory=dict[str, Array])
     """Evaluated rows, one array for equal ones: it stands for them in what follows."""
     arrays: dict[int, tuple[Array, Array]] = field(default_factory=dict[int, tuple[Array, Array]])
-    """Identity of an array, which is kept here so that no other one gets it -> itself, and the one that stands for it."""
+    """Identity of an array, kept here so that no other one gets it -> itself, and the one that stands for it."""
 
     def of(self, role: str, row: Row) -> list[Evaluated]:
         """What the role's stage predicted on the way, for the rows that the cell is about."""

@@ -26,6 +26,8 @@ from w2s_sweep.results.score import Batch, Measured
 
 AGREEMENTS = ("agreement", "agreement/supervisor_right", "agreement/supervisor_wrong")
 """What every point of a student has too."""
+FIELDS = tuple(name.replace("/", "_") for name in AGREEMENTS)
+"""Of a point and a step."""
 About = tuple[str, ...]
 """Role, metric and stages of the seeds."""
 
@@ -129,20 +131,24 @@ class CurveReader:
     def _steps(self, training: Training) -> tuple[StudentStep, ...]:
         first = {id(one.batch): number for number, one in reversed([*enumerate(training.measured)])}
         others = {about: [_known(one.mean()) for one in self._lasting(training, n)] for about, n in first.items()}
-        return tuple(
-            _step(training.row.metric, at.step, one, others[id(one.batch)])
-            for at, one in zip(training.curve, training.measured, strict=True)
-        )
-
-
-def _step(metric: str, step: int, measured: Measured, others: Sequence[float | None]) -> StudentStep:
-    means = {name: _known(mean) for name, mean in measured.means.items()}
-    return StudentStep(
-        step=step,
-        student=means[f"{metric}/student"],
-        **dict(zip(OTHERS, others, strict=True)),
-        **{name.replace("/", "_"): means[name] for name in AGREEMENTS},
-    )
+        names = training.measured[0].batch.names  # those of all of its evaluations
+        places = [names.index(name) for name in (f"{training.row.metric}/student", *AGREEMENTS)]
+        found = list[StudentStep]()
+        for at, one in zip(training.curve, training.measured, strict=True):
+            means, (weak, ceiling) = one.batch.means[one.place], others[id(one.batch)]
+            student, agreement, right, wrong = (means[place] for place in places)
+            found.append(
+                StudentStep(
+                    step=at.step,
+                    weak=weak,
+                    student=student,
+                    ceiling=ceiling,
+                    agreement=agreement,
+                    agreement_supervisor_right=right,
+                    agreement_supervisor_wrong=wrong,
+                )
+            )
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +199,7 @@ class Job:
             "unidentified": "" if recovery is None else recovery.reason,
             "accuracy": known[f"accuracy/{role}@{number}"],
             "auroc": known[f"auroc/{role}@{number}"],
-            **{name.replace("/", "_"): known[f"{name}@{number}"] for name in AGREEMENTS},
+            **{field: known[f"{name}@{number}"] for field, name in zip(FIELDS, AGREEMENTS, strict=True)},
         }
 
 

@@ -135,8 +135,8 @@ class Table:
             if name not in self.names or name in self.lacking:
                 return [unscored(reason)] * len(self.values)
         places = [self.names.index(name) for name in of]
-        known = self.known[:, :, places].all(0)
-        whole = np.flatnonzero(known.all(1))
+        known: Array = np.all(self.known[:, :, places], axis=0)
+        whole = np.flatnonzero(np.all(known, axis=1))
         found = dict(zip(whole.tolist(), self._recover_known(whole, places), strict=True))
         why = METRICS[of[0].partition("/")[0]].undefined_where
         return [found.get(i) or undefined(*_absent(one), why=why) for i, one in enumerate(known)]

@@ -27,9 +27,12 @@ class Batch:
     """[cells, names, examples]: a number for each example, whose mean is the metric; NaN where it is undefined."""
 
     @cached_property
-    def means(self) -> list[list[float]]:
-        """[cells][names]"""
-        return self.values.mean(-1).tolist()
+    def means(self) -> list[list[float | None]]:
+        """[cells][names] The value of each metric; None where it is undefined."""
+        found = self.values.mean(-1)
+        plain: Array = found.astype(object)
+        plain[np.isnan(found)] = None
+        return plain.tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +42,6 @@ class Measured:
     batch: Batch
     place: int
     """In the batch."""
-
-    @property
-    def means(self) -> dict[str, float]:
-        """The value of each metric; NaN where it is undefined."""
-        return dict(zip(self.batch.names, self.batch.means[self.place], strict=True))
 
 
 Roles = Mapping[str, Examples]

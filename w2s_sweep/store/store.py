@@ -132,8 +132,7 @@ class Store(Records):
                 content = file.read()
                 if hashlib.sha256(content).hexdigest() == files[name]["sha256"]:
                     found[name] = content
-        rest = [name for name in files if name not in found]
-        if not files or any(_fault(self.path(key) / name, name, files[name]) for name in rest):
+        if not files or any(_fault(f"{folder}/{name}", name, files[name]) for name in files if name not in found):
             self.verify(key)  # raises
         return found
 
@@ -240,10 +239,10 @@ def is_manifest(files: object) -> bool:
     )
 
 
-def _fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+def _fault(path: Path | str, name: str, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with one file of a stage."""
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size
         if size != entry["size"]:
             return f"{name} has {size} bytes, not {entry['size']}"
         return None if sha256_file(path) == entry["sha256"] else f"{name} was changed after it was written"
