@@ -15,6 +15,9 @@ from transformers.pytorch_utils import Conv1D
 from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.ranks import as_shared, this_process, whole
 
+ADAPTER = "default"
+"""What peft calls an adapter that got no name."""
+
 
 class Tuneable(Protocol):
     """A model with something that reads a transformer's states."""
@@ -61,6 +64,17 @@ def remove_lora(transformer: PreTrainedModel) -> None:
             if isinstance(inner, BaseTunerLayer):
                 setattr(parent, name, inner.get_base_layer())
     vars(transformer).pop("peft_config", None)
+
+
+def lora_layers(transformer: PreTrainedModel) -> dict[str, tuple[Tensor, Tensor, float]]:
+    """Name of an adapted module -> what `add_lora` put on it: (down [rank, inputs], up [outputs, rank], scale)."""
+    from peft.tuners.lora import LoraLayer
+
+    return {
+        name: (inner.lora_A[ADAPTER].weight, inner.lora_B[ADAPTER].weight, inner.scaling[ADAPTER])
+        for name, inner in transformer.named_modules()
+        if isinstance(inner, LoraLayer)
+    }
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -39,6 +39,12 @@ def affinity(stage: Stage[Kind]) -> Hashable:
     return data, stage.hints.adapted, None if model is None else (model.source, model.keep_layers)
 
 
+def frozen_base(stage: Stage[Kind]) -> Hashable:
+    """Stages of one pack with the same one can be trained at the same time; None of those that cannot."""
+    own = stage.settings.frozen_base()
+    return None if own is None else (affinity(stage), own)
+
+
 def model_changes(graph: Graph) -> Mapping[str, int]:
     """How often the model changes on the longest path to each stage."""
     level: dict[str, int] = {}
