@@ -4,7 +4,7 @@ saved."""
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
@@ -70,11 +70,12 @@ def lora_layers(transformer: PreTrainedModel) -> dict[str, tuple[Tensor, Tensor,
     """Name of an adapted module -> what `add_lora` put on it: (down [rank, inputs], up [outputs, rank], scale)."""
     from peft.tuners.lora import LoraLayer
 
-    return {
-        name: (inner.lora_A[ADAPTER].weight, inner.lora_B[ADAPTER].weight, inner.scaling[ADAPTER])
-        for name, inner in transformer.named_modules()
-        if isinstance(inner, LoraLayer)
-    }
+    found: dict[str, tuple[Tensor, Tensor, float]] = {}
+    for name, inner in transformer.named_modules():
+        if isinstance(inner, LoraLayer):
+            layer: Any = inner
+            found[name] = (layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, layer.scaling[ADAPTER])
+    return found
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

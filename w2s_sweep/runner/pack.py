@@ -40,7 +40,7 @@ def run_pack(
             outcomes[stage.key] = outcome
             ends(stage, outcome)
 
-    waiting = [stage for stage in pack.stages if stage.key not in outcomes]
+    waiting: list[Stage[Kind]] = [stage for stage in pack.stages if stage.key not in outcomes]
     while waiting:
         for place, stage in enumerate(waiting):
             if stage.key in outcomes:

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from w2s_sweep.errors import W2SError
@@ -70,21 +71,24 @@ def run_together(
     pack: Pack, claimed: Sequence[tuple[Stage[Kind], Lease]], signals: Interrupts, starts: Starts, ends: Ends
 ) -> None:
     """Run claimed stages of one kind to their ends; `ends` is told of each at once."""
-    compute = claimed[0][0].settings.load_together()()
-    there = [Running(pack, stage, lease, signals.stop, len(claimed)) for stage, lease in claimed]
-    try:
-        for one in there:
-            starts(one.stage)
-        values: list[Any] = [None for _ in there]
-        while there := _go_on(there, values, ends):
-            if signals.save.is_set():
-                signals.save.clear()
-                for one in there:
-                    one.save.set()
-            values = _compute(there, compute)
-    finally:
-        for one in there:
-            one.close()
+    with ExitStack() as leases:
+        for _, lease in claimed:
+            leases.enter_context(lease)
+        compute = claimed[0][0].settings.load_together()()
+        there = [Running(pack, stage, lease, signals.stop, len(claimed)) for stage, lease in claimed]
+        try:
+            for one in there:
+                starts(one.stage)
+            values: list[Any] = [None for _ in there]
+            while there := _go_on(there, values, ends):
+                if signals.save.is_set():
+                    signals.save.clear()
+                    for one in there:
+                        one.save.set()
+                values = _compute(there, compute)
+        finally:
+            for one in there:
+                one.close()
 
 
 def _go_on(there: Sequence[Running], values: Sequence[Any], ends: Ends) -> list[Running]:

@@ -3,6 +3,7 @@ be alone, up to rounding. What goes wrong with one of them is repeated by each a
 """
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -94,9 +95,9 @@ class Together:
             self.apart = True
             return None
         grads = [one.grad for one in params.values() if one.grad is not None]
-        norms = torch.stack(torch._foreach_norm(grads))  # pyright: ignore[reportPrivateUsage] - as torch's own clipping
-        *values, norm = torch.cat([found, norms.sum()[None]]).tolist()
-        return values if all(map(_is_finite, [*values, norm])) else None
+        norm = torch.nn.utils.get_total_norm(grads)
+        *values, size = torch.cat([found, norm[None]]).tolist()
+        return values if all(map(math.isfinite, [*values, size])) else None
 
     def _backward(self, steps: Sequence[Step], rows: Sequence[int]) -> Tensor:
         """float32 [steps]: the mean losses."""
@@ -158,10 +159,6 @@ class Together:
         for student, texts in zip(self.students, read, strict=True):
             wide = sum(map(len, texts)) if batch.texts is not None else len(texts) * batch.ids.shape[1]
             student.collator.count(texts, wide)
-
-
-def _is_finite(number: float) -> bool:
-    return number - number == 0
 
 
 def _slopes(step: Step) -> tuple[Tensor, Tensor]:
