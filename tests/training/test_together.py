@@ -20,8 +20,8 @@ from w2s_sweep.stages.finetune import PairLearner, TextLearner
 from w2s_sweep.training.loop import Hooks, Recipe, predict, train, train_in_steps
 from w2s_sweep.training.together import Computer
 
-ROWS = 12
-RECIPE = Recipe(batch_size=6, epochs=2, lr=1e-2, seed=0, grad_clip=1.0)
+ROWS = 8
+RECIPE = Recipe(batch_size=4, epochs=1, lr=1e-2, seed=0, grad_clip=1.0)
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Student:
     seed: int
     rank: int = 2
     targets: tuple[str, ...] = ()
-    epochs: int = 2
+    epochs: int = 1
     rows: int = ROWS
 
 
-STUDENTS = (Student(CrossEntropy(), 0), Student(Confidence(), 1, epochs=3), Student(ConfidenceReleased(), 2, rank=4))
+STUDENTS = (Student(CrossEntropy(), 0), Student(Confidence(), 1, epochs=2), Student(ConfidenceReleased(), 2, rank=4))
 """The last one's loss has a statistic of the batch."""
 TARGETS = {tiny_llama: ("q_proj", "v_proj"), tiny_gpt2: ("c_attn",), tiny_bert: ("query",)}
 
@@ -111,18 +111,18 @@ def compared(base, students=STUDENTS, **how):
 @pytest.mark.parametrize(
     ("build", "how"),
     [
-        (tiny_llama, {"budget": 40}),
+        (tiny_llama, {"budget": 30}),
         (tiny_llama, {"packs": False, "checkpointing": True}),
         (tiny_gpt2, {}),
-        (tiny_bert, {"budget": 60, "packs": False}),
+        (tiny_bert, {"budget": 40, "packs": False}),
     ],
 )
 def test_every_step_of_each_student_is_what_it_is_alone(bases, build, how):
     (alone, predicted), (together, joint) = compared(bases[build], **how)
-    assert [len(values) for values in alone] == [4, 6, 4]
+    assert [len(values) for values in alone] == [2, 4, 2]
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
-    assert max(abs(values[-1] - values[0]) for values in alone) > 1e-2
+    assert max(abs(values[-1] - values[0]) for values in alone) > 1e-3
     for one, other in zip(predicted, joint, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
@@ -156,7 +156,7 @@ def test_what_goes_wrong_with_one_touches_no_other(bases, error, caplog):
         train_in_steps(*training(*three)) for three in zip(learners, students, map(noting, values), strict=True)
     ]
     ends = go_together(together)
-    assert (ends[0], ends[2]) == (4, 6)
+    assert (ends[0], ends[2]) == (2, 4)
     assert ("a defect of this loss" if error else "the loss became nan at step 2") in str(ends[1])
     assert len(values[1]) == 1
     assert ("each student computes alone" in caplog.text) == error
@@ -172,7 +172,7 @@ def test_students_that_run_out_of_memory_take_smaller_passes(bases, monkeypatch)
     states = Backbone.states
 
     def narrow(self, ids, mask, texts=None):
-        if ids.numel() > 60 and torch.is_grad_enabled():
+        if ids.numel() > 40 and torch.is_grad_enabled():
             raise torch.cuda.OutOfMemoryError("made up")
         seen.append(ids.numel())
         return states(self, ids, mask, texts)
@@ -180,9 +180,9 @@ def test_students_that_run_out_of_memory_take_smaller_passes(bases, monkeypatch)
     monkeypatch.setattr(Backbone, "states", narrow)
     values = [[] for _ in students]
     words = [training(*three) for three in zip(learners, students, map(noting, values), strict=True)]
-    assert go_together([train_in_steps(*one) for one in words]) == {0: 4, 1: 6}
+    assert go_together([train_in_steps(*one) for one in words]) == {0: 2, 1: 4}
     monkeypatch.undo()
-    assert 30 < max(seen) <= 60
+    assert 20 < max(seen) <= 40
     for student, found in zip(students, values, strict=True):
         alone = []
         train(*training(learner(bases[tiny_llama], student), student, noting(alone)))

@@ -1,4 +1,4 @@
-"""Packs: stages run one after another in one process because they share a model and a dataset.
+"""Packs: stages of one process, run one after another or some at once, because they share a model and a dataset.
 
 Stages of one (model, dataset) at the same depth of model changes form a pack: a pack only ever waits for packs of a
 smaller depth, so packs form a graph of their own. Expensive stages get a process each: `max_flops` bounds a pack, and

@@ -60,8 +60,8 @@ def _mates(
     pack: Pack, stage: Stage[Kind], others: Sequence[Stage[Kind]], outcomes: Mapping[str, Outcome]
 ) -> list[Stage[Kind]]:
     """Stages that may run at the same time as `stage`: they can now, on the same frozen base."""
-    base = frozen_base(stage)
-    if pack.run.cotrain == 1 or base is None or pack.store.done(stage.key):
+    base = frozen_base(stage) if pack.run.cotrain > 1 else None
+    if base is None or pack.store.done(stage.key):
         return []
     ready = [
         other
