@@ -111,7 +111,10 @@ def _go_on(there: Sequence[Running], values: Sequence[Any], ends: Ends) -> list[
 def _compute(there: Sequence[Running], compute: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:
     """What each waits for; the time is shared by the share of the work."""
     began = time.monotonic()
-    answers = compute([one.wanted for one in there])
+    with ExitStack() as logs:  # what is said of common work stands in the log of each
+        for one in there:
+            logs.enter_context(logged(one.handler))
+        answers = compute([one.wanted for one in there])
     spent = time.monotonic() - began
     for one, answer in zip(there, answers, strict=True):
         one.beside.seconds += spent * (1 - answer.share)
