@@ -1,5 +1,6 @@
 """The kinds that train: probes, fine-tuning, generation, and the adaptation of a language model to a task's texts."""
 
+from collections.abc import Hashable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator
@@ -245,6 +246,18 @@ class Finetune(Supervised, Tuned):
     @property
     def reads_likelihoods(self) -> bool:
         return self.reward == "implicit"
+
+    def frozen_base(self) -> Hashable:
+        # Masks of dropout are drawn for a batch as a whole, and an implicit reward has an unembedding to pass through.
+        if not isinstance(self.finetune, LoraRecipe) or self.finetune.dropout or self.reward != "head":
+            return None
+        return (
+            self.kind,
+            self.pooling,
+            self.finetune.precision,
+            self.finetune.quantise,
+            repr(sorted(self.model.items())),
+        )
 
     def examples_predicted(self, hints: Hints, learnt: float) -> float:
         predicted = super().examples_predicted(hints, learnt)
