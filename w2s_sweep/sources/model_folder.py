@@ -3,7 +3,7 @@
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +64,15 @@ def problem_of(folder: Path) -> str | None:
     if not (folder / "config.json").is_file():
         return _without_config(folder)
     return _config_problem(folder) or _weights_problem(folder) or _tokenizer_problem(folder)
+
+
+def problem_without_weights(folder: Path) -> str | None:
+    """Why a model cannot be trained, of a folder that has its configuration and tokenizer alone."""
+    if (folder / "adapter_config.json").is_file():
+        return "holds an adapter (adapter_config.json). Fetch it into a folder and give that as path."
+    if not (folder / "config.json").is_file():
+        return _without_config(folder)
+    return _config_problem(folder) or _tokenizer_problem(folder)
 
 
 def _without_config(folder: Path) -> str:
@@ -212,8 +221,9 @@ SIZES = ("num_key_value_heads", "intermediate_size", "n_inner", "ffn_dim", "head
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 
 
-def read_facts(folder: Path) -> Facts:
-    """What a folder without problems, or a .gguf file, says."""
+def read_facts(folder: Path, sizes: Mapping[str, int] | None = None) -> Facts:
+    """What a folder without problems, or a .gguf file, says. `sizes`: numbers in each tensor, of weights that are not
+    there."""
     if folder.is_file():
         return _read_gguf(folder)
     whole = read_json(folder / "config.json")
@@ -221,7 +231,7 @@ def read_facts(folder: Path) -> Facts:
     family = str(whole["model_type"])
     return Facts(
         family=family,
-        params=sum(_sizes(folder)),
+        params=sum(n for name, n in (sizes or _sizes(folder)).items() if not name.startswith(HEADS)),
         layers=_number(config, *LAYERS) or 0,
         hidden=_number(config, *HIDDEN) or 0,
         heads=_number(config, *ATTENTION_HEADS),
@@ -258,11 +268,9 @@ def _targets_of(family: str) -> tuple[str, ...]:
     return next(found, ("q_proj", "v_proj"))
 
 
-def _sizes(folder: Path) -> Iterator[int]:
-    for path in folder.glob("*.safetensors"):
-        for name, one in read_header(path).items():
-            if not name.startswith(HEADS):
-                yield math.prod(one["shape"])
+def _sizes(folder: Path) -> dict[str, int]:
+    heads = (read_header(path) for path in folder.glob("*.safetensors"))
+    return {name: math.prod(one["shape"]) for head in heads for name, one in head.items()}
 
 
 def read_json(path: Path) -> dict[str, Any]:
