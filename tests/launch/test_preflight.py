@@ -31,6 +31,8 @@ def refused(tmp_path, *argv):
         (["experimnt=demo"], ["'experimnt'", "Did you mean 'experiment'"]),
         (["n_train=100"], ["setting: 'n_train' is none. It is dataset.n_train."]),
         (["lr=3e-5"], ["It is ", "finetune.lr"]),
+        (["finetune=lora", "finetune.modules_to_save=[norm]"], ["'modules_to_save'", "the head trains alone"]),
+        (["finetune=lora", "finetune.use_dora=true"], ["It is finetune.dora."]),
         (["finetune.l3=1"], ["finetune", "'l3'", "l2"]),
         (["weak=minilm_l6"], ["weak", "model@weak=NAME"]),
         (["model=minilm_l6"], ["model@weak=NAME"]),

@@ -97,6 +97,8 @@ class LoraRecipe(TunedRecipe):
     targets: tuple[str, ...]
     quantise: Quantise = "none"
     """What becomes of the frozen weights below."""
+    dora: bool = False
+    """Whether each output of an adapted matrix has a magnitude of its own."""
 
 
 def quantise_of(recipe: FullRecipe | LoraRecipe) -> Quantise:
@@ -218,6 +220,7 @@ class Tuned(Trained, OfModel):
             stopping=stopping,
             language=self.reads_likelihoods,
             quantise=quantise_of(finetune),
+            dora=isinstance(finetune, LoraRecipe) and finetune.dora,
         )
 
     @property

@@ -78,7 +78,7 @@ class Files(CachingConfigRepository):
         config = copy.deepcopy(base.config)
         for name in LEFT_OPEN:
             config[name] = MISSING  # which a merge would take for nothing said
-        config.source.repository = repository
+        OmegaConf.update(config, "source.repository", repository)
         return replace(base, config=config, defaults_list=[])
 
     def _merged(self, own: ConfigResult, group: str) -> ConfigResult:

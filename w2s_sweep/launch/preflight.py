@@ -20,7 +20,7 @@ from w2s_sweep.config.read import is_list
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_shown
 from w2s_sweep.launch.hub_choice import as_choice, problem_of
-from w2s_sweep.launch.other_names import elsewhere
+from w2s_sweep.launch.other_names import elsewhere, of_peft
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
 from w2s_sweep.launch.stray import in_quotes, is_cut_off, stray_words
@@ -191,7 +191,7 @@ def _key_problems(override: Override, key: str, places: Places) -> list[str]:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})
         if part not in names and where:
-            return [unknown(where, part, names)]
+            return [of_peft(where, part) or unknown(where, part, names)]
         if part not in names:
             return [elsewhere("setting", part) or _deeper(part, names) or _unknown_setting(part, names, places)]
     if _owners(parts) and not isinstance(override.value(), dict | HydraSweep | Glob) and override.value() is not None:

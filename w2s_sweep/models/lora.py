@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from w2s_sweep.config.finetune import ALL_LINEAR
 from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.ranks import as_shared, this_process, whole
 
@@ -23,12 +24,25 @@ class Tuneable(Protocol):
 
 
 def add_lora(
-    model: Tuneable, *, rank: int, alpha: float, targets: Sequence[str], seed: int, dropout: float = 0.0
+    model: Tuneable,
+    *,
+    rank: int,
+    alpha: float,
+    targets: Sequence[str],
+    seed: int,
+    dropout: float = 0.0,
+    dora: bool = False,
 ) -> None:
-    """Freeze the transformer and put adapters of scale alpha / rank on its linear modules named in `targets`.
+    """Freeze the transformer and put adapters of scale alpha / rank on its linear modules named in `targets`, of
+    `all-linear` on all of them; with `dora` each has magnitudes too.
 
     The adapters start as the identity, drawn from `seed` alone. Raises ModelError when a target names no linear module.
     """
+    if dora and this_process().size > 1:
+        raise ModelError(
+            "finetune.dora: the magnitudes of a matrix are those of the whole of it, which is shared out here. Set "
+            "hydra.launcher.gpus=1."
+        )
     from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most stages have no adapters
 
     linear = _linear_modules(model.transformer)
@@ -41,6 +55,7 @@ def add_lora(
         # GPT-2's Conv1D stores the transpose of a linear layer's weight.
         fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in chosen),
         bias="none",
+        use_dora=dora,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -102,6 +117,8 @@ def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def _find_modules(target: str, linear: Mapping[str, nn.Module]) -> list[str]:
+    if target == ALL_LINEAR:
+        return list(linear)
     found = [name for name in linear if name == target or name.endswith(f".{target}")]
     if not found:
         raise ModelError(unknown("model.lora_targets", target, {name.rsplit(".", 1)[-1] for name in linear}))
