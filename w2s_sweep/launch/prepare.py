@@ -197,7 +197,13 @@ def _require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
             continue
         modules = matrices(_model_folder(stage, there))
         for target in targets if modules and targets != (ALL_LINEAR,) else ():
-            if not any(f".{module}".endswith(f".{target}") for module in modules):
+            named = [module for module in modules if f".{module}".endswith(f".{target}")]
+            if any(".experts." in module for module in named):
+                problems[
+                    f"lora_targets of {stage.hints.of_model.name}: {target} is in its experts, which get no adapters "
+                    "here. Name modules of attention."
+                ] = None
+            if not named:
                 last = {module.rsplit(".", 1)[-1] for module in modules}
                 problems[unknown(f"lora_targets of {stage.hints.of_model.name}", target, last)] = None
     if problems:

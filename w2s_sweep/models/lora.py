@@ -46,7 +46,8 @@ def add_lora(
     from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most stages have no adapters
 
     linear = _linear_modules(model.transformer)
-    chosen = [name for target in targets for name in _find_modules(target, linear)]
+    experts = any(".experts." in name for name, _ in model.transformer.named_parameters())
+    chosen = [name for target in targets for name in _find_modules(target, linear, experts=experts)]
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,  # pyright: ignore[reportArgumentType] - a ratio, any number will do
@@ -61,8 +62,20 @@ def add_lora(
         torch.manual_seed(seed)
         # Not get_peft_model, which wraps the model and changes the names of its parameters.
         inject_adapter_in_model(config, model.transformer)
+    _require_adapted(model.transformer, set(chosen))
     for parameter in trainable(model.transformer).values():  # peft makes them as the frozen weights are
         parameter.data = parameter.data.float()
+
+
+def _require_adapted(transformer: nn.Module, chosen: set[str]) -> None:
+    """ModelError where peft has put adapters elsewhere: it takes names of an expert's matrices for those of all experts,
+    one tensor since transformers 5 (`peft.utils.transformers_weight_conversion`)."""
+    adapted = {name.partition(".lora_A.")[0] for name in trainable(transformer) if ".lora_A." in name}
+    if adapted != chosen:
+        raise ModelError(
+            f"lora_targets: {', '.join(sorted(chosen - adapted)[:3])} would become adapters of experts, "
+            f"{', '.join(sorted(adapted - chosen)[:3])}, which are not trained here. Name modules of attention alone."
+        )
 
 
 def remove_lora(transformer: PreTrainedModel) -> None:
@@ -116,9 +129,10 @@ def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
     return {name: inner for name, inner in module.named_modules() if isinstance(inner, nn.Linear | Conv1D)}
 
 
-def _find_modules(target: str, linear: Mapping[str, nn.Module]) -> list[str]:
+def _find_modules(target: str, linear: Mapping[str, nn.Module], *, experts: bool) -> list[str]:
     if target == ALL_LINEAR:
-        return list(linear)
+        left_out = (".mixer.out_proj",) if not experts else (".gate_proj", ".up_proj", ".down_proj")
+        return [name for name in linear if not name.endswith(left_out)]  # see `_require_adapted`; PEFT refuses Mamba's
     found = [name for name in linear if name == target or name.endswith(f".{target}")]
     if not found:
         raise ModelError(unknown("model.lora_targets", target, {name.rsplit(".", 1)[-1] for name in linear}))

@@ -22,13 +22,17 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
 )
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
-HEADS = ("lm_head.", "cls.", "pooler.", "score.", "classifier.", "embed_out.")
+HEADS = (
+    "lm_head.", "cls.", "pooler.", "score.", "classifier.", "embed_out.", "vocab_", "head.", "predictions.",
+    "generator_", "discriminator_", "decoder.weight", "decoder.bias",
+)  # fmt: skip
 """How names of weights begin that are no part of the backbone."""
 ENCODERS = ("bert", "roberta", "electra", "deberta", "modernbert", "albert", "camembert", "mpnet")
 """Parts of the `model_type` of models that read a text in both directions."""
 TARGETS = (("gpt2", ("c_attn",)), ("gpt_neox", ("query_key_value",)), ("bloom", ("query_key_value",)),
            ("falcon", ("query_key_value",)), ("phi3", ("qkv_proj",)), ("distilbert", ("q_lin", "v_lin")),
-           ("modernbert", ("Wqkv",)), ("deberta-v2", ("query_proj", "value_proj")), ("bert", ("query", "value")),
+           ("modernbert", ("Wqkv",)), ("deberta-v2", ("query_proj", "value_proj")), ("deberta", ("in_proj",)),
+           ("mamba", ("in_proj", "x_proj")), ("mpt", ("Wqkv",)), ("bert", ("query", "value")),
            ("electra", ("query", "value")), ("roberta", ("query", "value")))  # fmt: skip
 """How a `model_type` begins or ends -> linear modules of attention that get adapters; others have q_proj and v_proj."""
 
@@ -105,7 +109,7 @@ def _config_problem(folder: Path) -> str | None:
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
-        return f"has a config.json that cannot be read ({error})."
+        return f"has a config.json that cannot be read ({error}). Restore the file."
     if not is_mapping(config) or not config.get("model_type"):
         return "has a config.json without model_type: it is no model of transformers."
     family, text = str(config["model_type"]), {**config, **config.get("text_config", {})}
@@ -237,8 +241,15 @@ def read_facts(folder: Path, sizes: Mapping[str, int] | None = None) -> Facts:
         heads=_number(config, *ATTENTION_HEADS),
         context=_number(config, "max_position_embeddings", "n_positions", "n_ctx"),
         is_encoder=any(part in family for part in ENCODERS),
-        lora_targets=_targets_of(family),
+        lora_targets=_latent(config) or _targets_of(family),
     )
+
+
+def _latent(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The modules of attention that computes with latent vectors (DeepSeek-V2 and later); empty for others."""
+    if not config.get("kv_lora_rank"):
+        return ()
+    return ("q_b_proj" if config.get("q_lora_rank") else "q_proj", "kv_b_proj")
 
 
 def _read_gguf(path: Path) -> Facts:
