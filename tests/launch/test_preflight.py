@@ -128,6 +128,10 @@ def test_mistakes_in_values_are_told_together(tmp_path, argv, words):
         (["method=bootstrapping", "method.chain=[]"], ["method.chain", "at least 1 item"]),
         (["strong.keep_layers=99"], ["keep_layers", "99", "30"]),
         (
+            ["dataset=local", "metric=question_accuracy"],
+            ["question_accuracy is of whole questions", "Set dataset.balance=none."],
+        ),
+        (
             ["finetune=lora", "strong.lora_targets=[]"],
             ["lora_targets of", "strong.lora_targets=[q_proj,v_proj]"],
         ),

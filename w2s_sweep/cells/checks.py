@@ -131,6 +131,11 @@ def _metric_problems(cell: Cell) -> list[str]:
             f"metric: {cell.metric} depends on groups, which validation rows are not known by, and ceiling "
             f"({', '.join(cell.ceiling.tried())}) picks by it. Leave ceiling empty, or set metric=accuracy."
         ]
+    if metric.reads_groups and task is not None and task.own_classes and cell.dataset.balance == "classes":
+        return [
+            f"metric: {cell.metric} is of whole questions, and dataset.balance=classes leaves answers of "
+            f"{cell.dataset.name} out. Set dataset.balance=none."
+        ]
     unfit = None if task is None else metric.why_unfit(task.kind)
     if task is None or unfit is None:
         return []

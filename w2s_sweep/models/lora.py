@@ -68,8 +68,8 @@ def add_lora(
 
 
 def _require_adapted(transformer: nn.Module, chosen: set[str]) -> None:
-    """ModelError where peft has put adapters elsewhere: it takes names of an expert's matrices for those of all experts,
-    one tensor since transformers 5 (`peft.utils.transformers_weight_conversion`)."""
+    """ModelError where peft has put adapters elsewhere: names of an expert's matrices are to it those of all experts, a
+    tensor since transformers 5 (`peft.utils.transformers_weight_conversion`)."""
     adapted = {name.partition(".lora_A.")[0] for name in trainable(transformer) if ".lora_A." in name}
     if adapted != chosen:
         raise ModelError(
