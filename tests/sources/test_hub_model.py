@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 from huggingface_hub import constants
 
-from tests.sources.test_model_folder import write_model
 from tests.sources.test_hub import COMMIT, Hub
+from tests.sources.test_model_folder import write_model
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources import hub
