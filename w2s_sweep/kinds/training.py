@@ -98,6 +98,8 @@ class LoraRecipe(TunedRecipe):
     targets: tuple[str, ...]
     quantise: Quantise = "none"
     """What becomes of the frozen weights below."""
+    dora: bool = False
+    """Whether each output of an adapted matrix has a magnitude of its own."""
 
 
 def quantise_of(recipe: FullRecipe | LoraRecipe) -> Quantise:
@@ -219,6 +221,7 @@ class Tuned(Trained, OfModel):
             stopping=stopping,
             language=self.reads_likelihoods,
             quantise=quantise_of(finetune),
+            dora=isinstance(finetune, LoraRecipe) and finetune.dora,
         )
 
     @property
@@ -248,14 +251,16 @@ class Finetune(Supervised, Tuned):
         return self.reward == "implicit"
 
     def frozen_base(self) -> Hashable:
-        # Masks of dropout are drawn for a batch as a whole, and an implicit reward has an unembedding to pass through.
-        if not isinstance(self.finetune, LoraRecipe) or self.finetune.dropout or self.reward != "head":
+        # Masks of dropout are drawn for a batch as a whole, magnitudes (DoRA) change what the frozen weights give, and an
+        # implicit reward has an unembedding to pass through.
+        recipe = self.finetune
+        if not isinstance(recipe, LoraRecipe) or recipe.dropout or recipe.dora or self.reward != "head":
             return None
         return (
             self.kind,
             self.pooling,
-            self.finetune.precision,
-            self.finetune.quantise,
+            recipe.precision,
+            recipe.quantise,
             repr(sorted(self.model.items())),
         )
 
