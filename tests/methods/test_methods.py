@@ -374,6 +374,20 @@ def test_reasoning_can_ask_a_first_student_too_and_count_votes():
     assert own.inputs["trained"] == naive.roles[0].student
 
 
+def test_reasoning_goes_on_with_preferences_of_the_student_over_its_supervisor():
+    first = merge([worked(method=Reasoning())], identify)
+    graph = merge([worked(method=Reasoning(preference=True, vote=2, beta=0.5))], identify)
+    student = graph.stages[graph.stages[graph.roles[0].student].inputs["trained"]]
+    assert (student.kind, student.hints.role, student.settings.beta) == ("prefer", "student", 0.5)
+    assert "student w0 → s0" in student.label
+    assert student.inputs["trained"] == first.roles[0].student
+    own, others = (graph.stages[student.inputs[name]] for name in ("own", "labels"))
+    assert own.inputs["trained"] == first.roles[0].student
+    assert others.inputs["trained"] == first.roles[0].weak
+    recipe, before = student.settings.recipe, student.settings.trained.finetune
+    assert (recipe.epochs, recipe.lr, recipe.rank) == (1, pytest.approx(before.lr / 10), before.rank)
+
+
 def test_reasoning_is_refused_where_it_means_nothing():
     (problem,) = problems_of(cell(method=Reasoning()))
     assert "method: reasoning draws texts" in problem

@@ -64,6 +64,7 @@ GOLDEN = {
     "mean_difference": "2e2f8154817759ff5ad2",
     "temper": "433fc122ab5a513f9994",
     "sample": "db1aeab519a79d5f85b8",
+    "prefer": "d439604f8ffd73627403",
     "agree": "2617ed8938b2e42c467d",
     "held_out": "91e98f52c5bc660472f0",
     "refine": "68ff321989121b280729",
@@ -100,7 +101,7 @@ def one_of_each_kind():
         cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),
         cell(supervisor=Supervisor(temperature=2.0)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
-        cell(method=Reasoning(), dataset=moves, finetune=Lora()),
+        cell(method=Reasoning(preference=True), dataset=moves, finetune=Lora()),
         cell(method=LabelRefinement()),
         cell(strong=dataclasses.replace(model("s0"), features="vectors.npz"), finetune=Probe()),
     ]

@@ -118,7 +118,13 @@ class Builder(Finished):
         if has_targets(cell.dataset):
             recipe = tuned_recipe(model, finetune, cell.dataset, head=False)
             unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
-            settings = Generate(**learning, **self._of_model(model), finetune=recipe, unlabelled=unlabelled)
+            settings = Generate(
+                **learning,
+                **self._of_model(model),
+                finetune=recipe,
+                unlabelled=unlabelled,
+                max_new_tokens=cell.dataset.max_new_tokens,
+            )
             return self._add(settings, inputs | self._adapted_input(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
