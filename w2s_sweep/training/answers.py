@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
 
 from w2s_sweep.data.tasks import find
 from w2s_sweep.errors import DataError, ModelError
@@ -81,12 +82,7 @@ def targets_of(rows: Rows) -> list[str]:
 def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, answers: Mapping[int, str]) -> Prompts:
     """Tokens of texts and answers; ModelError where the tokenizer has no end, or max_tokens no room for a target."""
     tokenizer = backbone.tokenizer
-    end, limit = tokenizer.eos_token_id, context.settings.max_tokens
-    if not isinstance(end, int):
-        raise ModelError(
-            "tokenizer: it has no eos token, so nothing would end a generated text. Set one in the model's "
-            "tokenizer_config.json."
-        )
+    end, limit = end_of(tokenizer), context.settings.max_tokens
     longest = max(map(len, tokenizer(targets_of(rows), add_special_tokens=False)["input_ids"]))
     if longest + 1 >= limit:
         raise ModelError(
@@ -99,6 +95,17 @@ def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, ans
     written: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}
     return Prompts(prompts, ids, min(longest + 1, context.settings.max_new_tokens or longest + 1), end)
+
+
+def end_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that ends a text; ModelError where the tokenizer has none."""
+    end = tokenizer.eos_token_id
+    if not isinstance(end, int):
+        raise ModelError(
+            "tokenizer: it has no eos token, so nothing would end a generated text. Set one in the model's "
+            "tokenizer_config.json."
+        )
+    return end
 
 
 Reading = Callable[[str], str | None]

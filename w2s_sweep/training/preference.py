@@ -52,7 +52,7 @@ def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tupl
 
 
 class PreferenceLearner(TransformerLearner[LanguageModel]):
-    """Rows of two answers to one text in; out come their implicit rewards as logits, [of the rejected, of the preferred]:
+    """Rows of two answers to one text in, their implicit rewards out as logits [of the rejected, of the preferred]:
     beta times how much likelier the answer has become than it was before training, in nats.
 
     The cross-entropy of their softmax against the second is -log sigma(r(preferred) - r(rejected)), the loss of DPO.
