@@ -139,8 +139,8 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "rule": "vote" if getattr(method, "rule", "") == "mean" else "mean", "choose": "least_sure", "k": 3,
         "weight": 0.9, "rounds": 5, "part": "easy", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
-        "neighbours": 3, "start": 4, "steps": 50, "folds": 2,
-        "max_replace": 0.6, "question": " why ?", "max_new_tokens": 9, "judge": model("j0"), "strength": 0.7, "others": (model("m2"),),
+        "neighbours": 3, "question": " why ?", "max_new_tokens": 9, "start": 4, "steps": 50, "folds": 2,
+        "max_replace": 0.6, "judge": model("j0"), "strength": 0.7, "others": (model("m2"),),
         "mix": dataset("third"),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
