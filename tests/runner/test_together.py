@@ -177,6 +177,9 @@ def test_killed_together_and_continued_alone_or_together_each_ends_as_if_nothing
     assert any("training begins after step 1" in log for log in logs)
 
 
+NOT_TOGETHER = {"dropout": 0.1, "dora": True}
+
+
 def test_only_adapters_without_dropout_on_one_base_train_together(graph):
     stages = [stage for stage in graph.stages.values() if stage.kind == "finetune"]
     assert {frozen_base(stage) is None for stage in graph.stages.values()} == {True, False}
@@ -188,7 +191,8 @@ def test_only_adapters_without_dropout_on_one_base_train_together(graph):
     recipe = stages[0].settings.finetune
     alike = [changed(seed=7), changed(finetune=dataclasses.replace(recipe, rank=2, lr=0.5, epochs=9))]
     assert {frozen_base(stage) for stage in alike} == {frozen_base(stages[0])}
-    others = [changed(finetune=dataclasses.replace(recipe, dropout=0.1)), changed(reward="implicit", beta=0.1)]
+    others = [changed(finetune=dataclasses.replace(recipe, **{name: value})) for name, value in NOT_TOGETHER.items()]
+    others.append(changed(reward="implicit", beta=0.1))
     full = merge([dataclasses.replace(cell(), finetune=Full())], setups.identify)
     others += [stage for stage in full.stages.values() if stage.kind == "finetune"]
     assert {frozen_base(stage) for stage in others} == {None}

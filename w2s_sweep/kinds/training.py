@@ -280,6 +280,8 @@ class Generate(Tuned):
 
     unlabelled: Literal["refuse", "skip"] = "refuse"
     """What becomes of rows of `on` for which the supervising stage wrote no text."""
+    max_new_tokens: int | None = None
+    """Most tokens that it writes; None: as many as the longest target and its end."""
 
     @property
     def reads_likelihoods(self) -> bool:

@@ -2,6 +2,7 @@
 pairs the head, or the language model itself, gives each text a reward."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -21,6 +22,7 @@ from w2s_sweep.runner.throughput import speed
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.loop import Training, finish, predict
+from w2s_sweep.training.preference import PreferenceLearner
 from w2s_sweep.training.supervision import fit_in_steps, publish_trained, read_supervision, rows_to_predict
 from w2s_sweep.training.together import Computer
 
@@ -89,12 +91,12 @@ class PairLearner(TextLearner):
         return sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
 
 
-def refer(context: Context[Finetune], learner: PairLearner, rows: Sequence[int]) -> None:
+def refer(context: Context[Any], learner: PairLearner | PreferenceLearner, rows: Sequence[int]) -> None:
     """Count the rewards of `rows` from what the model gives now, before training: once, however often it is resumed."""
     path, ranks = context.work / "reference.safetensors", learner.ranks
     if not ranks.agree(path.is_file()):
         learner.model.eval()
-        reference = torch.zeros(len(learner.tokens), 2)
+        reference = torch.zeros(len(learner.reference), 2)
         reference[list(rows)] = torch.from_numpy(predict(learner, rows, context.stop))
         if ranks.leads:
             write_bytes(path, save({"reference": reference}))
