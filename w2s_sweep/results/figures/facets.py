@@ -7,6 +7,7 @@ from statistics import fmean
 from w2s_sweep.metrics import METRICS, Interval, median_interval, t_interval
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.style import wrap
 from w2s_sweep.results.records import ONE, SEVERAL, Group
 
 MOST_PANELS = 24
@@ -55,7 +56,7 @@ def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Fa
     """
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
     tasks, over = len({g.dataset for g in groups}), ""
-    most = min(most, _fit(len({results.variant(g) for g in groups}) + 2))
+    most = min(most, _fit({results.variant(g) for g in groups}, 2))
     wished = min(most, max(1, MOST_ROWS // max(1, len({results.variant(g) for g in groups}))))
     pairs = len({g.pair for g in groups})
     if (places := len({(g.dataset, g.pair) for g in groups})) > wished and places > pairs:
@@ -72,9 +73,10 @@ def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Fa
     return Facets(panels, variants, note, bool(over), all_variants(results))
 
 
-def _fit(rows: int) -> int:
-    """How many panels of so many rows there is room for."""
-    return current().most_panels(4, 0.5 + 0.26 * rows)
+def _fit(variants: Collection[str], more: int = 0) -> int:
+    """How many panels there is room for, of a row for each setting and some more, named as `layout` does."""
+    row = 0.32 if any("\n" in wrap(variant) for variant in variants) else 0.26
+    return current().most_panels(4, 0.6 + row * (len(variants) + more), legend=False)
 
 
 def _bound(
@@ -139,7 +141,7 @@ def task_facets(results: Results) -> Facets:
             said = _without(m.unidentified, len(found))
             merged = replace(_mean(found), pgr=m.pgr, unidentified=said)
             panels.setdefault(m.pair, []).append(merged)
-    most = min(MOST_PANELS, _fit(len(finished_variants(results))))
+    most = min(MOST_PANELS, _fit(finished_variants(results)))
     shown, variants, left_out = _bound(results, panels, most)
     spread = any(g.pgr.low is not None for panel in shown for g in panel.groups)
     note = "line: 95 % interval of the median, between two ordered tasks" if spread else "intervals need 6 tasks"

@@ -36,20 +36,20 @@ class Look:
         if self.width is None:
             return columns, size
         columns = min(columns, self.most_columns)
-        lower = max(LOWEST, self._room / -(-count // columns))
+        lower = max(LOWEST, self._room() / -(-count // columns))
         return columns, ((self.width - SIDES) / columns, min(size[1] * self.tall, lower))
 
-    def most_panels(self, columns: int, height: float = 0.0, rows: int = 1) -> int:
+    def most_panels(self, columns: int, height: float = 0.0, rows: int = 1, *, legend: bool = True) -> int:
         """How many panels fit, or blocks of so many rows of them: of the lowest, or of such a height in the report."""
         if self.width is None:
             return sys.maxsize
-        return min(columns, self.most_columns) * max(1, int(self._room / max(LOWEST, height * self.tall)) // rows)
+        room = self._room(legend=legend)
+        return min(columns, self.most_columns) * max(1, int(room / max(LOWEST, height * self.tall)) // rows)
 
-    @property
-    def _room(self) -> float:
+    def _room(self, *, legend: bool = True) -> float:
         """Inches of all panels: legends are taller in a column, which has one label beside another nowhere."""
-        legend = self.scale(0.7 if self.most_columns > 1 else 1.7)
-        return self.tallest - legend - self.heading * self.scale(1.0)
+        below = 0.35 if not legend else 0.7 if self.most_columns > 1 else 1.7
+        return self.tallest - self.scale(below) - self.heading * self.scale(1.0)
 
     def scale(self, points: float) -> float:
         """A size of letters in the report -> the same here."""
