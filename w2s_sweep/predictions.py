@@ -24,9 +24,16 @@ UNLABELLED = "half_b"
 SAMPLES = "samples.parquet"
 """Every answer that was drawn, of stages that draw several to a text."""
 SAMPLES_SCHEMA = pa.schema(
-    [("id", pa.string()), ("sample", pa.int32()), ("text", pa.string()), ("answer", pa.string())]
+    [
+        ("id", pa.string()),
+        ("sample", pa.int32()),
+        ("text", pa.string()),
+        ("answer", pa.string()),
+        ("ended", pa.bool_()),
+    ]
 )
-"""answer: what the text answers in the spelling of equal answers; null where it answers nothing."""
+"""answer: what the text answers in the spelling of equal answers; null where it answers nothing. ended: whether the
+model ended it, and it was not cut."""
 SMALLEST = 1e-7
 """Probability that stands for 0 where a logarithm is taken."""
 CURVE = "curve.parquet"

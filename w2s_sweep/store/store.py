@@ -18,12 +18,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json, written
+from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json
 from w2s_sweep.store.records import Records
 
 MANIFEST = "manifest.json"
@@ -85,13 +84,6 @@ class Store(Records):
     def size(self, key: str) -> int:
         """Bytes of a finished stage, as its manifest says; 0 where it is not finished."""
         return sum(entry["size"] for entry in (self.manifest(key) or {}).values())
-
-    def newest(self, count: int) -> list[str]:
-        """Names of the stage folders that were written last, so many at most."""
-        if not self.stages.is_dir():
-            return []
-        with os.scandir(self.stages) as found:
-            return [name for _, name in nlargest(count, ((written(one), one.name) for one in found))]
 
     def done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""
@@ -158,6 +150,8 @@ class Store(Records):
 
     def find(self, prefix: str) -> str:
         """The one key that starts with `prefix`, among finished and unfinished stages."""
+        if prefix.isalnum() and any((folder / prefix).is_dir() for folder in (self.stages, self.root / "work")):
+            return prefix  # a whole key
         # Names alone are read of all stages: a look at each folder takes seconds where there are 50,000 of them.
         folders = [folder for folder in (self.stages, self.root / "work") if folder.is_dir()]
         hits = sorted({name for folder in folders for name in os.listdir(folder) if name.startswith(prefix)})
