@@ -20,6 +20,7 @@ from w2s_sweep.methods.bootstrapping import Bootstrapping
 from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
+from w2s_sweep.methods.critic import Critic
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.generative import Generative
@@ -41,6 +42,7 @@ METHODS = [
     Naive(),
     Bootstrapping(chain=(model("m0"), model("m1"))),
     ConfidenceFilter(),
+    Critic(),
     Elicitation(),
     Icm(),
     IcmFeatures(),
@@ -137,7 +139,7 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "rule": "vote" if getattr(method, "rule", "") == "mean" else "mean", "choose": "least_sure", "k": 3,
         "weight": 0.9, "rounds": 5, "part": "easy", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
-        "neighbours": 3, "start": 4, "steps": 50, "folds": 2,
+        "neighbours": 3, "question": " why ?", "max_new_tokens": 9, "start": 4, "steps": 50, "folds": 2,
         "max_replace": 0.6, "judge": model("j0"), "strength": 0.7, "others": (model("m2"),),
         "mix": dataset("third"),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
@@ -345,6 +347,29 @@ def test_a_bagged_ensemble_of_probes_is_one_process():
     assert len(packs) <= 4
 
 
+def test_a_critic_helps_a_judge_whose_labels_the_student_learns():
+    naive, graph = graph_of(Naive()), graph_of(Critic())
+    (roles,) = graph.roles
+    assert (roles.weak, roles.ceiling) == (naive.roles[0].weak, naive.roles[0].ceiling)
+    student = graph.stages[roles.student]
+    judge = graph.stages[student.inputs["labels"]]
+    read = graph.stages[judge.inputs["data"]]
+    assert (judge.hints.model.name, judge.settings.on, "labels" in judge.inputs) == ("w0", "half_a", False)
+    assert (read.kind, read.hints.model.name) == ("critique", "s0")
+    assert student.inputs["data"] == read.inputs["data"]
+    probes = graph_of(Critic(), finetune=Probe())
+    (judge,) = [stage for stage in probes.stages.values() if stage.hints.role == "link"]
+    assert probes.stages[judge.inputs["features"]].inputs["data"] == judge.inputs["data"]
+
+
+def test_a_critic_that_cannot_write_is_refused():
+    vectors = dataclasses.replace(model("s0"), features="vectors.npz")
+    (problem,) = problems_of(cell(method=Critic(), strong=vectors, finetune=Probe()))
+    assert "strong writes critiques, and s0 is a file of vectors" in problem
+    (problem,) = problems_of(cell(method=Critic(max_new_tokens=300)))
+    assert "method.max_new_tokens: 300 of dataset.max_tokens=512" in problem
+
+
 def worked(**changed):
     """A cell of a task whose answers are worked out."""
     return cell(dataset=dataclasses.replace(dataset(), task="worked_answer"), finetune=Lora(), **changed)
@@ -372,6 +397,20 @@ def test_reasoning_can_ask_a_first_student_too_and_count_votes():
     student = graph.stages[scored[1].inputs["trained"]]
     own = graph.stages[graph.stages[student.inputs["labels"]].inputs["own"]]
     assert own.inputs["trained"] == naive.roles[0].student
+
+
+def test_reasoning_goes_on_with_preferences_of_the_student_over_its_supervisor():
+    first = merge([worked(method=Reasoning())], identify)
+    graph = merge([worked(method=Reasoning(preference=True, vote=2, beta=0.5))], identify)
+    student = graph.stages[graph.stages[graph.roles[0].student].inputs["trained"]]
+    assert (student.kind, student.hints.role, student.settings.beta) == ("prefer", "student", 0.5)
+    assert "student w0 → s0" in student.label
+    assert student.inputs["trained"] == first.roles[0].student
+    own, others = (graph.stages[student.inputs[name]] for name in ("own", "labels"))
+    assert own.inputs["trained"] == first.roles[0].student
+    assert others.inputs["trained"] == first.roles[0].weak
+    recipe, before = student.settings.recipe, student.settings.trained.finetune
+    assert (recipe.epochs, recipe.lr, recipe.rank) == (1, pytest.approx(before.lr / 10), before.rank)
 
 
 def test_reasoning_is_refused_where_it_means_nothing():

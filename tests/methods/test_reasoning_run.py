@@ -107,6 +107,24 @@ def test_again_nothing_is_drawn_and_naive_shares_what_was_trained(toy):
     assert trained(toy.store.root) == before
 
 
+def test_a_second_stage_prefers_agreed_answers_to_those_of_the_supervisor_that_end_elsewhere(toy):
+    status, out, err = launch(*toy.argv, "method.preference=true", "method.vote=0", "name=preferring")
+    assert status == 0, err
+    assert "1 of 1 cells" in out
+    student = sweep_record(toy.store.root)["cells"][0]["roles"]["student"]
+    stage, folder = planned(toy.store, student), toy.store.path(student)
+    pairs = pq.read_table(folder / "pairs.parquet").to_pylist()
+    summary = read_json(folder / "summary.json")
+    assert 0 < len(pairs) == summary["pairs"] < summary["of"]
+    assert all(pair["preferred"].strip() != pair["rejected"].strip() for pair in pairs)
+    before, after = (read_json(toy.store.path(key) / "summary.json") for key in (stage.inputs["trained"], student))
+    assert after["accuracy/test"] > before["accuracy/test"] - 0.15
+    losses = [row["loss"] for row in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())]
+    assert losses[0] == pytest.approx(np.log(2), abs=1e-3)
+    assert min(losses) < losses[0]
+    assert digest(read_json(folder / "preimage.json")) == student
+
+
 def test_weights_that_were_not_kept_are_told_at_submission(toy):
     status, _, err = launch(*(word for word in toy.argv if word != "keep_weights=true"), "plan_only=true")
     assert status == 1

@@ -26,6 +26,7 @@ from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.confidence_filter import ConfidenceFilter
 from w2s_sweep.methods.conflict import Conflict
+from w2s_sweep.methods.critic import Critic
 from w2s_sweep.methods.ensemble import Ensemble
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.label_refinement import LabelRefinement
@@ -64,7 +65,9 @@ GOLDEN = {
     "mean_difference": "2e2f8154817759ff5ad2",
     "temper": "433fc122ab5a513f9994",
     "sample": "db1aeab519a79d5f85b8",
+    "prefer": "d439604f8ffd73627403",
     "agree": "2617ed8938b2e42c467d",
+    "critique": "8d53d2e250fd80b1dd32",
     "held_out": "91e98f52c5bc660472f0",
     "refine": "68ff321989121b280729",
     "features_file": "5c6492d67f92dfb5a482",
@@ -100,7 +103,8 @@ def one_of_each_kind():
         cell(weak=None, supervisor=Supervisor(labels="gpt4.jsonl", harden=True)),
         cell(supervisor=Supervisor(temperature=2.0)),
         cell(strong=dataclasses.replace(model("s0"), adapt=Adapt(rank=4)), dataset=moves, finetune=Full()),
-        cell(method=Reasoning(), dataset=moves, finetune=Lora()),
+        cell(method=Reasoning(preference=True), dataset=moves, finetune=Lora()),
+        cell(method=Critic()),
         cell(method=LabelRefinement()),
         cell(strong=dataclasses.replace(model("s0"), features="vectors.npz"), finetune=Probe()),
     ]

@@ -37,8 +37,8 @@ def annotate(context):
 
 
 def sampled(context):
-    (context.work / "samples.json").write_text(json.dumps({"a": ["x"]}))
-    assert draw(context, SimpleNamespace(), SimpleNamespace(rows=[[1]]), {0: "a"}, 8) == {0: ["x"]}
+    (context.work / "drawn.json").write_text(json.dumps({"a": [["x", True]]}))
+    assert draw(context, SimpleNamespace(), SimpleNamespace(rows=[[1]]), {0: "a"}, 8) == {0: [("x", True)]}
 
 
 def referred(context):

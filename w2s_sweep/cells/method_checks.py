@@ -10,6 +10,7 @@ from w2s_sweep.losses.wspo import Wspo
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.conflict import Conflict
+from w2s_sweep.methods.critic import Critic
 from w2s_sweep.methods.elicitation import Elicitation
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.icm import Icm, IcmFeatures
@@ -34,6 +35,7 @@ def method_problems(cell: Cell) -> list[str]:
         + _class_problems(cell)
         + _supervisor_problems(cell)
         + _prompting_problems(cell)
+        + _critic_problems(cell)
         + _generation_problems(cell)
         + _conflict_problems(cell)
     )
@@ -125,6 +127,26 @@ def _prompting_problems(cell: Cell) -> list[str]:
         )
     if isinstance(method, Icm) and method.start > method.rows:
         found.append(f"method.start: {method.start} rows are to begin with a label, but method.rows={method.rows}.")
+    return found
+
+
+def _critic_problems(cell: Cell) -> list[str]:
+    """What keeps the strong model from writing critiques."""
+    method, limit = cell.method, cell.dataset.max_tokens
+    if not isinstance(method, Critic):
+        return []
+    found: list[str] = []
+    if method.max_new_tokens > limit // 2:
+        found.append(
+            f"method.max_new_tokens: {method.max_new_tokens} of dataset.max_tokens={limit} leave less than half to the "
+            f"text. Set it to {limit // 2} or less, or raise dataset.max_tokens."
+        )
+    models = (("strong", cell.strong, "writes critiques"), ("weak", cell.weak, "reads critiques"))
+    found += [
+        f"method: critic, where {side} {what}, and {one.name} is a file of vectors. Choose a language model as {side}."
+        for side, one, what in models
+        if one is not None and one.features is not None
+    ]
     return found
 
 

@@ -100,6 +100,8 @@ class Dataset:
     test: Fraction = 0.25
     max_tokens: Annotated[int, Field(ge=8)] = 512
     """Longer examples are cut to so many tokens, the same way for every model."""
+    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Generation: most tokens that a model writes, though it learns targets whole; null: those of the longest one."""
     tokens_per_example: Annotated[float, Field(gt=0)] = 100.0
     """Typical length of a text, for estimates of the work before the rows were read. Not hashed."""
     prompt: Prompt = Prompt()

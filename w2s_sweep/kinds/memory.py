@@ -46,6 +46,13 @@ class Memory:
     """What each of several devices holds beside its share: the weights of blocks while they compute, and all that is
     outside of blocks."""
 
+    own: float = 0.0
+    """What of `fixed` is there once more for each further stage that trains on the same frozen weights."""
+
+    def students(self, count: int) -> "Memory":
+        """What so many of them hold together, whose rows go through the weights in the same passes."""
+        return replace(self, fixed=self.fixed + (count - 1) * self.own)
+
     def on(self, gpus: int) -> "Memory":
         """What each of so many devices holds."""
         return self if gpus == 1 else replace(self, fixed=self.fixed - self.shared * (1 - 1 / gpus) + self.gathered)
@@ -219,6 +226,7 @@ def training(
         host=shape.params * 2 * (2 if half and adapters else 4),
         shared=0 if alone else fixed - copies - (LOGITS if language else 0),
         gathered=0 if alone else gathered,
+        own=trained * (16 + 4 * stopping) + copies if adapters else 0,
     )
 
 

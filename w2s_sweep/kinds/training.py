@@ -1,5 +1,6 @@
 """The kinds that train: probes, fine-tuning, generation, and the adaptation of a language model to a task's texts."""
 
+from collections.abc import Hashable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator
@@ -249,6 +250,20 @@ class Finetune(Supervised, Tuned):
     def reads_likelihoods(self) -> bool:
         return self.reward == "implicit"
 
+    def frozen_base(self) -> Hashable:
+        # Masks of dropout are drawn for a batch as a whole, magnitudes (DoRA) change what the frozen weights give, and an
+        # implicit reward has an unembedding to pass through.
+        recipe = self.finetune
+        if not isinstance(recipe, LoraRecipe) or recipe.dropout or recipe.dora or self.reward != "head":
+            return None
+        return (
+            self.kind,
+            self.pooling,
+            recipe.precision,
+            recipe.quantise,
+            repr(sorted(self.model.items())),
+        )
+
     def examples_predicted(self, hints: Hints, learnt: float) -> float:
         predicted = super().examples_predicted(hints, learnt)
         # what implicit rewards are counted from: the model before training reads everything once
@@ -265,6 +280,8 @@ class Generate(Tuned):
 
     unlabelled: Literal["refuse", "skip"] = "refuse"
     """What becomes of rows of `on` for which the supervising stage wrote no text."""
+    max_new_tokens: int | None = None
+    """Most tokens that it writes; None: as many as the longest target and its end."""
 
     @property
     def reads_likelihoods(self) -> bool:

@@ -51,8 +51,10 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
             balanced = isinstance(stage.settings, Data) and stage.settings.balance == "classes"
             told = TELL[kind](summary) if kind != Data.kind else tell_examples(summary, balanced=balanced)
             console.print(f"{stage.label}: {told}", highlight=False)
-    _require_positions(store, to_run, there)
-    _try_splits(store, to_run)
+    # Examples that a job makes of others are not there yet; their rows, and so their splits, are those of the others.
+    readable = [stage for stage in to_run if "data" not in stage.inputs or store.done(stage.inputs["data"])]
+    _require_positions(store, readable, there)
+    _try_splits(store, readable)
 
 
 def tell_examples(made: Mapping[str, Json], *, balanced: bool = True) -> str:

@@ -4,7 +4,7 @@ saved."""
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
@@ -15,6 +15,9 @@ from transformers.pytorch_utils import Conv1D
 from w2s_sweep.config.finetune import ALL_LINEAR
 from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.ranks import as_shared, this_process, whole
+
+ADAPTER = "default"
+"""What peft calls an adapter that got no name."""
 
 
 class Tuneable(Protocol):
@@ -89,6 +92,18 @@ def remove_lora(transformer: PreTrainedModel) -> None:
             if isinstance(inner, BaseTunerLayer):
                 setattr(parent, name, inner.get_base_layer())
     vars(transformer).pop("peft_config", None)
+
+
+def lora_layers(transformer: PreTrainedModel) -> dict[str, tuple[Tensor, Tensor, float]]:
+    """Name of an adapted module -> what `add_lora` put on it: (down [rank, inputs], up [outputs, rank], scale)."""
+    from peft.tuners.lora import LoraLayer
+
+    found: dict[str, tuple[Tensor, Tensor, float]] = {}
+    for name, inner in transformer.named_modules():
+        if isinstance(inner, LoraLayer):
+            layer: Any = inner
+            found[name] = (layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, layer.scaling[ADAPTER])
+    return found
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

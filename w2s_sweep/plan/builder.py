@@ -88,6 +88,7 @@ class Builder(Finished):
         conflict: float = 0.0,
         mixed: Mixed | None = None,
         finetune: config.Full | config.Lora | config.Probe | None = None,
+        data: str | None = None,
     ) -> str:
         """A model trained on the split `on` with ground truth, or with the predictions of the stage `labels`.
 
@@ -97,7 +98,7 @@ class Builder(Finished):
         i-th (from 0) of n portions of `on` alone. `weights`: a stage that weighs the examples. `also_predict`: splits
         to predict beyond those that every model predicts. `conflict`: weight of the reward for contradicting the truth,
         see `losses.conflict`. `mixed`: rows of another dataset that are learnt from beside those of `on`. `finetune`:
-        how, as the cell says unless given.
+        how, as the cell says unless given. `data`: a stage with its examples in another form.
         """
         cell, finetune = self.cell, finetune or self.cell.finetune
         learning: LearningFields = {
@@ -114,11 +115,17 @@ class Builder(Finished):
             labels = self._as_taught(labels)
         label = self._label(model, role, labels, learning, conflict, mixed) + self._differing(finetune)
         hints = self._hints(model, label, role=role)
-        inputs = {"data": self.data()} | ({} if labels is None else {"labels": labels})
+        inputs = {"data": data or self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
             recipe = tuned_recipe(model, finetune, cell.dataset, head=False)
             unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
-            settings = Generate(**learning, **self._of_model(model), finetune=recipe, unlabelled=unlabelled)
+            settings = Generate(
+                **learning,
+                **self._of_model(model),
+                finetune=recipe,
+                unlabelled=unlabelled,
+                max_new_tokens=cell.dataset.max_new_tokens,
+            )
             return self._add(settings, inputs | self._adapted_input(model), hints)
         inputs |= {} if mixed is None else {"mixed": self.data(mixed.dataset)}
         inputs |= {} if weights is None else {"weights": weights}
@@ -129,7 +136,7 @@ class Builder(Finished):
             "mixed": None if mixed is None else MixedRows(rows=mixed.rows, split=mixed.dataset.split(cell.seed)),
         }
         if isinstance(finetune, config.Probe):
-            inputs["features"] = self.features(model)
+            inputs["features"] = self.features(model, data=data)
             inputs |= {} if mixed is None else {"mixed_features": self.features(model, mixed.dataset)}
             return self._add(Probe(**learning, **supervision, finetune=probe_recipe(finetune)), inputs, hints)
         settings = Finetune(

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from w2s_sweep.config.dataset import Dataset, Split
+from w2s_sweep.kinds.base import Kind
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.labels import Combine, Pick
+from w2s_sweep.kinds.prefer import Prefer
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import Finetune, Generate, Probe
 from w2s_sweep.plan.labels import Labels
 from w2s_sweep.plan.roles import Roles
+from w2s_sweep.plan.stage import Stage
+
+GENTLER = 0.1
+"""Learning rate of preferences as a share of that of the answers before: pairs overfit sooner."""
 
 
 class Finished(Labels):
@@ -41,11 +47,9 @@ class Finished(Labels):
     def sample(self, key: str, *, splits: Sequence[Split], count: int, temperature: float, role: str) -> str:
         """The answers that most of `count` samples of the finished generation stage `key` give, of rows of `splits`."""
         stage, cell = self.stages[key], self.cell
-        if not isinstance(stage.settings, Generate):
-            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")
         settings = Sample(
             split=cell.dataset.split(cell.seed),
-            trained=stage.settings,
+            trained=_writer(stage),
             splits=tuple(splits),
             count=count,
             temperature=temperature,
@@ -54,3 +58,46 @@ class Finished(Labels):
         inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
         label = f"{count} samples of {stage.hints.label}"
         return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
+
+    def prefer(
+        self,
+        key: str,
+        own: str,
+        others: str,
+        *,
+        role: str,
+        on: Split,
+        least: float,
+        beta: float,
+        epochs: int,
+        lr: float | None,
+    ) -> str:
+        """The finished generation stage `key`, trained on to prefer answers that the share `least` of its samples `own`
+        give to those samples `others`, of rows of `on`, that answer otherwise."""
+        stage, cell = self.stages[key], self.cell
+        trained = _writer(stage)
+        settings = Prefer(
+            split=cell.dataset.split(cell.seed),
+            trained=trained,
+            on=on,
+            least=least,
+            beta=beta,
+            epochs=epochs,
+            lr=trained.finetune.lr * GENTLER if lr is None else lr,
+            seed=cell.seed,
+        )
+        adapted = {k: v for k, v in stage.inputs.items() if k == "adapted"}
+        inputs = {"data": self.data(), "trained": key, "own": own, "labels": others} | adapted
+        label = f"{stage.hints.label} preferring".replace(f"{stage.hints.role} ", f"{role} ", 1)
+        return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
+
+
+def _writer(stage: Stage[Kind]) -> Generate:
+    """How the model of a stage that learnt to write is built."""
+    match stage.settings:
+        case Generate() as settings:
+            return settings
+        case Prefer(trained=settings):
+            return settings
+        case _:
+            raise TypeError(f"a stage of kind {stage.kind} writes no texts that could be drawn anew")

@@ -11,6 +11,7 @@ from w2s_sweep.config.source import Source
 from w2s_sweep.data.shape import has_pairs, prompt_words
 from w2s_sweep.data.tasks import TASKS
 from w2s_sweep.kinds.base import Hints, Identity, Json, Kind, SourceKind
+from w2s_sweep.kinds.critique import Critique
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.forward import Contrast, Features, FeaturesFile
 from w2s_sweep.kinds.training import Adapt, AdaptRecipe
@@ -88,21 +89,37 @@ class Inputs:
         )
         return self._add(settings, {}, Hints(label=f"data {d.name}", dataset=d))
 
-    def features(self, model: Model, of: Dataset | None = None) -> str:
-        """Frozen features of every example of the cell's dataset, or of another one that is cut to as many tokens: once
-        per model and dataset whatever the seeds and losses."""
-        dataset, cell = of or self.cell.dataset, self.cell
-        self.data(of)
-        if model.adapt is not None:  # which may depend on the seed
-            return self._features(model, of, dataset)
-        read_by = model, dataset, cell.dataset.max_tokens, cell.finetune.precision
-        return self._once("features", lambda: self._features(model, of, dataset), *read_by)
+    def critique(self, model: Model, *, question: str, max_new_tokens: int) -> str:
+        """The examples of the cell's dataset, each followed by what `model`, untrained, answers to a question about it:
+        data as of `data`, of the same rows."""
+        cell = self.cell
+        settings = Critique(
+            model=self._weights(model),
+            max_tokens=cell.dataset.max_tokens,
+            precision=cell.finetune.precision,
+            question=question,
+            max_new_tokens=max_new_tokens,
+        )
+        hints = self._hints(model, f"critiques {model.name} {cell.dataset.name}")
+        return self._add(settings, {"data": self.data()} | self._adapted_input(model), hints)
 
-    def _features(self, model: Model, of: Dataset | None, dataset: Dataset) -> str:
+    def features(self, model: Model, of: Dataset | None = None, data: str | None = None) -> str:
+        """Frozen features of every example of the cell's dataset, or of another one that is cut to as many tokens: once
+        per model and dataset whatever the seeds and losses. `data`: the stage that has the examples in another form."""
+        dataset, cell = of or self.cell.dataset, self.cell
+        if data is not None:
+            return self._features(model, data, dataset)
+        data = self.data(of)
+        if model.adapt is not None:  # which may depend on the seed
+            return self._features(model, data, dataset)
+        read_by = model, dataset, cell.dataset.max_tokens, cell.finetune.precision
+        return self._once("features", lambda: self._features(model, data, dataset), *read_by)
+
+    def _features(self, model: Model, data: str, dataset: Dataset) -> str:
         if model.features is not None:
             file = FeaturesFile(file=dict(self.identify(model.source, "dataset")))
             hints = Hints(label=f"features {model.name} {dataset.name}", dataset=dataset, model=model)
-            return self._add(file, {"data": self.data(of)}, hints)
+            return self._add(file, {"data": data}, hints)
         settings = Features(
             model=self._weights(model),
             max_tokens=self.cell.dataset.max_tokens,
@@ -112,7 +129,7 @@ class Inputs:
             texts="both" if has_pairs(dataset) else "one",
         )
         hints = self._hints(model, f"features {model.name} {dataset.name}", dataset=dataset)
-        return self._add(settings, {"data": self.data(of)} | self._adapted_input(model), hints)
+        return self._add(settings, {"data": data} | self._adapted_input(model), hints)
 
     def contrast(self, model: Model) -> str:
         """Frozen features of every example with each of its answers after it, in the words of `dataset.prompt`."""

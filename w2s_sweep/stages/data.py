@@ -12,6 +12,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.runner.context import Context
 from w2s_sweep.sources import fetch
+from w2s_sweep.training.examples import EXAMPLES
 
 
 def run(context: Context[Data]) -> None:
@@ -21,7 +22,7 @@ def run(context: Context[Data]) -> None:
     left_out = Counter[str]()
     settings = replace(settings, difficulty_threshold=easy_up_to(settings, path))
     examples = build_examples(settings, path, left_out)
-    pq.write_table(examples, context.out / "examples.parquet", compression="zstd")
+    pq.write_table(examples, context.out / EXAMPLES, compression="zstd")
     labels = examples["label"].to_pylist()
     names = find(settings.task).named_classes(settings.labels)
     counts = {_counted(value, names): labels.count(value) for value in sorted(set(labels)) if value >= 0}

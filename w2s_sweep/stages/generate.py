@@ -26,10 +26,20 @@ from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
-from w2s_sweep.training.answers import Prompts, Reading, answers_of, read_prompts, reading_of, same, targets_of
+from w2s_sweep.training.answers import (
+    Prompts,
+    Reading,
+    Written,
+    answers_of,
+    count_cut,
+    read_prompts,
+    reading_of,
+    same,
+    targets_of,
+)
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, rows_of_portion, scores
 from w2s_sweep.training.labels import with_probs
-from w2s_sweep.training.learners import add_adapters
+from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.training.loop import train
 from w2s_sweep.training.stopping import EarlyStopping
@@ -58,11 +68,11 @@ def learner_of(model: LanguageModel, prompts: Prompts, precision: Precision, tok
 
 def write_answers(
     context: Context[Generate],
-    learner: SequenceLearner,
+    learner: TransformerLearner[LanguageModel],
     prompts: Prompts,
     rows: Sequence[int],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[str]:
+) -> list[Written]:
     """What the model, which ends up not training, writes after each of `rows`."""
     model, asked = learner.model, [prompts.rows[row] for row in rows]
     found = greedy(
@@ -74,7 +84,13 @@ def write_answers(
         token_budget=learner.token_budget,
         on_progress=on_progress,
     )
-    return [text_after(model.backbone.tokenizer, ids, new) for ids, new in zip(asked, found, strict=True)]
+    return [written_after(model, prompts, row, new) for row, new in zip(rows, found, strict=True)]
+
+
+def written_after(model: LanguageModel, prompts: Prompts, row: int, new: Sequence[int]) -> Written:
+    """The tokens `new` after the text of a row, in words."""
+    text = text_after(model.backbone.tokenizer, prompts.rows[row], new)
+    return Written(text, ended=len(new) < prompts.most)
 
 
 def early_stopping(
@@ -92,7 +108,7 @@ def early_stopping(
     def score() -> float:
         written = write_answers(context, learner, prompts, held_out)
         learner.mode(training=True)
-        return float(np.mean([same(read, text, answers[row]) for row, text in zip(held_out, written, strict=True)]))
+        return float(np.mean([same(read, one.text, answers[row]) for row, one in zip(held_out, written, strict=True)]))
 
     return EarlyStopping(score, wanted.evaluations)
 
@@ -164,4 +180,5 @@ def run(context: Context[Generate]) -> None:
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()
     summary |= speed(context, model.backbone, learner.learnt, finetune.name, finetune.precision)
-    publish_texts(context, rows, dict(zip(told, written, strict=True)), answers, summary)
+    summary |= {"cut": count_cut(written)}
+    publish_texts(context, rows, {row: one.text for row, one in zip(told, written, strict=True)}, answers, summary)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import Generate
-from w2s_sweep.models.decode import sample, text_after
+from w2s_sweep.models.decode import sample
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.models.ranks import this_process
@@ -24,7 +24,7 @@ from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages import generate
 from w2s_sweep.store.files import write_text
-from w2s_sweep.training.answers import Prompts, Reading, read_prompts, reading_of
+from w2s_sweep.training.answers import Prompts, Reading, Written, count_cut, read_prompts, reading_of
 from w2s_sweep.training.examples import load_rows
 from w2s_sweep.training.stored import stored_weights
 
@@ -35,12 +35,12 @@ CHUNK = 32
 
 def draw(
     context: Context[Sample], model: LanguageModel, prompts: Prompts, names: Mapping[int, str], token_budget: int
-) -> dict[int, list[str]]:
+) -> dict[int, list[Written]]:
     """Row -> its samples, for the rows of `names`. What is done is kept in the work folder, so that a stage that is
     killed goes on from there: a sample depends on its row alone."""
-    settings, path = context.settings, context.work / "samples.json"
-    kept: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
-    found = {row: kept[name] for row, name in names.items() if name in kept}
+    settings, path = context.settings, context.work / "drawn.json"
+    kept: dict[str, list[tuple[str, bool]]] = json.loads(path.read_text()) if path.is_file() else {}
+    found = {row: [Written(*one) for one in kept[name]] for row, name in names.items() if name in kept}
     if found:
         context.on_continue()
     left = sorted(set(names) - set(found), key=lambda row: -len(prompts.rows[row]))
@@ -59,11 +59,11 @@ def draw(
             token_budget=token_budget,
         )
         for row, tokens in zip(part, new, strict=True):
-            found[row] = [text_after(model.backbone.tokenizer, prompts.rows[row], one) for one in tokens]
+            found[row] = [generate.written_after(model, prompts, row, one) for one in tokens]
         context.progress(len(found), len(names))
         leave = context.stop()
         if (leave or context.checkpoint_due()) and this_process().leads:
-            write_text(path, json.dumps({names[row]: texts for row, texts in found.items()}))
+            write_text(path, json.dumps({names[row]: drawn for row, drawn in found.items()}))
         if leave:
             raise Preempted
     return found
@@ -97,12 +97,12 @@ def run(context: Context[Sample]) -> None:
     drawn = draw(context, learner.model.eval(), prompts, names, learner.token_budget)
     read = reading_of(stage.hints.dataset.task)
     table = [
-        {"id": str(rows.ids[row]), "sample": number, "text": text, "answer": read(text)}
+        {"id": str(rows.ids[row]), "sample": number, "text": text, "answer": read(text), "ended": ended}
         for row in chosen
-        for number, text in enumerate(drawn[row])
+        for number, (text, ended) in enumerate(drawn[row])
     ]
     pq.write_table(pa.Table.from_pylist(table, schema=SAMPLES_SCHEMA), context.out / SAMPLES)
-    voted = {row: vote(read, drawn[row]) for row in chosen}
+    voted = {row: vote(read, [text for text, _ in drawn[row]]) for row in chosen}
     agreement = sum(share for _, share in voted.values()) / len(voted)
-    summary = {"samples": settings.count, "agreement": agreement}
+    summary = {"samples": settings.count, "agreement": agreement, "cut": sum(map(count_cut, drawn.values()))}
     generate.publish_texts(context, rows, {row: text for row, (text, _) in voted.items()}, {}, summary)

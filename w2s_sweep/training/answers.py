@@ -1,10 +1,12 @@
 """The answers that a generation stage learns, in words and in tokens; at temperature 0 a label is one text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
 
 from w2s_sweep.data.tasks import find
 from w2s_sweep.errors import DataError, ModelError
@@ -25,12 +27,25 @@ class Prompts:
     answers: Mapping[int, Sequence[int]]
     """Row -> tokens of its answer and the end, for the rows that are trained on."""
     most: int
-    """Tokens of the longest target and its end: no more are generated."""
+    """Tokens that are written at most: those of the longest target and its end, or fewer where that is set."""
     end: int
     """The token that ends an answer."""
 
     def sequences(self) -> list[list[int]]:
         return [[*prompt, *self.answers.get(row, ())] for row, prompt in enumerate(self.rows)]
+
+
+class Written(NamedTuple):
+    """What a model wrote after a text."""
+
+    text: str
+    ended: bool
+    """Whether it ended there by itself; it is cut otherwise, and judged by what is there."""
+
+
+def count_cut(written: Iterable[Written]) -> int:
+    """How many texts did not end within the tokens that they may have."""
+    return sum(not one.ended for one in written)
 
 
 def answers_of(
@@ -67,12 +82,7 @@ def targets_of(rows: Rows) -> list[str]:
 def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, answers: Mapping[int, str]) -> Prompts:
     """Tokens of texts and answers; ModelError where the tokenizer has no end, or max_tokens no room for a target."""
     tokenizer = backbone.tokenizer
-    end, limit = tokenizer.eos_token_id, context.settings.max_tokens
-    if not isinstance(end, int):
-        raise ModelError(
-            "tokenizer: it has no eos token, so nothing would end a generated text. Set one in the model's "
-            "tokenizer_config.json."
-        )
+    end, limit = end_of(tokenizer), context.settings.max_tokens
     longest = max(map(len, tokenizer(targets_of(rows), add_special_tokens=False)["input_ids"]))
     if longest + 1 >= limit:
         raise ModelError(
@@ -84,7 +94,18 @@ def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, ans
     texts = list(answers.values())
     written: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}
-    return Prompts(prompts, ids, longest + 1, end)
+    return Prompts(prompts, ids, min(longest + 1, context.settings.max_new_tokens or longest + 1), end)
+
+
+def end_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that ends a text; ModelError where the tokenizer has none."""
+    end = tokenizer.eos_token_id
+    if not isinstance(end, int):
+        raise ModelError(
+            "tokenizer: it has no eos token, so nothing would end a generated text. Set one in the model's "
+            "tokenizer_config.json."
+        )
+    return end
 
 
 Reading = Callable[[str], str | None]

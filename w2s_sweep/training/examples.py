@@ -21,6 +21,9 @@ from w2s_sweep.predictions import Predictions, read_predictions, softmax
 PREDICTED: tuple[Split, ...] = ("half_b", "validation", "test")
 """Splits on which every trained stage leaves predictions."""
 
+EXAMPLES = "examples.parquet"
+"""File of a stage that has the examples of a task."""
+
 WEIGHTS = "weights.parquet"
 """File of a stage that weighs examples: their id, and a weight whose mean over them is 1."""
 
@@ -151,7 +154,7 @@ def load_ids(data: Path) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _table(data: Path):
-    return pq.read_table(data / "examples.parquet")
+    return pq.read_table(data / EXAMPLES)
 
 
 def soft_labels(rows: Rows, supervision: Path | None, reads: Literal["probs", "logits"] = "probs") -> np.ndarray:

@@ -1,0 +1,52 @@
+"""Critique stage: each text of a task with what a model that was not trained for it says of it, so that a weak judge
+reads both (critiques as help for judges: Saunders et al. 2022, arXiv 2206.05802)."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w2s_sweep.kinds.critique import Critique
+from w2s_sweep.models.decode import greedy, text_after
+from w2s_sweep.models.language import LanguageModel
+from w2s_sweep.models.ranks import this_process
+from w2s_sweep.runner import process_cache
+from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.context import Context
+from w2s_sweep.training.answers import end_of
+from w2s_sweep.training.examples import EXAMPLES
+
+
+def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[str], token_budget: int) -> list[str]:
+    """Each text with the question behind it, and the likeliest answer behind that."""
+    settings, backbone = context.settings, model.backbone
+    asked = [text + settings.question for text in texts]
+    prompts = backbone.tokens(asked, settings.max_tokens, room=settings.max_new_tokens)
+    backbone.require_positions(max(map(len, prompts)) + settings.max_new_tokens, settings.max_tokens)
+    new = greedy(
+        model.eval(),
+        prompts,
+        most=settings.max_new_tokens,
+        end=end_of(backbone.tokenizer),
+        precision=settings.precision,
+        token_budget=token_budget,
+        on_progress=context.progress_or_stop,
+    )
+    answers = (text_after(backbone.tokenizer, ids, one) for ids, one in zip(prompts, new, strict=True))
+    return [text + answer for text, answer in zip(asked, answers, strict=True)]
+
+
+def run(context: Context[Critique]) -> None:
+    settings = context.settings
+    table = pq.read_table(context.input("data") / EXAMPLES)
+    columns = [name for name in ("text", "text_other") if name in table.column_names]
+    with this_process().in_turn():
+        model = LanguageModel(process_cache.frozen_backbone(context, settings.precision), frozen=True)
+    budget = fit_device(context, model.backbone, settings.precision)
+    texts = [text for name in columns for text in table[name].to_pylist()]
+    written = criticise(context, model, texts, budget)
+    for number, name in enumerate(columns):
+        part = written[number * table.num_rows : (number + 1) * table.num_rows]
+        table = table.set_column(table.column_names.index(name), name, pa.array(part, pa.string()))
+    pq.write_table(table, context.out / EXAMPLES, compression="zstd")
+    context.finish({"examples": table.num_rows})

@@ -1,0 +1,86 @@
+"""Prefer stage: a student that has learnt its supervisor's solutions goes on to prefer its own, where its samples
+agree, to those of the supervisor that end elsewhere (after Yang et al. 2024, arXiv 2407.13647, stage II)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file
+
+from w2s_sweep.errors import DataError
+from w2s_sweep.kinds.prefer import Prefer
+from w2s_sweep.kinds.training import Generate, LoraRecipe
+from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.models.lora import restore, save_trained, trainable
+from w2s_sweep.models.ranks import this_process
+from w2s_sweep.plan.stage import Stage
+from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.context import Context
+from w2s_sweep.runner.throughput import speed
+from w2s_sweep.stages import generate
+from w2s_sweep.stages.finetune import refer
+from w2s_sweep.stages.sample import WEIGHTS
+from w2s_sweep.training.answers import count_cut, read_prompts
+from w2s_sweep.training.examples import PREDICTED, Rows, load_rows
+from w2s_sweep.training.loop import train
+from w2s_sweep.training.preference import PreferenceLearner, pair_of, read_samples
+from w2s_sweep.training.stored import stored_weights
+from w2s_sweep.training.supervision import hooks_of, recipe_of
+
+PAIRS = "pairs.parquet"
+"""What was preferred to what: id, preferred, rejected."""
+
+
+def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[int, tuple[str, str]]:
+    """Row -> (preferred answer, rejected one), for the rows of `on` that have such; DataError where none has."""
+    mine, theirs = read_samples(own), read_samples(others)
+    names = {row: str(rows.ids[row]) for row in rows.on(settings.on)}
+    made = {row: pair_of(mine.get(name, ()), theirs.get(name, ()), settings.least) for row, name in names.items()}
+    found = {row: pair for row, pair in made.items() if pair is not None}
+    if not found:
+        raise DataError(
+            f"method.least: no row of {settings.on} has an answer that {settings.least:g} of the student's samples "
+            "give and a sample that answers otherwise. Lower it, draw more samples, or set method.preference=false."
+        )
+    return found
+
+
+def run(context: Context[Prefer]) -> None:
+    settings, stage = context.settings, context.stage
+    rows, recipe = load_rows(context.input("data"), settings.split), settings.recipe
+    pairs = choose_pairs(rows, settings, context.input("own"), context.input("labels"))
+    inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, "adapted")}
+    trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
+    with this_process().in_turn():
+        model = generate.build(trained)
+        restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
+        prompts = read_prompts(trained, model.backbone, rows, {row: pair[0] for row, pair in pairs.items()})
+        rejected = read_prompts(trained, model.backbone, rows, {row: pair[1] for row, pair in pairs.items()}).answers
+        tokens = {
+            row: ([*prompts.rows[row], *rejected[row]], [*prompts.rows[row], *prompts.answers[row]]) for row in pairs
+        }
+        budget = fit_device(context, model.backbone, recipe.precision)
+        starts = [len(prompt) for prompt in prompts.rows]
+        learner = PreferenceLearner(model, tokens, starts, settings.beta, recipe.precision, budget)
+    chosen = sorted(pairs)
+    refer(context, learner, chosen)
+    learner.mode(training=True)
+    labels = torch.tensor([[0.0, 1.0]], device=learner.device).expand(len(rows.ids), 2)
+    train(learner, chosen, labels, CrossEntropy(), recipe_of(recipe, settings.seed), hooks_of(context))
+    if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
+        save_trained(model, context.out / WEIGHTS)
+    table = [
+        {"id": str(rows.ids[row]), "preferred": good, "rejected": bad} for row, (good, bad) in sorted(pairs.items())
+    ]
+    pq.write_table(pa.Table.from_pylist(table), context.out / PAIRS)
+    told = rows.on(*PREDICTED)
+    written = generate.write_answers(trained, learner, prompts, told, context.progress_or_stop)
+    summary = {"tokens": learner.tokens_of(chosen), "pairs": len(pairs), "of": len(rows.on(settings.on))}
+    summary |= learner.collator.summary() | {"cut": count_cut(written)}
+    summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
+    answers = {row: good for row, (good, _) in pairs.items()}
+    texts = {row: one.text for row, one in zip(told, written, strict=True)}
+    generate.publish_texts(context, rows, texts, answers, summary)

@@ -1,0 +1,82 @@
+"""Pairs of written answers, and the learner that prefers one to the other: direct preference optimization (Rafailov et
+al. 2023, arXiv 2305.18290, equation 7)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from w2s_sweep.config.finetune import Precision
+from w2s_sweep.models.device import autocast
+from w2s_sweep.models.language import LanguageModel
+from w2s_sweep.predictions import SAMPLES
+from w2s_sweep.training.learners import TransformerLearner
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One sample of a text's answers."""
+
+    text: str
+    answer: str | None
+    """In the spelling of equal answers; None where it answers nothing."""
+    ended: bool
+
+
+def read_samples(folder: Path) -> dict[str, list[Drawn]]:
+    """Example id -> the samples of a finished stage, in the order in which they were drawn."""
+    found: dict[str, list[Drawn]] = {}
+    for row in pq.read_table(folder / SAMPLES).sort_by([("id", "ascending"), ("sample", "ascending")]).to_pylist():
+        found.setdefault(row["id"], []).append(Drawn(row["text"], row["answer"], row["ended"]))
+    return found
+
+
+def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tuple[str, str] | None:
+    """(a preferred answer, a rejected one) of one text, of samples of a model and of its supervisor.
+
+    Preferred: the first of its own that ended and gives the answer that most of them give, where at least the share
+    `least` of them does. Rejected: the first of the supervisor's that answers otherwise, or nothing; without one the
+    first of its own that does. None where there is no such pair.
+    """
+    counts = Counter(one.answer for one in own if one.answer is not None)
+    if not counts:
+        return None
+    answer, count = counts.most_common(1)[0]
+    preferred = [one.text for one in own if one.answer == answer and one.ended]
+    rejected = [one.text for one in (*others, *own) if one.answer != answer]
+    return (preferred[0], rejected[0]) if count >= least * len(own) and preferred and rejected else None
+
+
+class PreferenceLearner(TransformerLearner[LanguageModel]):
+    """Rows of two answers to one text in, their implicit rewards out as logits [of the rejected, of the preferred]:
+    beta times how much likelier the answer has become than it was before training, in nats.
+
+    The cross-entropy of their softmax against the second is -log sigma(r(preferred) - r(rejected)), the loss of DPO.
+    `pairs`: row -> tokens of the text with either answer after it; `starts`: where answers begin, by row.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        pairs: Mapping[int, tuple[Sequence[int], Sequence[int]]],
+        starts: Sequence[int],
+        beta: float,
+        precision: Precision,
+        token_budget: int,
+    ):
+        lengths = [tuple(map(len, pairs.get(row, ()))) for row in range(len(starts))]
+        super().__init__(model, lengths, precision, token_budget)
+        self.pairs, self.starts, self.beta = pairs, starts, beta
+        self.reference = torch.zeros(len(starts), 2, device=self.device)
+        """What rewards are counted from, in the order of the logits; by row."""
+
+    def compute(self, rows: Sequence[int]) -> Tensor:
+        batch = self.collator.batch([ids for row in rows for ids in self.pairs[row]])
+        answers = self.collator.from_starts([self.starts[row] for row in rows for _ in range(2)], batch)
+        with autocast(self.device, self.precision):
+            likely = self.model(batch.ids, batch.mask, answers, texts=batch.texts)
+        return self.beta * likely.view(-1, 2) - self.reference[list(rows)]
