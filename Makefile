@@ -11,6 +11,10 @@ PROCESSES ?= $(shell nproc 2>/dev/null || echo 1)
 # The CPU build suffices for everything here; TORCH= takes whatever the package index has.
 TORCH ?= torch==2.13.0
 
+# Tests start hundreds of processes. Where the environment forbids bytecode files each would compile this package anew,
+# for a fifth of what a short command takes, and pytest every test file.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What must hold however wide the vectors of a CPU are: losses, models and features, training, resume.
 NUMERIC = tests/runner/test_resume.py::test_killed_in_training tests/losses tests/training \
 	tests/runner/test_forward_passes.py $(addprefix tests/stages/test_,generate.py pairs.py pairs_run.py) \

@@ -22,12 +22,21 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-PARTS = ("products", "parity", "out of memory", "broken context", "gpt2 full", "gpt2-xl full", "llama3.1-8b lora")
+STUDENTS = "co-trained students"
+PARTS = (
+    "products",
+    "parity",
+    "out of memory",
+    "broken context",
+    "gpt2 full",
+    "gpt2-xl full",
+    "llama3.1-8b lora",
+    STUDENTS,
+)
 PATIENCE = 2.0
 """Seconds in which a process may end by itself."""
 LAST_OF_A_PROCESS = ("broken context",)
 """Parts after which a process is of no use."""
-NOT_BUILT = {"co-trained students": {"skipped": "not built: students that share a base train one after another"}}
 Found = dict[str, Any]
 
 
@@ -35,7 +44,7 @@ def part_of(name: str, folder: Path, device: str, *, tiny: bool, rates: dict[str
     """What a part finds."""
     import torch
 
-    from benchmarks.card import faults, made_up, parity, speed
+    from benchmarks.card import faults, made_up, parity, speed, students
 
     if name == "products":
         return about(device) | {"FLOP/s": speed.product_rate(torch.device(device), 256 if tiny else 8192)}
@@ -43,6 +52,7 @@ def part_of(name: str, folder: Path, device: str, *, tiny: bool, rates: dict[str
         "parity": partial(parity.run, folder, device, tiny=tiny),
         "out of memory": partial(faults.out_of_memory, folder, device),
         "broken context": partial(faults.broken_context, folder, device),
+        STUDENTS: partial(students.run, device, tiny=tiny, left=lambda: end - time.time()),
     }
     if name in simple:
         return simple[name]()
@@ -137,7 +147,7 @@ def check(parts: list[str], device: str, minutes: float, *, tiny: bool, run: Cal
         rates = found.get("products", {}).get("FLOP/s", rates)
         said = found[name].get("skipped") or found[name].get("failed") or f"{found[name].get('seconds')} s"
         print(f"{name}: {said}", flush=True)
-        record = {"date": time.strftime("%Y-%m-%d"), "tiny": tiny, "minutes": minutes, "parts": found | NOT_BUILT}
+        record = {"date": time.strftime("%Y-%m-%d"), "tiny": tiny, "minutes": minutes, "parts": found}
         out.write_text(json.dumps(record, indent=1) + "\n")
     return found
 

@@ -92,7 +92,8 @@ def build(root: Path, cells: int, rows: int, evaluations: int) -> Store:
         others = {"method": {"name": "naive"}, "finetune": {"name": "lora"}, "metric": "accuracy", "loss": loss}
         cell = {"dataset": {"name": f"task{dataset}"}, **models, **others, "seed": seed}
         made.append({"overrides": [f"seed={seed}"], "cell": cell, "roles": roles})
-    record = {"name": NAME, "created": "", "command": [], "cells": made, "stages": stages}
+    settings = {"tracker": {"name": "none"}, "modules": []}
+    record = {"name": NAME, "created": "", "command": [], "settings": settings, "cells": made, "stages": stages}
     store.sweep(NAME).mkdir(parents=True)
     (store.sweep(NAME) / "sweep.json").write_text(json.dumps(record))
     return store

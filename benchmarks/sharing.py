@@ -1,4 +1,4 @@
-"""A grid of cells against the same cells one by one, and the same sweep a second time.
+"""A grid of cells against the same cells one by one, a second time, and with students that train at the same time.
 
     python -m benchmarks.sharing [--grids probes,lora] [--alone 3] [--out FILE.json]
 
@@ -27,8 +27,8 @@ from benchmarks.grid import ROOT
 
 LOSSES = ("xent", "confidence", "product", "entropy")
 COMMON = ("dataset=movie_sentiment", "threads=1", "tracker=none", "test_evaluations=0", "hydra.launcher.processes=1")
-SMALL = ("dataset.n_train=120", "dataset.n_test=40", "model@weak=smollm2_135m_first4", "finetune.epochs=1")
-"""Fine-tuning: 4 blocks supervise 8, on 120 rows for both halves and validation."""
+SMALL = ("dataset.n_train=100", "dataset.n_test=30", "model@weak=smollm2_135m_first4", "finetune.epochs=1")
+"""Fine-tuning: 4 blocks supervise 6, on 100 rows for both halves and validation."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Grid:
 
     seeds: int
     overrides: Sequence[str]
+    cotrain: int = 1
+    """Students that train at once in a further run."""
 
     @property
     def cells(self) -> list[tuple[str, int]]:
@@ -49,7 +51,9 @@ class Grid:
 
 GRIDS: Mapping[str, Grid] = {
     "probes": Grid(6, ["finetune=probe", "dataset.n_train=300", "dataset.n_test=60"]),
-    "lora": Grid(3, [*SMALL, "finetune=lora", "strong.keep_layers=8", "strong.params=56700000", "strong.name=first8"]),
+    "lora": Grid(
+        3, [*SMALL, "finetune=lora", "strong.keep_layers=6", "strong.params=49600000", "strong.name=first6"], 4
+    ),
 }
 
 
@@ -77,9 +81,12 @@ def spend(words: Sequence[str]) -> tuple[Spent, str]:
 def measure(grid: Grid, folder: Path, alone: int) -> dict[str, Any]:
     """The grid, the grid again, and some of its cells in stores of their own."""
     losses, seeds = ",".join(LOSSES), ",".join(map(str, range(grid.seeds)))
-    words = ["-m", *COMMON, *grid.overrides, f"store={folder / 'grid'}", f"loss={losses}", f"seed={seeds}"]
-    together, said = spend(words)
-    again, _ = spend(words)
+    words = ["-m", *COMMON, *grid.overrides, f"loss={losses}", f"seed={seeds}"]
+    together, said = spend([*words, f"store={folder / 'grid'}"])
+    again, _ = spend([*words, f"store={folder / 'grid'}"])
+    at_once = None
+    if grid.cotrain > 1:
+        at_once, _ = spend([*words, f"store={folder / 'at-once'}", f"cotrain={grid.cotrain}"])
     one_by_one = [
         spend([*COMMON, *grid.overrides, f"store={folder / f'alone-{i}'}", f"loss={loss}", f"seed={seed}"])[0]
         for i, (loss, seed) in enumerate(grid.spread(alone))
@@ -95,7 +102,15 @@ def measure(grid: Grid, folder: Path, alone: int) -> dict[str, Any]:
         "one by one, measured": [asdict(one) for one in one_by_one],
         "one by one, all": asdict(all_alone),
         "ratio": {of: getattr(all_alone, of) / getattr(together, of) for of in _names()},
-    }
+    } | (
+        {}
+        if at_once is None
+        else {
+            "students at once": grid.cotrain,
+            "at once": asdict(at_once),
+            "together by at once": {of: getattr(together, of) / getattr(at_once, of) for of in _names()},
+        }
+    )
 
 
 def _names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A loss, a task and a method as somebody writes them in a folder of their own, with their YAML."""
+"""A loss, a task, a method and a tracker as somebody writes them in a folder of their own, with their YAML."""
 
 import json
 import random
@@ -12,6 +12,7 @@ from w2s_sweep.losses import LOSSES
 from w2s_sweep.methods import METHODS
 from w2s_sweep.modules import is_file
 from w2s_sweep.registry import ABSENT, Registry
+from w2s_sweep.tracking import TRACKERS
 
 FOCAL = '''"""Focal loss: rows that are easy count less."""
 from typing import Annotated, ClassVar, Literal
@@ -98,6 +99,38 @@ def write_outside(folder: Path) -> Path:
 
 WORDS = ("the", "film", "was", "that", "story", "and", "plot")
 
+NOTEBOOK = '''"""A line of JSON for each time that a sweep is mirrored."""
+import json
+from pathlib import Path
+from typing import Literal
+
+from w2s_sweep.config.schema import schema
+from w2s_sweep.tracking.base import TRACKERS, Outcome, Sent, TrackerSettings
+
+
+class Notebook:
+    def __init__(self, file: Path, sweep: str):
+        self.file, self.sweep = file, sweep
+
+    def send(self, outcome: Outcome, force: bool = False) -> Sent:
+        with self.file.open("a") as lines:
+            print(json.dumps({"sweep": self.sweep, "stages": len(outcome.stages), **outcome.numbers}), file=lines)
+        return Sent([f"noted in {self.file}"])
+
+
+@schema
+class NotebookSettings(TrackerSettings):
+    name: Literal["notebook"] = "notebook"
+    file: str = "notes.jsonl"
+    """Where the lines go."""
+
+    def open(self, sweep: str, folder: Path) -> Notebook:
+        return Notebook(Path(self.file), sweep)
+
+
+TRACKERS.register("notebook", NotebookSettings)
+'''
+
 
 def marked(row: dict[str, str]) -> dict[str, str]:
     """With a word that gives the mark away."""
@@ -112,8 +145,8 @@ def chosen(mine: Path) -> list[str]:
 
 @contextmanager
 def forgotten() -> Iterator[None]:
-    """What is registered meanwhile is not there afterwards: other tests look at all losses, methods and tasks."""
-    registries: tuple[Registry, ...] = (LOSSES, METHODS, TASKS)
+    """What is registered meanwhile is not there afterwards: other tests look at all that is registered."""
+    registries: tuple[Registry, ...] = (LOSSES, METHODS, TASKS, TRACKERS)
     before = [(one, dict(one._items), dict(one._places), one.values()) for one in registries]
     try:
         yield

@@ -20,7 +20,8 @@ LOSSES: tuple[dict[str, Any], ...] = (
     {"name": "confidence", "alpha_max": 0.75},
     {"name": "confidence", "alpha_max": 0.5},
 )
-PARAMS = {"w14": 14_000_000, "w70": 70_000_000, "s410": 410_000_000, "s1000": 1_000_000_000}
+SIZES = ("w14", "w70", "s160", "s410", "s1000", "s2800")
+PARAMS = {name: int(name[1:]) * 10**6 for name in SIZES}
 
 
 def key_of(*parts: object) -> str:

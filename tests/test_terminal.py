@@ -2,6 +2,9 @@
 
 import csv
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -12,7 +15,7 @@ from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import choose_plots
 from w2s_sweep.results.tables.files import as_csv
 from w2s_sweep.store.files import write_json
-from w2s_sweep.terminal import SafeConsole, harmless
+from w2s_sweep.terminal import READER_LEFT, SafeConsole, harmless
 
 TITLE = "\x1b]0;owned\x07"
 CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
@@ -76,3 +79,20 @@ def test_a_label_is_no_formula_in_a_spreadsheet(tmp_path, name):
     (row,) = csv.DictReader(io.StringIO(as_csv(collect(store, NAME))))
     assert row["loss"] == f"'{name}"
     assert float(row["gain"]) == pytest.approx(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [["columns"], ["run", "--help"], ["run", "plan_only=true", "store={}"]],
+    ids=lambda words: " ".join(words),
+)
+def test_a_command_whose_reader_has_left_ends_without_a_word(tmp_path, words):
+    command = [sys.executable, "-m", "w2s_sweep", *(word.format(tmp_path / "store") for word in words)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        process.stdout.close()  # as `w2s ... | head` does after ten lines
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == READER_LEFT

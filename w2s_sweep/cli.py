@@ -16,7 +16,7 @@ from w2s_sweep.errors import StoreError, W2SError, unknown
 from w2s_sweep.launch.announce import announce
 from w2s_sweep.launch.site import CONF, usual_store
 from w2s_sweep.store import Store
-from w2s_sweep.terminal import SafeConsole, harmless
+from w2s_sweep.terminal import SafeConsole, harmless, while_read
 from w2s_sweep.version import __version__
 
 RUN = "Run sweeps, as `python launch.py` does: w2s run -m loss=xent,confidence seed=0,1."
@@ -50,6 +50,10 @@ def _add(add_parser: Callable[..., argparse.ArgumentParser], command: Command) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
+    return while_read(lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
     asked = _run_words(words)
     if asked is not None:  # Hydra's own grammar and flags, which argparse would take apart
         announce(asked)
@@ -63,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(harmless(str(error)), file=sys.stderr)
         return 1
     except BrokenPipeError:
-        raise
+        raise  # is an OSError, and none of the store
     except OSError as error:  # of the store, most often: another user's file, a disk that is gone
         print(f"{error.filename or 'store'}: {error.strerror or error}. Check its owner and mode.", file=sys.stderr)
         return 1

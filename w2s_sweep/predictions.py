@@ -78,15 +78,6 @@ class Predictions:
         return _shape_problems(self) or _value_problems(self)
 
 
-@dataclass(frozen=True)
-class Answers:
-    """The part of predictions that scores are made of, as in `Predictions`."""
-
-    ids: Array
-    truth: Array
-    probs: Array
-
-
 def _shape_problems(p: Predictions) -> list[str]:
     n = len(p.ids)
     if p.logits.ndim != 2 or p.logits.shape[1] < 2:
@@ -189,6 +180,19 @@ def write_curve(path: Path, curve: Sequence[Evaluated]) -> None:
     pq.write_table(pa.table(columns, schema=curve_schema(curve[0].probs.shape[1])), path, compression="zstd")
 
 
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Where in a curve's file an evaluation stands."""
+
+    step: int
+    steps: int
+    """Of the whole training."""
+    ids: Array
+    """[n] text; the same array for evaluations of the same rows."""
+    rows: Any
+    """[n] places in the file, or a slice of them."""
+
+
 def read_curve(path: Path) -> list[Evaluated]:
     """The evaluations of a stage by rising step; those of equal rows share the array of ids.
 
@@ -198,18 +202,25 @@ def read_curve(path: Path) -> list[Evaluated]:
         # A text for each row of each evaluation would take most of the time.
         with pq.ParquetFile(path, read_dictionary=["id"]) as file:
             table = file.read(use_threads=False).combine_chunks()
-        ids, found = _column(table, "id"), _matrix(_column(table, "probs"))
-        names, codes = ids.dictionary.to_numpy(zero_copy_only=False), ids.indices.to_numpy()
-        at, of = (table[name].to_numpy() for name in ("step", "steps"))
+        found, where = matrix(column(table, "probs")), spans(table)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise StoreError(f"curve {path} cannot be read: {error}. {REMEDY}") from error
-    kept, curve = np.empty(0, dtype=codes.dtype), list[Evaluated]()
+    return [Evaluated(one.step, one.steps, one.ids, found[one.rows]) for one in where]
+
+
+def spans(table: pa.Table) -> list[Span]:
+    """The evaluations of a curve's table, whose ids are a dictionary, by rising step."""
+    ids = column(table, "id")
+    names, codes = ids.dictionary.to_numpy(zero_copy_only=False), ids.indices.to_numpy()
+    at, of = (table[name].to_numpy() for name in ("step", "steps"))
+    kept, found = np.empty(0, dtype=codes.dtype), list[Span]()
     for step in np.unique(at):
         rows = np.flatnonzero(at == step)
-        same = bool(curve) and np.array_equal(codes[rows], kept)
+        same = bool(found) and np.array_equal(codes[rows], kept)
         kept = codes[rows]
-        curve.append(Evaluated(int(step), int(of[rows[0]]), curve[-1].ids if same else names[kept], found[rows]))
-    return curve
+        whole = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+        found.append(Span(int(step), int(of[rows[0]]), found[-1].ids if same else names[kept], whole))
+    return found
 
 
 def read_table(path: Path) -> pa.Table:
@@ -219,7 +230,7 @@ def read_table(path: Path) -> pa.Table:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"predictions {path} cannot be read: {error}. {REMEDY}") from error
-    _check_schema(path, table.schema)
+    check_schema(path, table.schema)
     return table
 
 
@@ -235,23 +246,8 @@ def read_predictions(path: Path, split: str | None = None) -> Predictions:
     return predictions
 
 
-def read_answers(path: Path, split: str) -> Answers:
-    """What scores are made of, of one split, and nothing else: values are not looked at again, so the caller has
-    compared the file with its digest. Raises StoreError naming the path where the file is damaged."""
-    try:
-        with pq.ParquetFile(path, read_dictionary=["split"]) as file:
-            _check_schema(path, file.schema_arrow, ("id", "truth", "probs"))
-            table = file.read(columns=["id", "split", "truth", "probs"], use_threads=False).combine_chunks()
-        splits = _column(table, "split")
-        code = splits.dictionary.to_pylist().index(split) if split in splits.dictionary.to_pylist() else -1
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise StoreError(f"predictions {path} cannot be read: {error}. {REMEDY}") from error
-    rows = np.flatnonzero(splits.indices.to_numpy() == code)
-    ids = _column(table, "id").take(pa.array(rows)).to_numpy(zero_copy_only=False)
-    return Answers(ids, _column(table, "truth").to_numpy()[rows], _matrix(_column(table, "probs"))[rows])
-
-
-def _check_schema(path: Path, found: pa.Schema, only: Sequence[str] | None = None) -> None:
+def check_schema(path: Path, found: pa.Schema, only: Sequence[str] | None = None) -> None:
+    """Raises StoreError naming the path where a column of `schema`, or of `only` some, is not there as it should be."""
     kind: Any = found.field("logits").type if "logits" in found.names else None
     classes = kind.list_size if isinstance(kind, pa.FixedSizeListType) else 2
     expected = schema(classes)
@@ -265,19 +261,20 @@ def _check_schema(path: Path, found: pa.Schema, only: Sequence[str] | None = Non
 
 
 def _from_table(table: pa.Table) -> Predictions:
-    seen = _matrix(_column(table, "seen")).copy()
-    seen[_column(table, "seen").is_null().to_numpy(zero_copy_only=False)] = np.nan
-    texts = [_column(table, name).to_numpy(zero_copy_only=False) for name in ("id", "split")]
-    logits, probs = (_matrix(_column(table, name)) for name in ("logits", "probs"))
-    return Predictions(texts[0], texts[1], _column(table, "truth").to_numpy(), logits, probs, seen)
+    seen = matrix(column(table, "seen")).copy()
+    seen[column(table, "seen").is_null().to_numpy(zero_copy_only=False)] = np.nan
+    texts = [column(table, name).to_numpy(zero_copy_only=False) for name in ("id", "split")]
+    logits, probs = (matrix(column(table, name)) for name in ("logits", "probs"))
+    return Predictions(texts[0], texts[1], column(table, "truth").to_numpy(), logits, probs, seen)
 
 
-def _column(table: pa.Table, name: str) -> pa.Array:
+def column(table: pa.Table, name: str) -> pa.Array:
+    """One column in one piece."""
     array = table[name].combine_chunks()
     return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 
 
-def _matrix(array: pa.Array) -> Array:
+def matrix(array: pa.Array) -> Array:
     """[rows, k] of an array of lists of k numbers."""
     size = array.type.list_size
     # `values` of a pyarrow list array knows nothing of the array's offset, and `flatten` leaves null rows out.

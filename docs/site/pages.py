@@ -16,6 +16,8 @@ TREE = {
         "COMMANDS",
         "SWEEPS",
         "BRING_YOUR_OWN",
+        "MODELS",
+        "ODD_FILES",
         "CLUSTERS",
         "MEMORY",
         "TRACKING",

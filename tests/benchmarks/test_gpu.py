@@ -12,7 +12,7 @@ from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import OfModel
 
 TINY = ("--device", "cpu", "--tiny")
-PARTS = "products,parity,out of memory,broken context,llama3.1-8b lora"
+PARTS = "products,parity,out of memory,broken context,llama3.1-8b lora,co-trained students"
 
 
 @pytest.mark.slow
@@ -21,8 +21,10 @@ def test_it_finds_nothing_wrong_on_a_cpu(tmp_path):
     out = tmp_path / "gpu.json"
     assert gpu.main([*TINY, "--parts", PARTS, "--out", str(out)], gpu.part_of) == 0
     parts = json.loads(out.read_text())["parts"]
-    assert {*parts} == {*PARTS.split(","), "co-trained students"}
-    assert "not built" in parts["co-trained students"]["skipped"]
+    assert {*parts} == {*PARTS.split(",")}
+    students = parts["co-trained students"]
+    assert {*students} == {"gpt2 lora", "llama lora", "pays", "good", "seconds"}
+    assert {*students["llama lora"]["times one by one"]} == {"1", "4", "8"}
     assert (parts["parity"]["failed"], parts["parity"]["far"]) == ([], [])
     assert max(parts["parity"]["largest difference"].values()) < 1e-4
     assert parts["broken context"]["error"] == [

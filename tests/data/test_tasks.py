@@ -1,31 +1,28 @@
 """Every task turns rows of the published schema into the right labelled texts, and no text holds its label."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.setups import cell, data_settings, identify
+from tests.data.rows_of_tasks import SAMPLES, convert
+from tests.setups import data_settings
 from w2s_sweep.config.dataset import Partition
-from w2s_sweep.data.catalogue import COMMAND, catalogue
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.split import assign
-from w2s_sweep.data.tasks import TASKS, Example, find
+from w2s_sweep.data.tasks import TASKS, find
 from w2s_sweep.errors import DataError
-from w2s_sweep.plan.inputs import Inputs
-from w2s_sweep.stages.data import run
 
-SAMPLES = {name: task.sample for name, task in TASKS.items() if task.sample is not None}
 CHOICES = {"text": ["first", "second", "third", "fourth"], "label": ["A", "B", "C", "D"]}
+
+
 SCIQ = {"question": "Q?", "correct_answer": "yes", "distractor1": "a", "distractor2": "b", "distractor3": "c"}
+
+
 ANSWERS = {f"answer{n}": f"answer {n}" for n in range(4)}
+
 
 BINARY: list[tuple[str, Mapping[str, Any], str, int | None]] = [
     ("vader", {"id": "1", "mean": 0.5, "text": "good"}, "good", 1),
@@ -54,12 +51,14 @@ BINARY: list[tuple[str, Mapping[str, Any], str, int | None]] = [
     ("jsonl_triplet", {"text": "t", "label": 0}, "t", 0),
 ]
 
+
 SEVERAL: list[tuple[str, Mapping[str, Any], str, int | None]] = [
     ("tweet_eval_emotion", {"text": "so sad", "label": 3}, "so sad", 3),
     ("tweet_eval_emotion", {"text": "hidden", "label": -1}, "", None),
     ("anli", {"premise": "P", "hypothesis": "H", "label": 2}, "P\nHypothesis: H", 2),
 ]
 """Of more than two classes."""
+
 
 CHOSEN: list[tuple[str, Mapping[str, Any], str]] = [
     ("sciq", SCIQ, "Question: Q?\nAnswer: yes"),
@@ -78,6 +77,7 @@ CHOSEN: list[tuple[str, Mapping[str, Any], str]] = [
     ("multiple_choice", {"question": "Q", "choices": ["x", "y"], "answer": 1}, "Question: Q\nAnswer: y"),
 ]  # fmt: skip
 
+
 GENERATED: list[tuple[str, Mapping[str, Any], str, str]] = [
     ("chess_moves", {"ctx": "1. e4 e5 2.", "target": " Nf3"}, "1. e4 e5 2.", " Nf3"),
     ("checkmate_in_one", {"input": "1. f3 e5 2. g4", "target": "Qh4#"}, "1. f3 e5 2. g4", " Qh4#"),
@@ -87,15 +87,12 @@ GENERATED: list[tuple[str, Mapping[str, Any], str, str]] = [
      " 3 + 4 = 7\n#### 7"),
 ]  # fmt: skip
 
+
 PAIRS = {
     "hh_rlhf": {"chosen": "\n\nHuman: Hi\n\nAssistant: Good.", "rejected": "\n\nHuman: Hi\n\nAssistant: Bad."},
     "preference": {"prompt": "Hi", "chosen": "Good.", "rejected": "Bad."},
     "jsonl_triplet_pairs": {"prompt": "Hi", "first": "Good.", "second": "Bad.", "label": "A"},
 }
-
-
-def convert(task: str, row: Mapping[str, Any]) -> list[Example]:
-    return list(find(task).examples(row, 0))
 
 
 def test_every_task_is_tried_here() -> None:
@@ -133,44 +130,6 @@ def test_a_generation_row_ends_where_the_target_begins(
 ) -> None:
     (example,) = convert(task, row)
     assert (example.text, example.target, example.label) == (text, target, 0)
-
-
-def test_a_puzzle_asks_for_the_reply_to_the_first_move() -> None:
-    pytest.importorskip("chess", reason="pip install chess")
-    row = {"FEN": "r1bqkbnr/pppp1ppp/2n5/4p3/2B1P3/5Q2/PPPP1PPP/RNB1K1NR b KQkq - 0 3", "Moves": "h7h6 f3f7"}
-    (example,) = convert("chess_puzzles", row)
-    assert example.target == " Qxf7#"
-    assert example.text.startswith("Position: r1bqkbnr/pppp1pp1/2n4p/")
-
-
-GAME = "1. e4 e5 2. Qh5 Nc6 3. Bc4 Nf6 4."
-POSITION = "Position: r1bqkbnr/pppp1pp1/2n4p/4p3/2B1P3/5Q2/PPPP1PPP/RNB1K1NR w KQkq - 0 4\nBest move:"
-
-
-@pytest.mark.parametrize(
-    ("task", "text"), [("checkmate_in_one", GAME), ("chess_moves", GAME), ("chess_puzzles", POSITION)]
-)
-def test_legal_moves_are_told_from_impossible_ones(task: str, text: str) -> None:
-    pytest.importorskip("chess", reason="pip install chess")
-    legal = TASKS[task].legal
-    assert legal is not None
-    assert [legal(text, move) for move in (" Qxf7#", "Qxf7", "a3", " Qxf8#", "Qxf7# a3", "", "--")] == [True] * 3 + [
-        False
-    ] * 4
-    assert legal("not a game", "a3") is None
-
-
-def test_without_the_chess_package_nothing_is_said_of_legality(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "chess", None)
-    legal = TASKS["chess_moves"].legal
-    assert legal is not None
-    assert legal(GAME, "a3") is None
-
-
-def test_a_puzzle_without_the_chess_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "chess", None)
-    with pytest.raises(DataError, match="pip install chess"):
-        convert("chess_puzzles", {"FEN": "", "Moves": ""})
 
 
 @pytest.mark.parametrize("task", sorted(PAIRS))
@@ -229,23 +188,6 @@ def test_questions_on_one_passage_are_never_torn_apart(tmp_path: Path) -> None:
     assert len({*examples["group"].to_pylist()}) == 30 + 30
 
 
-def test_the_version_of_a_conversion_enters_the_keys_of_its_task_alone() -> None:
-    def data_stage(task: str):
-        build = Inputs(cell(dataset=replace(cell().dataset, task=task)), identify)
-        return build.stages[build.data()]
-
-    changed = {name for name in TASKS if "task_version" in data_stage(name).preimage["settings"]}
-    assert changed == {name for name, task in TASKS.items() if task.version is not None} == {"sciq_with_support"}
-    assert data_stage("sciq_with_support").preimage["settings"]["task_version"] == 2
-    assert "task_version" not in data_stage("no such task").preimage["settings"]
-
-
-def test_a_stage_planned_with_another_conversion_is_refused() -> None:
-    context: Any = SimpleNamespace(settings=data_settings(task="sciq_with_support"))
-    with pytest.raises(DataError, match=r"version 1 of its conversion, here it has version 2.*Submit"):
-        run(context)
-
-
 def test_a_missing_column_names_task_column_and_what_is_there() -> None:
     with pytest.raises(
         DataError, match=r"task 'boolq': row 7 has no column 'answer'. Columns found: passage, question\."
@@ -273,27 +215,6 @@ def test_a_row_that_does_not_fit_the_task_is_refused(task: str, row: Mapping[str
         convert(task, row)
 
 
-PAPER = (  # noqa: SIM905 - one name a string would fill the screen
-    "boolq cosmos_qa dream ethics_justice ethics_deontology ethics_virtue ethics_utilitarianism anli_r2 cola sst2 "
-    "hellaswag mc_taco openbookqa paws quail piqa quartz sciq social_iqa multirc wic twitter_sentiment"
-).split()
-"""The 22 NLP tasks of Burns et al. 2023, appendix A."""
-MORE = "amazon_polarity hh_rlhf sciq_with_support sandbox chess_moves chess_puzzles checkmate_in_one".split()  # noqa: SIM905
-
-
-def test_the_papers_tasks_and_the_usual_others_are_choices() -> None:
-    assert len(PAPER) == 22
-    found = (Path(__file__).parents[2] / "conf" / "dataset").glob("*.yaml")
-    assert {*PAPER, *MORE} <= {path.stem for path in found}
-
-
-def test_the_page_of_tasks_is_up_to_date() -> None:
-    pytest.importorskip("chess", reason="pip install chess")
-    assert {*SAMPLES} == {*TASKS}
-    root = Path(__file__).parents[2]
-    assert (root / "docs" / "TASKS.md").read_text() == catalogue(root / "conf"), f"run: {COMMAND}"
-
-
 def test_the_label_of_a_binary_row_is_in_no_text() -> None:
     for task, row in SAMPLES.items():
         column = next((c for c in ("label", "answer") if row.get(c) in (0, 1)), None)
@@ -309,18 +230,3 @@ def test_a_wrong_answer_does_not_come_with_the_right_one() -> None:
         answer = right.rpartition(": ")[2] if ": " in right else "He sits."
         _, bad = convert(task, row)
         assert answer not in bad.text, task
-
-
-def test_every_process_converts_alike() -> None:
-    code = (
-        "from w2s_sweep.data.tasks import TASKS\n"
-        "print([task.examples(task.sample, 0) for name, task in TASKS.items() if name != 'chess_puzzles'])"
-    )
-    env = dict(os.environ) | {"PYTHONHASHSEED": "7"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str([convert(name, row) for name, row in SAMPLES.items() if name != "chess_puzzles"])
-
-
-def test_an_unknown_task_lists_the_nearest_first() -> None:
-    with pytest.raises(DataError, match=r"dataset.task: unknown name 'sst'. Did you mean 'sst2'"):
-        find("sst")

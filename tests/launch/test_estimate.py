@@ -6,9 +6,11 @@ import re
 import pytest
 
 from tests.command import launch
+from tests.launch.named import name_stages
 from w2s_sweep.launch.estimate import alike, finished_like
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
+from w2s_sweep.store.records import NamedStage
 
 
 def test_stages_alike_differ_in_their_seed():
@@ -22,6 +24,7 @@ def test_the_time_of_a_stage_that_was_interrupted_is_that_of_all_its_runs(tmp_pa
     for number, times in enumerate([{"seconds": 100.0}, {"seconds": 4.0, "seconds of all runs": 200.0}]):
         with store.attempt(f"k{number}") as out:
             write_json(out / "summary.json", {"label": f"student seed {number}"} | times)
+    name_stages(store, "sweep", [NamedStage(f"k{number}", "finetune", f"student seed {number}") for number in (0, 1)])
     assert finished_like(store, {"student"})["student"][0] == 150.0
 
 
@@ -57,6 +60,7 @@ def test_finished_stages_like_them_say_how_long_new_ones_take(tmp_path, tiny_mod
     assert name
     done = store / "stages" / "k1"
     done.mkdir(parents=True)
+    name_stages(Store(store), "other", [NamedStage("k1", "features", name[1])])
     (done / "summary.json").write_text(json.dumps({"label": name[1], "seconds": 1800.0}))
     (done / "manifest.json").write_text(json.dumps({"files": {"x": {"size": 7_000_000}}}))
     out = launch(*words)[1]

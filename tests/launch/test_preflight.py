@@ -31,6 +31,8 @@ def refused(tmp_path, *argv):
         (["experimnt=demo"], ["'experimnt'", "Did you mean 'experiment'"]),
         (["n_train=100"], ["setting: 'n_train' is none. It is dataset.n_train."]),
         (["lr=3e-5"], ["It is ", "finetune.lr"]),
+        (["finetune=lora", "finetune.modules_to_save=[norm]"], ["'modules_to_save'", "the head trains alone"]),
+        (["finetune=lora", "finetune.use_dora=true"], ["It is finetune.dora."]),
         (["finetune.l3=1"], ["finetune", "'l3'", "l2"]),
         (["weak=minilm_l6"], ["weak", "model@weak=NAME"]),
         (["model=minilm_l6"], ["model@weak=NAME"]),
@@ -125,6 +127,10 @@ def test_mistakes_in_values_are_told_together(tmp_path, argv, words):
         (["method=bootstrapping", "method.chain=smollm2_135m"], ["needs a list", "method.chain=[smollm2_135m]"]),
         (["method=bootstrapping", "method.chain=[]"], ["method.chain", "at least 1 item"]),
         (["strong.keep_layers=99"], ["keep_layers", "99", "30"]),
+        (
+            ["dataset=local", "metric=question_accuracy"],
+            ["question_accuracy is of whole questions", "Set dataset.balance=none."],
+        ),
         (
             ["finetune=lora", "strong.lora_targets=[]"],
             ["lora_targets of", "strong.lora_targets=[q_proj,v_proj]"],

@@ -1,6 +1,7 @@
 """A sweep of this machine that was stopped, or is to be: what status says, and `w2s cancel`."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.users import BOB, reachable_folder, run_as
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.errors import LaunchError
-from w2s_sweep.launch.control import cancel
+from w2s_sweep.launch.control import cancel, keep
 from w2s_sweep.launch.status import stage_states
-from w2s_sweep.store import Store
+from w2s_sweep.store import Store, acquire
 from w2s_sweep.store.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +63,6 @@ def test_cancel_ends_the_command_that_runs_a_sweep_here(store, capsys):
 
 
 def test_a_sweep_of_another_machine_is_stopped_there(store):
-    from w2s_sweep.store import acquire
-
     lease = acquire(store, "sweep-one")
     assert lease is not None
     with lease:
@@ -70,6 +70,22 @@ def test_a_sweep_of_another_machine_is_stopped_there(store):
         write_json(store.claim_path("sweep-one"), record | {"host": "elsewhere", "pid": 77})
         with pytest.raises(LaunchError, match="it runs on elsewhere, process 77"):
             cancel(store, "one")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_another_users_command_is_theirs_to_stop(store):
+    """A member of the group reads the claim; only its owner, or root, may signal the process."""
+    with acquire(store, "sweep-one") as lease, reachable_folder() as folder:
+        shutil.copytree(store.root, folder / "store")
+        (folder / "store" / "claims" / lease.path.name).chmod(0o644)
+        said = run_as(BOB, lambda: cancel(Store(folder / "store"), "one"))
+    assert isinstance(said, LaunchError)
+    assert str(said) == f"sweep one: process {os.getpid()} is another user's, who has to stop it."
+
+
+def test_a_sweep_of_this_machine_is_not_kept(store):
+    with pytest.raises(LaunchError, match=r"it runs on this machine\. `w2s retry one` goes on with it"):
+        keep(store, "one", once=True)
 
 
 def test_nothing_that_runs_is_told(store):

@@ -80,7 +80,7 @@ ANOTHER = {
     "rank": 16, "alpha": 4.0, "batch_size": 16, "epochs": 3, "lr": 3e-4, "lr_schedule": "constant", "lr_warmup": 0.1,
     "betas": (0.8, 0.99), "weight_decay": 0.1, "grad_clip": 1.0, "precision": "fp32", "head_init": "label_words",
     "dropout": 0.1, "early_stopping": "none", "evaluations": 7, "reward": "implicit", "quantise": "nf4",
-    "rslora": True,
+    "rslora": True, "targets": "all-linear", "dora": True,
 }  # fmt: skip
 
 

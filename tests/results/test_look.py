@@ -15,15 +15,16 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures import choose_plots, save_figures
 from w2s_sweep.results.figures.agreement import draw_agreement, shares
 from w2s_sweep.results.figures.bars import draw_bars
+from w2s_sweep.results.figures.by_task import task_pgrs
 from w2s_sweep.results.figures.calibration import bins_of, reliabilities
 from w2s_sweep.results.figures.data import calibration_rows, heat_rows
 from w2s_sweep.results.figures.heat import color_of_pgr, draw_heat, readable_on
-from w2s_sweep.results.figures.layout import look_of
-from w2s_sweep.results.figures.look import LOOKS, REPORT, drawn_for
+from w2s_sweep.results.figures.layout import look_of, pgr_limits
+from w2s_sweep.results.figures.look import LOOKS, LOWEST, REPORT, drawn_for
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength
-from w2s_sweep.results.figures.style import MODELS, PALETTE, caption
+from w2s_sweep.results.figures.style import MODELS, PALETTE, PGR_RANGE, caption
 from w2s_sweep.results.records import NONE
 
 LONG = [{"name": f"a_loss_with_a_rather_long_name_{i}"} for i in range(3)]
@@ -75,22 +76,6 @@ def texts_of(figure):
             ticks += [t for t in axis.get_yticklabels() if up[0] <= t.get_position()[1] <= up[1]]
             inside += [axis.title, axis._left_title, axis.xaxis.label, axis.yaxis.label, *axis.texts, *ticks]
     return [text for text in inside if text.get_text() and text.get_visible()]
-
-
-@pytest.mark.slow
-def test_no_text_is_cut_off(figures):
-    look, by_name = figures
-    for name, figure in by_name.items():
-        figure.draw_without_rendering()
-        page = figure.bbox
-        for text in texts_of(figure):
-            box = text.get_window_extent()
-            where = f"{name}: {text.get_text()!r} at {box.extents} of {page.extents}"
-            assert box.x0 > -3, where
-            assert box.x1 < page.x1 + 3, where
-            assert box.y0 > -3, where
-            assert box.y1 < page.y1 + 3, where
-        assert look.width is None or figure.get_figwidth() == pytest.approx(look.width)
 
 
 @pytest.mark.slow
@@ -156,6 +141,49 @@ def test_settings_beyond_the_colours_have_other_markers():
     looks = [look_of(place) for place in range(24)]
     assert len(set(looks)) == 24
     assert [color for color, _ in looks[:8]] == list(PALETTE)
+
+
+def test_what_is_not_finished_is_in_no_legend(large):
+    """The first of two settings has no finished cell."""
+    kept = [g for g in large.groups if g.loss != LONG[2]["name"]]
+    half = replace(
+        large, groups=tuple(replace(g, seeds=(), ceiling=NONE) if g.loss == LONG[0]["name"] else g for g in kept)
+    )
+    (legend,) = draw_strength(half).legends
+    said = [text.get_text().replace("\n", "") for text in legend.get_texts()]
+    assert LONG[1]["name"] in said
+    assert LONG[0]["name"] not in said
+
+
+def test_pairs_of_models_without_room_are_one_panel_of_their_median(large):
+    assert {p.pair for p in task_pgrs(large)} == {g.pair for g in large.groups}
+    many = [replace(g, weak_model=f"w{i}") for g in large.groups for i in range(7)]
+    merged = task_pgrs(replace(large, groups=tuple(many)))
+    assert {p.pair for p in merged} == {""}
+    assert len(merged) == 2 * 3
+    with drawn_for(LOOKS["paper", "column"]):
+        assert len({p.pair for p in task_pgrs(large)}) == 4
+    with drawn_for(replace(LOOKS["paper", "column"], tallest=4.0)):
+        assert {p.pair for p in task_pgrs(large)} == {""}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=["-".join(name) for name in LOOKS])
+def test_panels_become_lower_before_they_are_left_out_and_stay_on_the_page(look):
+    lowest = look.fit(4, (3.0, 9.0), 1000)[1][1]
+    assert lowest == LOWEST
+    for rows in (1, 2):
+        most = look.most_panels(4, rows=rows)
+        columns, (_, height) = look.fit(4, (3.0, 9.0), most * rows)
+        assert most * rows / columns * height < look.tallest
+    assert look.fit(1, (3.0, 2.0))[1][1] == pytest.approx(2.0 * look.tall)
+    assert REPORT.fit(4, (3.0, 9.0), 1000) == (4, (3.0, 9.0))
+
+
+def test_a_pgr_axis_has_all_points_and_of_wide_intervals_half_a_gap(large):
+    low, high = pgr_limits([0.2, 1.3], [-7.0, 9.0])
+    assert (low, high) == pytest.approx((-0.5 - 0.04 * 2.3, 1.8 + 0.04 * 2.3))
+    low, high = pgr_limits([-3.0, 5.0], [])
+    assert (low, high) == pytest.approx((PGR_RANGE[0] - 0.12, PGR_RANGE[1] + 0.12))
 
 
 def test_a_cell_of_the_heat_map_without_a_pgr_is_hatched_and_says_so(large):

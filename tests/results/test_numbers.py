@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.results_store import LOSSES, NAME, Shape, build
-from w2s_sweep.metrics import Design, Interval, agreement, agreement_scores, crossed_interval, crossed_intervals
+from w2s_sweep.metrics import Design, Interval, crossed_interval, crossed_intervals
 from w2s_sweep.metrics.auroc import Auroc, auroc
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.collected import Results
@@ -57,28 +57,13 @@ def test_intervals_of_columns_together_are_those_of_each_by_itself(seeds, sharin
     names = [np.arange(40) // sharing] * seeds
     moments = Design.of(names).moments(random.normal(0.5, 0.2, (40 * seeds, 5)))
     alone = [crossed_interval(moments.only(place), (0.4, 0.6)) for place in range(5)]
-    assert crossed_intervals(moments, [(0.4, 0.6)] * 5) == alone
-    for place, (mean, variance, freedom) in enumerate(moments.singles()):
+    spread = moments.singles()
+    assert crossed_intervals(spread, [(0.4, 0.6)] * 5) == alone
+    for place, found in enumerate(zip(spread.mean, spread.variance, spread.freedom, strict=True)):
         one = moments.only(place)
-        assert (mean, variance, freedom) == (one.mean[0], one.covariance[0, 0], one.freedom)
-    (lonely,) = crossed_intervals(Design.of([np.zeros(9)]).moments(np.arange(9.0)[:, None]), [(0.0, 9.0)])
+        assert found == (one.mean[0], one.covariance[0, 0], one.freedom)
+    (lonely,) = crossed_intervals(Design.of([np.zeros(9)]).spread(np.arange(9.0)[None]), [(0.0, 9.0)])
     assert lonely == Interval(4.0)
-
-
-def test_agreement_of_several_students_is_that_of_each(tmp_path):
-    random = np.random.default_rng(0)
-    weak, truth = random.dirichlet([1, 1], 50), random.integers(0, 2, 50)
-    students = random.dirichlet([1, 1], (4, 50))
-    found = agreement_scores(students.argmax(2), weak.argmax(1), truth)
-    for place, student in enumerate(students):
-        each = agreement(student, weak, truth)
-        expected = (each.overall, each.supervisor_right, each.supervisor_wrong)
-        for (name, scores), one in zip(found.items(), expected, strict=True):
-            assert scores is not None
-            np.testing.assert_allclose(scores[place], one.scores(), rtol=1e-12, err_msg=name)
-            assert scores[place].mean() == pytest.approx(one.value)
-    never_wrong = agreement_scores(students.argmax(2), weak.argmax(1), weak.argmax(1))
-    assert never_wrong["agreement/supervisor_wrong"] is None
 
 
 @pytest.mark.parametrize("ties", [False, True])

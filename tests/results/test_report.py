@@ -20,8 +20,9 @@ from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets
 from w2s_sweep.results.figures.scatter import task_points
 from w2s_sweep.results.figures.style import encode, whisker
-from w2s_sweep.results.report import PAGE_ROWS, ReportPaths, inline_svg, page_in, render, write_results
+from w2s_sweep.results.report import PAGE_ROWS, ReportPaths, inline_svg, name_class, page_in, render, write_results
 from w2s_sweep.results.tables.files import file_names
+from w2s_sweep.results.tables.lines import remarks
 from w2s_sweep.store import Store
 
 GRID = Shape(weak=("w14", "w70"), strong=("s410", "s1000"), losses=LOSSES[:2], seeds=(0, 1), n_test=40)
@@ -279,3 +280,16 @@ def test_text_of_every_mark_is_there_for_the_pointer(tmp_path):
     svg = inline_svg(figure)
     assert svg.count("<title>w14 → s410, ") == 3
     assert "<title>w14 → s410, ceiling: .800" in svg
+
+
+def test_a_short_name_in_a_table_is_not_broken():
+    assert name_class("pythia-14m → pythia-2.8b") == "name short"
+    assert name_class("a model with a long name → another one") == "name"
+
+
+def test_what_is_left_out_of_the_remarks_is_counted_and_the_report_has_more_of_them(tmp_path):
+    results = collect(build(tmp_path, Shape(n_test=20)), NAME)
+    rows = tuple(replace(results.rows[0], state="failed", note=f"reason {i}") for i in range(9))
+    failed = replace(results, rows=rows)
+    assert remarks(failed, most=2)[-1] == "failed: 7 more cells in the tables."
+    assert sum(line.startswith("failed (1 cell): reason") for line in remarks(failed, most=12)) == 9

@@ -20,7 +20,7 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.kinds.memory import CONTEXT, HEADROOM
 from w2s_sweep.launch.needs import memory_of
-from w2s_sweep.models.device import frozen_dtype
+from w2s_sweep.models.device import frozen_dtype, peak_memory
 from w2s_sweep.runner import budget, process_cache, throughput
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
@@ -146,3 +146,11 @@ def test_repeatable_bits_are_asked_of_torch_for_the_stages_of_such_a_command(bas
         assert (read_json(store.path(key) / "summary.json") or {})["deterministic"] is wanted
     assert asked == [True, False]
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_a_gpu_stage_says_what_it_held_of_the_machine_too(monkeypatch):
+    """Submissions ask for memory by it. No GPU is needed to read it."""
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 5e9)
+    said = peak_memory(torch.device("cuda"))
+    assert said["peak memory GB"] == 5
+    assert 0.05 < said["peak RSS GB"] < 100

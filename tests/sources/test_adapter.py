@@ -1,6 +1,7 @@
 """A PEFT adapter on its base is a model: the one that peft's own merge makes; what cannot be added is told at once."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.models.features import frozen_features
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.sources import fetch, find, identify
-from w2s_sweep.sources.adapter import source_of
+from w2s_sweep.sources.adapter import misfit, source_of
 from w2s_sweep.sources.weights import matrices
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
@@ -155,6 +156,23 @@ def test_another_base_is_told(llama, tmp_path):
     source = source_of(str(llama / "mine"), str(tiny_gpt2(tmp_path / "gpt2")))
     with pytest.raises(SourceError, match=r"which .*gpt2 does not have"):
         fetch(source, identify(source, "model"), "model")
+
+
+def test_an_adapter_for_the_eyes_of_a_model_is_told(tmp_path):
+    """What reads texts alone is loaded of such a model."""
+    text, eyes = (f"model.{part}.layers.0.self_attn.q_proj" for part in ("language_model", "vision_tower.encoder"))
+    for folder in ("base", "words", "all"):
+        (tmp_path / folder).mkdir()
+    matrix = np.zeros((4, 4), np.float32)
+    save_file({f"{name}.weight": matrix for name in (text, eyes)}, tmp_path / "base" / "model.safetensors")
+    for folder, modules in (("words", (text,)), ("all", (text, eyes))):
+        halves = {f"base_model.model.{name}.lora_{half}.weight": matrix for name in modules for half in "AB"}
+        save_file(halves, tmp_path / folder / "adapter_model.safetensors")
+    assert misfit(tmp_path / "words", tmp_path / "base") is None
+    assert re.match(
+        r"is an adapter for model.vision_tower.*q_proj, which in .*base is no part of its language model. Merge it",
+        misfit(tmp_path / "all", tmp_path / "base") or "",
+    )
 
 
 def test_the_base_is_named_by_the_command_the_adapter_or_not_at_all(llama, tmp_path):

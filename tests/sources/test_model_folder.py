@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "Trainer output": (move_into("checkpoint-500", "checkpoint-1000"), r"give .*checkpoint-1000\."),
     "cut off": (lambda f: write_weights(f / "model.safetensors", cut=9), "is cut off"),
     "git lfs": (write("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n"), "pointer of git lfs"),
-    "diffusers": (move_into(), "holds no config.json .found: nothing"),
+    "empty": (move_into(), "holds no config.json .found: nothing"),
     "original Llama": (lambda f: (f / "config.json").rename(f / "params.json"), "original Llama"),
 }
 

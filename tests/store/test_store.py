@@ -148,6 +148,8 @@ def test_a_key_is_found_without_a_look_at_the_other_stages(store, monkeypatch):
     monkeypatch.setattr(Path, "is_dir", lambda path, **said: looks.append(path) or looked(path, **said))
     assert store.find("01234") == KEY
     assert len(looks) < 5
+    monkeypatch.setattr(os, "listdir", lambda folder: pytest.fail("not even names are read for a whole key"))
+    assert store.find(KEY) == KEY
 
 
 def test_a_claim_is_exclusive_until_released(store):

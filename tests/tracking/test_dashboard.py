@@ -22,6 +22,11 @@ OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 """W&B's package for views is written in an older style of pydantic."""
 
 
+def view_columns(view) -> list[str]:
+    """`config:dataset`, `summary:pgr`: the columns of its table of runs."""
+    return list(view.runset_settings.pinned_columns)
+
+
 @pytest.mark.slow
 @OLD
 def test_the_view_shows_what_a_student_has_and_leaves_the_summary_run_out(server, tmp_path):
@@ -59,6 +64,10 @@ def test_the_view_shows_what_a_student_has_and_leaves_the_summary_run_out(server
         "role", "setting", "dataset", "weak/name", "strong/name", "loss/name", "strong/params",
     }  # fmt: skip
     assert grouped | sizes <= student.config.keys()
+    columns = [name.split(":", 1) for name in view_columns(workspace(NAME, "p", "me"))]
+    assert {where for where, _ in columns} >= {"config", "summary"}
+    assert {name for where, name in columns if where == "config"} <= student.config.keys()
+    assert {name for where, name in columns if where == "summary"} <= student.summary.keys()
     filters = json.dumps(view["section"]["runSets"][0]["filters"])
     assert f'"value": ["{NAME}"]' in filters
     assert '"name": "jobType"' in filters

@@ -10,6 +10,7 @@ import pytest
 import w2s_sweep
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.config.plain import from_plain
+from w2s_sweep.errors import ConfigError
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.outcome import outcome_of
@@ -241,7 +242,7 @@ def test_a_tracker_of_ones_own_gets_results_as_plain_data(tmp_path):
 
 def test_trackers_are_registered_and_no_other_name_is_taken(tmp_path):
     assert list(TRACKERS) == ["none", "tensorboard", "wandb"]
-    with pytest.raises(ValueError, match="'none', 'tensorboard', 'wandb'"):
+    with pytest.raises(ConfigError, match=r"unknown name 'mlflow'.*none, tensorboard, wandb"):
         make_tracker({"name": "mlflow"}, "s", tmp_path)
 
 

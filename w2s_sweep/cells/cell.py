@@ -69,6 +69,9 @@ class Sweep:
     """Repeatable bit for bit on a GPU too, slower: without it the order of some sums there changes from run to run."""
     micro_batch_tokens: Count | None = None
     """Tokens of one forward pass; None takes what the device likes. The gradient does not depend on it."""
+    cotrain: Count = 1
+    """LoRA students of one model and dataset that train at the same time, in the same passes over its frozen weights;
+    1: one after another. Results do not depend on it beyond rounding."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Time between two checkpoints of a stage in seconds."""
     keep_weights: bool = False

@@ -67,10 +67,15 @@ def _features_problems(cell: Cell, model: Model) -> list[str]:
 def _model_problems(cell: Cell, model: Model) -> list[str]:
     """What a model lacks for the fine-tuning of its cell."""
     finetune, found = cell.finetune, list[str]()
-    if isinstance(finetune, Lora) and not model.lora_targets:
+    if isinstance(finetune, Lora) and finetune.targets == "model" and not model.lora_targets:
         found.append(
             f"lora_targets of {model.name}: is empty, and finetune=lora puts adapters on these modules. Name some, "
-            "as in strong.lora_targets=[q_proj,v_proj]."
+            "as in strong.lora_targets=[q_proj,v_proj], or set finetune.targets=all-linear."
+        )
+    if isinstance(finetune, Lora) and finetune.dora and finetune.quantise != "none":
+        found.append(
+            f"finetune.dora: the magnitudes are of whole matrices, and finetune.quantise={finetune.quantise} keeps "
+            "them in 4 bits. Set one of the two."
         )
     if model.keep_layers is not None and model.keep_layers > model.layers:
         found.append(f"keep_layers of {model.name}: got {model.keep_layers}, the model has {model.layers} layers.")
@@ -125,6 +130,11 @@ def _metric_problems(cell: Cell) -> list[str]:
         return [
             f"metric: {cell.metric} depends on groups, which validation rows are not known by, and ceiling "
             f"({', '.join(cell.ceiling.tried())}) picks by it. Leave ceiling empty, or set metric=accuracy."
+        ]
+    if metric.reads_groups and task is not None and task.own_classes and cell.dataset.balance == "classes":
+        return [
+            f"metric: {cell.metric} is of whole questions, and dataset.balance=classes leaves answers of "
+            f"{cell.dataset.name} out. Set dataset.balance=none."
         ]
     unfit = None if task is None else metric.why_unfit(task.kind)
     if task is None or unfit is None:

@@ -1,17 +1,23 @@
-"""Local models: what is known of `strong.path=FOLDER` comes from its files, not from the model whose place it takes.
+"""Models of one's own: what is known of `strong.path=FOLDER` comes from its files, not from the model whose place it
+takes, and what is known of `strong=OWNER/NAME` from the hub's.
 
-With `model@strong=NAME` beside it the folder is a copy of that model, and has to look like it.
+With `model@strong=NAME` beside it a folder is a copy of that model, and has to look like it.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.read import is_mapping
-from w2s_sweep.config.source import LocalSource
+from w2s_sweep.config.source import HubSource, LocalSource
 from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.sources.adapter import is_adapter, source_of
+from w2s_sweep.sources.hub_model import describe
 from w2s_sweep.sources.local import existing
 from w2s_sweep.sources.model_folder import Facts, read_facts, require_model
 
@@ -19,6 +25,7 @@ Settings = dict[str, Any]
 ROLES = ("weak", "strong")
 SMALL = 500e6
 """Parameters below which full fine-tuning takes the larger of the two usual learning rates."""
+MISSING = "???"
 EXACT = ("layers", "hidden")
 CLOSE = 0.05
 """How far a number of parameters that was set may be from that in the files, which counts no head."""
@@ -30,6 +37,7 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
     Raises ConfigError with all folders that cannot be trained, and all settings that contradict their files.
     """
     problems: dict[str, None] = {}
+    names = _names(composed)
     known: dict[str, Facts] = {}
     done: dict[object, Settings] = {}
     cells: list[Settings] = []
@@ -38,11 +46,13 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
         described: Settings = {}
         for role in ROLES:
             model = cell.get(role)
-            if {f"{role}.path", f"{role}.features"} & {*said} and is_mapping(model) and _is_used(cell, role):
+            if not is_mapping(model) or not _is_used(cell, role):
+                continue
+            if {f"{role}.path", f"{role}.features"} & {*said} or _is_undescribed(model):
                 # One object for all cells that say the same of the same model: what cells share is read once.
                 one = (role, id(model), _about(role, said))
                 if one not in done:
-                    done[one] = _described(role, model, said, known, problems)
+                    done[one] = _described(role, model, said, names, known, problems)
                 described[role] = done[one]
         cells.append({**cell, **described})
     if problems:
@@ -57,16 +67,18 @@ def _is_used(cell: Mapping[str, Any], role: str) -> bool:
 
 
 def _described(
-    role: str, model: Mapping[str, Any], said: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
-) -> Settings:
+    role: str, model: Mapping[str, Any], said: Mapping[str, str], names: Mapping[str, str], known: dict[str, Facts],
+    problems: dict[str, None],
+) -> Settings:  # fmt: skip
     path, vectors = model.get("path"), model.get("features")
+    by_name = _is_undescribed(model)
     if isinstance(path, str) and isinstance(vectors, str):
         problems[f"{role}.path and {role}.features: a model is opened, or a file of vectors. Set one of them."] = None
     if isinstance(vectors, str):
         return {**model, **_unless_said(role, said, _of_vectors(vectors))}
     if not isinstance(path, str):
-        return dict(model)
-    chosen = f"model@{role}" in said or said.get("experiment", "null") != "null"
+        return _of_the_hub(role, model, names, known, problems) if by_name else dict(model)
+    chosen = not by_name and (f"model@{role}" in said or said.get("experiment", "null") != "null")
     try:
         folder = existing(LocalSource(path=path))
         if is_adapter(folder):  # whatever model it is on, it is another one than that
@@ -88,7 +100,41 @@ def _described(
         return dict(model)
     own = _own(role, said)
     problems |= dict.fromkeys(_contradictions(role, model, facts, path, [n for n in (*EXACT, "params") if n in own]))
-    return {**model, **_unless_said(role, said, _derived(path, facts))}
+    return {**model, **_unless_said(role, said, _derived(name_of(Path(path)), facts))}
+
+
+def _is_undescribed(model: Mapping[str, Any]) -> bool:
+    """Whether a file of a model of the hub, as that of `strong=OWNER/NAME`, leaves open what the hub says of it."""
+    source = model.get("source")
+    on_hub = is_mapping(source) and source.get("kind") == "hub" and source.get("repository") != MISSING
+    return on_hub and MISSING in (model.get(name) for name in ("name", "params", *EXACT))
+
+
+def _names(composed: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Repository -> what tables call it: its owner too where another one has the same name in this sweep."""
+    models = {id(model): model for cell in composed for model in map(cell.get, ROLES) if is_mapping(model)}
+    repositories = {str(model["source"]["repository"]) for model in models.values() if _is_undescribed(model)}
+    short = {one: name_of(Path(one)) for one in repositories}
+    twice = [name for name, count in Counter(short.values()).items() if count > 1]
+    return {one: name_of(Path(one.replace("/", "-"))) if name in twice else name for one, name in short.items()}
+
+
+def _of_the_hub(
+    role: str, model: Mapping[str, Any], names: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
+) -> Settings:
+    """A model of the hub with all that was left open."""
+    try:
+        source: HubSource = from_plain(HubSource, model["source"])
+        where = f"{source.repository} at {source.revision}"
+        if where not in known:
+            known[where] = describe(source)
+    except (SourceError, ValidationError) as error:
+        problems[f"model@{role}: {error}"] = None
+        return dict(model)
+    set_by_hand = [name for name in (*EXACT, "params") if model[name] != MISSING]
+    problems |= dict.fromkeys(_contradictions(role, model, known[where], where, set_by_hand))
+    derived = _derived(names[source.repository], known[where])
+    return {**model, **{name: value for name, value in derived.items() if model.get(name) == MISSING}}
 
 
 def _base_of(role: str, path: str, model: Mapping[str, Any], described: bool) -> Path | None:
@@ -141,16 +187,14 @@ def _contradictions(by: str, model: Mapping[str, Any], facts: Facts, path: str, 
         value, true = model[name], getattr(facts, name)
         if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
             field = f"{by}.{name}" if by in ROLES else f"{by}, {name}"
-            found.append(
-                f"{field}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the folder's files."
-            )
+            found.append(f"{field}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the model's files.")
     return found
 
 
-def _derived(path: str, facts: Facts) -> Settings:
+def _derived(name: str, facts: Facts) -> Settings:
     """The fields of `config.model.Model` that follow from the files."""
     return {
-        "name": name_of(Path(path)),
+        "name": name,
         "params": max(1, facts.params),
         "layers": facts.layers,
         "hidden": facts.hidden,

@@ -12,6 +12,9 @@ Precision = Literal["bf16", "fp32"]
 Schedule = Literal["cosine", "linear", "constant"]
 HeadInit = Literal["zero", "label_words"]
 Quantise = Literal["none", "nf4"]
+Targets = Literal["model", "all-linear"]
+ALL_LINEAR: Targets = "all-linear"
+"""PEFT's word for every linear module of a transformer."""
 NF4_PACKAGE = "bitsandbytes"
 MOST_TOKENS = 8192
 """Tokens of a forward pass beyond which a GPU becomes no faster."""
@@ -91,6 +94,11 @@ class Lora(Tuned):
     """Scale of the adapter is alpha / rank."""
     rslora: bool = False
     """Scale of the adapter is alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv 2312.03732)."""
+    targets: Targets = "model"
+    """model: the modules that `lora_targets` of each model names; all-linear: every linear module of the transformer,
+    as PEFT means it."""
+    dora: bool = False
+    """Each output of an adapted matrix has a magnitude of its own (Liu et al. 2024, DoRA, arXiv 2402.09353)."""
     quantise: Quantise = "none"
     """nf4: the frozen matrices of the blocks in 4 bits (Dettmers et al. 2023, QLoRA, arXiv 2305.14314), by the package
     bitsandbytes; that is another model to begin from, and gives other results."""

@@ -5,7 +5,7 @@ no padding with a head without a bias, and those of encoders read [CLS] through 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 from transformers.pytorch_utils import Conv1D
 
+from w2s_sweep.config.finetune import ALL_LINEAR
 from w2s_sweep.config.source import AdapterSource, HubSource
 from w2s_sweep.errors import ModelError
 from w2s_sweep.export.network import (
@@ -31,6 +32,7 @@ from w2s_sweep.export.network import (
 from w2s_sweep.export.trained import HEAD, Trained
 from w2s_sweep.kinds.forward import Features
 from w2s_sweep.kinds.training import Finetune, LoraRecipe, Probe
+from w2s_sweep.models.adapted import MAGNITUDE
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.features import feature_layer
 from w2s_sweep.models.readout import Pooling
@@ -109,7 +111,7 @@ def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, fold
     classifier = _sequence_classifier(backbone, tokenizer, settings.pooling)
     base, revision = _base(trained, backbone)
     inner = "" if classifier is None else f"{classifier.base_model_prefix}."
-    state = {f"base_model.model.{inner}{k.replace('.default.', '.')}": v for k, v in weights.items()}
+    state = {f"base_model.model.{inner}{_as_peft_saves(k)}": v for k, v in weights.items()}
     if classifier is None:
         save_file(head.tensors(), folder / HEAD)
     else:
@@ -121,7 +123,8 @@ def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, fold
         revision=revision,
         r=recipe.rank,
         lora_alpha=recipe.alpha,  # pyright: ignore[reportArgumentType] - a ratio, any number will do
-        target_modules=list(recipe.targets),
+        target_modules=_modules(weights) if recipe.targets == (ALL_LINEAR,) else list(recipe.targets),
+        use_dora=recipe.dora,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.module.modules()),
         modules_to_save=None if classifier is None else ["score"],
         inference_mode=True,
@@ -136,6 +139,16 @@ def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, fold
     if classifier is None:
         return _backbone_form(backbone, settings.pooling, head, **common)
     return Form("sequence", outputs=head.outputs, bias=head.bias is not None, **common)
+
+
+def _as_peft_saves(name: str) -> str:
+    """The name of a stored tensor in a file of PEFT's, which leaves out the adapter's name and `weight` of DoRA's."""
+    return name.replace(".default.", ".").removesuffix(".weight" if MAGNITUDE in name else "")
+
+
+def _modules(weights: Mapping[str, Tensor]) -> list[str]:
+    """The adapted modules. PEFT's word for all of them would put some into a pooler, or a head, of its own class."""
+    return [name.partition(".lora_A.")[0] for name in weights if ".lora_A." in name]
 
 
 def write_probe(trained: Trained, features: Features, folder: Path, *, whole: bool) -> Form:

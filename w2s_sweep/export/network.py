@@ -99,7 +99,9 @@ def load_classifier(trained: Trained, settings: Finetune, dtype: torch.dtype) ->
         to_nf4(backbone)
     model = Classifier(backbone, classes=len(state["head.weight"]), pooling=settings.pooling)
     if lora:
-        add_lora(model, rank=recipe.rank, alpha=recipe.alpha, targets=recipe.targets, seed=settings.seed)
+        add_lora(
+            model, rank=recipe.rank, alpha=recipe.alpha, targets=recipe.targets, seed=settings.seed, dora=recipe.dora
+        )
     restore(trainable(model), state, "stored weights")
     nn.Module.eval(model)
     return model

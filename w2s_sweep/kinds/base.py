@@ -4,7 +4,7 @@ Reading one of these classes loads no torch; what a stage does is `run(context)`
 `w2s_sweep.stages`, which `Kind.load` imports where the stage runs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -150,6 +150,11 @@ class Kind(Hashed):
         """That of its settings which says what model it opens and how; None where it opens none."""
         return None
 
+    def frozen_base(self) -> Hashable:
+        """What stages have in common, beside model and data, that can be trained at once on one base whose weights are
+        frozen; None where a stage cannot."""
+        return None
+
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         """What has to be on the machine before it runs."""
         return ()
@@ -162,6 +167,16 @@ class Kind(Hashed):
     def load(cls) -> Callable[[Any], None]:
         """What it does, a function of a `runner.context.Context`."""
         return import_module(f"w2s_sweep.stages.{cls.kind}").run
+
+    @classmethod
+    def load_steps(cls) -> Callable[[Any], Generator[Any, Any, None]]:
+        """As `load`, for stages with a frozen base in common: it stops wherever it needs what `load_together` makes."""
+        return import_module(f"w2s_sweep.stages.{cls.kind}").run_in_steps
+
+    @classmethod
+    def load_together(cls) -> Callable[[], Callable[[Sequence[Any]], Sequence[Any]]]:
+        """What makes something that computes for several stages at once what each of them stopped for."""
+        return import_module(f"w2s_sweep.stages.{cls.kind}").together
 
     @classmethod
     def check_inputs(cls, names: Iterable[str]) -> None:

@@ -46,6 +46,13 @@ class Memory:
     """What each of several devices holds beside its share: the weights of blocks while they compute, and all that is
     outside of blocks."""
 
+    own: float = 0.0
+    """What of `fixed` is there once more for each further stage that trains on the same frozen weights."""
+
+    def students(self, count: int) -> "Memory":
+        """What so many of them hold together, whose rows go through the weights in the same passes."""
+        return replace(self, fixed=self.fixed + (count - 1) * self.own)
+
     def on(self, gpus: int) -> "Memory":
         """What each of so many devices holds."""
         return self if gpus == 1 else replace(self, fixed=self.fixed - self.shared * (1 - 1 / gpus) + self.gathered)
@@ -172,13 +179,16 @@ def training(
     stopping: bool,
     language: bool = False,
     quantise: Quantise = "none",
+    dora: bool = False,
 ) -> Memory:
     """Of training inside a transformer. `adapters`: rank and targets of LoRA, None trains every weight; `stopping`
     keeps the best parameters beside those that train; `language`: it computes likelihoods with an unembedding, which
-    is counted as one of its own, in 32 bits; `quantise`: what becomes of frozen matrices."""
+    is counted as one of its own, in 32 bits; `quantise`: what becomes of frozen matrices; `dora`: adapters have
+    magnitudes."""
     way: Way = "full" if adapters is None else "lora"
     half = precision == "bf16"
-    trained = shape.params if adapters is None else adapters[0] * shape.adapted(adapters[1]) * shape.layers
+    outputs = shape.outputs(adapters[1]) if adapters and dora else 0
+    trained = shape.params if adapters is None else (adapters[0] * shape.adapted(adapters[1]) + outputs) * shape.layers
     frozen = 0.0 if adapters is None else shape.params * (2 if half else 4)
     packed = 0.0
     if quantise == "nf4":
@@ -200,15 +210,23 @@ def training(
     gathered = block + max(0.0, outside) * ((2 if half and adapters else 4) + grads) - copies
     state = shape.hidden * (2 if half and adapters else 4)
     kept = of_block(shape, way, precision)
+    if adapters and half:
+        kept += 2 * shape.kept_inputs(adapters[1])
+    kept += outputs * (4 if half else 8)
+    if outputs and adapters:  # what the norms of the widest matrix are computed from: it, its change, and a square
+        wide = shape.inner if shape.kept_inputs(adapters[1]) else shape.hidden
+        fixed += 4 * wide * (wide + 3 * shape.hidden)
+    alone = bool(packed or outputs)  # neither matrices in 4 bits nor magnitudes are shared out
     return Memory(
         fixed=fixed,
         token=shape.layers * kept + state,
         token_checkpointed=shape.layers * state + kept + state,
         least=least,
-        weights="nf4" if packed else "bf16" if half and adapters else "fp32",
+        weights="nf4" if quantise == "nf4" else "bf16" if half and adapters else "fp32",
         host=shape.params * 2 * (2 if half and adapters else 4),
-        shared=0 if packed else fixed - copies - (LOGITS if language else 0),  # 4 bits are not shared out
-        gathered=0 if packed else gathered,
+        shared=0 if alone else fixed - copies - (LOGITS if language else 0),
+        gathered=0 if alone else gathered,
+        own=trained * (16 + 4 * stopping) + copies if adapters else 0,
     )
 
 

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from w2s_sweep.config.finetune import ALL_LINEAR
 from w2s_sweep.config.model import Model
 
 VOCABULARY = 128_000
 """Assumed where no config.json says it: that of Llama 3."""
+FUSED = ("gpt2", "gpt_neox", "bloom", "falcon", "phi3")
+"""Families that compute queries, keys and values in one matrix, and gate and feed-forward layer in one."""
 PLAIN = ("gpt2", "gpt_neox", "gptj", "gpt_neo", "opt", "bloom", "falcon", "bert", "roberta", "distilbert", "electra")
 """Families whose feed-forward layer has two matrices, without a gate."""
 
@@ -51,6 +54,27 @@ class Shape:
         return 2 * self.queries + 2 * self.keys + (3 if self.gated else 2) * self.inner
 
     @property
+    def count(self) -> int:
+        """Linear layers of a block."""
+        return 4 if self.family in FUSED else 7 if self.gated else 6
+
+    def outputs(self, targets: Sequence[str]) -> float:
+        """Outputs of a block's modules of these names together."""
+        if tuple(targets) == (ALL_LINEAR,):
+            into = (2 if self.gated else 1) * self.inner
+            return self.queries + 2 * self.keys + 2 * self.hidden + into
+        narrowing = {"o_proj": self.queries, "down_proj": self.inner}  # what goes in; `hidden` comes out
+        return sum(self.adapted([t]) - narrowing.get(t.rsplit(".", 1)[-1], self.hidden) for t in targets)
+
+    def kept_inputs(self, targets: Sequence[str]) -> float:
+        """Inputs of a block's modules of these names that are kept for adapters alone, in units of width: those of
+        attention's first matrices are kept anyway."""
+        inner = (2 if self.gated else 1) * self.inner
+        if tuple(targets) == (ALL_LINEAR,):
+            return self.queries + self.hidden + inner
+        return sum({"o_proj": self.queries, "up_proj": self.hidden, "down_proj": inner}.get(t, 0) for t in targets)
+
+    @property
     def keys_and_values(self) -> float:
         """Bytes of the keys and values of a token in all blocks, in 16 bits."""
         return 2 * 2 * self.keys * self.layers
@@ -63,6 +87,8 @@ class Shape:
         """Inputs and outputs of a block's modules of these names together: what the size of adapters is a multiple
         of."""
         hidden, inner = self.hidden, self.inner
+        if tuple(targets) == (ALL_LINEAR,):
+            return self.sides + hidden * self.count
         sides = {
             "q_proj": hidden + self.queries,
             "k_proj": hidden + self.keys,

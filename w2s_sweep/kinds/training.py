@@ -1,5 +1,6 @@
 """The kinds that train: probes, fine-tuning, generation, and the adaptation of a language model to a task's texts."""
 
+from collections.abc import Hashable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator
@@ -97,6 +98,8 @@ class LoraRecipe(TunedRecipe):
     targets: tuple[str, ...]
     quantise: Quantise = "none"
     """What becomes of the frozen weights below."""
+    dora: bool = False
+    """Whether each output of an adapted matrix has a magnitude of its own."""
 
 
 def quantise_of(recipe: FullRecipe | LoraRecipe) -> Quantise:
@@ -218,6 +221,7 @@ class Tuned(Trained, OfModel):
             stopping=stopping,
             language=self.reads_likelihoods,
             quantise=quantise_of(finetune),
+            dora=isinstance(finetune, LoraRecipe) and finetune.dora,
         )
 
     @property
@@ -245,6 +249,20 @@ class Finetune(Supervised, Tuned):
     @property
     def reads_likelihoods(self) -> bool:
         return self.reward == "implicit"
+
+    def frozen_base(self) -> Hashable:
+        # Masks of dropout are drawn for a batch as a whole, magnitudes (DoRA) change what the frozen weights give, and an
+        # implicit reward has an unembedding to pass through.
+        recipe = self.finetune
+        if not isinstance(recipe, LoraRecipe) or recipe.dropout or recipe.dora or self.reward != "head":
+            return None
+        return (
+            self.kind,
+            self.pooling,
+            recipe.precision,
+            recipe.quantise,
+            repr(sorted(self.model.items())),
+        )
 
     def examples_predicted(self, hints: Hints, learnt: float) -> float:
         predicted = super().examples_predicted(hints, learnt)

@@ -46,6 +46,7 @@ class Job:
             "threads": sweep.threads,
             "deterministic": sweep.deterministic,
             "micro_batch_tokens": sweep.micro_batch_tokens,
+            "cotrain": sweep.cotrain,
             "checkpoint_seconds": sweep.checkpoint_seconds,
             "keep_weights": sweep.keep_weights,
             "test_evaluations": sweep.test_evaluations,

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,8 +28,8 @@ OTHER_SECONDS = 2.0
 """What a stage takes whose FLOPs say nothing: rows that are read and divided, probes, labels."""
 START_BYTES = 5e8
 """Python with torch."""
-SAMPLED = 2_000
-"""Finished stages that are looked at, at most."""
+SAMPLED = 1_000
+"""Stages that are looked at, at most."""
 SEED = re.compile(r" seed \d+.*")
 
 
@@ -60,7 +60,7 @@ class Expected:
 
 def expect(stages: Sequence[Stage[Kind]], store: Store, on_gpu: bool, threads: int = 0) -> Expected:
     """`stages`: what is to run; `threads`: of a CPU stage, 0 is all cores."""
-    known = finished_like(store, {alike(stage.label) for stage in stages})
+    known = finished_like(store, {alike(stage.label) for stage in stages}, {stage.key for stage in stages})
     made = {key: _examples_of(store, key) for key in {one.inputs["data"] for one in stages if "data" in one.inputs}}
     speed = GPU_FLOPS if on_gpu else CORE_FLOPS * (threads or os.cpu_count() or 1)
     seconds, disk, timed, work = 0.0, 0.0, 0, Cost()
@@ -80,10 +80,13 @@ def alike(label: str) -> str:
     return SEED.sub("", label)
 
 
-def finished_like(store: Store, wanted: set[str]) -> Mapping[str, tuple[float, float]]:
-    """What stages are like -> (median seconds, median bytes) of finished ones, the newest of the store."""
+def finished_like(store: Store, wanted: set[str], new: Set[str] = frozenset()) -> Mapping[str, tuple[float, float]]:
+    """What stages are like -> (median seconds, median bytes) of finished ones, of the newest sweeps of the store.
+
+    `new`: keys of stages that are not finished.
+    """
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for key in store.newest(SAMPLED):
+    for key in store.recent_stages(lambda one: one.key not in new and alike(one.label) in wanted, SAMPLED):
         said = read_json(store.path(key) / "summary.json") or {}
         name, seconds = alike(str(said.get("label", ""))), seconds_of(said)
         if name in wanted and seconds is not None:

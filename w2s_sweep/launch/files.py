@@ -10,13 +10,21 @@ from hydra._internal.config_repository import CachingConfigRepository, ConfigRep
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import Container, OmegaConf
+from omegaconf import MISSING, Container, OmegaConf
+
+from w2s_sweep.sources.adapter import REPOSITORY
 
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
 """An interpolation of other settings."""
 
 OF_HYDRA = "${hydra:"
 """What begins an interpolation of Hydra's own configuration, such as the name of a chosen file."""
+
+OF_THE_HUB = "model/_hub"
+"""What models of the hub have in common."""
+
+LEFT_OPEN = ("name", "params", "layers", "hidden", "pooling", "lora_targets", "label_words", "lr_full")
+"""What the hub's files say of a model that is named by its repository alone."""
 
 READ: dict[bytes, ConfigResult] = {}
 """Content of a file -> what it comes to: the sweeps of one process, such as a notebook, share nearly all files."""
@@ -57,8 +65,21 @@ class Files(CachingConfigRepository):
             if own is not None and config_path.startswith("hydra/sweeper/"):
                 # Hydra refuses a file with the name of a plugin's schema, in whose place our optuna.yaml stands.
                 own = replace(own, is_schema_source=True)
+            own = own or self._of_the_hub(config_path)
             self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
         return self._whole[config_path]
+
+    def _of_the_hub(self, config_path: str) -> ConfigResult | None:
+        """The file that a repository of the hub would have in the group `model`; what only the hub says is open."""
+        group, _, repository = config_path.partition("/")
+        base = self.load_config(OF_THE_HUB) if group == "model" and REPOSITORY.fullmatch(repository) else None
+        if base is None or self.group_exists(f"model/{repository.partition('/')[0]}"):
+            return None
+        config = copy.deepcopy(base.config)
+        for name in LEFT_OPEN:
+            config[name] = MISSING  # which a merge would take for nothing said
+        OmegaConf.update(config, "source.repository", repository)
+        return replace(base, config=config, defaults_list=[])
 
     def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
         """The file merged with its bases; unchanged where only Hydra can compose them."""

@@ -155,7 +155,8 @@ class Run:
             worker.running = event["start"]
             self.progress.start(event["start"])
         elif "end" in event:
-            worker.running = None
+            if worker.running == event["end"]:  # else another one that runs beside it
+                worker.running = None
             self.ended.add(event["end"])
             self.progress.end(event["end"], event["outcome"])
         elif "pack" in event:

@@ -6,7 +6,6 @@ from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.slurm.queued import records as submitted
 from w2s_sweep.launch.status import task_file
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
 
 
 def find_logs(store: Store, prefix: str) -> tuple[str, list[Path]]:
@@ -31,8 +30,7 @@ def _key(store: Store, prefix: str) -> str:
     try:
         return store.find(prefix)
     except StoreError:
-        records = [read_json(store.sweep(name) / "sweep.json") or {} for name in store.sweeps()]
-        named = {key for record in records for key in record.get("stages", ()) if key.startswith(prefix)}
+        named = store.find_named(prefix)
         if len(named) != 1:
             raise
         return named.pop()

@@ -24,7 +24,7 @@ from w2s_sweep.launch.plugin import Task, register
 from w2s_sweep.launch.preflight import checked
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.sweep import Ran
-from w2s_sweep.terminal import harmless
+from w2s_sweep.terminal import harmless, while_read
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -32,8 +32,12 @@ INTERRUPTED = 130
 
 def main(program: str | None = None, words: Sequence[str] | None = None) -> int:
     """Run the command line, that of this process where no other is given; returns the exit status."""
+    return while_read(lambda: _status(program or sys.argv[0], sys.argv[1:] if words is None else words))
+
+
+def _status(program: str, words: Sequence[str]) -> int:
     try:
-        launch(program or sys.argv[0], sys.argv[1:] if words is None else words)
+        launch(program, words)
     except CellsFailed as error:  # whose reasons have been printed, when they failed and with the table
         print(f"{error.count}: why is said above. w2s logs KEY has more; the same command goes on.", file=sys.stderr)
         return 1

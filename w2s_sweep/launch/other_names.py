@@ -39,6 +39,18 @@ OF_SUBMITIT: Mapping[str, str] = {
 
 OF_SLURM = frozenset(field.name for field in fields(Settings))
 
+OF_PEFT: Mapping[str, str] = {
+    "r": "It is finetune.rank",
+    "lora_alpha": "It is finetune.alpha",
+    "lora_dropout": "It is finetune.dropout",
+    "use_rslora": "It is finetune.rslora",
+    "use_dora": "It is finetune.dora",
+    "target_modules": "It is finetune.targets=all-linear, or strong.lora_targets=[q_proj,v_proj]",
+    "modules_to_save": "Beside adapters the head trains alone: embeddings and norms stay as they are. For all weights "
+    "set finetune=full",
+}
+"""Settings of PEFT's LoraConfig -> what the same is in finetune=lora."""
+
 DERIVED: Mapping[str, str] = {
     "nodes": "a stage runs on one node",
     "tasks_per_node": "a stage is one task, with as many GPUs as it needs",
@@ -47,6 +59,11 @@ DERIVED: Mapping[str, str] = {
     "name": "jobs are named after the sweep, name=NAME",
 }
 """Those of hydra-submitit-launcher that nobody has to say."""
+
+
+def of_peft(group: str, name: str) -> str:
+    """What a name of PEFT is in the group `finetune`; empty for all others."""
+    return f"{group}: {name!r} is none. {OF_PEFT[name]}." if group == "finetune" and name in OF_PEFT else ""
 
 
 def elsewhere(field: str, name: str) -> str:

@@ -54,6 +54,10 @@ class Places:
         """Names of the groups a person chooses from."""
         return sorted(set(self.files.get_group_options("", ObjectType.GROUP)) - {"hydra"})
 
+    def folders(self, key: str) -> list[str]:
+        """The folders of files inside a group."""
+        return self.files.get_group_options(key, ObjectType.GROUP)
+
     def options(self, key: str) -> list[str]:
         """The choices of a group; of launchers those that merge a sweep, which are files: Hydra's run cell by cell."""
         names = _choices(self.files, key)

@@ -19,7 +19,8 @@ from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.read import is_list
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_shown
-from w2s_sweep.launch.other_names import elsewhere
+from w2s_sweep.launch.hub_choice import as_choice, problem_of
+from w2s_sweep.launch.other_names import elsewhere, of_peft
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
 from w2s_sweep.launch.stray import in_quotes, is_cut_off, stray_words
@@ -52,6 +53,9 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
     for place, line in enumerate(typed):
         try:
             override = parser.parse_override(line)
+            if (said_of_group := as_choice(line, override, _values(override))) != line:
+                overrides[place] = line = said_of_group
+                override = parser.parse_override(line)
             override.config_loader = places.loader  # for glob(), see `CachingConfigLoader`
             parsed.append(override)
         except HydraException as error:
@@ -160,7 +164,11 @@ def _choice_problems(override: Override, key: str, places: Places) -> list[str]:
     if isinstance(override.value(), Glob) and not list(_values(override)):
         return [f"{override.input_line}: no choice of {key} is like that. Allowed: {', '.join(options)}."]
     shown = key if override.package is None else f"{key}@{override.package}"
-    return [unknown(shown, name, options) for name in _values(override) if name not in {*options, "null"}]
+    names = [name for name in _values(override) if name not in {*options, "null"}]
+    if key == "model":
+        found = [(name, problem_of(override.package, name, places.folders(key))) for name in names]
+        return [problem or unknown(shown, name, options) for name, problem in found if problem is not None]
+    return [unknown(shown, name, options) for name in names]
 
 
 def _values(override: Override) -> Iterable[str]:
@@ -183,7 +191,7 @@ def _key_problems(override: Override, key: str, places: Places) -> list[str]:
             return [f"{key}: {where} is a single value and has no fields."]
         names = sorted({f.name for cls in owners for f in fields(cls)})
         if part not in names and where:
-            return [unknown(where, part, names)]
+            return [of_peft(where, part) or unknown(where, part, names)]
         if part not in names:
             return [elsewhere("setting", part) or _deeper(part, names) or _unknown_setting(part, names, places)]
     if _owners(parts) and not isinstance(override.value(), dict | HydraSweep | Glob) and override.value() is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from w2s_sweep.config.finetune import ALL_LINEAR
 from w2s_sweep.errors import ConfigError, W2SError, too_long, unknown
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Divided, Json, OfModel, Opened
@@ -197,8 +198,14 @@ def _require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
         if not isinstance(stage.settings, OfModel) or not (targets := stage.settings.lora_targets()):
             continue
         modules = matrices(_model_folder(stage, there))
-        for target in targets if modules else ():
-            if not any(f".{module}".endswith(f".{target}") for module in modules):
+        for target in targets if modules and targets != (ALL_LINEAR,) else ():
+            named = [module for module in modules if f".{module}".endswith(f".{target}")]
+            if any(".experts." in module for module in named):
+                problems[
+                    f"lora_targets of {stage.hints.of_model.name}: {target} is in its experts, which get no adapters "
+                    "here. Name modules of attention."
+                ] = None
+            if not named:
                 last = {module.rsplit(".", 1)[-1] for module in modules}
                 problems[unknown(f"lora_targets of {stage.hints.of_model.name}", target, last)] = None
     if problems:

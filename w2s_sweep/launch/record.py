@@ -18,6 +18,7 @@ from w2s_sweep.plan.roles import Roles
 from w2s_sweep.plan.stage import canonical
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.records import NamedStage
 from w2s_sweep.store.sharing import own_folder, owner_of
 
 
@@ -106,6 +107,7 @@ def record_sweep(
         ],
     }
     write_json(path, record)
+    store.list_stages(name, (NamedStage(key, stage.kind, stage.label) for key, stage in graph.stages.items()))
 
 
 def keys_by_role(roles: Roles) -> dict[str, str]:

@@ -7,21 +7,31 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from w2s_sweep.metrics.accuracy import accuracy
-from w2s_sweep.metrics.agreement import Agreement, agreement, agreement_scores
+from w2s_sweep.metrics.agreement import Agreement, agreement
 from w2s_sweep.metrics.auroc import auroc, no_auroc
 from w2s_sweep.metrics.base import METRICS, Metric
 from w2s_sweep.metrics.blind_spot import blind_spot
 from w2s_sweep.metrics.brier import brier
 from w2s_sweep.metrics.brier_gain import gain, misfit
 from w2s_sweep.metrics.capa import capa
-from w2s_sweep.metrics.crossed import Design, Moments
+from w2s_sweep.metrics.crossed import Design, Moments, Spread
 from w2s_sweep.metrics.deception import Deception, deception
 from w2s_sweep.metrics.ece import ece
 from w2s_sweep.metrics.further import FURTHER, ROLES, Further, OfCell, OfRole, RolePredictions
-from w2s_sweep.metrics.gap import NO_CEILING, NO_TEST_LABELS, Recovery, cause, plain_ratio, recover, undefined, unscored
+from w2s_sweep.metrics.gap import (
+    NO_CEILING,
+    NO_TEST_LABELS,
+    Recovery,
+    cause,
+    plain_ratio,
+    recover,
+    recover_all,
+    undefined,
+    unscored,
+)
 from w2s_sweep.metrics.holm import holm
 from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_intervals, crossed_p, t_interval, t_quantile
-from w2s_sweep.metrics.means import OfMeans, mean, scores_of, share
+from w2s_sweep.metrics.means import OfMeans, mean, score_all, share
 from w2s_sweep.metrics.permutation import sign_flip, smallest_p
 from w2s_sweep.metrics.tasks import median_interval
 
@@ -43,9 +53,9 @@ __all__ = [
     "OfRole",
     "Recovery",
     "RolePredictions",
+    "Spread",
     "accuracy",
     "agreement",
-    "agreement_scores",
     "auroc",
     "blind_spot",
     "brier",
@@ -64,7 +74,8 @@ __all__ = [
     "no_auroc",
     "plain_ratio",
     "recover",
-    "scores_of",
+    "recover_all",
+    "score_all",
     "share",
     "sign_flip",
     "smallest_p",

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from w2s_sweep.metrics.accuracy import most_likely
 from w2s_sweep.metrics.further import FURTHER, OfCell, RolePredictions
-from w2s_sweep.metrics.means import OfMeans, itself, mean, ratio, score_all, share
+from w2s_sweep.metrics.means import OfMeans, mean, share
 
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Classes, Probs, SeveralScores, Truth
+    from w2s_sweep.metrics.shapes import Probs, Truth
 
 
 @dataclass(frozen=True)
@@ -42,18 +40,6 @@ def agreement(student: Probs, weak: Probs, truth: Truth) -> Agreement:
     )
 
 
-def agreement_scores(students: Classes, weak: Truth, truth: Truth) -> dict[str, SeveralScores | None]:
-    """`OfMeans.scores` of the agreements that tables have, of several students [students, examples] of one supervisor.
-
-    `students` and `weak`: the class that each predicts.
-    """
-    same, right = students == weak, np.broadcast_to(weak == truth, students.shape)
-    found = {"agreement": score_all(same[:, :, None], itself)}
-    for name, among in (("agreement/supervisor_right", right), ("agreement/supervisor_wrong", ~right)):
-        found[name] = score_all(np.stack([same & among, among], 2), ratio)
-    return {name: None if np.isnan(scores).any() else scores for name, scores in found.items()}
-
-
 class AgreesWithSupervisor(OfCell):
     name = "agreement"
     title = "student agrees with supervisor"
@@ -64,6 +50,7 @@ class AgreesWithSupervisor(OfCell):
         ("agreement/supervisor_wrong", "where wrong"),
     )
     needs = ("weak", "student")
+    several = True
     place = 10
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
@@ -78,6 +65,7 @@ class Corrects(OfCell):
     about = "share of the supervisor's errors on which the student is right"
     heads = (("correction", "its errors"),)
     needs = ("weak", "student")
+    several = True
     place = 20
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:

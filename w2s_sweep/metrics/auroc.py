@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,19 +33,19 @@ class Auroc(Metric):
 
         Groups of examples add up (Obuchowski 1997). More than two classes: the mean over classes, as in `auroc`.
         """
-        return _scores(probs[None], truth)[0]
+        return None if no_auroc(probs, truth) is not None else _scores(probs[None], truth)[0]
 
-    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> SeveralScores:
+        if no_auroc(probs[0], role.truth) is not None:  # which depends on the truth alone
+            return np.full(probs.shape[:2], np.nan)
         return _scores(probs, role.truth)
 
 
 METRICS.register(Auroc.name, Auroc())
 
 
-def _scores(probs: SeveralProbs, truth: Truth) -> Sequence[PerExample | None]:
-    if no_auroc(probs[0], truth) is not None:  # which depends on the truth alone
-        return [None] * len(probs)
-    return [*np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])], axis=0)]
+def _scores(probs: SeveralProbs, truth: Truth) -> SeveralScores:
+    return np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])], axis=0)
 
 
 def auroc(probs: Probs, truth: Truth) -> float | None:
@@ -94,27 +93,39 @@ def _placements(margin: SeveralScores, positive: Hits) -> SeveralScores:
     """Of one class and several sets of margins: the share of the other kind that each example is on the right side of,
     scaled to its own kind."""
     count, of_class = len(positive), int(positive.sum())
-    positives, others = _count_below(margin, positive)
-    area = others[:, positive].sum(1, keepdims=True) / (of_class * (count - of_class))  # halves: exact, as by ranks
-    right = np.where(positive, others / (count - of_class), 1 - positives / of_class)
-    return area + (right - area) * count / np.where(positive, of_class, count - of_class)
+    order: Array = margin.argsort(1)
+    of_kind: Array = positive[order]
+    below, positives = _count_below(np.take_along_axis(margin, order, 1), of_kind)
+    others = below - positives
+    # Halves: exact, as by ranks.
+    area = np.where(of_kind, others, 0).sum(1, keepdims=True) / (of_class * (count - of_class))
+    right = np.where(of_kind, others / (count - of_class), 1 - positives / of_class)
+    found: Array = np.empty(margin.shape)
+    np.put_along_axis(found, order, area + (right - area) * count / np.where(of_kind, of_class, count - of_class), 1)
+    return found
 
 
 def _count_below(margin: SeveralScores, positive: Hits) -> tuple[SeveralScores, SeveralScores]:
-    """How many positives, and how many others, are below each example of a set; ties count 1/2."""
-    order: Array = margin.argsort(1)
-    count = int(margin.shape[1])
-    places = np.arange(count, dtype=np.intp)
-    ordered: Array = np.take_along_axis(margin, order, 1)
-    of_class: Array = positive[order].cumsum(1)
-    rises: Array = ordered[:, 1:] > ordered[:, :-1]
-    edge: Array = np.ones((len(margin), 1), dtype=bool)
-    starts: Array = np.where(np.hstack([edge, rises]), places, 0)
-    stops: Array = np.where(np.hstack([rises, edge]), places, count)
-    first: Array = np.maximum.accumulate(starts, 1)
-    last: Array = np.minimum.accumulate(stops[:, ::-1], 1)[:, ::-1]
+    """How many examples, and how many positives, are below each example of a set; ties, and itself, count 1/2.
+
+    By rising margin.
+    """
+    places = np.broadcast_to(np.arange(margin.shape[1], dtype=np.intp), margin.shape)
+    of_class: Array = positive.cumsum(1)
+    rises: Array = margin[:, 1:] > margin[:, :-1]
+    below, positives = places + 0.5, of_class - positive / 2
+    tied = np.flatnonzero(~rises.all(1))
+    if len(tied):
+        below[tied], positives[tied] = _share_ties(rises[tied], of_class[tied])
+    return below, positives
+
+
+def _share_ties(rises: Array, of_class: SeveralScores) -> tuple[SeveralScores, SeveralScores]:
+    """The same of sets where margins do not rise everywhere. `rises`: [sets, examples - 1] of each to the next."""
+    sets, count = of_class.shape
+    edge, places = np.ones((sets, 1), dtype=bool), np.arange(count, dtype=np.intp)
+    starts, stops = np.hstack([edge, rises]), np.hstack([rises, edge])
+    first: Array = np.maximum.accumulate(np.where(starts, places, 0), 1)
+    last: Array = np.minimum.accumulate(np.where(stops, places, count)[:, ::-1], 1)[:, ::-1]
     before = np.where(first > 0, np.take_along_axis(of_class, np.maximum(first - 1, 0), 1), 0)
-    found: Array = np.empty((2, *margin.shape))
-    np.put_along_axis(found[0], order, (before + np.take_along_axis(of_class, last, 1)) / 2, 1)
-    np.put_along_axis(found[1], order, (first + last + 1) / 2, 1)
-    return found[0], found[1] - found[0]
+    return (first + last + 1) / 2, (before + np.take_along_axis(of_class, last, 1)) / 2

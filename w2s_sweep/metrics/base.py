@@ -7,7 +7,6 @@ when its module is imported, one of this room or a user's own. `further.py` has 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +16,7 @@ from w2s_sweep.registry import Registry
 
 if TYPE_CHECKING:
     from w2s_sweep.metrics.further import RolePredictions
-    from w2s_sweep.metrics.shapes import PerExample, Probs, SeveralProbs, Truth
+    from w2s_sweep.metrics.shapes import PerExample, Probs, SeveralProbs, SeveralScores, Truth
 
 
 class Metric(ABC):
@@ -73,9 +72,16 @@ class Metric(ABC):
         changes = np.array([0.0 if value is None else whole - value for value in rest])
         return whole + (len(truth) - 1) * (changes - changes.mean())
 
-    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> Sequence[PerExample | None]:
-        """`scores_of` several sets of predictions [sets, examples, classes] for the examples of `role`."""
-        return [self.scores_of(replace(role, probs=one)) for one in probs]
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> SeveralScores:
+        """`scores_of` several sets of predictions [sets, examples, classes] for the examples of `role`, of which there
+        are some; NaN in the sets where the metric is undefined."""
+        found = np.full(probs.shape[:2], np.nan)
+        legal = None if role.legal is None else np.broadcast_to(role.legal, found.shape)
+        for place, one in enumerate(probs):
+            scores = self.scores_of(replace(role, probs=one, legal=None if legal is None else legal[place]))
+            if scores is not None:
+                found[place] = scores
+        return found
 
 
 METRICS: Registry[Metric] = Registry("metric")

@@ -18,6 +18,7 @@ class BlindSpot(OfCell):
     title = "blind spot"
     about = "of what the ceiling knows and the supervisor does not"
     heads = (("blind_spot", "student wrong"),)
+    several = True
     place = 30
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:

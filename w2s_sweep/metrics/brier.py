@@ -17,6 +17,7 @@ class Brier(OfRole):
     name = "brier"
     title = "Brier"
     about = "mean squared error of the probability of the true class; of k classes half the sum over all"
+    several = True
     place = 70
 
     def measure(self, role: RolePredictions) -> OfMeans:
@@ -29,5 +30,5 @@ FURTHER.register(Brier.name, Brier())
 def brier(probs: Probs, truth: Truth) -> OfMeans:
     """Mean of sum_k (p_k - [k = truth])^2 / 2, in [0, 1]; for two classes the mean of (p_1 - truth)^2."""
     off = probs.astype(np.float64)
-    off[np.arange(len(truth)), truth] -= 1
-    return mean((off**2).sum(1) / 2)
+    off[..., np.arange(len(truth)), truth] -= 1
+    return mean((off**2).sum(-1) / 2)

@@ -23,6 +23,7 @@ class BrierGain(OfCell):
         "ground truth; theory (arXiv 2405.15116) expects a gain of about the misfit"
     )
     heads = (("gain/brier", "gain"), ("misfit", "misfit"))
+    several = True
     place = 80
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
@@ -39,9 +40,9 @@ def misfit(student: Probs, weak: Probs) -> OfMeans:
     In the units of `brier`: theory expects the student's gain in Brier score to be about this (arXiv 2405.15116).
     """
     difference = student.astype(np.float64) - weak.astype(np.float64)
-    return mean((difference**2).sum(1) / 2)
+    return mean((difference**2).sum(-1) / 2)
 
 
 def gain(student: Probs, weak: Probs, truth: Truth) -> OfMeans:
     """By how much the student's Brier score is better than the supervisor's."""
-    return mean((brier(weak, truth).terms - brier(student, truth).terms)[:, 0])
+    return mean((brier(weak, truth).terms - brier(student, truth).terms)[..., 0])

@@ -20,6 +20,7 @@ class Capa(OfCell):
     title = "CAPA"
     about = "agreement beyond chance (arXiv 2502.04313); 0 is chance, 1 is identity"
     heads = (("capa", "κ"),)
+    several = True
     place = 90
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:
@@ -37,11 +38,11 @@ def capa(first: Probs, second: Probs, truth: Truth) -> OfMeans:
     alike than that. Undefined where both are always right (1 - c_exp is 0).
     """
     p, q = first.astype(np.float64), second.astype(np.float64)
-    rows, others = np.arange(len(truth)), p.shape[1] - 1
+    rows, others = np.arange(len(truth)), p.shape[-1] - 1
 
     def kappa(means: Array) -> Array:
         observed, right_p, right_q = means
         expected = right_p * right_q + (1 - right_p) * (1 - right_q) / others
         return ratio(np.stack([observed - expected, 1 - expected]))
 
-    return OfMeans(np.stack([(p * q).sum(1), p[rows, truth], q[rows, truth]], 1), kappa)
+    return OfMeans(np.stack([(p * q).sum(-1), p[..., rows, truth], q[..., rows, truth]], -1), kappa)

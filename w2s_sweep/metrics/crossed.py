@@ -8,16 +8,18 @@ effects, Owen 2007, doi:10.1214/07-AOAS122).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, repeat
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from w2s_sweep.arrays import Array
+
 if TYPE_CHECKING:
-    from w2s_sweep.metrics.shapes import Columns, Names, RowCodes, Rows, Single, Square, Sums, Totals
+    from w2s_sweep.metrics.shapes import Columns, Names, RowCodes, Rows, Single, Square, Sums, Totals, Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,24 +64,72 @@ class Design:
         """Whether each row is a group of its own in its seed."""
         return int(self.inside.max()) + 1 == len(self.inside)
 
-    def moments(self, values: Sums) -> Moments:
-        """Mean and covariance of several numbers a row."""
+    @cached_property
+    def aligned(self) -> bool:
+        """Whether all seeds have the same groups in the same order, each of a single row."""
         seeds, groups = self.counts
-        wide = values.astype(np.float64)
-        per_seed = np.stack([wide[rows].mean(0) for rows in self.spans])
-        mean = per_seed.mean(0)
-        off = (wide - mean) * self.shares[:, None]
-        both = _square(off if self.apart else _add(self.inside, off))
-        of_groups = (both if seeds == 1 else _square(_add(self.groups, off))) * groups / max(1, groups - 1)
-        of_runs = _square(per_seed - mean) / (seeds - 1) / seeds if seeds > 1 else None
+        return np.array_equal(self.groups, np.tile(self.groups[:groups], seeds)) and self.apart
+
+    def moments(self, values: Values) -> Moments:
+        """Mean and covariance of several numbers a row; of several sets of them at once, each by itself."""
+        columns = np.ascontiguousarray(np.moveaxis(values, -1, -2), dtype=np.float64)
+        return Moments(*self._parts(columns, lambda sums: sums @ np.swapaxes(sums, -1, -2)), *self.counts)
+
+    def spread(self, columns: Sums) -> Spread:
+        """Mean and variance of every column by itself."""
+        parts = self._parts(columns, lambda sums: np.einsum("...r,...r->...", sums, sums))
+        return Spread.of(*parts, *self.counts)
+
+    def _parts(self, columns: Sums, square: Callable[[Sums], Array]) -> tuple[Array, Array, Array | None, Array]:
+        """Means of columns; the squares of what is off them by group, by run, and by group within a run."""
+        seeds, groups = self.counts
+        per_seed = np.stack([columns[..., rows].mean(-1) for rows in self.spans], -1)
+        mean = per_seed.mean(-1)
+        off = columns - mean[..., None]
+        off *= self.shares
+        both = square(off if self.apart else _add(self.inside, off))
+        of_groups = (both if seeds == 1 else square(self._by_group(off))) * groups / max(1, groups - 1)
+        of_runs = square(per_seed - mean[..., None]) / (seeds - 1) / seeds if seeds > 1 else None
         if groups == 1:
             of_groups = np.full_like(of_groups, np.inf)
-        return Moments(mean, of_groups, of_runs, both, seeds, groups)
+        return mean, of_groups, of_runs, both
+
+    def _by_group(self, rows: Sums) -> Totals:
+        """Sums over all seeds of each group, in whatever order."""
+        if self.aligned:
+            return rows.reshape(*rows.shape[:-1], *self.counts).sum(-2)
+        return _add(self.groups, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Means of columns [...], each by itself, over seeds and groups."""
+
+    mean: Array
+    variance: Array
+    """Of the mean; infinite for a single group."""
+    freedom: Array
+    """Degrees of freedom of the variance."""
+
+    @classmethod
+    def of(cls, mean: Array, of_groups: Array, of_runs: Array | None, both: Array, seeds: int, groups: int) -> Spread:
+        """Of the parts of the variances, as in `Moments`."""
+        whole = of_groups
+        if of_runs is not None and groups > 1:
+            whole = both + np.maximum(of_groups - both, 0) + np.maximum(of_runs - both, 0)
+        return cls(mean, whole, _freedom(whole, of_groups, of_runs, groups, seeds))
+
+    def replace(self, where: Array, other: Spread) -> Spread:
+        """With the columns of another where the mask says so."""
+        pairs = ((other.mean, self.mean), (other.variance, self.variance), (other.freedom, self.freedom))
+        mean, variance, freedom = (np.asarray(np.where(where, *pair)) for pair in pairs)
+        return Spread(mean, variance, freedom)
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Means of several columns over the rows of a design, and the parts of their covariance."""
+    """Means of several columns over the rows of a design, and the parts of their covariance. Of several sets of columns
+    at once the arrays have an axis before the others."""
 
     mean: Columns
     of_groups: Square
@@ -93,31 +143,31 @@ class Moments:
 
     def only(self, *columns: int) -> Moments:
         """The same of some columns."""
-        chosen = np.ix_(columns, columns)
+        chosen = (..., *np.ix_(columns, columns))
         of_runs = None if self.of_runs is None else self.of_runs[chosen]
-        return Moments(
-            self.mean[list(columns)], self.of_groups[chosen], of_runs, self.both[chosen], self.seeds, self.groups
-        )
+        mean = self.mean[..., list(columns)]
+        return Moments(mean, self.of_groups[chosen], of_runs, self.both[chosen], self.seeds, self.groups)
+
+    def of_set(self, place: int) -> Moments:
+        """The same of one of several sets."""
+        of_runs = None if self.of_runs is None else self.of_runs[place]
+        return Moments(self.mean[place], self.of_groups[place], of_runs, self.both[place], self.seeds, self.groups)
 
     def difference(self) -> Moments:
         """The same of the first column minus the second."""
         of_runs = None if self.of_runs is None else _contrast(self.of_runs)
-        mean, of_groups, both = self.mean[:1] - self.mean[1:2], _contrast(self.of_groups), _contrast(self.both)
+        mean, of_groups, both = (
+            self.mean[..., :1] - self.mean[..., 1:2],
+            _contrast(self.of_groups),
+            _contrast(self.both),
+        )
         return Moments(mean, of_groups, of_runs, both, self.seeds, self.groups)
 
-    def singles(self) -> Iterator[tuple[float, float, float]]:
-        """Of each column by itself: mean, variance and degrees of freedom, as `only` of it has them.
-
-        In plain numbers: tables have a hundred columns a cell, and arrays of one number are slow.
-        """
-        of_groups, both = self.of_groups.diagonal().tolist(), self.both.diagonal().tolist()
-        of_runs = repeat(None) if self.of_runs is None else self.of_runs.diagonal().tolist()
-        for mean, group, run, shared in zip(self.mean.tolist(), of_groups, of_runs, both, strict=False):
-            if run is None or self.groups == 1:
-                variance = group
-            else:
-                variance = shared + max(group - shared, 0.0) + max(run - shared, 0.0)
-            yield mean, variance, _freedom(variance, group, run, self.groups, self.seeds)
+    def singles(self) -> Spread:
+        """Of each column by itself: mean, variance and degrees of freedom, as `only` of it has them."""
+        of_runs = None if self.of_runs is None else _diagonal(self.of_runs)
+        of_groups, both = _diagonal(self.of_groups), _diagonal(self.both)
+        return Spread.of(self.mean, of_groups, of_runs, both, self.seeds, self.groups)
 
     @cached_property
     def covariance(self) -> Square:
@@ -132,46 +182,61 @@ class Moments:
         return self.both + _positive(self.of_groups - self.both) + _positive(self.of_runs - self.both)
 
     @cached_property
-    def freedom(self) -> float:
-        """Degrees of freedom of the covariance's trace (Satterthwaite 1946), at least 1."""
-        of_runs = None if self.of_runs is None else float(np.trace(self.of_runs))
-        whole, of_groups = float(np.trace(self.covariance)), float(np.trace(self.of_groups))
-        return _freedom(whole, of_groups, of_runs, self.groups, self.seeds)
+    def freedom(self) -> Any:
+        """Degrees of freedom of the covariance's trace (Satterthwaite 1946), at least 1: a number, of several sets an
+        array."""
+        of_runs = None if self.of_runs is None else _trace(self.of_runs)
+        return _freedom(_trace(self.covariance), _trace(self.of_groups), of_runs, self.groups, self.seeds)
 
 
-def _freedom(whole: float, of_groups: float, of_runs: float | None, groups: int, seeds: int) -> float:
-    """Satterthwaite's degrees of freedom of a variance with these parts."""
-    if whole == 0 or groups < 2:
-        return float(max(1, groups - 1))
-    parts = [(of_groups, groups - 1)] if of_runs is None else [(of_groups, groups - 1), (of_runs, seeds - 1)]
-    return max(1.0, 1 / sum((part / whole) ** 2 / freedom for part, freedom in parts))
+def _freedom(whole: Any, of_groups: Any, of_runs: Any, groups: int, seeds: int) -> Any:
+    """Satterthwaite's degrees of freedom of variances with these parts."""
+    least = np.full(np.shape(whole), float(max(1, groups - 1)))
+    if groups < 2:
+        return least[()]
+    some = np.where(whole == 0, 1, whole)
+    inverse = (of_groups / some) ** 2 / (groups - 1)
+    if of_runs is not None:
+        inverse = inverse + (of_runs / some) ** 2 / (seeds - 1)
+    return np.where(whole == 0, least, np.maximum(1.0, 1 / np.where(whole == 0, 1, inverse)))[()]  # a number, of one
 
 
 def _add(codes: RowCodes, values: Sums) -> Totals:
     """Sums of the rows of each code."""
-    return np.array([np.bincount(codes, column) for column in values.T]).T
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return np.add.reduceat(values[..., order], starts, axis=-1)
 
 
-def _square(totals: Totals) -> Square:
-    return totals.T @ totals
+def _diagonal(matrix: Square) -> Columns:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+def _trace(matrix: Square) -> Any:
+    return np.trace(matrix, axis1=-2, axis2=-1)
 
 
 def _positive(matrix: Square) -> Square:
     """A symmetric matrix without its negative eigenvalues."""
-    if matrix.shape == (1, 1):  # the usual case, and ten times as fast
+    if matrix.shape[-1] == 1:  # the usual case, and ten times as fast
         return np.maximum(matrix, 0)
-    if (
-        matrix.shape == (2, 2)
-        and matrix[0, 0] * matrix[1, 1] >= matrix[0, 1] ** 2
-        and matrix[0, 0] >= 0 <= matrix[1, 1]
-    ):
+    odd = ~_is_positive(matrix) if matrix.shape[-1] == 2 else np.ones(matrix.shape[:-2], dtype=bool)
+    if not odd.any():
         return matrix
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 0)) @ vectors.T
+    found, (values, vectors) = matrix.copy(), np.linalg.eigh(matrix[odd])
+    found[odd] = (vectors * np.maximum(values, 0)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return found
+
+
+def _is_positive(pairs: Square) -> Array:
+    """Whether matrices [..., 2, 2] have no negative eigenvalue."""
+    first, second, both = pairs[..., 0, 0], pairs[..., 1, 1], pairs[..., 0, 1]
+    return np.asarray((first * second >= both**2) & (first >= 0) & (second >= 0))
 
 
 def _contrast(covariance: Square) -> Single:
     """The variance of the first column minus the second; infinite where the first's is."""
-    if not np.isfinite(covariance).all():
-        return covariance[:1, :1]
-    return np.array([[covariance[0, 0] - 2 * covariance[0, 1] + covariance[1, 1]]])
+    if not np.isfinite(covariance).all():  # of all sets, which share the design
+        return covariance[..., :1, :1]
+    found = covariance[..., 0, 0] - 2 * covariance[..., 0, 1] + covariance[..., 1, 1]
+    return found[..., None, None]

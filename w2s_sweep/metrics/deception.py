@@ -43,6 +43,7 @@ class Conflict(OfCell):
         "random (arXiv 2406.11431)"
     )
     heads = (("conflict_tax", "tax"), ("deception", "deception"), ("deception/expected", "expected"))
+    several = True
     place = 40
 
     def measure(self, roles: Mapping[str, RolePredictions]) -> Mapping[str, OfMeans]:

@@ -19,6 +19,7 @@ class Ece(OfRole):
     name = "ece"
     title = "ECE"
     about = "expected calibration error, 15 bins; biased upwards, the more so the fewer the examples"
+    several = True
     place = 60
 
     def measure(self, role: RolePredictions) -> OfMeans:
@@ -34,7 +35,7 @@ BINS = 15
 
 def confidence_bins(probs: Probs, bins: int = BINS) -> tuple[Array, Array]:
     """(probability of the most likely class, number of its bin) of each example."""
-    confidence = probs.max(1).astype(np.float64)
+    confidence = probs.max(-1).astype(np.float64)
     return confidence, np.minimum((confidence * bins).astype(int), bins - 1)
 
 
@@ -44,6 +45,8 @@ def ece(probs: Probs, truth: Truth, bins: int = BINS) -> OfMeans:
     Mean over examples of |accuracy - mean confidence| of the example's bin; `bins` of equal width over [0, 1].
     """
     confidence, member = confidence_bins(probs, bins)
-    gaps = np.zeros((len(truth), bins))
-    gaps[np.arange(len(truth)), member] = hits(probs, truth) - confidence
-    return OfMeans(gaps[:, gaps.any(0)], lambda means: np.abs(means).sum(0))
+    used = np.flatnonzero(np.bincount(member.ravel(), minlength=bins))
+    gaps = np.zeros((*member.shape, len(used)))
+    place = np.searchsorted(used, member)
+    np.put_along_axis(gaps, place[..., None], (hits(probs, truth) - confidence)[..., None], -1)
+    return OfMeans(gaps, lambda means: np.abs(means).sum(0))

@@ -11,8 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from w2s_sweep.arrays import Array
 from w2s_sweep.metrics.crossed import Moments
-from w2s_sweep.metrics.interval import LEVEL, Interval, crossed_interval, crossed_intervals, t_quantile
+from w2s_sweep.metrics.interval import LEVEL, Interval, crossed_intervals, t_quantiles
 
 ANY = (-math.inf, math.inf)
 
@@ -36,21 +39,38 @@ class Recovery:
 
 def recover(moments: Moments, level: float = LEVEL) -> Recovery:
     """The PGR of two columns of a design, (student - weak) and (ceiling - weak)."""
-    gain, gap = crossed_intervals(moments, [ANY, ANY], level)
-    excess = crossed_interval(moments.difference(), level=level)
-    reason = _why(gap)
-    if reason:
-        return Recovery(gain, gap, excess, Interval(None), reason, moments)
-    (above, below), covariance = moments.mean.tolist(), moments.covariance.tolist()
-    square = t_quantile(level, moments.freedom) ** 2
-    a = below**2 - square * covariance[1][1]
-    if a <= 0:
-        told = f"{gap.value:.4f} with {moments.freedom:.1f} degrees of freedom"
-        reason = f"the gap is not told from 0 beside the student's spread: {told}"
-        return Recovery(gain, gap, excess, Interval(None), reason, moments)
-    b = above * below - square * covariance[0][1]
-    root = math.sqrt(max(0.0, b**2 - a * (above**2 - square * covariance[0][0])))  # below 0 by rounding alone
-    return Recovery(gain, gap, excess, Interval(above / below, (b - root) / a, (b + root) / a), "", moments)
+    of_runs = None if moments.of_runs is None else moments.of_runs[None]
+    parts = moments.mean[None], moments.of_groups[None], of_runs, moments.both[None]
+    return recover_all(Moments(*parts, moments.seeds, moments.groups), level)[0]
+
+
+def recover_all(moments: Moments, level: float = LEVEL) -> list[Recovery]:
+    """`recover` of several sets of two columns."""
+    gaps = crossed_intervals(moments.singles(), [ANY, ANY], level)
+    excesses = crossed_intervals(moments.difference().singles(), [ANY], level)
+    below, freedom = moments.mean[:, 1], moments.freedom
+    a, low, high = _fieller(moments, t_quantiles(level, freedom) ** 2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a gap of 0 is told of below
+        ratio = moments.mean[:, 0] / below
+    numbers = zip(*(column.tolist() for column in (a, freedom, ratio, low, high)), strict=True)
+    found = list[Recovery]()
+    for place, ((gain, gap), (excess,), (room, free, *ends)) in enumerate(zip(gaps, excesses, numbers, strict=True)):
+        reason = _why(gap, room, free)
+        pgr = Interval(None) if reason else Interval(*ends)
+        found.append(Recovery(gain, gap, excess, pgr, reason, moments.of_set(place)))
+    return found
+
+
+def _fieller(moments: Moments, square: Array) -> tuple[Array, Array, Array]:
+    """Ratios r of the two means where gain - r gap is as far from 0 as the square of a quantile says: by how much the
+    gap is further than that, the lower r and the upper one. Only where the first is above 0 are they an interval."""
+    above, below = moments.mean[:, 0], moments.mean[:, 1]
+    cov = moments.covariance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a = below**2 - square * cov[:, 1, 1]
+        b = above * below - square * cov[:, 0, 1]
+        root = np.sqrt(np.maximum(0, b**2 - a * (above**2 - square * cov[:, 0, 0])))  # below 0 by rounding alone
+        return a, (b - root) / a, (b + root) / a
 
 
 def undefined(*roles: str, why: str = "") -> Recovery:
@@ -89,11 +109,17 @@ def cause(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def _why(gap: Interval) -> str:
-    """Why there is no PGR over this gap; empty where it is told from 0 and positive."""
+def _why(gap: Interval, room: float, freedom: float) -> str:
+    """Why there is no PGR over this gap; empty where it is told from 0, also with these degrees of freedom, and is
+    positive."""
     if gap.low is None or gap.high is None:
         return "a single group of test examples: their spread is unknown"
     said = f"{gap.value:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
     if gap.high < 0:
         return f"the ceiling is worse than the weak supervisor: gap {said}"
-    return "" if gap.low > 0 else f"the gap is not told from 0: {said}"
+    if gap.low <= 0:
+        return f"the gap is not told from 0: {said}"
+    if room <= 0:
+        told = f"{gap.value:.4f} with {freedom:.1f} degrees of freedom"
+        return f"the gap is not told from 0 beside the student's spread: {told}"
+    return ""

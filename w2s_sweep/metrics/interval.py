@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from w2s_sweep.metrics.crossed import Moments
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics.crossed import Moments, Spread
 
 LEVEL = 0.95
 SMALLEST = float(np.finfo(float).tiny)
@@ -48,23 +49,39 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def t_quantiles(level: float, freedom: Array) -> Array:
+    """`t_quantile` of all degrees of freedom, each distinct one computed once."""
+    distinct, place = np.unique(freedom, return_inverse=True)
+    return special_functions().stdtrit(distinct, (1 + level) / 2)[place.reshape(np.shape(freedom))]
+
+
 def crossed_interval(
     moments: Moments, bounds: tuple[float, float] = (-math.inf, math.inf), level: float = LEVEL
 ) -> Interval:
     """The mean of a single column with its interval over seeds and groups, within what it can be at all."""
-    return crossed_intervals(moments, [bounds], level)[0]
+    return crossed_intervals(moments.singles(), [bounds], level)[0]
 
 
-def crossed_intervals(moments: Moments, bounds: Iterable[tuple[float, float]], level: float = LEVEL) -> list[Interval]:
-    """`crossed_interval` of every column by itself."""
-    return [_interval(*one, *ends, level) for one, ends in zip(moments.singles(), bounds, strict=True)]
+def crossed_intervals(spread: Spread, bounds: Sequence[tuple[float, float]], level: float = LEVEL) -> Any:
+    """`crossed_interval` of every column [...] by itself, in lists as deep as the array; no value where it is NaN.
+
+    `bounds`: of the columns along the last axis.
+    """
+    variance, mean = spread.variance, spread.mean
+    known = np.isfinite(variance)
+    half = t_quantiles(level, spread.freedom) * np.sqrt(np.where(known, variance, 0))
+    low, high = np.array(bounds, dtype=np.float64).reshape(-1, 2).T
+    ends = np.maximum(low, mean - half), np.minimum(high, mean + half)
+    found = [array.ravel().tolist() for array in (mean, *ends, known)]
+    intervals: Array = np.empty(mean.size, dtype=object)
+    intervals[:] = [_interval(*one) for one in zip(*found, strict=True)]
+    return intervals.reshape(mean.shape).tolist()
 
 
-def _interval(mean: float, variance: float, freedom: float, low: float, high: float, level: float) -> Interval:
-    if not math.isfinite(variance):
-        return Interval(mean)
-    half = t_quantile(level, freedom) * math.sqrt(variance)
-    return Interval(mean, max(low, mean - half), min(high, mean + half))
+def _interval(mean: float, low: float, high: float, known: bool) -> Interval:
+    if math.isnan(mean):
+        return Interval(None)
+    return Interval(mean, low, high) if known else Interval(mean)
 
 
 def crossed_p(moments: Moments) -> float | None:

@@ -10,6 +10,7 @@ class Legal(OfRole):
     name = "legal"
     title = "possible"
     about = "share of generated answers that can be at all, such as legal moves"
+    several = True
     place = 50
 
     def measure(self, role: RolePredictions) -> OfMeans | None:

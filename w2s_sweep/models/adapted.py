@@ -14,6 +14,7 @@ from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import restore, save_trained
 
+MAGNITUDE = "lora_magnitude_vector"
 WEIGHTS, ADAPTERS = "weights.safetensors", "adapters.safetensors"
 
 
@@ -63,10 +64,14 @@ def _replace(module: nn.Module, weights: dict[str, Tensor], scale: float) -> Non
 
 
 def add_products(module: nn.Module, weights: Mapping[str, Tensor], scale: float) -> None:
-    """W + scale * B A in the place of W, for every adapted module (Hu et al. 2021, section 4.1)."""
+    """W + scale * B A in the place of W, for every adapted module (Hu et al. 2021, section 4.1); of DoRA with the
+    magnitudes that were trained for its rows (arXiv 2402.09353, equation 5)."""
     for name, down in weights.items():
         if ".lora_A." in name:
             target = module.get_submodule(name.partition(".lora_A.")[0])
             change = scale * weights[name.replace(".lora_A.", ".lora_B.")] @ down
             weight = target.get_parameter("weight")
             weight += change.T if isinstance(target, Conv1D) else change
+            if (magnitude := weights.get(name.replace(".lora_A.", f".{MAGNITUDE}."))) is not None:
+                rows = weight.T if isinstance(target, Conv1D) else weight
+                rows *= (magnitude / rows.norm(dim=1))[:, None]

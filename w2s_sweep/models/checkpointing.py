@@ -17,13 +17,6 @@ def checkpoint_blocks(blocks: nn.ModuleList) -> None:
         block.forward = _Checkpointed(block.forward)
 
 
-def compute_once(module: nn.Module) -> None:
-    """Undo `checkpoint_blocks` of blocks of the module; does nothing where it was not done."""
-    for inner in module.modules():
-        if isinstance(vars(inner).get("forward"), _Checkpointed):
-            del inner.forward
-
-
 class _Checkpointed:
     """A block's own `forward`, in its place."""
 

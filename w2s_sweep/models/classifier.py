@@ -57,7 +57,10 @@ class Classifier(nn.Module):
     ) -> Float[Tensor, "texts classes"]:
         """float32 logits; the head stays in float32 under autocast. `texts`: of a packed batch."""
         hidden = self.backbone.states(input_ids, attention_mask, texts)
-        pooled = pool(hidden, attention_mask, self.pooling, self.backbone.is_decoder, texts)
+        return self.score(pool(hidden, attention_mask, self.pooling, self.backbone.is_decoder, texts))
+
+    def score(self, pooled: Float[Tensor, "texts width"]) -> Float[Tensor, "texts classes"]:
+        """float32 logits of texts that were read already."""
         with torch.autocast(pooled.device.type, enabled=False):
             return self.head(pooled)
 

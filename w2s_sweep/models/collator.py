@@ -54,6 +54,12 @@ class Collator:
         on_device = None if where is None else where.to(self.device)
         return Batch(move(ids, self.device), move(mask, self.device), on_device)
 
+    def count(self, texts: Sequence[Sequence[int]], computed: int) -> None:
+        """Count texts of a batch that another collator made; `computed`: tokens of it that they took, with padding."""
+        self.padded |= not self.packs
+        self.read.add(map(len, texts))
+        self.computed += computed
+
     def from_starts(self, starts: Sequence[int], batch: Batch) -> Int[Tensor, "batch tokens"]:
         """1 for the real tokens of each text from its start on."""
         first = torch.tensor(starts)

@@ -100,9 +100,14 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """GB: of a GPU what torch held at most; on a CPU the peak RSS of the process, libraries and files included."""
+    """GB: of a GPU what torch held at most; of the machine the peak RSS of the process, libraries and files included,
+    which with a GPU is that of all stages so far: the most is held while weights are loaded, whichever stage does."""
     if device.type == "cuda":
-        return {"peak memory GB": round(torch.cuda.max_memory_allocated(device) / 1e9, 3)}
+        return {"peak memory GB": round(torch.cuda.max_memory_allocated(device) / 1e9, 3), **_peak_rss()}
+    return _peak_rss()
+
+
+def _peak_rss() -> dict[str, float]:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         said = next(line for line in lines if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""Packs: stages run one after another in one process because they share a model and a dataset.
+"""Packs: stages of one process, run one after another or some at once, because they share a model and a dataset.
 
 Stages of one (model, dataset) at the same depth of model changes form a pack: a pack only ever waits for packs of a
 smaller depth, so packs form a graph of their own. Expensive stages get a process each: `max_flops` bounds a pack, and
@@ -37,6 +37,12 @@ def affinity(stage: Stage[Kind]) -> Hashable:
         return stage.key
     model, data = stage.hints.model, stage.hints.data or stage.inputs["data"]
     return data, stage.hints.adapted, None if model is None else (model.source, model.keep_layers)
+
+
+def frozen_base(stage: Stage[Kind]) -> Hashable:
+    """Stages of one pack with the same one can be trained at the same time; None of those that cannot."""
+    own = stage.settings.frozen_base()
+    return None if own is None else (affinity(stage), own)
 
 
 def model_changes(graph: Graph) -> Mapping[str, int]:

@@ -51,8 +51,9 @@ def tuned_recipe(
             **tuned,
             rank=finetune.rank,
             alpha=finetune.alpha * (finetune.rank**0.5 if finetune.rslora else 1.0),  # the same scale, alpha / rank
-            targets=model.lora_targets,
+            targets=model.lora_targets if finetune.targets == "model" else (finetune.targets,),
             quantise=finetune.quantise,
+            dora=finetune.dora,
         )
     return FullRecipe(name="full", **_optimization(finetune, finetune.lr or model.lr_full), **tuned)
 

@@ -1,22 +1,24 @@
 """Cells -> rows. Numbers are computed from predictions alone, and every one can be traced to a stage folder."""
 
+import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.errors import StoreError, unknown
-from w2s_sweep.metrics import NO_TEST_LABELS, ROLES, Recovery, plain_ratio
+from w2s_sweep.metrics import Recovery
 from w2s_sweep.plan.stage import digest
-from w2s_sweep.results.absence import describe_absence, stage_failures
-from w2s_sweep.results.cell_names import label_settings, name_settings
+from w2s_sweep.results.absence import stage_failures
+from w2s_sweep.results.cells import Block, CellReader, blocks
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.compare import compare
 from w2s_sweep.results.curve_point import CurvePoint
 from w2s_sweep.results.curves import CurveReader
-from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.estimate import Designs
 from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import sorted_json
@@ -24,7 +26,8 @@ from w2s_sweep.results.pairs import Students
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Group, Reliability, Row
 from w2s_sweep.results.reliability import ReliabilityReader
-from w2s_sweep.results.score import Measured, Scorer, summarize
+from w2s_sweep.results.score import measure
+from w2s_sweep.results.summary import summarize
 from w2s_sweep.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +36,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 def limit_threads(function: F) -> F:
     """Have BLAS use one thread in a function."""
     return cast(Any, threadpoolctl).threadpool_limits.wrap(limits=1, user_api="blas")(function)
+
+
+def no_garbage_collection(function: F) -> F:
+    """Do not look for cycles in a function: it makes none, and a million small things that last, which would be gone
+    through again and again (a tenth of the time of many cells)."""
+
+    @wraps(function)
+    def without(*args: Any, **kwargs: Any) -> Any:
+        was = gc.isenabled()
+        gc.disable()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            if was:
+                gc.enable()
+
+    return cast(F, without)
 
 
 def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
@@ -50,49 +70,68 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
 
 
 @limit_threads
+@no_garbage_collection
 def collect_students(store: Store, record: dict[str, Any]) -> tuple[Results, Students]:
     """The same, and the students of its cells, which can be compared without another look at the store.
 
     On one thread: its many small products are no faster on several, and many times slower beside other work.
     """
-    failures = stage_failures(store, record["stages"])
-    names = label_settings([entry["cell"] for entry in record["cells"]])
-    reader, scorer = Reader(store, record["stages"]), Scorer()
-    rows: dict[int, Row] = {}
-    curves, points = CurveReader(store, reader, scorer.designs), list[CurvePoint]()
-    counted, reliability = ReliabilityReader(reader), dict[str, Mapping[str, Reliability]]()
-    groups: dict[str, tuple[Group, Recovery | None]] = {}
-    for name, cells in _by_group(record["cells"]).items():
-        found = [_row(name, i, record["cells"][i], names, failures, record["stages"], reader, scorer) for i in cells]
-        rows |= {row.cell: row for row, _ in found}
-        points += curves.points([row for row, _ in found])
-        reliability[name] = counted.pool([row for row, _ in found])
-        groups[name] = group_cells(
-            [row for row, _ in found],
-            [measured for _, measured in found if measured is not None],
-            scorer.designs,
-        )
-    ordered = tuple(rows[i] for i in range(len(rows)))
-    recoveries = {name: recovery for name, (_, recovery) in groups.items() if recovery is not None}
-    summed = tuple(group for group, _ in groups.values())
-    students = Students(reader, scorer)
-    comparisons = compare(ordered, students)
-    found = medians(summed)
-    steps = {row.cell: steps for row in ordered if (steps := curves.student_steps(row))}
+    failures, groups = stage_failures(store, record["stages"]), _by_group(record["cells"])
+    reader, designs = Reader(store, record["stages"]), Designs()
+    curves, counted = CurveReader.of(reader, designs), ReliabilityReader(reader)
+    scored = dict[str, Scored]()
+    for block in blocks(CellReader.of(reader, record, failures), groups):
+        scored |= _score(block, designs, curves, counted)
+    found, students = {name: scored[name] for name in groups}, Students(reader, designs)
+    rows = sorted((row for one in found.values() for row in one.rows), key=lambda row: row.cell)
+    summed = tuple(one.group for one in found.values())
     results = Results(
         str(record["name"]),
         record,
-        ordered,
+        tuple(rows),
         summed,
-        found,
-        comparisons,
+        medians(summed),
+        compare(rows, students),
         failures,
-        recoveries,
-        tuple(points),
-        steps,
-        reliability,
+        {name: one.recovery for name, one in found.items() if one.recovery is not None},
+        tuple(point for one in found.values() for point in one.points),
+        {row.cell: steps for row in rows if (steps := curves.student_steps(row))},
+        {name: one.reliability for name, one in found.items()},
     )
     return results, students
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of cells that differ in the seed only."""
+
+    rows: Sequence[Row]
+    group: Group
+    recovery: Recovery | None
+    points: Sequence[CurvePoint]
+    reliability: Mapping[str, Reliability]
+
+
+def _score(block: Block, designs: Designs, curves: CurveReader, counted: ReliabilityReader) -> dict[str, Scored]:
+    """The groups of a block by name: the numbers of all cells are computed together, then those of all groups."""
+    done = {cell.index: cell for cell in block.cells if cell.sets}
+    measured = dict(zip(done, measure([cell.sets for cell in done.values()]), strict=True))
+    alone = dict(zip(done, summarize([[measured[i]] for i in done], block.metric, designs), strict=True))
+    rows = {
+        name: [cell.row(alone[cell.index][0] if cell.index in done else None) for cell in cells]
+        for name, cells in block.groups.items()
+    }
+    entries = {
+        name: [measured[cell.index] for cell in cells if cell.sets]
+        for name, cells in block.groups.items()
+        if any(cell.sets for cell in cells)
+    }
+    together = dict(zip(entries, summarize([*entries.values()], block.metric, designs), strict=True))
+    points = dict(zip(rows, curves.points([*rows.values()]), strict=True))
+    return {
+        name: Scored(found, *group_cells(found, together.get(name)), points[name], counted.pool(found))
+        for name, found in rows.items()
+    }
 
 
 def names_of_tests(record: Mapping[str, Any]) -> list[str]:
@@ -116,62 +155,3 @@ def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
         about = {name: value for name, value in entry["cell"].items() if name != "seed"}
         found.setdefault(digest(json.loads(sorted_json(about))), []).append(i)
     return found
-
-
-def _row(
-    group: str,
-    index: int,
-    entry: Mapping[str, Any],
-    names: Mapping[str, Mapping[str, str]],
-    failures: Mapping[str, str],
-    stages: Mapping[str, Any],
-    reader: Reader,
-    scorer: Scorer,
-) -> tuple[Row, Measured | None]:
-    """A cell's row, and what is known of its test examples where it is finished."""
-    cell, keys = entry["cell"], entry["roles"]
-    label = {name: names[name][sorted_json(value)] for name, value in name_settings(cell).items()}
-    about: dict[str, Any] = {
-        "cell": index,
-        "group": group,
-        "dataset": label["dataset"],
-        "weak_model": label["weak"],
-        "strong_model": label["strong"],
-        "loss": label["loss"],
-        "method": label["method"],
-        "finetune": label["finetune"],
-        "seed": cell["seed"],
-        "metric": cell["metric"],
-        "weak_params": 0 if cell["weak"] is None else cell["weak"]["params"],
-        "strong_params": cell["strong"]["params"],
-        "overrides": tuple(entry["overrides"]),
-    } | {f"{role}_key": keys.get(role, "") for role in ROLES}
-    found = {role: reader.beside(key, keys["weak"]) for role, key in keys.items()}
-    absent = {role: text for role, text in found.items() if isinstance(text, str)}
-    if absent and set(absent.values()) != {NO_TEST_LABELS}:
-        return Row(**about, **describe_absence(absent, keys, failures, stages)), None
-    sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
-    mismatch = _mismatch(sets)
-    if mismatch:
-        return Row(**about, state="failed", note=mismatch), None
-    measured, student = scorer.measure(keys, sets), sets["student"]
-    common, _ = summarize([measured], cell["metric"], scorer.designs)
-    ratio = plain_ratio(*(common[role].value for role in ROLES))
-    about |= {"n_test": len(student.ids), "classes": student.probs.shape[1], "ratio": ratio}
-    return Row(**about, **common, majority=float(np.bincount(student.truth).max() / len(student.ids))), measured
-
-
-def _mismatch(sets: Mapping[str, Examples]) -> str:
-    """Why the roles cannot be compared; empty when they predict the same examples with the same truth."""
-    first, base = next(iter(sets.items()))
-    for role, other in sets.items():
-        if other.digest == base.digest:
-            continue
-        mine, theirs = set(base.ids.tolist()), set(other.ids.tolist())
-        if mine == theirs:
-            return f"the truth of the test examples differs between {first} and {role}"
-        return (
-            f"the test examples differ: {len(mine - theirs)} only in {first}, {len(theirs - mine)} only in {role}, "
-            f"{len(mine & theirs)} in both"
-        )
-    return ""

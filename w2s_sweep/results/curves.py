@@ -4,59 +4,58 @@ A point compares with the final predictions of supervisor and ceiling on the sam
 mean gaps over the seeds, as that of the group is.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from w2s_sweep.arrays import Array
-from w2s_sweep.errors import StoreError
-from w2s_sweep.metrics import METRICS, ROLES, Interval, Recovery, agreement_scores
-from w2s_sweep.predictions import CURVE, Evaluated, read_curve
+from w2s_sweep.metrics import ROLES, Interval, Recovery
+from w2s_sweep.results.curve_files import CurveFiles
 from w2s_sweep.results.curve_point import CurvePoint, StudentStep
+from w2s_sweep.results.estimate import Designs, Estimated, estimate
+from w2s_sweep.results.evaluations import OTHERS, Evaluations, Training
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import NONE, Row
-from w2s_sweep.results.score import Columns, Designs, Measured, estimate
-from w2s_sweep.store import Store
+from w2s_sweep.results.score import Batch, Measured
 
-SCORES = ("accuracy", "auroc")
-"""Metrics of every point."""
 AGREEMENTS = ("agreement", "agreement/supervisor_right", "agreement/supervisor_wrong")
 """What every point of a student has too."""
+FIELDS = tuple(name.replace("/", "_") for name in AGREEMENTS)
+"""Of a point and a step."""
+About = tuple[str, ...]
+"""Role, metric and stages of the seeds."""
 
 
 @dataclass
 class CurveReader:
-    """The curves of stages, each read and measured once however many groups share the stages."""
+    """The points of groups, each computed once however many groups share the stages."""
 
-    store: Store
+    files: CurveFiles
     final: Reader
     designs: Designs
-    curves: dict[str, list[Evaluated]] = field(default_factory=dict[str, list[Evaluated]])
-    """Of supervisors and ceilings; students are many, and each is of few cells."""
-    ids: dict[str, Array] = field(default_factory=dict[str, Array])
-    """Evaluated rows, one array for equal ones: it stands for them in what follows."""
-    parts: dict[tuple[str, int], Examples] = field(default_factory=dict[tuple[str, int], Examples])
-    """(stage, which rows) -> its final predictions on these rows."""
-    scores: dict[tuple[str, int, str], "Array | None"] = field(
-        default_factory=dict[tuple[str, int, str], "Array | None"]
-    )
-    """(stage, which rows, metric) -> what each row adds in the end."""
-    own: dict[tuple[str, ...], list[CurvePoint]] = field(default_factory=dict[tuple[str, ...], list[CurvePoint]])
-    """(role, metric, stages of the seeds) -> their points, for the groups that share them."""
-    steps: dict[tuple[str, ...], tuple[StudentStep, ...]] = field(
-        default_factory=dict[tuple[str, ...], tuple[StudentStep, ...]]
-    )
+    evaluations: Evaluations
+    own: dict[About, list[dict[str, Any]]] = field(default_factory=dict[About, list[dict[str, Any]]])
+    """Points, but for where in the sweep they stand."""
+    steps: dict[About, tuple[StudentStep, ...]] = field(default_factory=dict[About, tuple[StudentStep, ...]])
     """(metric, stages of a cell) -> the evaluations of its student."""
 
-    def points(self, rows: Sequence[Row]) -> list[CurvePoint]:
-        """The points of cells that differ in the seed only, role by role, of the seeds that have a curve."""
-        done = [row for row in rows if row.state == "done" and self._is_comparable(row)]
-        return [point for role in ROLES for point in self._of_role(role, done)]
+    @classmethod
+    def of(cls, final: Reader, designs: Designs) -> "CurveReader":
+        return cls(CurveFiles(final), final, designs, Evaluations(final))
+
+    def points(self, groups: Sequence[Sequence[Row]]) -> list[list[CurvePoint]]:
+        """The points of several groups with one metric, each of cells that differ in the seed only: role by role, of
+        the seeds that have a curve."""
+        done = [[row for row in rows if row.state == "done" and self._is_comparable(row)] for rows in groups]
+        for role in ROLES:
+            self._measure(role, [rows for rows in done if rows])
+        return [[point for role in ROLES for point in self._place(role, rows)] for rows in done]
 
     def student_steps(self, row: Row) -> tuple[StudentStep, ...]:
         """What a cell's student was worth after each evaluation, of cells that `points` were asked for."""
@@ -68,192 +67,163 @@ class CurveReader:
         digests = {one.digest if isinstance(one, Examples) else None for one in found}
         return len(digests) == 1 and None not in digests
 
-    def _of_role(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
-        about = (role, rows[0].metric, *(key for row in rows for key in self._of_what(role, row))) if rows else ()
-        if rows and about not in self.own:
-            self.own[about] = self._measure_all(role, rows)
-        return [replace(point, **_place(rows[0])) for point in self.own.get(about, ())]
+    def _place(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
+        if not rows:
+            return []
+        names = ("group", "dataset", "weak_params", "strong_params")
+        place = vars(rows[0].setting) | {name: getattr(rows[0], name) for name in names}
+        return [CurvePoint(**place, **point) for point in self.own[self._about(role, rows)]]
+
+    def _about(self, role: str, rows: Sequence[Row]) -> About:
+        """What points depend on: stages, and the file that says which test rows count."""
+        return role, rows[0].metric, *(key for row in rows for key in self._of_what(role, row))
 
     def _of_what(self, role: str, row: Row) -> tuple[str, ...]:
-        """What a row's points depend on: its stages, and the file that says which test rows count."""
         narrow = self.final.labelled(row.weak_key) is not None
         return (*_stages(role, row), row.weak_key) if narrow else _stages(role, row)
 
-    def _measure_all(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
-        curves = [(row, curve) for row in rows if (curve := self._curve(role, row))]
-        found = [(row, curve, self._measure(role, row, curve)) for row, curve in curves]
+    def _measure(self, role: str, groups: Sequence[Sequence[Row]]) -> None:
+        """Have `own` hold the points of all groups."""
+        todo = {about: rows for rows in groups if (about := self._about(role, rows)) not in self.own}
+        curves = {about: [(row, self.files.of(role, row)) for row in rows] for about, rows in todo.items()}
+        found = self.evaluations.measure(role, [one for many in curves.values() for one in many if one[1]])
         if role == "student":
-            self.steps |= {(row.metric, *_stages(role, row)): _steps(row.metric, at, known) for row, at, known in found}
-        # Evaluations are matched by their number: trainings of one setting may differ by a few steps.
-        common = min((len(curve) for _, curve in curves), default=0)
-        last = [Seed(row, curve[-common:], measured[-common:]) for row, curve, measured in found]
-        together: dict[tuple[int, ...], list[int]] = {}
-        for number in range(common):
-            together.setdefault(tuple(id(seed.curve[number].ids) for seed in last), []).append(number)
-        points = [point for numbers in together.values() for point in self._points(role, numbers, last)]
-        return sorted(points, key=lambda point: point.evaluation)
+            self.steps |= {(one.row.metric, *_stages(role, one.row)): self._steps(one) for one in found}
+        known, jobs = iter(found), list[Job]()
+        for about, many in curves.items():
+            self.own[about] = []
+            jobs += _jobs(role, about, [next(known) for _, curve in many if curve])
+        for job, estimated in zip(jobs, self._estimate(role, jobs), strict=True):
+            self.own[job.about] += [job.point(role, number, estimated) for number in job.numbers]
+        for about in todo:
+            self.own[about].sort(key=lambda point: point["evaluation"])
 
-    def _curve(self, role: str, row: Row) -> list[Evaluated]:
-        """What the role's stage predicted on the way, for the rows that the cell is about."""
-        key, labelled = getattr(row, f"{role}_key"), self.final.labelled(row.weak_key)
-        curve = self._read(role, key)
-        if labelled is None:
-            return curve
-        return self._share_ids([part for part in _among(curve, labelled) if len(part.ids)])
+    def _estimate(self, role: str, jobs: Sequence["Job"]) -> list[Estimated]:
+        """Jobs of the same rows and evaluations are computed together."""
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for place, job in enumerate(jobs):
+            alike.setdefault((tuple(job.numbers), *map(id, job.batches)), []).append(place)
+        found: dict[int, Estimated] = {}
+        for places in alike.values():
+            same = [jobs[place] for place in places]
+            batches = [self._batch(role, seed, same) for seed in range(len(same[0].seeds))]
+            entries = [[Measured(batch, place) for batch in batches] for place in range(len(same))]
+            found |= zip(places, estimate(entries, _ratios(role, same[0]), self.designs), strict=True)
+        return [found[place] for place in range(len(jobs))]
 
-    def _read(self, role: str, key: str) -> list[Evaluated]:
-        if key in self.curves:
-            return self.curves[key]
-        path = self.store.path(key) / CURVE
-        try:
-            found = self._share_ids(read_curve(path)) if path.is_file() else []
-        except StoreError:
-            found = []  # a curve is no result: `w2s verify` tells of damage
+    def _batch(self, role: str, seed: int, jobs: Sequence["Job"]) -> Batch:
+        """One seed of several jobs: the columns of all evaluations as NAME@NUMBER, and what lasts of other roles."""
+        whole = jobs[0].batches[seed]
+        values = whole.values[np.array([[one.place for one in job.of_seed(seed)] for job in jobs])]
+        names = tuple(f"{name}@{number}" for number in jobs[0].numbers for name in whole.names)
+        values = values.reshape(len(jobs), len(names), -1)
         if role != "student":
-            self.curves[key] = found
-        return found
+            return Batch(whole.groups, names, values)
+        lasting = np.array([self._lasting(job.seeds[seed], job.first(seed)) for job in jobs])
+        others = tuple(f"{jobs[0].metric}/{other}" for other in OTHERS)
+        return Batch(whole.groups, (*names, *others), np.concatenate([values, lasting], 1))
 
-    def _share_ids(self, curve: Sequence[Evaluated]) -> list[Evaluated]:
-        known: dict[int, Array] = {}  # evaluations of a stage share their array: its text is made once
-        for one in curve:
-            if id(one.ids) not in known:
-                known[id(one.ids)] = self.ids.setdefault("\n".join(one.ids.tolist()), one.ids)
-        return [replace(one, ids=known[id(one.ids)]) for one in curve]
+    def _lasting(self, training: Training, number: int) -> list[Array]:
+        """The final scores of supervisor and ceiling on the rows of one evaluation."""
+        row, ids = training.row, training.curve[number].ids
+        return [self.evaluations.final_scores(row.metric, getattr(row, f"{one}_key"), ids) for one in OTHERS]
 
-    def _points(self, role: str, numbers: Sequence[int], seeds: Sequence["Seed"]) -> list[CurvePoint]:
-        """The points of evaluations that were each of the same rows; all are computed together."""
-        metric, first = seeds[0].row.metric, numbers[0]
-        cells = [Measured(seed.measured[first].groups, _merge(role, seed, numbers)) for seed in seeds]
-        ratios = {str(n): (f"{metric}/weak", f"{metric}/student@{n}", f"{metric}/ceiling") for n in numbers}
-        found, recoveries = estimate(cells, ratios if role == "student" else {}, self.designs)
-        known = defaultdict[str, Interval](lambda: NONE, found)
-        return [_point(role, number, seeds, known, recoveries.get(str(number))) for number in numbers]
-
-    def _measure(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
-        """What is known of one seed's examples after each evaluation; those of the same rows are measured together."""
-        found: dict[int, Measured] = {}
-        for which in dict.fromkeys(id(at.ids) for at in curve):
-            places = [place for place, at in enumerate(curve) if id(at.ids) == which]
-            found |= zip(places, self._measure_rows(role, row, [curve[place] for place in places]), strict=True)
-        return [found[place] for place in range(len(curve))]
-
-    def _measure_rows(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[Measured]:
-        ids, probs = curve[0].ids, np.stack([at.probs for at in curve])
-        weak = self._final(row.weak_key if role == "student" else getattr(row, f"{role}_key"), ids)
-        several = dict[str, Several]()
-        for name in dict.fromkeys((*SCORES, row.metric)):
-            several[f"{name}/{role}"] = METRICS[name].scores_of_each(probs, weak)
-        if role == "student":
-            for one in ("weak", "ceiling"):
-                lasting = self._final_scores(row.metric, getattr(row, f"{one}_key"), ids)
-                several[f"{row.metric}/{one}"] = [lasting] * len(curve)
-            found = agreement_scores(probs.argmax(2), weak.probs.argmax(1), weak.truth)
-            for name, scores in found.items():
-                several[name] = [None] * len(curve) if scores is None else [*scores]
-        return [
-            Measured(weak.groups, {name: values[place] for name, values in several.items()})
-            for place in range(len(curve))
-        ]
-
-    def _final_scores(self, metric: str, key: str, ids: Array) -> "Array | None":
-        about = (key, id(ids), metric)
-        if about not in self.scores:
-            final = self._final(key, ids)
-            self.scores[about] = METRICS[metric].scores_of(final)
-        return self.scores[about]
-
-    def _final(self, key: str, ids: Array) -> Examples:
-        """The final predictions of a finished stage on the rows of an evaluation, in its order."""
-        if (key, id(ids)) not in self.parts:
-            found = self.final.examples(key)
-            assert isinstance(found, Examples), "the cell is done"
-            self.parts[key, id(ids)] = found.on(ids)
-        return self.parts[key, id(ids)]
-
-
-Several = Sequence["Array | None"]
-"""What each row adds, after each evaluation."""
+    def _steps(self, training: Training) -> tuple[StudentStep, ...]:
+        first = {id(one.batch): number for number, one in reversed([*enumerate(training.measured)])}
+        others = {about: [_known(one.mean()) for one in self._lasting(training, n)] for about, n in first.items()}
+        names = training.measured[0].batch.names  # those of all of its evaluations
+        places = [names.index(name) for name in (f"{training.row.metric}/student", *AGREEMENTS)]
+        found = list[StudentStep]()
+        for at, one in zip(training.curve, training.measured, strict=True):
+            means, (weak, ceiling) = one.batch.means[one.place], others[id(one.batch)]
+            student, agreement, right, wrong = (means[place] for place in places)
+            found.append(
+                StudentStep(
+                    step=at.step,
+                    weak=weak,
+                    student=student,
+                    ceiling=ceiling,
+                    agreement=agreement,
+                    agreement_supervisor_right=right,
+                    agreement_supervisor_wrong=wrong,
+                )
+            )
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
-class Seed:
-    """What is known of the training of one seed's stage."""
+class Job:
+    """Evaluations of a group's trainings, all of the same rows; those of a group may be several jobs."""
 
-    row: Row
-    curve: Sequence[Evaluated]
-    measured: Sequence[Measured]
-    """After each evaluation of `curve`."""
+    about: About
+    numbers: Sequence[int]
+    """Of the last evaluations that all seeds have: 0 is the first of these."""
+    seeds: Sequence[Training]
+    common: int
+    """Evaluations that all seeds have."""
 
+    @property
+    def metric(self) -> str:
+        return self.seeds[0].row.metric
 
-def _among(curve: Sequence[Evaluated], labelled: Array) -> list[Evaluated]:
-    """The evaluations on labelled rows; those of equal rows share their ids, which are looked up once."""
-    arrays, wanted = {id(one.ids): one.ids for one in curve}, labelled.astype(str)
-    rows = {about: np.flatnonzero(np.isin(ids.astype(str), wanted)) for about, ids in arrays.items()}
-    kept = {about: ids[rows[about]] for about, ids in arrays.items()}
-    return [replace(one, ids=kept[id(one.ids)], probs=one.probs[rows[id(one.ids)]]) for one in curve]
+    @property
+    def batches(self) -> list[Batch]:
+        """Of each seed."""
+        return [seed.measured[self.first(place)].batch for place, seed in enumerate(self.seeds)]
 
+    def first(self, seed: int) -> int:
+        return self._number(seed, self.numbers[0])
 
-def _merge(role: str, seed: Seed, numbers: Sequence[int]) -> Columns:
-    """The columns of several evaluations as NAME@NUMBER; what lasts, of the other roles, keeps its name."""
-    lasting = {f"{seed.row.metric}/{one}" for one in ROLES if one != role}
-    return {
-        name if name in lasting else f"{name}@{number}": column
-        for number in numbers
-        for name, column in seed.measured[number].columns.items()
-    }
+    def of_seed(self, seed: int) -> list[Measured]:
+        return [self.seeds[seed].measured[self._number(seed, number)] for number in self.numbers]
 
+    def _number(self, seed: int, number: int) -> int:
+        return len(self.seeds[seed].curve) - self.common + number
 
-def _point(
-    role: str, number: int, seeds: Sequence[Seed], known: Mapping[str, Interval], recovery: Recovery | None
-) -> CurvePoint:
-    first, metric, at = seeds[0].row, seeds[0].row.metric, [seed.curve[number] for seed in seeds]
-    return CurvePoint(
-        **_place(first),
-        role=role,
-        seeds=tuple(sorted(seed.row.seed for seed in seeds)),
-        evaluation=number + 1,
-        step=round(fmean(one.step for one in at)),
-        steps=round(fmean(one.steps for one in at)),
-        n_test=max(len(one.ids) for one in at),
-        value=known[f"{metric}/{role}@{number}"],
-        weak=known[f"{metric}/weak"],
-        ceiling=known[f"{metric}/ceiling"],
-        pgr=NONE if recovery is None else recovery.pgr,
-        unidentified="" if recovery is None else recovery.reason,
-        accuracy=known[f"accuracy/{role}@{number}"],
-        auroc=known[f"auroc/{role}@{number}"],
-        agreement=known[f"agreement@{number}"],
-        agreement_supervisor_right=known[f"agreement/supervisor_right@{number}"],
-        agreement_supervisor_wrong=known[f"agreement/supervisor_wrong@{number}"],
-    )
-
-
-def _steps(metric: str, curve: Sequence[Evaluated], measured: Sequence[Measured]) -> tuple[StudentStep, ...]:
-    names = [*(f"{metric}/{role}" for role in ROLES), *AGREEMENTS]
-    means = {name: _means([one.columns[name] for one in measured]) for name in names}
-    return tuple(
-        StudentStep(
-            step=at.step,
-            **{role: means[f"{metric}/{role}"][place] for role in ROLES},
-            **{name.replace("/", "_"): means[name][place] for name in AGREEMENTS},
-        )
-        for place, at in enumerate(curve)
-    )
+    def point(self, role: str, number: int, estimated: Estimated) -> dict[str, Any]:
+        """One point, but for where in the sweep it stands."""
+        known: Mapping[str, Interval] = defaultdict(lambda: NONE, estimated.means)
+        recovery: Recovery | None = estimated.recoveries.get(str(number))
+        at = [seed.curve[self._number(place, number)] for place, seed in enumerate(self.seeds)]
+        return {
+            "role": role,
+            "seeds": tuple(sorted(seed.row.seed for seed in self.seeds)),
+            "evaluation": number + 1,
+            "step": round(fmean(one.step for one in at)),
+            "steps": round(fmean(one.steps for one in at)),
+            "n_test": max(len(one.ids) for one in at),
+            "value": known[f"{self.metric}/{role}@{number}"],
+            "weak": known[f"{self.metric}/weak"],
+            "ceiling": known[f"{self.metric}/ceiling"],
+            "pgr": NONE if recovery is None else recovery.pgr,
+            "unidentified": "" if recovery is None else recovery.reason,
+            "accuracy": known[f"accuracy/{role}@{number}"],
+            "auroc": known[f"auroc/{role}@{number}"],
+            **{field: known[f"{name}@{number}"] for field, name in zip(FIELDS, AGREEMENTS, strict=True)},
+        }
 
 
-def _means(columns: Several) -> list[float | None]:
-    known = [column for column in columns if column is not None]
-    if len(known) == len(columns):
-        return np.array(known).mean(1).tolist()
-    return [None if column is None else float(column.mean()) for column in columns]
+def _jobs(role: str, about: About, seeds: Sequence[Training]) -> list[Job]:
+    """Evaluations are matched by their number from the end: trainings of one setting may differ by a few steps."""
+    common = min((len(seed.curve) for seed in seeds), default=0)
+    together: dict[tuple[int, ...], list[int]] = {}
+    for number in range(common):
+        batches = tuple(id(seed.measured[len(seed.curve) - common + number].batch) for seed in seeds)
+        together.setdefault(batches, []).append(number)
+    return [Job(about, numbers, seeds, common) for numbers in together.values()]
+
+
+def _ratios(role: str, job: Job) -> dict[str, tuple[str, str, str]]:
+    if role != "student":
+        return {}
+    of = job.metric
+    return {str(number): (f"{of}/weak", f"{of}/student@{number}", f"{of}/ceiling") for number in job.numbers}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _stages(role: str, row: Row) -> tuple[str, ...]:
     """The stages that a point depends on."""
     return (row.weak_key, row.student_key, row.ceiling_key) if role == "student" else (getattr(row, f"{role}_key"),)
-
-
-def _place(row: Row) -> dict[str, Any]:
-    """Where in the sweep a point stands."""
-    names = ("group", "dataset", "weak_params", "strong_params")
-    return vars(row.setting) | {name: getattr(row, name) for name in names}

@@ -9,26 +9,31 @@ import numpy as np
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
 from w2s_sweep.metrics import RolePredictions
-from w2s_sweep.predictions import Answers, Predictions
+from w2s_sweep.results.answers import Layout
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
-    """Example ids sorted by name, and what follows from them: made once for all stages that predict these examples."""
+class Frame:
+    """Test rows sorted by id, and what follows from them: made once for all stages that predict these rows."""
 
-    places: Array
+    rows: Array
     """[examples] Where in the file each one stands."""
     ids: Array
     groups: Array
-    text: bytes
-    """The sorted ids, a line each."""
+    truth: Array
+    digest: str
 
     @classmethod
-    def of(cls, ids: Array, groups: Mapping[str, str] | None = None) -> "Order":
-        places = np.argsort(ids.astype(str), kind="stable")
-        found = ids[places]
-        names = np.array([(groups or {}).get(str(name), str(name)) for name in found], dtype=str)
-        return cls(places, found, names, "\n".join(found.tolist()).encode())
+    def of(cls, layout: Layout, groups: Mapping[str, str]) -> "Frame":
+        """`groups`: example id -> name of its group; an example without one is a group of its own."""
+        places = np.argsort(layout.ids.astype(str), kind="stable")
+        ids, truth = layout.ids[places], layout.truth[places]
+        names = np.array([groups.get(str(name), str(name)) for name in ids], dtype=str)
+        return cls(layout.rows[places], ids, names, truth, _digest(ids, truth))
+
+    def share(self, known: "Frame") -> "Frame":
+        """The same with the arrays of another of the same ids and groups: designs are made once for one array."""
+        return replace(self, ids=known.ids, groups=known.groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,23 +64,17 @@ class Examples(RolePredictions):
         )
 
     @classmethod
-    def of(
-        cls, predictions: Predictions | Answers, legal: Mapping[str, bool] | None = None, order: Order | None = None
-    ) -> "Examples":
-        """`legal`: example id -> whether what was generated is a possible answer, where that is known.
-
-        `order`: that of the ids of `predictions`; None takes each example for a group of its own.
-        """
-        order = order or Order.of(predictions.ids)
-        truth = predictions.truth[order.places]
-        flags = np.array([legal.get(str(name), np.nan) for name in order.ids], dtype=np.float64) if legal else None
+    def of(cls, frame: Frame, probs: Array, legal: Mapping[str, bool]) -> "Examples":
+        """`probs`: of all rows of the file. `legal`: example id -> whether what was generated is a possible answer,
+        where that is known."""
+        flags = np.array([legal.get(str(name), np.nan) for name in frame.ids], dtype=np.float64) if legal else None
         return cls(
-            ids=order.ids,
-            groups=order.groups,
-            truth=truth,
-            probs=predictions.probs[order.places],
+            ids=frame.ids,
+            groups=frame.groups,
+            truth=frame.truth,
+            probs=probs[frame.rows],
             legal=None if flags is None or np.isnan(flags).all() else flags,
-            digest=hashlib.sha256(order.text + truth.tobytes()).hexdigest(),
+            digest=frame.digest,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from w2s_sweep.metrics import METRICS, Recovery, cause, median_interval
 from w2s_sweep.results.records import NONE, ONE, SEVERAL, Group, Median, Row, Setting
-from w2s_sweep.results.score import Designs, Measured, summarize
+from w2s_sweep.results.summary import Summary
 
 NOTHING: Mapping[str, Any] = {
     "n_groups": None, "weak": NONE, "student": NONE, "ceiling": NONE, "gain": NONE, "gap": NONE, "excess": NONE,
@@ -16,10 +16,10 @@ NOTHING: Mapping[str, Any] = {
 """Of a group without a finished cell."""
 
 
-def group_cells(rows: Sequence[Row], measured: Sequence[Measured], designs: Designs) -> tuple[Group, Recovery | None]:
-    """Cells that differ in the seed only, `measured` those of them that are finished; what the PGR is of."""
+def group_cells(rows: Sequence[Row], summary: Summary | None) -> tuple[Group, Recovery | None]:
+    """Cells that differ in the seed only, with the summary of those that are finished; what the PGR is of."""
     first, done = rows[0], [row for row in rows if row.state == "done"]
-    common, recovery = summarize(measured, first.metric, designs) if measured else (NOTHING, None)
+    common, recovery = summary or (NOTHING, None)
     group = Group(
         **vars(first.setting),
         group=first.group,
@@ -30,7 +30,7 @@ def group_cells(rows: Sequence[Row], measured: Sequence[Measured], designs: Desi
         cells=len(rows),
         n_test=max((row.n_test for row in done if row.n_test is not None), default=None),
         over=SEVERAL if len(done) > 1 else ONE,
-        freedom=None if recovery is None or recovery.moments is None else recovery.moments.freedom,
+        freedom=None if recovery is None or recovery.moments is None else float(recovery.moments.freedom),
         chance=METRICS[first.metric].chance(max((row.classes or 2 for row in done), default=2)),
         majority=fmean(shares) if (shares := [row.majority for row in done if row.majority is not None]) else None,
         ratios=tuple(row.ratio for row in done if row.ratio is not None),

@@ -1,16 +1,16 @@
 """Two students of one cell each, example by example: what can be compared, and by how much they differ."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from w2s_sweep.arrays import Array
-from w2s_sweep.metrics import Moments
+from w2s_sweep.metrics import METRICS, Moments
+from w2s_sweep.results.estimate import Designs
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Row
-from w2s_sweep.results.score import Measured, Scorer
 
 Pair = tuple[Row, Row]
 """A finished cell of the baseline and one of another setting, of the same task, models and seed."""
@@ -21,7 +21,9 @@ class Students:
     """The students of finished cells."""
 
     reader: Reader
-    scorer: Scorer
+    designs: Designs
+    scores: dict[tuple[str, str, str], Array] = field(default_factory=dict[tuple[str, str, str], Array])
+    """(stage, which examples, metric) -> what each example adds."""
 
     def comparable(self, first: Row, second: Row) -> bool:
         """Whether both have the metric on the same examples."""
@@ -31,13 +33,17 @@ class Students:
     def difference(self, pairs: Sequence[Pair]) -> Moments:
         """The mean difference of the students' metric, second minus first, over seeds and groups of test examples."""
         changes = np.concatenate([self._scores(second) - self._scores(first) for first, second in pairs])
-        cells = [Measured(self._examples(first).groups, {}) for first, _ in pairs]
-        return self.scorer.designs.of(cells).moments(changes[:, None])
+        groups = [self._examples(first).groups for first, _ in pairs]
+        return self.designs.of(groups).moments(changes[:, None])
 
     def _scores(self, row: Row) -> Array:
-        found = self.scorer.of_stage(row.student_key, self._examples(row))[row.metric]
-        assert found is not None  # the metric has a value, or the pair would not be comparable
-        return found
+        examples = self._examples(row)
+        about = row.student_key, examples.digest, row.metric
+        if about not in self.scores:
+            found = METRICS[row.metric].scores_of(examples)
+            assert found is not None  # the metric has a value, or the pair would not be comparable
+            self.scores[about] = found
+        return self.scores[about]
 
     def _examples(self, row: Row) -> Examples:
         found = self.reader.beside(row.student_key, row.weak_key)

@@ -4,9 +4,8 @@ A supervisor that is a file may label some test rows alone. Every number of its 
 these rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
@@ -15,8 +14,9 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.metrics import NO_CEILING, NO_TEST_LABELS
-from w2s_sweep.predictions import FILE, TEXTS, read_answers
-from w2s_sweep.results.examples import Examples, Order
+from w2s_sweep.predictions import CURVE, FILE, TEXTS, Evaluated
+from w2s_sweep.results.answers import AnswersReader, Layout, legal_of
+from w2s_sweep.results.examples import Examples, Frame
 from w2s_sweep.store import Store
 
 EXAMPLES = "examples.parquet"
@@ -35,8 +35,13 @@ class Reader:
     """(stage, file that supervises) -> the stage's predictions for the rows that the file labels."""
     groups: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Key of a data stage -> example id -> name of its group."""
-    orders: dict[tuple[str | None, str], Order] = field(default_factory=dict[tuple[str | None, str], Order])
-    """(data stage, example ids as they stand in a file) -> their order."""
+    files: AnswersReader = field(default_factory=AnswersReader)
+    frames: dict[tuple[str | None, int], Frame] = field(default_factory=dict[tuple[str | None, int], Frame])
+    """(data stage, layout of a file) -> its test rows."""
+    orders: dict[tuple[str | None, str], Frame] = field(default_factory=dict[tuple[str | None, str], Frame])
+    """(data stage, sorted ids) -> the first of these frames that had them."""
+    contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """Stage -> its curve, not yet asked for, as it was when digests were compared."""
 
     def beside(self, key: str, weak: str) -> "Examples | str":
         """A stage's test predictions for a cell that the stage `weak` supervises; or, in words, why there are none."""
@@ -65,16 +70,27 @@ class Reader:
         if data is not None and not self.store.path(data).is_dir():  # intervals without groups would claim too much
             return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
         try:
-            folder = self.store.verify(key)  # once a stage: a flipped bit would be another number, without a word
-            answers = read_answers(folder / FILE, "test")
-            order = self._order(data, answers.ids)
+            content = self.store.contents(key, FILE, TEXTS, CURVE)  # a flipped bit would be another number
+            layout, probs = self.files.answers(self.store.path(key) / FILE, content[FILE])
+            frame = self._frame(data, layout)
+        except KeyError:
+            return f"no predictions in {self.store.path(key)}"
         except StoreError as error:
             return str(error)
-        if len(answers.ids):
-            return Examples.of(answers, _legal(folder / TEXTS), order)
+        if len(frame.ids):
+            self.contents |= {key: content[CURVE]} if CURVE in content else {}
+            return Examples.of(frame, probs, legal_of(content.get(TEXTS)))
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
-        return f"no test examples in {folder / FILE}"
+        return f"no test examples in {self.store.path(key) / FILE}"
+
+    def curve(self, key: str) -> list[Evaluated]:
+        """What a stage with predictions said while it trained, once; nothing where that cannot be read."""
+        content = self.contents.pop(key, None)
+        try:
+            return [] if content is None else self.files.curve(self.store.path(key) / CURVE, content)
+        except StoreError:
+            return []  # a curve is no result: `w2s verify` tells of damage
 
     def _data(self, key: str) -> str | None:
         """The data stage that a stage's examples come from."""
@@ -83,11 +99,12 @@ class Reader:
             return inputs["data"]
         return next((found for other in inputs.values() if (found := self._data(other)) is not None), None)
 
-    def _order(self, data: str | None, ids: Array) -> Order:
-        about = (data, "\n".join(ids.tolist()))
-        if about not in self.orders:
-            self.orders[about] = Order.of(ids, self._groups(data))
-        return self.orders[about]
+    def _frame(self, data: str | None, layout: Layout) -> Frame:
+        about = (data, id(layout))  # which `files` keeps
+        if about not in self.frames:
+            made = Frame.of(layout, self._groups(data))
+            self.frames[about] = made.share(self.orders.setdefault((data, "\n".join(made.ids.tolist())), made))
+        return self.frames[about]
 
     def _groups(self, data: str | None) -> dict[str, str]:
         """Groups of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
@@ -106,12 +123,3 @@ def _on(found: "Examples | str", labelled: Array) -> "Examples | str":
     if isinstance(found, str):
         return found
     return found.on(labelled) if {*labelled.tolist()} < {*found.ids.tolist()} else found
-
-
-def _legal(path: Path) -> dict[str, bool]:
-    """Example id -> whether what was generated is a possible answer, where that is known."""
-    table: Any = cast(Any, pyarrow.parquet).read_table(path) if path.is_file() else None
-    if table is None or "legal" not in table.column_names:
-        return {}
-    pairs: Iterable[tuple[str, bool | None]] = zip(table["id"].to_pylist(), table["legal"].to_pylist(), strict=True)
-    return {name: legal for name, legal in pairs if legal is not None}

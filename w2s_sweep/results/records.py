@@ -1,6 +1,7 @@
 """What a results table holds: a row per cell, one per group of cells that differ in the seed only, one per setting."""
 
 from dataclasses import dataclass, field
+from operator import add
 from typing import Literal
 
 from w2s_sweep.metrics import Interval
@@ -173,7 +174,7 @@ class Reliability:
     def __add__(self, other: "Reliability") -> "Reliability":
         """The examples of both."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("examples", "confidence", "right"))
-        return Reliability(*(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+        return Reliability(*(tuple(map(add, *pair)) for pair in pairs))
 
     @property
     def error(self) -> float:

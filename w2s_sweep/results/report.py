@@ -29,6 +29,8 @@ from w2s_sweep.version import __version__
 PAGE_ROWS = 100
 """Rows of a table that are drawn at a time, and when the page opens; the others wait as text: a browser that must lay
 out ten thousand rows of every table stands still for seconds."""
+SHORT = 32
+"""Letters of a name that stays on one line."""
 TEMPLATE = "report.html.j2"
 FILTERS = (
     "number", "interval", "plus_minus", "group_pgr", "cell_pgr", "median_pgr", "p_text", "distinct", "better",
@@ -96,8 +98,13 @@ def render(store: Store, results: Results, figures: Sequence[SavedFigure], page:
     )
     environment.filters |= {name: getattr(lines, name) for name in FILTERS}
     environment.filters |= {"median_texts": partial(lines.median_texts, results)}
-    environment.filters["hours"] = show_hours
+    environment.filters |= {"hours": show_hours, "name_class": name_class}
     return environment.get_template(TEMPLATE).render(**context(store, results, figures, page)).lstrip()
+
+
+def name_class(text: str) -> str:
+    """Of the cell of a table that a name stands in: short ones are never broken."""
+    return "name short" if len(text) <= SHORT else "name"
 
 
 def context(store: Store, results: Results, figures: Sequence[SavedFigure], page: Page) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
         "compared": [(title, lines.method(results, found), found) for title, found in compared if found],
         "further": known_columns(results.groups),
         "measured": [g for g in results.groups if g.details],
-        "remarks": lines.remarks(results),
+        "remarks": lines.remarks(results, most=12),
         "failures": _failures(results),
         "cost": cost_of(store, stages),
         "live": page.live,

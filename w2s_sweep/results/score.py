@@ -1,196 +1,118 @@
-"""Test predictions of the roles -> the numbers of a cell, or of several that differ in the seed only.
+"""Test predictions of the roles -> a number for each test example and metric, of many cells at once.
 
-Every metric is a mean of one number an example, so one crossed design of seeds and groups serves them all.
+Every metric is a mean of one number an example. Cells of the same test examples are measured together: a call of NumPy
+costs as much as the numbers of a cell.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from w2s_sweep.arrays import Array
-from w2s_sweep.metrics import (
-    FURTHER,
-    METRICS,
-    NO_CEILING,
-    NO_TEST_LABELS,
-    ROLES,
-    Design,
-    Interval,
-    OfCell,
-    OfMeans,
-    OfRole,
-    Recovery,
-    crossed_intervals,
-    recover,
-    scores_of,
-    undefined,
-    unscored,
-)
+from w2s_sweep.metrics import FURTHER, METRICS, ROLES, OfCell, OfRole, RolePredictions
 from w2s_sweep.results.examples import Examples
 
-Columns = dict[str, "Array | None"]
-"""Name of a metric -> a number for each test example, whose mean it is; None where the metric is undefined."""
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Several cells, or several of whatever has scores, of the same test examples."""
+
+    groups: Array
+    """[examples] text: the name of each one's group."""
+    names: tuple[str, ...]
+    """Of the metrics: those of `Row.details`."""
+    values: Array
+    """[cells, names, examples]: a number for each example, whose mean is the metric; NaN where it is undefined."""
+
+    @cached_property
+    def means(self) -> list[list[float | None]]:
+        """[cells][names] The value of each metric; None where it is undefined."""
+        found = self.values.mean(-1)
+        plain: Array = found.astype(object)
+        plain[np.isnan(found)] = None
+        return plain.tolist()
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
     """What is known of the test examples of one cell."""
 
-    groups: Array
-    """[examples] text: the name of each one's group."""
-    columns: Columns
-    """By the names of `Row.details`."""
-
-    def stack(self, names: Sequence[str]) -> Array:
-        """[names, examples]: the numbers of some metrics, of which none is undefined."""
-        return np.array([self.columns[name] for name in names])
+    batch: Batch
+    place: int
+    """In the batch."""
 
 
-@dataclass
-class Designs:
-    """Makes designs, each once: cells of one task and seed have the same array of group names."""
-
-    made: dict[tuple[int, ...], tuple[Sequence[Array], Design]] = field(
-        default_factory=dict[tuple[int, ...], tuple[Sequence[Array], Design]]
-    )
-    """Identities of the arrays, which are kept here so that no other ones get these, -> their design."""
-
-    def of(self, cells: Sequence[Measured]) -> Design:
-        arrays = [cell.groups for cell in cells]
-        about = tuple(map(id, arrays))
-        if about not in self.made:
-            self.made[about] = (arrays, Design.of(arrays))
-        return self.made[about][1]
+Roles = Mapping[str, Examples]
+"""What each role of one cell predicts for the cell's test examples; a supervisor that has none and a ceiling may be
+absent."""
 
 
-@dataclass
-class Scorer:
-    """Measures cells; what depends on one stage alone is computed once however many cells use the stage."""
-
-    designs: Designs = field(default_factory=Designs)
-    stages: dict[tuple[str, str], Columns] = field(default_factory=dict[tuple[str, str], Columns])
-    """(stage, which examples) -> its columns."""
-
-    def measure(self, keys: Mapping[str, str], sets: Mapping[str, Examples]) -> Measured:
-        """`keys` and `sets`: stage key and (the same) test examples of each role; `sets` may lack a supervisor that
-        has no test examples, and a ceiling."""
-        columns: Columns = {}
-        further: dict[str, OfMeans] = {}
-        there = [role for role in ROLES if role in sets]
-        for role in there:
-            columns |= {f"{name}/{role}": found for name, found in self.of_stage(keys[role], sets[role]).items()}
-        for _, metric in FURTHER.items():
-            if isinstance(metric, OfCell) and {*metric.needs} <= {*there}:
-                further |= metric.measure(sets)
-        columns |= scores_of(further)
-        return Measured(sets["student"].groups, columns)
-
-    def of_stage(self, key: str, examples: Examples) -> Columns:
-        """What depends on one stage alone, by the name of the metric."""
-        about = key, examples.digest
-        if about not in self.stages:
-            found: Columns = {name: m.scores_of(examples) for name, m in METRICS.items()}
-            further = {name: m.measure(examples) for name, m in FURTHER.items() if isinstance(m, OfRole)}
-            found |= scores_of({name: m for name, m in further.items() if m is not None})
-            self.stages[about] = found
-        return self.stages[about]
+def measure(cells: Sequence[Roles]) -> list[Measured]:
+    """All of these cells, in their order."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for place, cell in enumerate(cells):
+        alike.setdefault(_likeness(cell), []).append(place)
+    found: dict[int, Measured] = {}
+    for places in alike.values():
+        batch = _measure_alike([cells[place] for place in places])
+        found |= {place: Measured(batch, i) for i, place in enumerate(places)}
+    return [found[place] for place in range(len(cells))]
 
 
-def summarize(
-    cells: Sequence[Measured], metric: str, designs: Designs | None = None
-) -> tuple[dict[str, Any], Recovery]:
-    """What `Row` and `Group` have in common, of cells that differ in the seed only; and what the PGR is of."""
-    designs = designs or Designs()
-    idle = _idle(cells)
-    every = dict.fromkeys(name for cell in cells for name in cell.columns if name.partition("/")[0] not in idle)
-    ratios = {name: (f"{name}/weak", f"{name}/student", f"{name}/ceiling") for name in METRICS}
-    ratios = {name: of for name, of in ratios.items() if name not in idle - {metric}}
-    known, recoveries = estimate(cells, ratios, designs)
-    details, found = dict.fromkeys(every, Interval(None)) | known, recoveries[metric]
-    common = {
-        "n_groups": designs.of(cells).counts[1],
-        **{role: details.get(f"{metric}/{role}", Interval(None)) for role in ROLES},
-        "gain": found.gain,
-        "gap": found.gap,
-        "excess": found.excess,
-        "pgr": found.pgr,
-        "unidentified": found.reason,
-        "details": details | {f"pgr/{name}": recovery.pgr for name, recovery in recoveries.items()},
+def _likeness(cell: Roles) -> tuple[object, ...]:
+    """Equal for cells that can be measured together."""
+    student = cell["student"]
+    shapes = ((role, one.probs.shape[1], one.legal is None) for role, one in cell.items())
+    return student.digest, id(student.groups), *shapes
+
+
+def _measure_alike(cells: Sequence[Roles]) -> Batch:
+    stages = {role: _Stages.of([cell[role] for cell in cells]) for role in cells[0]}
+    columns = {
+        f"{name}/{role}": scores[stages[role].places]
+        for role in ROLES
+        if role in stages
+        for name, scores in _of_stages(stages[role].seen).items()
     }
-    return common, found
+    roles = {role: one.of_cells() for role, one in stages.items()}
+    for _, metric in FURTHER.items():
+        if isinstance(metric, OfCell) and {*metric.needs} <= {*roles} & {*ROLES}:
+            columns |= metric.scores_of_each(roles)
+    return Batch(cells[0]["student"].groups, tuple(columns), np.stack([*columns.values()], 1))
 
 
-def _idle(cells: Sequence[Measured]) -> set[str]:
-    """Metrics of groups that no cell has: most tasks have no questions, and no column that says so."""
-    known = {name.partition("/")[0] for cell in cells for name, column in cell.columns.items() if column is not None}
-    return {name for name, metric in METRICS.items() if metric.reads_groups and name not in known}
+@dataclass(frozen=True, eq=False)
+class _Stages:
+    """The stages that have one role in some cells: each once, however many cells share it."""
+
+    seen: RolePredictions
+    """Of each distinct stage."""
+    places: Array
+    """[cells] Which of these it is."""
+
+    @classmethod
+    def of(cls, cells: Sequence[Examples]) -> "_Stages":
+        distinct = list({id(one): one for one in cells}.values())  # a stage's examples are read once
+        number, first = {id(one): place for place, one in enumerate(distinct)}, distinct[0]
+        seen = RolePredictions(
+            probs=np.stack([one.probs for one in distinct]),
+            truth=first.truth,
+            legal=None if first.legal is None else np.array([one.legal for one in distinct]),
+            groups=first.groups,
+        )
+        return cls(seen, np.array([number[id(one)] for one in cells]))
+
+    def of_cells(self) -> RolePredictions:
+        """What each cell is shown."""
+        seen = self.seen
+        legal = None if seen.legal is None else seen.legal[self.places]
+        return RolePredictions(probs=seen.probs[self.places], truth=seen.truth, legal=legal, groups=seen.groups)
 
 
-Ratio = tuple[str, str, str]
-"""Columns of the supervisor, the student and the ceiling, of which a PGR is the ratio of the gaps."""
-
-
-def estimate(
-    cells: Sequence[Measured], ratios: Mapping[str, Ratio], designs: Designs
-) -> tuple[dict[str, Interval], dict[str, Recovery]]:
-    """Of cells that differ in the seed only: the mean of every column over the cells that have it, with its interval;
-    and the PGR of every ratio. All columns of the same cells are computed together."""
-    known = dict[str, Interval]()
-    recoveries = {name: why for name, of in ratios.items() if (why := _why_none(cells, of))}
-    gaps = {name: (_minus(of[1], of[0]), _minus(of[2], of[0])) for name, of in ratios.items() if name not in recoveries}
-    wide = [_with_gaps(cell, [of for name, of in ratios.items() if name in gaps]) for cell in cells]
-    for names, members in _known(wide).items():
-        moments = designs.of(members).moments(_stack(members, names))
-        known |= zip(names, crossed_intervals(moments, map(_bounds, names)), strict=True)
-        place = {name: i for i, name in enumerate(names)}
-        recoveries |= {
-            name: recover(moments.only(place[gain], place[gap])) for name, (gain, gap) in gaps.items() if gain in place
-        }
-    differences = {name for pair in gaps.values() for name in pair}
-    return {name: found for name, found in known.items() if name not in differences}, recoveries
-
-
-def _minus(above: str, below: str) -> str:
-    return f"{above} - {below}"
-
-
-def _with_gaps(cell: Measured, ratios: Sequence[Ratio]) -> Measured:
-    """With columns of their own for the gaps: differences of means would lose digits where the roles agree."""
-    columns = dict(cell.columns)
-    for weak, student, ceiling in ratios:
-        for one in (student, ceiling):
-            if (name := _minus(one, weak)) not in columns:
-                columns[name] = np.subtract(columns[one], columns[weak])  # type: ignore[arg-type]
-    return Measured(cell.groups, columns)
-
-
-def _known(cells: Sequence[Measured]) -> dict[tuple[str, ...], list[Measured]]:
-    """Names of metrics that the same cells have -> these cells."""
-    having: dict[tuple[int, ...], list[str]] = {}
-    for name in dict.fromkeys(name for cell in cells for name in cell.columns):
-        places = tuple(i for i, cell in enumerate(cells) if cell.columns.get(name) is not None)
-        if places:
-            having.setdefault(places, []).append(name)
-    return {tuple(names): [cells[i] for i in places] for places, names in having.items()}
-
-
-def _stack(cells: Sequence[Measured], names: Sequence[str]) -> Array:
-    """[rows, names]: the numbers of all cells, one after another; those of a name lie side by side in memory."""
-    return np.concatenate([cell.stack(names) for cell in cells], axis=1).T
-
-
-def _why_none(cells: Sequence[Measured], names: Ratio) -> Recovery | None:
-    """The PGR of cells where a role does not have the metric; None where all have it."""
-    for name, reason in ((names[0], NO_TEST_LABELS), (names[2], NO_CEILING)):
-        if any(name not in cell.columns for cell in cells):
-            return unscored(reason)
-    absent = [role for role, name in zip(ROLES, names, strict=True) if any(c.columns[name] is None for c in cells)]
-    why = METRICS[names[0].partition("/")[0]].undefined_where
-    return undefined(*absent, why=why) if absent else None
-
-
-def _bounds(name: str) -> tuple[float, float]:
-    metric = name.partition("/")[0]
-    return METRICS[metric].bounds if metric in METRICS else (-np.inf, np.inf)
+def _of_stages(seen: RolePredictions) -> dict[str, Array]:
+    """[stages, examples] of what depends on one stage alone, by the name of the metric."""
+    found: dict[str, Array] = {name: metric.scores_of_each(seen.probs, seen) for name, metric in METRICS.items()}
+    further = {name: metric.scores_of_each(seen) for name, metric in FURTHER.items() if isinstance(metric, OfRole)}
+    return found | {name: scores for name, scores in further.items() if scores is not None}

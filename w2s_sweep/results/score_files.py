@@ -13,7 +13,8 @@ from w2s_sweep.data.labels_file import Key, Said, read_said
 from w2s_sweep.errors import ConfigError, DataError, unknown
 from w2s_sweep.metrics import METRICS, ROLES, Interval, Recovery
 from w2s_sweep.results.examples import Examples
-from w2s_sweep.results.score import Measured, Scorer, summarize
+from w2s_sweep.results.score import measure
+from w2s_sweep.results.summary import summarize
 from w2s_sweep.results.tables.lines import interval
 from w2s_sweep.results.why import explain_recovery
 
@@ -86,8 +87,8 @@ def score_files(request: Request) -> str:
     said = {role: [_read(request, path, role) for path in paths] for role, paths in request.files.items()}
     keys, notes = _common(request, truth, said)
     width = max(truth.classes, *(one.classes for found in said.values() for one in found))
-    measured = [_measure(request, truth, _of_seed(said, seed), keys, width) for seed in range(request.seeds)]
-    common, found = summarize(measured, request.metric)
+    cells = [_examples(request, truth, _of_seed(said, seed), keys, width) for seed in range(request.seeds)]
+    ((common, found),) = summarize([measure(cells)], request.metric)
     return "\n".join([*notes, "", *_told(request, common, found, len(keys))])
 
 
@@ -135,11 +136,13 @@ def _of_seed(said: Mapping[str, Sequence[Said]], seed: int) -> Mapping[str, Said
     return {role: found[seed if len(found) > 1 else 0] for role, found in said.items()}
 
 
-def _measure(request: Request, truth: Said, roles: Mapping[str, Said], keys: Sequence[Key], width: int) -> Measured:
+def _examples(
+    request: Request, truth: Said, roles: Mapping[str, Said], keys: Sequence[Key], width: int
+) -> Mapping[str, Examples]:
     true = _rows(truth, keys, width).argmax(1)
     names = np.array(["\x1f".join(key) for key in keys], dtype=str)
     groups = names if request.group is None else _groups(truth, keys, request.group)
-    sets = {
+    return {
         role: Examples(
             ids=names,
             groups=groups,
@@ -149,7 +152,6 @@ def _measure(request: Request, truth: Said, roles: Mapping[str, Said], keys: Seq
         )
         for role, one in roles.items()
     }
-    return Scorer().measure(dict(zip(ROLES, ROLES, strict=True)), sets)
 
 
 def _rows(said: Said, keys: Sequence[Key], width: int) -> Array:

@@ -2,12 +2,15 @@
 on it beyond rounding."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.errors import W2SError
+from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import OfModel
-from w2s_sweep.kinds.memory import explain_too_large, fit
+from w2s_sweep.kinds.memory import Memory, explain_too_large, fit
 from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.checkpointing import checkpoint_blocks
@@ -22,7 +25,9 @@ from w2s_sweep.models.device import (
 )
 from w2s_sweep.models.nf4 import is_nf4
 from w2s_sweep.models.ranks import this_process
+from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.context import Context
+from w2s_sweep.sources import fetch
 from w2s_sweep.sources.weights import read_config
 
 log = logging.getLogger(__name__)
@@ -49,7 +54,7 @@ def fit_device(context: Context[OfModel], backbone: Backbone, precision: Precisi
         return token_budget(device, wanted)
     hints = context.stage.hints
     alone = context.settings.memory(hints, parse_shape(read_config(backbone.folder), hints.of_model))
-    need = alone.on(this_process().size)
+    need = alone.on(this_process().size).students(context.beside.students)
     how = fit(need, there, wanted or MOST_TOKENS)
     if how is None:
         raise W2SError(explain_too_large(context.stage.label, need, there))
@@ -64,3 +69,24 @@ def fit_device(context: Context[OfModel], backbone: Backbone, precision: Precisi
         there / 1e9,
     )
     return how.tokens
+
+
+def students_that_fit(stages: Sequence[Stage[Kind]]) -> int:
+    """How many of the stages, the first ones, have room on the device at the same time; on a CPU all of them."""
+    there, part = memory_bytes(pick_device()), stages[0].settings.model_part()
+    if there is None or part is None:
+        return len(stages)
+    of_model = stages[0].hints.of_model
+    shape = parse_shape(read_config(fetch(of_model.source, part.weights, "model")), of_model)
+    needs = [stage.settings.memory(stage.hints, shape) for stage in stages]
+    return _most(needs, there)
+
+
+def _most(needs: Sequence[Memory], device: float) -> int:
+    """How many of these needs, at most that of the largest each, fit `device` bytes; at least one."""
+    for count in range(len(needs), 1, -1):
+        largest = max(needs[:count], key=lambda need: need.fixed)
+        own = max(need.own for need in needs[:count])
+        if fit(replace(largest, own=own).students(count), device) is not None:
+            return count
+    return 1

@@ -52,6 +52,18 @@ class RunSettings:
     """Whether a GPU gives the same bits each time."""
     test_evaluations: int = 0
     """How often a trained stage predicts test rows on its way."""
+    cotrain: int = 1
+    """Stages that train on one frozen base at the same time, at most."""
+
+
+@dataclass
+class Beside:
+    """The stages that a process runs at the same time as one, and what they took of it."""
+
+    students: int = 1
+    """At first, this one included."""
+    seconds: float = 0.0
+    """That went to the others."""
 
 
 @dataclass
@@ -64,6 +76,7 @@ class Context(Generic[K]):
     run: RunSettings
     stop: Callable[[], bool]
     save: threading.Event
+    beside: Beside = field(default_factory=Beside)
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """How the stage was run, for its summary."""
@@ -103,6 +116,10 @@ class Context(Generic[K]):
     def members(self) -> list[Path]:
         """Folders of the inputs of a stage that reads any number of equals, in their order."""
         return [self.store.verify(key) for key in self.stage.inputs.values()]
+
+    def seconds(self) -> float:
+        """What the stage has taken so far; of work for several stages its share."""
+        return time.monotonic() - self.started - self.beside.seconds
 
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is old enough for another one, or one was requested.
@@ -161,7 +178,7 @@ class Context(Generic[K]):
         now = time.monotonic()
         if now - self._told >= PROGRESS_SECONDS or step == steps:
             self._told = now
-            seconds = round(now - self.started, 1)
+            seconds = round(self.seconds(), 1)
             told = {"step": step, "total": steps, "seconds": seconds, "earlier": round(self._earlier, 1)}
             write_json(self.work / "progress.json", told)
 
@@ -175,10 +192,11 @@ class Context(Generic[K]):
         """Write the curves and the summary into the result."""
         if self._rows:
             write_text(self.out / "metrics.jsonl", "".join(f"{row}\n" for row in self._rows))
-        seconds = time.monotonic() - self.started
+        seconds = self.seconds()
         record = (
             dict(summary)
             | self.facts
+            | ({"students at once": self.beside.students} if self.beside.students > 1 else {})
             | dict(self.describe())
             | {"seconds": round(seconds, 3), "label": self.stage.label}
             | ({ALL_RUNS: round(self._earlier + seconds, 3)} if self._earlier else {})

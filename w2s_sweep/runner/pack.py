@@ -1,70 +1,23 @@
 """Runs a pack: each of its stages once, guarded by a claim; a failure stops nobody but the stages that need it."""
 
 import logging
-import os
-import platform
-import shutil
-import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
-from w2s_sweep.errors import DeviceLost, Preempted, W2SError
+from w2s_sweep.errors import DeviceLost
 from w2s_sweep.kinds import Kind
-from w2s_sweep.modules import import_possible
+from w2s_sweep.plan.packs import frozen_base
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.runner.context import Context, RunSettings
-from w2s_sweep.runner.ranks import ranks_of, run_on_ranks
+from w2s_sweep.runner.attempt import run_stage
+from w2s_sweep.runner.spec import Interrupts, Outcome, Pack
+from w2s_sweep.runner.together import most_at_once, run_together
 from w2s_sweep.store import Lease, Store, acquire, read_claim
-from w2s_sweep.store.files import read_json, write_json
 
-Outcome = Literal["done", "failed", "blocked", "preempted"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
-
-
-@dataclass(frozen=True)
-class Interrupts:
-    """Requests from outside while the process works."""
-
-    stop: Callable[[], bool]
-    """Save and leave."""
-    save: threading.Event
-    """Save now and go on."""
-
-
-@dataclass(frozen=True)
-class Pack:
-    """A spec file, read: the stages of one process and how to run them."""
-
-    store: Store
-    stages: Sequence[Stage[Kind]]
-    run: RunSettings
-    spec: Path | None = None
-    """Where it was read."""
-
-    @classmethod
-    def read(cls, path: Path) -> "Pack":
-        spec = read_json(path)
-        if spec is None:
-            raise W2SError(f"job file {path} is missing or unreadable; submit the sweep again.")
-        Store(Path(spec["store"])).give_group_rights()
-        for problem in import_possible(spec["modules"]):  # a stage that needs it fails, the others do not
-            log.error("%s", problem)
-        return cls(
-            store=Store(Path(spec["store"])),
-            stages=[Stage.from_json(stage) for stage in spec["stages"]],
-            run=RunSettings(**spec["run"]),
-            spec=path,
-        )
 
 
 def run_pack(
@@ -80,23 +33,45 @@ def run_pack(
     Raises DeviceLost after a failure that no later stage of this process could survive.
     """
     outcomes: dict[str, Outcome] = dict.fromkeys(failed, "failed")
-    waiting = [stage for stage in pack.stages if stage.key not in outcomes]
+    signals = Interrupts(stop, save or threading.Event())
+
+    def end(stage: Stage[Kind], outcome: Outcome | None) -> None:
+        if outcome is not None:
+            outcomes[stage.key] = outcome
+            ends(stage, outcome)
+
+    waiting: list[Stage[Kind]] = [stage for stage in pack.stages if stage.key not in outcomes]
     while waiting:
-        left: list[Stage[Kind]] = []
-        for stage in waiting:
-            outcome = _turn(pack, stage, Interrupts(stop, save or threading.Event()), outcomes, starts)
-            if outcome is None:
-                left.append(stage)
-            else:
-                outcomes[stage.key] = outcome
-                ends(stage, outcome)
-            if outcome == "failed" and _device_is_lost():
+        for place, stage in enumerate(waiting):
+            if stage.key in outcomes:
+                continue  # it was run beside another one
+            _turn(pack, [stage, *_mates(pack, stage, waiting[place + 1 :], outcomes)], signals, outcomes, starts, end)
+            if "failed" in outcomes.values() and _device_is_lost():
                 raise DeviceLost([key for key, one in outcomes.items() if one == "failed"])
+        left = [stage for stage in waiting if stage.key not in outcomes]
         if len(left) == len(waiting):
             # Other processes own what is left: wait for their results, or for their claims to go stale.
             time.sleep(POLL_SECONDS)
         waiting = left
     return outcomes
+
+
+def _mates(
+    pack: Pack, stage: Stage[Kind], others: Sequence[Stage[Kind]], outcomes: Mapping[str, Outcome]
+) -> list[Stage[Kind]]:
+    """Stages that may run at the same time as `stage`: they can now, on the same frozen base."""
+    base = frozen_base(stage) if pack.run.cotrain > 1 else None
+    if base is None or pack.store.done(stage.key):
+        return []
+    ready = [
+        other
+        for other in others
+        if other.key not in outcomes
+        and frozen_base(other) == base
+        and not pack.store.done(other.key)
+        and all(map(pack.store.done, other.inputs.values()))
+    ]
+    return ready[: most_at_once(pack, [stage, *ready]) - 1]
 
 
 def _device_is_lost() -> bool:
@@ -110,12 +85,35 @@ def _device_is_lost() -> bool:
 
 def _turn(
     pack: Pack,
-    stage: Stage[Kind],
+    stages: Sequence[Stage[Kind]],
     signals: Interrupts,
     outcomes: Mapping[str, Outcome],
     starts: Callable[[Stage[Kind]], None],
-) -> Outcome | None:
-    """One try at a stage; None when somebody else is running it or one of its inputs now."""
+    end: Callable[[Stage[Kind], Outcome | None], None],
+) -> None:
+    """One try at stages, together where there are several; without an outcome when somebody else is running one or one
+    of its inputs now."""
+    claimed: list[tuple[Stage[Kind], Lease]] = []
+    for stage in stages:
+        lease = _claim(pack, stage, signals, outcomes)
+        if isinstance(lease, Lease):
+            claimed.append((stage, lease))
+        else:
+            end(stage, lease)
+    if len(claimed) > 1:
+        run_together(pack, claimed, signals, starts, end)
+        return
+    for stage, lease in claimed:
+        with lease:
+            starts(stage)
+            outcome = run_stage(pack, stage, lease, signals)
+        end(stage, outcome)
+
+
+def _claim(
+    pack: Pack, stage: Stage[Kind], signals: Interrupts, outcomes: Mapping[str, Outcome]
+) -> Lease | Outcome | None:
+    """The claim of a stage that can be run now, or why it is not; None where somebody else is at it."""
     store = pack.store
     if store.done(stage.key):
         _tidy(store, stage.key)
@@ -129,14 +127,11 @@ def _turn(
         log.warning("%s: not run, its inputs %s are missing", stage.label, ", ".join(missing))
         return "blocked"
     lease = acquire(store, stage.key)
-    if lease is None:
-        return None
-    with lease:
-        # Its last owner may have published between our first look and our claim.
-        if store.done(stage.key):
-            return "done"
-        starts(stage)
-        return run_stage(pack, stage, lease, signals)
+    # Its last owner may have published between our first look and our claim.
+    if lease is not None and store.done(stage.key):
+        lease.release()
+        return "done"
+    return lease
 
 
 def _tidy(store: Store, key: str) -> None:
@@ -156,85 +151,3 @@ def _still_coming(pack: Pack, key: str, outcomes: Mapping[str, Outcome]) -> bool
         return key not in outcomes
     claim = read_claim(pack.store, key)
     return claim is not None and claim.alive
-
-
-def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> Outcome | None:
-    """Run a claimed stage and publish its result; an error is recorded beside its log and goes no further.
-
-    None where somebody else took the claim over meanwhile: nothing that this run does afterwards counts.
-    """
-    work = pack.store.work(stage.key)
-    work.mkdir(parents=True, exist_ok=True)
-    pack.store.clear_attempts(stage.key)
-    with log_to(work / "log.txt"):
-        log.info("start %s (%s) on %s, process %d", stage.label, stage.key, socket.gethostname(), os.getpid())
-        try:
-            write_json(work / "preimage.json", stage.preimage)
-            (work / "failure.json").unlink(missing_ok=True)
-            _make(pack, stage, lease, signals)
-        except Preempted:
-            log.info("stopped before the end; the next run continues from the last checkpoint")
-            return None if lease.lost.is_set() else "preempted"
-        except Exception as error:  # the boundary: one stage's error must not take the pack down
-            if not lease.check():
-                log.warning("%s: left to the process that took over: %s", stage.label, error)
-                return None
-            _record_failure(work, stage, error)
-            return "failed"
-        log.info("published %s (%s)", stage.label, stage.key)
-    return "done"
-
-
-def _make(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts) -> None:
-    """Write the stage's files in a folder of this attempt's own, and publish it."""
-    work = pack.store.work(stage.key)
-
-    def stop() -> bool:
-        if lease.lost.is_set():
-            # Raised and not returned: saving first would replace the new owner's checkpoint by an older one.
-            raise Preempted
-        return signals.stop()
-
-    with pack.store.attempt(stage.key) as out:
-        if pack.spec is not None and (count := ranks_of(stage)) > 1:
-            run_on_ranks(pack.spec, stage, out, count, stop, signals.save)
-        else:
-            stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save))
-        # Once more before publication: the last work of a stage may have been long, without a call of `stop`.
-        if not lease.check():
-            raise Preempted
-        if (work / "log.txt").is_file():
-            shutil.copyfile(work / "log.txt", out / "log.txt")
-
-
-def _record_failure(work: Path, stage: Stage[Kind], error: Exception) -> None:
-    text = str(error) if isinstance(error, W2SError) else traceback.format_exc()
-    log.error("%s failed: %s", stage.label, text)
-    record: dict[str, Any] = {
-        "key": stage.key,
-        "label": stage.label,
-        "error": f"{type(error).__name__}: {error}",
-        "text": text[-4000:],
-        "host": socket.gethostname(),
-        "python": platform.python_version(),
-        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "job": os.environ.get("SLURM_JOB_ID"),
-    }
-    try:
-        write_json(work / "failure.json", record)
-    except (OSError, W2SError) as full:  # the disk may be what failed
-        log.error("the failure itself could not be recorded: %s", full)
-
-
-@contextmanager
-def log_to(path: Path):
-    """Everything that is logged while a stage runs goes to its log file too."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        handler.close()

@@ -10,9 +10,8 @@ from w2s_sweep.config.finetune import Precision, Quantise
 from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.models.adapted import load_model
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.models.checkpointing import compute_once
 from w2s_sweep.models.device import frozen_dtype, pick_device
-from w2s_sweep.models.lora import remove_lora
+from w2s_sweep.models.grouped import twin
 from w2s_sweep.models.nf4 import to_nf4
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.plan.stage import canonical
@@ -59,11 +58,10 @@ def own_backbone(
     if not frozen or this_process().size > 1:  # whose weights are changed, or shared out
         _bases.clear()
         return wanted.load()
-    if wanted in _bases:
-        return bare(_bases[wanted])
-    _bases.clear()  # before another one is loaded: two may not fit
-    _bases[wanted] = wanted.load()
-    return _bases[wanted]
+    if wanted not in _bases:
+        _bases.clear()  # before another one is loaded: two may not fit
+        _bases[wanted] = wanted.load()
+    return twin(_bases[wanted])
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,7 @@ class _Wanted:
 
 
 _bases: dict[_Wanted, Backbone] = {}
-"""The model below adapters that was loaded last, of one at most: the stages of a pack put theirs on the same one."""
-
-
-def bare(backbone: Backbone) -> Backbone:
-    """The same backbone as it was loaded, whatever a stage has put on it: its own weights were frozen."""
-    remove_lora(backbone.module)
-    compute_once(backbone.module)
-    for parameter in backbone.module.parameters():
-        parameter.requires_grad_(parameter.is_floating_point())  # quantised ones hold integers, which have no gradient
-    backbone.module.eval()
-    return backbone
+"""The model below adapters that was loaded last, of one at most: the stages of a pack put theirs on twins of it."""
 
 
 def forget() -> None:

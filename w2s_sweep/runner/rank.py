@@ -19,9 +19,10 @@ from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.models.device import pick_device
 from w2s_sweep.models.ranks import Ranks, meet
 from w2s_sweep.plan.stage import K
+from w2s_sweep.runner.attempt import log_to
 from w2s_sweep.runner.context import Context
-from w2s_sweep.runner.pack import Pack, log_to
 from w2s_sweep.runner.ranks import PREEMPTED, RANK, RANKS, SAVE, STOP
+from w2s_sweep.runner.spec import Pack
 from w2s_sweep.runner.worker import STOP_SIGNALS, configure_process
 from w2s_sweep.store.files import write_json
 

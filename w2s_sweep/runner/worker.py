@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from w2s_sweep.errors import DeviceLost, W2SError
-from w2s_sweep.runner.pack import LOG_FORMAT, Pack, run_pack
+from w2s_sweep.runner.attempt import LOG_FORMAT
+from w2s_sweep.runner.pack import Pack, run_pack
 
 EXIT = {"done": 0, "failed": 1, "blocked": 3, "preempted": 75}
 """Exit status by the worst outcome of a pack; 75 is EX_TEMPFAIL: run me again."""

@@ -34,6 +34,8 @@ HEADS = ("score", "classifier")
 """Modules of a classifier that an adapter may bring along: heads are trained anew here, so they are left out."""
 OUTPUTS = ("lm_head", "embed_out", "cls")
 """What turns states into words. It is read from the base's files, where it is read at all."""
+TEXT_PART = ".language_model."
+"""In names of weights of a model that sees or hears as well, those that read its texts, which alone are loaded."""
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 MERGE = "Merge it into its base with peft's merge_and_unload, save that with save_pretrained, and give that folder."
@@ -160,12 +162,16 @@ def is_spare(module: str) -> bool:
 def misfit(adapter: Path, base: Path) -> str | None:
     """Why an adapter belongs on another model than `base`; None where all its products fit."""
     matrices = shapes(base)
+    sees = any(TEXT_PART in f".{name}" for name in matrices)
     for module, (inputs, outputs) in sides_of(adapter):
         if is_spare(module):
             continue
-        found = [shape for name, shape in matrices.items() if same_module(name, module)]
+        names = [name for name in matrices if same_module(name, module)]
+        found = [matrices[name] for name in names]
         if not found:
             return f"is an adapter for {module}, which {base} does not have. Set base=FOLDER to what it was trained on."
+        if sees and not any(TEXT_PART in f".{name}" for name in names):
+            return f"is an adapter for {module}, which in {base} is no part of its language model. {MERGE}"
         if found[0] not in ((outputs, inputs), (inputs, outputs)):  # the second way round in GPT-2's Conv1D
             return (
                 f"is an adapter for a {module} of {outputs} x {inputs}, which in {base} is "

@@ -1,6 +1,7 @@
 """Repositories of the Hugging Face hub, named by a commit. Only data and safetensors are downloaded, never code or
 pickles."""
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,8 @@ RepoType = Literal["model", "dataset"]
 CONVERTED = "refs/convert/parquet"
 """Branch on which the hub keeps a Parquet copy of data sets that are stored in another form."""
 
-MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "tokenizer*"]
+WEIGHTS = "*.safetensors"
+MODEL_FILES = [WEIGHTS, "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "tokenizer*"]
 NOT_MODEL_FILES = ["*.bin", "*.h5", "original/*", "onnx/*", "openvino/*", "coreml/*", "consolidated*"]
 OTHER_DATA = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
@@ -53,6 +55,43 @@ def find(source: HubSource, identity: Mapping[str, Any], repo_type: RepoType) ->
     """The snapshot folder of the commit, where it was fetched before."""
     note = recall("files", repo_type, source.repository, str(identity.get("commit")), source.subset)
     return Path(note["path"]) if note and Path(note["path"]).is_dir() else None
+
+
+def snapshot(repository: str, commit: str) -> Path | None:
+    """The folder of a model's commit in the hub's own cache, perhaps in parts; None where there is none."""
+    folder = _cache_of(repository, "model") / "snapshots" / commit
+    return folder if folder.is_dir() else None
+
+
+def fetch_small(repository: str, commit: str) -> Path:
+    """The folder of a model's commit with its configuration and tokenizer alone. Raises SourceError."""
+    import huggingface_hub
+
+    try:
+        folder: str = cast(Any, huggingface_hub).snapshot_download(  # some of its types are unknown
+            repository,
+            revision=commit,
+            allow_patterns=[pattern for pattern in MODEL_FILES if pattern != WEIGHTS],
+            ignore_patterns=NOT_MODEL_FILES,
+            endpoint=_endpoint(),
+        )
+    except _failures() as error:
+        raise SourceError(_explain(repository, commit, error)) from error
+    return Path(folder)
+
+
+def sizes(repository: str, commit: str) -> dict[str, int]:
+    """Numbers in each tensor of a model, of the heads of its files: nothing else of them is fetched."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
+
+    try:
+        found = HfApi(endpoint=_endpoint()).get_safetensors_metadata(repository, revision=commit)
+    except (NotASafetensorsRepoError, SafetensorsParsingError) as error:
+        raise SourceError(_without_weights(repository, commit)) from error
+    except _failures() as error:
+        raise SourceError(_explain(repository, commit, error)) from error
+    return {name: math.prod(one.shape) for file in found.files_metadata.values() for name, one in file.tensors.items()}
 
 
 def data_files(names: Iterable[str], subset: str | None) -> list[str]:
@@ -146,12 +185,17 @@ def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
         if local:
             raise SourceError(_not_here(source.repository, commit)) from error
         raise SourceError(_explain(source.repository, commit, error)) from error
-    if repo_type == "model" and not any(Path(folder).glob("*.safetensors")):
-        raise SourceError(
-            f"source.repository: {source.repository} has no safetensors weights at {commit[:12]}, and pickled weights "
-            "are never loaded. Choose a revision that has them (often refs/pr/N), or convert a local copy."
-        )
+    if repo_type == "model" and not any(Path(folder).glob(WEIGHTS)):
+        why = _not_here if local else _without_weights
+        raise SourceError(why(source.repository, commit))
     return Path(folder)
+
+
+def _without_weights(repository: str, commit: str) -> str:
+    return (
+        f"source.repository: {repository} has no safetensors weights at {commit[:12]}, and pickled weights are never "
+        "loaded. Choose a revision that has them (often refs/pr/N), or convert a local copy."
+    )
 
 
 def _existing_data(source: HubSource, commit: str) -> list[str]:
@@ -192,15 +236,20 @@ def _recall(
     repository: str, revision: str, repo_type: RepoType, note: dict[str, str] | None, error: Exception | None = None
 ) -> str:
     """The commit that was resolved before here, or that another tool recorded in the hub's own cache."""
-    from huggingface_hub import constants
-
     if note is not None:
         return note["commit"]
-    folder = f"{repo_type}s--{repository.replace('/', '--')}"
-    ref = Path(os.environ.get("HF_HUB_CACHE", constants.HF_HUB_CACHE)) / folder / "refs" / revision
+    ref = _cache_of(repository, repo_type) / "refs" / revision
     if ref.is_file():
         return ref.read_text().strip()
     raise SourceError(_not_here(repository, revision, error))
+
+
+def _cache_of(repository: str, repo_type: RepoType) -> Path:
+    """Where the hub's own tools keep what they fetched of a repository."""
+    from huggingface_hub import constants
+
+    root = Path(os.environ.get("HF_HUB_CACHE", constants.HF_HUB_CACHE)).expanduser()
+    return root / f"{repo_type}s--{repository.replace('/', '--')}"
 
 
 def _not_here(repository: str, revision: str, error: Exception | None = None) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,13 +22,17 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
 )
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
-HEADS = ("lm_head.", "cls.", "pooler.", "score.", "classifier.", "embed_out.")
+HEADS = (
+    "lm_head.", "cls.", "pooler.", "score.", "classifier.", "embed_out.", "vocab_", "head.", "predictions.",
+    "generator_", "discriminator_", "decoder.weight", "decoder.bias",
+)  # fmt: skip
 """How names of weights begin that are no part of the backbone."""
 ENCODERS = ("bert", "roberta", "electra", "deberta", "modernbert", "albert", "camembert", "mpnet")
 """Parts of the `model_type` of models that read a text in both directions."""
 TARGETS = (("gpt2", ("c_attn",)), ("gpt_neox", ("query_key_value",)), ("bloom", ("query_key_value",)),
            ("falcon", ("query_key_value",)), ("phi3", ("qkv_proj",)), ("distilbert", ("q_lin", "v_lin")),
-           ("modernbert", ("Wqkv",)), ("deberta-v2", ("query_proj", "value_proj")), ("bert", ("query", "value")),
+           ("modernbert", ("Wqkv",)), ("deberta-v2", ("query_proj", "value_proj")), ("deberta", ("in_proj",)),
+           ("mamba", ("in_proj", "x_proj")), ("mpt", ("Wqkv",)), ("bert", ("query", "value")),
            ("electra", ("query", "value")), ("roberta", ("query", "value")))  # fmt: skip
 """How a `model_type` begins or ends -> linear modules of attention that get adapters; others have q_proj and v_proj."""
 
@@ -66,6 +70,15 @@ def problem_of(folder: Path) -> str | None:
     return _config_problem(folder) or _weights_problem(folder) or _tokenizer_problem(folder)
 
 
+def problem_without_weights(folder: Path) -> str | None:
+    """Why a model cannot be trained, of a folder that has its configuration and tokenizer alone."""
+    if (folder / "adapter_config.json").is_file():
+        return "holds an adapter (adapter_config.json). Fetch it into a folder and give that as path."
+    if not (folder / "config.json").is_file():
+        return _without_config(folder)
+    return _config_problem(folder) or _tokenizer_problem(folder)
+
+
 def _without_config(folder: Path) -> str:
     inside = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     near = _inside(folder)
@@ -96,7 +109,7 @@ def _config_problem(folder: Path) -> str | None:
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
-        return f"has a config.json that cannot be read ({error})."
+        return f"has a config.json that cannot be read ({error}). Restore the file."
     if not is_mapping(config) or not config.get("model_type"):
         return "has a config.json without model_type: it is no model of transformers."
     family, text = str(config["model_type"]), {**config, **config.get("text_config", {})}
@@ -212,8 +225,9 @@ SIZES = ("num_key_value_heads", "intermediate_size", "n_inner", "ffn_dim", "head
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 
 
-def read_facts(folder: Path) -> Facts:
-    """What a folder without problems, or a .gguf file, says."""
+def read_facts(folder: Path, sizes: Mapping[str, int] | None = None) -> Facts:
+    """What a folder without problems, or a .gguf file, says. `sizes`: numbers in each tensor, of weights that are not
+    there."""
     if folder.is_file():
         return _read_gguf(folder)
     whole = read_json(folder / "config.json")
@@ -221,14 +235,21 @@ def read_facts(folder: Path) -> Facts:
     family = str(whole["model_type"])
     return Facts(
         family=family,
-        params=sum(_sizes(folder)),
+        params=sum(n for name, n in (sizes or _sizes(folder)).items() if not name.startswith(HEADS)),
         layers=_number(config, *LAYERS) or 0,
         hidden=_number(config, *HIDDEN) or 0,
         heads=_number(config, *ATTENTION_HEADS),
         context=_number(config, "max_position_embeddings", "n_positions", "n_ctx"),
         is_encoder=any(part in family for part in ENCODERS),
-        lora_targets=_targets_of(family),
+        lora_targets=_latent(config) or _targets_of(family),
     )
+
+
+def _latent(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The modules of attention that computes with latent vectors (DeepSeek-V2 and later); empty for others."""
+    if not config.get("kv_lora_rank"):
+        return ()
+    return ("q_b_proj" if config.get("q_lora_rank") else "q_proj", "kv_b_proj")
 
 
 def _read_gguf(path: Path) -> Facts:
@@ -258,11 +279,9 @@ def _targets_of(family: str) -> tuple[str, ...]:
     return next(found, ("q_proj", "v_proj"))
 
 
-def _sizes(folder: Path) -> Iterator[int]:
-    for path in folder.glob("*.safetensors"):
-        for name, one in read_header(path).items():
-            if not name.startswith(HEADS):
-                yield math.prod(one["shape"])
+def _sizes(folder: Path) -> dict[str, int]:
+    heads = (read_header(path) for path in folder.glob("*.safetensors"))
+    return {name: math.prod(one["shape"]) for head in heads for name, one in head.items()}
 
 
 def read_json(path: Path) -> dict[str, Any]:

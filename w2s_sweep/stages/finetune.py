@@ -21,9 +21,10 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.store.files import write_bytes
 from w2s_sweep.training.learners import TransformerLearner, add_adapters
-from w2s_sweep.training.loop import predict
+from w2s_sweep.training.loop import Training, finish, predict
 from w2s_sweep.training.preference import PreferenceLearner
-from w2s_sweep.training.supervision import fit, publish_trained, read_supervision, rows_to_predict
+from w2s_sweep.training.supervision import fit_in_steps, publish_trained, read_supervision, rows_to_predict
+from w2s_sweep.training.together import Computer
 
 Model = Classifier | LanguageScore
 
@@ -40,14 +41,19 @@ class TextLearner(TransformerLearner[Model]):
         """Tokens of the texts of a row."""
         return (self.tokens[row],)
 
-    def compute(self, rows: Sequence[int]) -> Tensor:
-        return self.scores([self.tokens[row] for row in rows])
+    def texts(self, rows: Sequence[int]) -> list[list[int]]:
+        """What a forward pass of `rows` reads."""
+        return [self.tokens[row] for row in rows]
 
-    def scores(self, texts: Sequence[Sequence[int]]) -> Tensor:
-        """float32 [texts, outputs of the model]."""
-        batch = self.collator.batch(texts)
+    def arrange(self, scores: Tensor, rows: Sequence[int]) -> Tensor:
+        """The logits of `rows` from what the model gave their `texts`."""
+        return scores
+
+    def compute(self, rows: Sequence[int]) -> Tensor:
+        batch = self.collator.batch(self.texts(rows))
         with autocast(self.device, self.precision):
-            return self.model(batch.ids, batch.mask, texts=batch.texts).float()
+            scores = self.model(batch.ids, batch.mask, texts=batch.texts).float()
+        return self.arrange(scores, rows)
 
 
 class PairLearner(TextLearner):
@@ -68,13 +74,21 @@ class PairLearner(TextLearner):
     def read(self, row: int) -> tuple[list[int], ...]:
         return self.others[row], self.tokens[row]
 
-    def compute(self, rows: Sequence[int]) -> Tensor:
-        texts = [texts for row in rows for texts in self.read(row)]
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
-        place = torch.empty(len(texts), dtype=torch.int64)
-        place[order] = torch.arange(len(texts))
-        rewards = self.scores([texts[i] for i in order])[place.to(self.device)]
-        return rewards.view(-1, 2) - self.reference[list(rows)]
+    def texts(self, rows: Sequence[int]) -> list[list[int]]:
+        texts = self._as_given(rows)
+        return [texts[i] for i in self._order(texts)]
+
+    def arrange(self, scores: Tensor, rows: Sequence[int]) -> Tensor:
+        order = self._order(self._as_given(rows))
+        place = torch.empty(len(order), dtype=torch.int64)
+        place[order] = torch.arange(len(order))
+        return scores[place.to(self.device)].view(-1, 2) - self.reference[list(rows)]
+
+    def _as_given(self, rows: Sequence[int]) -> list[list[int]]:
+        return [text for row in rows for text in self.read(row)]
+
+    def _order(self, texts: Sequence[list[int]]) -> list[int]:
+        return sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
 
 
 def refer(context: Context[Any], learner: PairLearner | PreferenceLearner, rows: Sequence[int]) -> None:
@@ -116,6 +130,15 @@ def build(context: Context[Finetune], classes: int, texts: list[str], pairs: boo
 
 
 def run(context: Context[Finetune]) -> None:
+    finish(run_in_steps(context))
+
+
+together = Computer
+"""What answers the steps of several of these stages that have their frozen base in common."""
+
+
+def run_in_steps(context: Context[Finetune]) -> Training[None]:
+    """As `run`, for whoever computes the gradients that it asks for."""
     supervision = read_supervision(context)
     rows = supervision.rows
     with this_process().in_turn():
@@ -123,7 +146,7 @@ def run(context: Context[Finetune]) -> None:
     if isinstance(learner, PairLearner) and isinstance(learner.model, LanguageScore):
         refer(context, learner, sorted({*supervision.chosen, *rows_to_predict(context, rows)}))
     learner.mode(training=True)
-    summary = fit(context, learner, supervision, learner.device)
+    summary = yield from fit_in_steps(context, learner, supervision, learner.device)
     learner.mode(training=False)
     if isinstance(context.settings.finetune, LoraRecipe) or context.run.keep_weights:
         save_trained(learner.model, context.out / "weights.safetensors")

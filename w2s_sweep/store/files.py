@@ -13,11 +13,15 @@ from typing import Any, BinaryIO
 from w2s_sweep.errors import StoreError
 
 SPACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+SMALL = 2**20
+"""Bytes of a file that is read as a whole."""
 
 
-def sha256_file(path: Path) -> str:
+def sha256_file(path: Path | str) -> str:
     """Hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size < SMALL:  # as most files of a stage are: no buffer is made for them
+            return hashlib.sha256(file.read()).hexdigest()
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

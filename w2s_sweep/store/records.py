@@ -1,15 +1,29 @@
 """The records of sweeps in a store: which stages each sweep names, so that none of them is garbage."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.files import read_json, read_jsonl, write_json, write_text, written
 
+LISTED = 10_000
+"""Names of stages that are read until no more sweeps are looked at for stages to learn from."""
 REMEDY = "Run the sweep's command again, which writes it anew; finished stages are not trained again."
+
+
+@dataclass(frozen=True)
+class NamedStage:
+    """A stage that a sweep names."""
+
+    key: str
+    kind: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,52 @@ class Records:
     def sweeps(self) -> list[str]:
         """Names of the sweeps, the newest first."""
         found = (self.root / "sweeps").glob("*/sweep.json")
-        return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
+        return [p.parent.name for p in sorted(found, key=written, reverse=True)]
+
+    def list_stages(self, name: str, stages: Iterable[NamedStage]) -> None:
+        """Write what stages a sweep has beside its record, which is a hundred times as long."""
+        lines = (json.dumps(vars(one), ensure_ascii=False) for one in stages)
+        write_text(self.sweep(name) / "stages.jsonl", "".join(f"{line}\n" for line in lines))
+
+    def recent_stages(self, wanted: Callable[[NamedStage], bool], most: int) -> Generator[str]:
+        """Keys of the stages that sweeps name, those of the newest sweep first: so many at most, and of one sweep not
+        more than a quarter of them, spread evenly. They need not be finished.
+
+        No folder of stages is listed, since a store may have 50,000 of them, and `LISTED` names at most are read.
+        """
+        given: set[str] = set()
+        read = 0
+        for name in self.sweeps():
+            listed = self._listed(name)
+            read += len(listed)
+            found = [one.key for one in listed if wanted(one) and one.key not in given]
+            step = max(1, math.ceil(len(found) / max(1, most // 4)))
+            for key in found[::step][: most - len(given)]:
+                given.add(key)
+                yield key
+            if len(given) >= most or read >= LISTED:
+                return
+
+    def find_named(self, prefix: str) -> set[str]:
+        """Keys that start with `prefix`, of the stages that sweeps name, whether these ever ran."""
+        found: set[str] = set()
+        for name in self.sweeps():
+            try:  # lines are searched, not parsed: of 50,000 stages that takes half a second
+                text = (self.sweep(name) / "stages.jsonl").read_text()
+            except (OSError, ValueError):
+                text = ""
+                found |= set((read_json(self.sweep(name) / "sweep.json") or {}).get("stages", ()))
+            found.update(re.findall(rf'"key": "({re.escape(prefix)}\w*)"', text))
+        return {key for key in found if key.startswith(prefix)}
+
+    def _listed(self, name: str) -> list[NamedStage]:
+        """Nothing where the list is absent, damaged or another user's secret: what is learned from it is only time."""
+        try:
+            rows = read_jsonl(self.sweep(name) / "stages.jsonl")
+        except OSError:
+            return []
+        fields = ("key", "kind", "label")
+        return [NamedStage(*(str(row.get(field, "")) for field in fields)) for row in rows if is_key(row.get("key"))]
 
     def read_sweep(self, name: str) -> dict[str, Any]:
         """The record of a sweep: its cells, roles and stages."""
@@ -68,6 +127,11 @@ class Records:
         if not isinstance(record.get("stages"), dict):
             raise StoreError(f"sweep {name!r}: {path} is damaged, it names no stages. {REMEDY}")
         return record
+
+
+def is_key(word: object) -> bool:
+    """Whether it may be the name of a stage's folder, and of nothing outside the store."""
+    return isinstance(word, str) and re.fullmatch(r"\w+", word) is not None
 
 
 def _why_unread(path: Path) -> str:

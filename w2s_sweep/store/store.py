@@ -8,6 +8,7 @@ ROOT/quarantine/     stage folders that were found damaged
 """
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -17,12 +18,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json, written
+from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256_file, sync, write_json
 from w2s_sweep.store.records import Records
 
 MANIFEST = "manifest.json"
@@ -85,13 +85,6 @@ class Store(Records):
         """Bytes of a finished stage, as its manifest says; 0 where it is not finished."""
         return sum(entry["size"] for entry in (self.manifest(key) or {}).values())
 
-    def newest(self, count: int) -> list[str]:
-        """Names of the stage folders that were written last, so many at most."""
-        if not self.stages.is_dir():
-            return []
-        with os.scandir(self.stages) as found:
-            return [name for _, name in nlargest(count, ((written(one), one.name) for one in found))]
-
     def done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""
         files = self.manifest(key)
@@ -123,6 +116,18 @@ class Store(Records):
             )
         return self.path(key)
 
+    def contents(self, key: str, *names: str) -> dict[str, bytes]:
+        """Those of the named files that the finished stage `key` has, after the digest of every file was checked."""
+        files, found, folder = self.manifest(key) or {}, dict[str, bytes](), os.fspath(self.path(key))
+        for name in files.keys() & {*names}:
+            with suppress(OSError), open(f"{folder}/{name}", "rb") as file:  # read once: many stages, many files
+                content = file.read()
+                if hashlib.sha256(content).hexdigest() == files[name]["sha256"]:
+                    found[name] = content
+        if not files or any(_fault(f"{folder}/{name}", name, files[name]) for name in files if name not in found):
+            self.verify(key)  # raises
+        return found
+
     def quarantine(self, key: str) -> Path:
         """Set a damaged stage folder aside, so that the next run trains it again."""
         target = self.root / "quarantine" / f"{key}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
@@ -145,6 +150,8 @@ class Store(Records):
 
     def find(self, prefix: str) -> str:
         """The one key that starts with `prefix`, among finished and unfinished stages."""
+        if prefix.isalnum() and any((folder / prefix).is_dir() for folder in (self.stages, self.root / "work")):
+            return prefix  # a whole key
         # Names alone are read of all stages: a look at each folder takes seconds where there are 50,000 of them.
         folders = [folder for folder in (self.stages, self.root / "work") if folder.is_dir()]
         hits = sorted({name for folder in folders for name in os.listdir(folder) if name.startswith(prefix)})
@@ -226,10 +233,10 @@ def is_manifest(files: object) -> bool:
     )
 
 
-def _fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+def _fault(path: Path | str, name: str, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with one file of a stage."""
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size
         if size != entry["size"]:
             return f"{name} has {size} bytes, not {entry['size']}"
         return None if sha256_file(path) == entry["sha256"] else f"{name} was changed after it was written"

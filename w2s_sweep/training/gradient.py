@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -45,13 +46,57 @@ class Learner(Protocol):
         ...
 
 
+class Splits(Protocol):
+    """What computes rows in forward passes of a size that it can change."""
+
+    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]: ...
+
+    def shrink(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """The gradient that a training asks for, of the mean (weighted) loss over `rows`, see `backward`."""
+
+    learner: Learner
+    rows: Sequence[int]
+    labels: Tensor
+    loss: Loss
+    progress: float
+    weights: Tensor | None
+    params: Mapping[str, Tensor]
+    """Where it is accumulated."""
+    seed: int
+    """Of the dropout masks."""
+
+    def alone(self) -> float:
+        """Accumulate it, in passes of these rows; returns the mean loss."""
+        return backward_within_memory(self.learner, self.rows, self._backward, self.params, self.seed)
+
+    def _backward(self, rows: Sequence[int]) -> float:
+        return backward(self.learner, rows, self.labels, self.loss, self.progress, self.weights)
+
+    def share(self, rows: Sequence[int], logits: Tensor) -> Tensor:
+        """What some of the rows add to the mean."""
+        values = self.loss(logits, self.labels[rows], self.progress)
+        return weigh(values, rows, self.weights).sum() / len(self.rows)
+
+    def forget(self) -> None:
+        """Drop what has been accumulated."""
+        for param in self.params.values():
+            param.grad = None
+
+
+V = TypeVar("V")
+
+
 def backward_within_memory(
-    learner: Learner,
+    learner: Splits,
     rows: Sequence[int],
-    run: Callable[[Sequence[int]], float],
+    run: Callable[[Sequence[int]], V],
     params: Mapping[str, Tensor],
     seed: int,
-) -> float:
+) -> V:
     """`run(rows)`, from the start with half as large forward passes as often as they do not fit into memory."""
     while True:
         torch.manual_seed(seed)
@@ -65,7 +110,7 @@ def backward_within_memory(
         shrink_or_fail(learner, rows, reason)
 
 
-def shrink_or_fail(learner: Learner, rows: Sequence[int], reason: str) -> None:
+def shrink_or_fail(learner: Splits, rows: Sequence[int], reason: str) -> None:
     """Half as large forward passes for `rows`; W2SError where each of them has a row of its own already."""
     before = len(learner.micro_batches(rows))
     while before < len(rows):
@@ -104,7 +149,7 @@ def backward(
             values = loss(learner.logits(part), labels[part], progress)
             # The sum over the part by the rows of the whole batch: parts differ in size, and a mean of their means
             # would weigh rows of small parts more (the defect of huggingface/transformers#34191).
-            share = _weigh(values, part, weights).sum() / len(rows)
+            share = weigh(values, part, weights).sum() / len(rows)
             # At once: this frees the graph of the part, so that memory holds one part at a time.
             share.backward()
             total = total.to(share.device) + share.detach()
@@ -116,7 +161,8 @@ def backward(
     return float(total)
 
 
-def _weigh(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
+def weigh(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
+    """The loss of each of `rows` times its weight."""
     return values if weights is None else values * weights[list(rows)]
 
 
@@ -129,15 +175,29 @@ def _backward_whole_batch(
     weights: Tensor | None,
 ) -> Tensor:
     """For losses with a statistic of the batch: the gradient by logits first, over all of it, then by weights."""
+    # fork_rng puts the generator back, so that the second pass draws the same dropout masks.
+    with torch.random.fork_rng():
+        value, slope = slope_of_batch(learner, parts, labels, loss, progress, weights)
+    for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
+        (learner.logits(part) * part_slope).sum().backward()
+    return value
+
+
+def slope_of_batch(
+    learner: Learner,
+    parts: Sequence[Sequence[int]],
+    labels: Tensor,
+    loss: Loss,
+    progress: float,
+    weights: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """(mean loss over the rows of all parts, its slope at each of their logits, in their order)."""
     # A statistic of the batch needs all logits together, whose graphs would not fit into memory together. By the chain
     # rule the second pass needs no more than the slope of the loss at each logit (Gao et al. 2021, arXiv 2101.06983).
-    # fork_rng puts the generator back, so that the second pass draws the same dropout masks.
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.no_grad():
         logits = torch.cat([learner.logits(part) for part in parts])
     logits.requires_grad_()
     rows = [row for part in parts for row in part]
-    value = _weigh(loss(logits, labels[rows], progress), rows, weights).mean()
+    value = weigh(loss(logits, labels[rows], progress), rows, weights).mean()
     (slope,) = torch.autograd.grad(value, logits)
-    for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
-        (learner.logits(part) * part_slope).sum().backward()
-    return value.detach()
+    return value.detach(), slope

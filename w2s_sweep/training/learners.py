@@ -107,6 +107,7 @@ def add_adapters(context: Context[Tuned], model: Tuneable) -> None:
             targets=finetune.targets,
             seed=settings.seed,
             dropout=finetune.dropout,
+            dora=finetune.dora,
         )
     require_trained(model.transformer, lora=isinstance(finetune, LoraRecipe))
 

@@ -1,14 +1,17 @@
 """The one training loop: what a step computes depends on the optimizer batch alone, never on its micro-batches.
 
+It asks for each gradient and goes on when it is there: who answers may compute those of several trainings together.
+
 Everything random is derived from (seed, step), so a run that continues from a checkpoint repeats the uninterrupted one
 bit for bit on the same device and thread count.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ from w2s_sweep.data.batches import optimizer_batches
 from w2s_sweep.errors import Preempted, W2SError
 from w2s_sweep.losses import Loss
 from w2s_sweep.training.checkpoint import restore, save
-from w2s_sweep.training.gradient import Learner, backward, backward_within_memory, shrink_or_fail
+from w2s_sweep.training.gradient import Learner, Step, shrink_or_fail
 from w2s_sweep.training.stopping import Best, EarlyStopping
 
 
@@ -67,6 +70,23 @@ class Hooks:
     """Called after each step, before it can be in a checkpoint, with (steps done, steps in all)."""
     evaluated: Callable[[int, int, float], None] = lambda step, steps, score: None
     """Called after each evaluation of early stopping with (steps done, steps in all, score)."""
+    seconds: Callable[[], float] = time.perf_counter
+    """What the training has taken by now; differences alone count."""
+
+
+T = TypeVar("T")
+Training = Generator[Step, float, T]
+"""Asks for a gradient at a time, and is sent its mean loss once it is accumulated; ends with a result."""
+
+
+def finish(training: Training[T]) -> T:
+    """Go through a training to its end, which computes by itself."""
+    try:
+        step = next(training)
+        while True:
+            step = training.send(step.alone())
+    except StopIteration as end:
+        return end.value
 
 
 def train(
@@ -80,12 +100,28 @@ def train(
     weights: Tensor | None = None,
     stopping: EarlyStopping | None = None,
 ) -> int:
+    """`train_in_steps` to its end."""
+    return finish(
+        train_in_steps(learner, rows, labels, loss, recipe, hooks or Hooks(), weights=weights, stopping=stopping)
+    )
+
+
+def train_in_steps(
+    learner: Learner,
+    rows: Sequence[int],
+    labels: Tensor,
+    loss: Loss,
+    recipe: Recipe,
+    hooks: Hooks,
+    *,
+    weights: Tensor | None = None,
+    stopping: EarlyStopping | None = None,
+) -> Training[int]:
     """Train on `rows` with soft `labels` (float32 [all rows, classes], indexed by row).
 
     `weights` (float32 [all rows]): factor of each example's loss. Returns after which step the parameters are those
     that the learner has in the end: the last one, or with `stopping` the best one.
     """
-    hooks = hooks or Hooks()
     params = learner.trainable()
     optimizer = torch.optim.AdamW(
         params.values(),
@@ -106,15 +142,10 @@ def train(
             raise Preempted
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, len(batches))
-        chosen, began = [rows[i] for i in batches[step]], time.perf_counter()
-        value = backward_within_memory(
-            learner,
-            chosen,
-            lambda rows, step=step: backward(learner, rows, labels, loss, step / len(batches), weights),
-            params,
-            # By step: a resumed run draws the dropout masks that it would have drawn, with no generator state to save.
-            _mix_seed(recipe.seed, step),
-        )
+        chosen, began = [rows[i] for i in batches[step]], hooks.seconds()
+        # By step: a resumed run draws the dropout masks that it would have drawn, with no generator state to save.
+        seed = _mix_seed(recipe.seed, step)
+        value = yield Step(learner, chosen, labels, loss, step / len(batches), weights, params, seed)
         # Before the step: parameters that such a loss would spoil never reach a checkpoint.
         if not math.isfinite(value):
             raise W2SError(
@@ -126,7 +157,7 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         # A GPU may still be at this update; then the next step, which reads a number back, is longer by as much.
-        learner.measure(chosen, time.perf_counter() - began)
+        learner.measure(chosen, hooks.seconds() - began)
         hooks.report(step + 1, len(batches), value, recipe.lr_at(step, len(batches)))
         hooks.after_step(step + 1, len(batches))
         if stopping is not None and stopping.due(step + 1, len(batches)):

@@ -29,7 +29,7 @@ from w2s_sweep.training.examples import (
     weights_of,
 )
 from w2s_sweep.training.gradient import Learner
-from w2s_sweep.training.loop import Hooks, Recipe, predict, train
+from w2s_sweep.training.loop import Hooks, Recipe, Training, finish, predict, train_in_steps
 from w2s_sweep.training.stopping import EarlyStopping
 
 
@@ -121,6 +121,13 @@ def early_stopping(supervision: Supervision, learner: Learner, wanted: StoppingR
 def fit(
     context: Context[Probe] | Context[Finetune], learner: Learner, supervision: Supervision, device: torch.device
 ) -> dict[str, Json]:
+    """`fit_in_steps` to its end."""
+    return finish(fit_in_steps(context, learner, supervision, device))
+
+
+def fit_in_steps(
+    context: Context[Probe] | Context[Finetune], learner: Learner, supervision: Supervision, device: torch.device
+) -> Training[dict[str, Json]]:
     """Train `learner`, from the stage's checkpoint if there is one; returns what the summary should say about it."""
     settings, rule = context.settings, context.settings.early_stopping
     loss, targets = supervision.loss, supervision.labels
@@ -137,7 +144,7 @@ def fit(
         predicted=len(rows_to_predict(context, supervision.rows)),
     )
     stopping = None if rule is None else early_stopping(supervision, learner, rule, context.stage.label)
-    step = train(
+    step = yield from train_in_steps(
         learner,
         supervision.chosen,
         torch.from_numpy(targets).to(device),
@@ -162,6 +169,7 @@ def hooks_of(context: Context[Kind]) -> Hooks:
         saved=context.on_save,
         report=context.report,
         evaluated=context.on_evaluation,
+        seconds=context.seconds,
     )
 
 

@@ -1,9 +1,11 @@
 """What is asked for follows what finished stages of the same work used; what is set by hand stays. Numbers by hand."""
 
 import re
+import secrets
 
 import pytest
 
+from tests.launch.named import name_stages
 from tests.setups import cell, identify
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full
@@ -15,10 +17,11 @@ from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.records import NamedStage
 
 CPU = Settings(gpus=0)
 CONFIDENCE = Confidence()
-TOLD = "time, and memory of CPU tasks: {} stages ask by what {} finished ones like them used, x 1.5"
+TOLD = "time and memory: {} stages ask by what {} finished ones like them used, x 1.5"
 
 
 def student(seed=0, **change):
@@ -38,6 +41,8 @@ def finish(store, *stages, seconds=6000.0, gpus=0, rss=0.0):
         with store.attempt(stage.key) as out:
             write_json(out / "preimage.json", stage.preimage)
             write_json(out / "summary.json", {"seconds": seconds - number, "GPUs": gpus, "peak RSS GB": rss})
+    named = [NamedStage(stage.key, stage.kind, stage.label) for stage in stages]
+    name_stages(store, f"sweep-{secrets.token_hex(4)}", named)
 
 
 def asked(store, stage, settings=CPU, times=1):
@@ -131,11 +136,30 @@ def test_no_task_asks_for_more_time_than_the_longest(store):
     assert explained(store, Settings(gpus=0, max_minutes=100, minutes=200)).endswith("200 minutes (set by hand)")
 
 
-def test_memory_of_the_machine_is_not_learned_for_tasks_with_gpus(store):
-    finish(store, *(student(seed) for seed in (1, 2, 3)), gpus=1, rss=70.0)
+@pytest.mark.parametrize(
+    ("gpus", "beside", "rss", "asked_gb"),
+    [
+        (1, 1, 70.0, 105),
+        (1, 1, 0.5, 4),  # 4 GB a GPU are the least: what its driver pins counts, and is in no RSS
+        (2, 1, 7.0, 21),  # two processes
+        (1, 3, 7.0, 33),  # three stages in a task
+    ],
+)
+def test_memory_of_the_machine_is_learned_from_stages_on_as_many_gpus(store, gpus, beside, rss, asked_gb):
+    finish(store, *(student(seed) for seed in (1, 2, 3)), gpus=gpus, rss=rss)
+    settings = Settings(gpus=gpus, stages_per_gpu=beside)
+    assert asked(store, student(), settings).memory_gb == asked_gb
+    assert explained(store, settings).startswith(f"{asked_gb} GB (learned from 3 finished stages), ")
+
+
+def test_stages_that_do_not_say_what_they_held_teach_their_time_alone(store):
+    """As those on GPUs did not in earlier versions: one of three that says so decides nothing."""
+    finish(store, student(1), student(2), gpus=1)
+    finish(store, student(3), gpus=1, rss=1.0)
     plain = ask_of(Pack("p", (student(),), frozenset()), Settings(gpus=1), NOTHING)
     found = asked(store, student(), Settings(gpus=1))
     assert (found.minutes, found.memory_gb) == (180, plain.memory_gb)
+    assert explained(store, Settings(gpus=1)).startswith(f"{plain.memory_gb} GB (default), 180 minutes (learned")
 
 
 @pytest.mark.parametrize("gpus", [1, 2])
@@ -165,8 +189,10 @@ def test_a_dry_run_shows_what_would_be_asked_for(sweeps, capsys):
 
 
 def test_folders_that_cannot_be_read_teach_nothing(store):
-    (store.stages / "0123456789abcdef0123").mkdir()
-    (store.stages / "0123456789abcdef0123" / "preimage.json").write_text("[")
+    one = student(1)
+    store.path(one.key).mkdir()
+    (store.path(one.key) / "preimage.json").write_text("[")
+    name_stages(store, "damaged", [NamedStage(one.key, one.kind, one.label)])
     assert learn_used(store, [student()]).of(student(), 0) is None
 
 

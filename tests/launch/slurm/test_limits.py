@@ -4,6 +4,7 @@ import pytest
 
 from tests.launch.slurm.scripts import submitted
 from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.limits import Partition, fit, minutes_of, read_partitions
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
@@ -78,3 +79,37 @@ def test_a_refusal_submits_nothing(sweeps, cluster):
     with pytest.raises(ConfigError, match="partition main gives at most 7 a node"):
         sweeps.submit(sweeps.cell())
     assert not cluster.calls("sbatch")
+
+
+@pytest.fixture
+def planned(sweeps, cluster, capsys):
+    """What a plan prints of the limits; nothing is submitted, or written into the store."""
+
+    def plan(**settings):
+        before = len(cluster.calls("sbatch"))
+        sweeps.submit(sweeps.cell(), plan_only=True, **settings)
+        assert len(cluster.calls("sbatch")) == before
+        return " ".join(capsys.readouterr().out.split())
+
+    return plan
+
+
+def test_a_plan_says_what_partitions_would_make_of_it(planned, cluster):
+    assert "partition" not in planned()
+    cluster.controller.partitions["main"] |= {"MaxTime": "00:40:00"}
+    assert "time: 45 minutes are more than the partition gives; tasks get 40" in planned()
+    cluster.controller.partitions["main"] |= {"MaxMemPerNode": "8000"}
+    assert "a submission is refused: hydra.launcher.memory_gb: tasks ask for" in planned()
+
+
+@pytest.mark.parametrize("controller", ["away", "hung", "no SLURM"])
+def test_a_plan_does_without_a_controller(planned, cluster, monkeypatch, controller):
+    monkeypatch.setattr(commands, "PATIENCE_SECONDS", 0.1)
+    said = "limits of partitions: SLURM does not show them now"
+    if controller == "away":
+        cluster.go_away()
+    elif controller == "hung":
+        cluster.install("scontrol", "#!/bin/sh\nexec sleep 60\n")
+    else:
+        monkeypatch.setattr(commands, "available", lambda: False)
+    assert (said in planned()) == (controller != "no SLURM")

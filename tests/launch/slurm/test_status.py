@@ -1,7 +1,9 @@
 """The states of `w2s status`, from the store and the queue together."""
 
+import re
 import socket
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +11,13 @@ import pytest
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.queued import cancelled_mark
-from w2s_sweep.launch.status import stage_states
+from w2s_sweep.launch.stall import STALLED
+from w2s_sweep.launch.status import STATES, StageStatus, stage_states, sweep_status
 from w2s_sweep.store import acquire
 from w2s_sweep.store.files import write_json
+from w2s_sweep.terminal import SafeConsole
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -86,6 +92,21 @@ def test_a_failed_stage_says_why_and_what_needs_it_says_so(sweeps, cluster, stat
     assert words(state("ceiling")) == ("queued", True)
 
 
+def test_of_many_failures_five_are_shown_and_the_others_counted(sweeps, roles, capsys):
+    found = [StageStatus(f"{i:010}", f"stage {i}", "failed", f"reason {i}") for i in range(7)]
+    SafeConsole(width=200).print(sweep_status(sweeps.store, "sweep", found))
+    out = capsys.readouterr().out
+    assert [i for i in range(7) if f"stage {i} ({i:010}):" in out] == [0, 1, 2, 3, 4]
+    assert "... and 2 more failures: `w2s logs KEY`" in out
+
+
+def test_the_page_of_clusters_explains_every_state():
+    page = (ROOT / "docs" / "CLUSTERS.md").read_text().partition("## States")[2].partition("\n\nCtrl-C")[0]
+    rows = re.findall(r"^\| (\w+) \| (.+?) \| (.*?) ?\|$", page, re.MULTILINE)
+    assert {state for state, _, _ in rows[1:]} == set(STATES)
+    assert all(meaning for _, meaning, _ in rows)
+
+
 def test_a_failed_stage_that_was_submitted_again_is_queued(sweeps, cluster, state, roles, job):
     cluster.start(job["weak"])
     sweeps.fail(roles["weak"])
@@ -97,7 +118,12 @@ def test_a_failed_stage_that_was_submitted_again_is_queued(sweeps, cluster, stat
 
 @pytest.mark.parametrize(
     ("left", "note"),
-    [(None, ""), ("137", "; killed, which is what happens when memory runs out"), ("3", "; its process ended with 3")],
+    [
+        (None, ""),
+        ("137", "; killed, which is what happens when memory runs out"),
+        (str(STALLED), "; it was ended each time, as it made no progress"),
+        ("3", "; its process ended with 3"),
+    ],
 )
 def test_a_job_that_ended_without_a_result_is_lost_and_says_how(sweeps, cluster, state, job, left, note):
     if left is not None:

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,9 @@ def states(sweeps, name="bobs"):
 
 def test_jobs_that_are_private_are_unknown_and_not_submitted_again(sweeps, cluster, roles):
     assert states(sweeps)[roles["weak"]].state == "unknown"
-    assert "jobs of other users are private on this cluster" in states(sweeps)[roles["weak"]].note
+    job = sweeps.jobs()[roles["weak"]]
+    why = "jobs of other users are private on this cluster"
+    assert states(sweeps)[roles["weak"]].note == f"job {job} cannot be seen from here: {why}"
     assert queued_jobs(sweeps.store) == sweeps.jobs()
     before = len(cluster.controller.tasks)
     sweeps.submit(sweeps.cell(), name="mine")
@@ -56,6 +59,17 @@ def test_a_job_that_says_that_it_ended_is_believed(sweeps, roles, monkeypatch):
     say(sweeps, monkeypatch, job, "ended")
     assert queued_jobs(sweeps.store).keys() == {roles["student"], roles["ceiling"]}
     assert states(sweeps)[roles["weak"]].state == "lost"
+
+
+def test_what_jobs_say_is_looked_up_once_however_many_they_are(sweeps, roles, monkeypatch):
+    for job in sweeps.jobs().values():
+        say(sweeps, monkeypatch, job, "running")
+    folder, looks = sweeps.store.root / "queued" / "jobs", list[Path]()
+    for name in ("iterdir", "glob"):
+        look = getattr(Path, name)
+        monkeypatch.setattr(Path, name, lambda path, *said, look=look: looks.append(path) or look(path, *said))
+    assert len(queued_jobs(sweeps.store)) > 1
+    assert looks.count(folder) == 1
 
 
 def test_a_job_that_is_silent_for_long_is_believed_in_no_more(sweeps, roles, monkeypatch):

@@ -11,11 +11,11 @@ from w2s_sweep.launch.slurm.usage import learn_time, usage
 from w2s_sweep.store.files import write_json
 
 
-def finish(sweeps: Sweeps, key: str, seconds: float, device: str = "cuda", peak: float = 0.0) -> None:
+def finish(sweeps: Sweeps, key: str, seconds: float, device: str = "cuda", **memory: float) -> None:
     """A stage that was interrupted in the middle."""
     with sweeps.store.attempt(key) as out:
         times = {"seconds": seconds / 2, "seconds of all runs": seconds}
-        write_json(out / "summary.json", times | {"device": device, "peak memory GB": peak})
+        write_json(out / "summary.json", times | {"device": device, "GPUs": 1} | memory)
 
 
 def done_stages(sweeps, seconds, count=3, **more):
@@ -32,7 +32,8 @@ def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster,
     (roles,) = sweeps.roles()
     assert usage(sweeps.store, "sweep") is None
     for role, minutes in (("weak", 3), ("student", 6), ("ceiling", 9)):
-        finish(sweeps, roles[role], 60.0 * minutes, peak=float(minutes))
+        memory = {"peak memory GB": float(minutes), "planned GB": 10.0, "peak RSS GB": minutes / 2}
+        finish(sweeps, roles[role], 60.0 * minutes, **memory)
         cluster.controller.tasks.clear()
     found = usage(sweeps.store, "sweep")
     assert found is not None
@@ -41,7 +42,10 @@ def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster,
     )
     capsys.readouterr()
     assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
-    assert "finished tasks asked for 2.2 hours and used 0.3" in " ".join(capsys.readouterr().out.split())
+    assert (
+        "finished tasks asked for 2.2 hours and used 0.3; 2.2 and 0.3 hours of a GPU; 20 GB of memory at most, and "
+        "used 4.5; of one GPU 9.0 of 10.0 GB that were planned, at most"
+    ) in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(("times", "factor"), [(1.0, 1.0), (2.5, 2.5), (100.0, 4.0), (0.001, 1 / 3)])

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.slurm.stuck import explain_reason
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 120.0
+PATIENCE_SECONDS = 3.0
+"""The same for what is good to know and not needed, as in a plan."""
 INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_")
 """Variables of a surrounding job or a user's shell that would change what these commands do or print (options.py)."""
 KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
@@ -50,8 +52,10 @@ def available() -> bool:
     return shutil.which("squeue") is not None
 
 
-def run(command: Sequence[str], stdin: str | None = None) -> str:
-    """Standard output of a SLURM command; LaunchError when it is missing, hangs or fails."""
+def run(command: Sequence[str], stdin: str | None = None, seconds: float | None = None) -> str:
+    """Standard output of a SLURM command; LaunchError when it is missing, fails, or hangs for longer than `seconds`
+    (`TIMEOUT_SECONDS` unless said)."""
+    seconds = TIMEOUT_SECONDS if seconds is None else seconds
     if shutil.which(command[0]) is None:
         raise LaunchError(
             f"{command[0]}: not found. hydra/launcher=slurm needs SLURM's commands in PATH: run it on a login node, or "
@@ -63,37 +67,39 @@ def run(command: Sequence[str], stdin: str | None = None) -> str:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=seconds,
             check=False,
             env=clean_environment(),
         )
     except subprocess.TimeoutExpired as error:
-        raise LaunchError(
-            f"{command[0]}: no answer in {TIMEOUT_SECONDS} s. Is slurmctld up? (`scontrol ping`)"
-        ) from error
+        raise LaunchError(f"{command[0]}: no answer in {seconds:g} s. Is slurmctld up? (`scontrol ping`)") from error
     complaint = done.stderr.strip()
     if done.returncode:
         raise LaunchError(f"{' '.join(command[:4])[:200]}: {(complaint or done.stdout.strip())[-800:]}")
     return done.stdout
 
 
-def ask(command: Sequence[str], looks: int = LOOKS) -> str:
+def ask(command: Sequence[str], looks: int = LOOKS, seconds: float | None = None) -> str:
     """The same of a command that changes nothing, and may be repeated where a busy controller did not answer.
 
     Not sbatch or scontrol update: what these asked for may have happened all the same.
     """
     try:
-        return run(command)
+        return run(command, seconds=seconds)
     except LaunchError as error:
         if looks == 1 or BUSY.search(str(error)) is None:
             raise
-    return ask(command, looks - 1)
+    return ask(command, looks - 1, seconds)
 
 
-def shown(what: str, *flags: str) -> list[dict[str, str]]:
-    """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them."""
+def shown(what: str, *flags: str, hurry: bool = False) -> list[dict[str, str]]:
+    """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them.
+
+    `hurry`: ask once, and wait no longer than `PATIENCE_SECONDS`.
+    """
+    how = (1, PATIENCE_SECONDS) if hurry else (LOOKS, None)
     try:
-        lines = ask(["scontrol", *flags, "show", what, "--oneliner"]).splitlines()
+        lines = ask(["scontrol", *flags, "show", what, "--oneliner"], *how).splitlines()
     except LaunchError:  # what is wrong with SLURM, sbatch will tell
         return []
     return [{name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines]

@@ -15,11 +15,11 @@ from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
-from w2s_sweep.launch.slurm.explain import explain_asks, learners
+from w2s_sweep.launch.slurm.explain import ask_alone, explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.learned import learn_used
-from w2s_sweep.launch.slurm.limits import fit, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.limits import explain_limits, fit, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.nodes import exclude_bad
@@ -75,7 +75,9 @@ class SlurmEngine:
         settings, _ = adopt_environment(self.checked)
         settings, times = _learn_time(store, plan, settings)
         stages = plan.stages("to run")
-        return [*filter(None, [times]), *explain_asks(stages, settings, learn_used(store, stages))]
+        learned = learn_used(store, stages)
+        asks = (ask_alone(stage, settings, learned) for stage in stages)
+        return [*filter(None, [times]), *explain_asks(stages, settings, learned), *explain_limits(asks)]
 
     def run(self, job: Job) -> bool:
         if "%" in str(job.store.root):  # SLURM and submitit fill in %j and its like, in names of folders too

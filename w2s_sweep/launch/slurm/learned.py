@@ -12,7 +12,7 @@ from typing import Any
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.launch.slurm.usage import ENOUGH
+from w2s_sweep.launch.slurm.usage import ENOUGH, memory_of
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
@@ -21,7 +21,7 @@ from w2s_sweep.store.files import read_json
 MARGIN = 1.5
 """No task asks for less than so many times what a stage like its own has used at most."""
 SAMPLED = 1_000
-"""Finished stages that are looked at, at most, the newest first."""
+"""Stages that are looked at, at most, those of the newest sweep first."""
 SAME_WORK = frozenset({"seed", "lr", "weight_decay"})
 """Settings that change results and not how long they take."""
 
@@ -35,7 +35,7 @@ class Used:
     seconds: float
     """Of one that was interrupted, those of all runs that it continued from."""
     memory_gb: float
-    """Of the machine, where they ran on a CPU; 0 where that is not known."""
+    """Of the machine, of all processes that computed a stage together; 0 where that is not known."""
 
     def instead_of(self, estimate: float, used: float) -> float:
         """What to ask for: `used` and a margin, and the estimate where that is more and few stages know better."""
@@ -61,16 +61,17 @@ class Learned:
         """What to tell of stages that ask for what others have used. `learners`: key -> its GPUs."""
         groups = {(self._works[key], gpus) for key, gpus in learners.items()}
         count = sum(self._found[group].stages for group in groups)
-        told = f"time, and memory of CPU tasks: {len(learners)} stages ask by what {count} finished ones like them used"
+        told = f"time and memory: {len(learners)} stages ask by what {count} finished ones like them used"
         return f"{told}, x {MARGIN:g}" if learners else ""
 
 
 def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
-    """Look at the store's newest finished stages."""
-    works = {stage.key: _work(stage.preimage) for stage in stages}
+    """Look at what the newest sweeps of the store have finished. `stages`: to be submitted, so they are not."""
+    stages = list(stages)
+    works, kinds = {stage.key: _work(stage.preimage) for stage in stages}, {stage.kind for stage in stages}
     wanted = set(works.values())
     summaries: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for key in store.newest(SAMPLED):
+    for key in store.recent_stages(lambda one: one.kind in kinds and one.key not in works, SAMPLED):
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
         if said is not None and seconds_of(said) is not None:
@@ -79,8 +80,9 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
 
 
 def _used(many: list[Mapping[str, Any]]) -> Used:
-    memory = max(float(one.get("peak RSS GB", 0.0)) for one in many)
-    return Used(len(many), max(seconds_of(one) or 0.0 for one in many), memory)
+    held = [gb for one in many if (gb := memory_of(one))]
+    known = len(held) >= min(ENOUGH, len(many))  # what ran on GPUs with earlier versions does not say
+    return Used(len(many), max(seconds_of(one) or 0.0 for one in many), max(held) if known else 0.0)
 
 
 def _work(preimage: Mapping[str, Any]) -> str:

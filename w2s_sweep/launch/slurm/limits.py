@@ -25,8 +25,8 @@ class Partition:
     """Per node."""
 
 
-def read_partitions() -> dict[str, Partition]:
-    """The cluster's partitions by name; empty where SLURM does not show them."""
+def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
+    """The cluster's partitions by name; empty where SLURM does not show them, or with `hurry` not at once."""
     return {
         one["PartitionName"]: Partition(
             one.get("Default") == "YES",
@@ -34,7 +34,7 @@ def read_partitions() -> dict[str, Partition]:
             _number(one.get("MaxMemPerNode")),
             _number(one.get("MaxCPUsPerNode")),
         )
-        for one in commands.shown("partition")
+        for one in commands.shown("partition", hurry=hurry)
         if "PartitionName" in one
     }
 
@@ -60,6 +60,19 @@ def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -
         raise ConfigError(problems)
     fitted = {ask: _with_time(ask, there.values()) for ask, there in asked.items()}
     return [(pack, fitted[ask]) for pack, ask in asks]
+
+
+def explain_limits(asks: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
+    """What the partitions make of these asks, for a plan: it waits for no busy controller, and needs none."""
+    if not commands.available() or not (asks := list(asks)):
+        return
+    if not (partitions := read_partitions(hurry=True)):
+        yield "limits of partitions: SLURM does not show them now; a submission looks again"
+        return
+    try:
+        yield from say_clipped(asks, fit(asks, partitions))
+    except ConfigError as error:
+        yield from (f"a submission is refused: {problem}" for problem in error.problems)
 
 
 def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:

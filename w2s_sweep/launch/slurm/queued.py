@@ -8,6 +8,7 @@ clusters on the same file system. Not to be seen is not to be gone.
 
 import getpass
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -116,13 +117,26 @@ def unseen(store: Store, known: Mapping[str, Record]) -> dict[str, str]:
             found[key] = f"it was submitted to the cluster {record.cluster}, this is {cluster.name}"
         elif record.user != me and cluster.hides_jobs:
             found[key] = PRIVATE
-    now = file_system_now(folder_of(store)) if found else 0.0
-    return {key: why for key, why in found.items() if not _is_over(store, known[key], now)}
+    if not found:
+        return {}
+    now, said = file_system_now(folder_of(store)), _said_by_jobs(store)
+    over = {record: _is_over(record, said, now) for record in {known[key] for key in found}}
+    return {key: why for key, why in found.items() if not over[known[key]]}
 
 
-def _is_over(store: Store, record: Record, now: float) -> bool:
+def _said_by_jobs(store: Store) -> Mapping[tuple[str, str], list[Path]]:
+    """Start of a job's name and its id -> what it says of itself. One look at the folder, however many jobs."""
+    folder = folder_of(store) / "jobs"
+    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        name, _, job = path.stem.rpartition("-")
+        found["-".join([*name.split("-")[:2], ""]), job].append(path)
+    return found
+
+
+def _is_over(record: Record, found: Mapping[tuple[str, str], list[Path]], now: float) -> bool:
     """Whether a job has said that it ended, or has said nothing for so long that it is not believed in any more."""
-    said = list((folder_of(store) / "jobs").glob(f"{record.name}*-{record.job}.json"))
+    said = found.get((record.name, record.job), [])
     states = [state for path in said if (state := read_json(path)) is not None]
     last = max([record.submitted, *(written(path) for path in said)])
     return any(state.get("state") == "ended" for state in states) or now - last > UNSEEN_SECONDS

@@ -21,7 +21,8 @@ from w2s_sweep.plan.stage import Stage
 
 HEADROOM_GB = 4
 LEAST_GB = 2
-"""The least memory that is learned: Python with torch, and files that are read."""
+"""The least memory that is learned: Python with torch, and files that are read; with a GPU `HEADROOM_GB`, for what its
+driver pins and no process's RSS tells."""
 NOTHING = Learned()
 SLACK = 3.0
 """Estimated run times are multiplied by this before they become a time limit."""
@@ -70,11 +71,14 @@ def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> int:
     said = _said(stage, "memory_gb", settings)
     if said is not None:
         return said
-    derived, beside = _derived(stage, "memory_gb", settings), settings.stages_per_gpu
-    used = _like_it(stage, "memory_gb", settings, learned)
+    derived, beside, gpus = (
+        _derived(stage, "memory_gb", settings), settings.stages_per_gpu, gpus_asked(stage, settings)
+    )  # fmt: skip
+    used = learned.of(stage, gpus)
     if used is None:
         return derived
-    return max(LEAST_GB, math.ceil(used.instead_of(derived / beside, used.memory_gb))) * beside
+    least = HEADROOM_GB * gpus or LEAST_GB
+    return max(least, math.ceil(used.instead_of(derived / beside, used.memory_gb))) * beside
 
 
 def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
@@ -102,18 +106,12 @@ def _needed_minutes(stages: Sequence[Stage[Kind]], settings: Settings, learned: 
 
 def _seconds(stage: Stage[Kind], settings: Settings, learned: Learned) -> float:
     """Of the limit, for one stage."""
-    estimate, used = _estimate(stage, settings), _like_it(stage, "minutes", settings, learned)
+    estimate, used = _estimate(stage, settings), learned.of(stage, gpus_asked(stage, settings))
     return estimate if used is None else used.instead_of(estimate, used.seconds)
 
 
 def _estimate(stage: Stage[Kind], settings: Settings) -> float:
     return SLACK * stage.cost.flops / (settings.gpu_tflops * 1e12)
-
-
-def _like_it(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
-    """What stages like it used; memory of the machine is not learned where a GPU has the model."""
-    gpus = gpus_asked(stage, settings)
-    return None if gpus and name == "memory_gb" else learned.of(stage, gpus)
 
 
 def gpus_asked(stage: Stage[Kind], settings: Settings) -> int:
@@ -122,7 +120,7 @@ def gpus_asked(stage: Stage[Kind], settings: Settings) -> int:
 
 def learned_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
     """What decides the amount that a task asks for this stage; None where it is set by hand, or by default."""
-    used = _like_it(stage, name, settings, learned) if _said(stage, name, settings) is None else None
+    used = learned.of(stage, gpus_asked(stage, settings)) if _said(stage, name, settings) is None else None
     if used is None:
         return None
     if name == "minutes":

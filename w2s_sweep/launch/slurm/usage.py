@@ -31,14 +31,21 @@ class Usage:
     """Times of their stages; of one that was interrupted, of all runs that it continued from."""
     asked_gpu_hours: float = 0.0
     used_gpu_hours: float = 0.0
+    asked_gb: float = 0.0
+    """Memory of the machine: the most that a task asked for."""
+    used_gb: float = 0.0
+    """The most of it that a stage held; 0 where none says."""
+    planned_gpu_gb: float = 0.0
+    """The most of a GPU that a stage planned with, and in the next what one held."""
     gpu_gb: float = 0.0
-    """The most that a stage held on a GPU."""
 
     def __str__(self) -> str:
-        gpu = f" of a GPU, and held {self.gpu_gb:.1f} GB of one at most" if self.gpu_gb else " of a GPU"
+        memory = f"; {self.asked_gb:.0f} GB of memory at most, and used {self.used_gb:.1f}" if self.used_gb else ""
+        of = f" of {self.planned_gpu_gb:.1f} GB that were planned" if self.planned_gpu_gb else " GB"
+        gpu = f"; of one GPU {self.gpu_gb:.1f}{of}, at most" if self.gpu_gb else ""
         return (
             f"finished tasks asked for {self.asked_hours:.1f} hours and used {self.used_hours:.1f}; "
-            f"{self.asked_gpu_hours:.1f} and {self.used_gpu_hours:.1f} hours{gpu}"
+            f"{self.asked_gpu_hours:.1f} and {self.used_gpu_hours:.1f} hours of a GPU{memory}{gpu}"
         )
 
 
@@ -52,16 +59,23 @@ def usage(store: Store, name: str) -> Usage | None:
     found = [_of_task(store, task) for task in asked.values()]
     if not found:
         return None
-    sums = {field: sum(getattr(one, field) for one in found) for field in Usage.__dataclass_fields__}
-    return Usage(**sums | {"gpu_gb": max(one.gpu_gb for one in found)})
+    of = {field: [getattr(one, field) for one in found] for field in Usage.__dataclass_fields__}
+    return Usage(**{field: sum(many) if field.endswith("_hours") else max(many) for field, many in of.items()})
 
 
 def _of_task(store: Store, task: Mapping[str, Any]) -> Usage:
     summaries = [read_json(store.path(key) / "summary.json") or {} for key in task["stages"]]
     asked, gpus = task["ask"]["minutes"] / 60, task["ask"]["gpus"]
     used = sum(seconds_of(one) or 0.0 for one in summaries) / 3600
-    held = max((float(one.get("peak memory GB", 0.0)) for one in summaries), default=0.0)
-    return Usage(asked, used, asked * gpus, used * gpus, held)
+    memory = [max(map(memory_of, summaries), default=0.0)] + [
+        max((float(one.get(name, 0.0)) for one in summaries), default=0.0) for name in ("planned GB", "peak memory GB")
+    ]
+    return Usage(asked, used, asked * gpus, used * gpus, float(task["ask"]["memory_gb"]), *memory)
+
+
+def memory_of(summary: Mapping[str, Any]) -> float:
+    """GB of the machine that a stage held, all processes that computed it together; 0 where it does not say."""
+    return float(summary.get("peak RSS GB", 0.0)) * max(1, int(summary.get("GPUs", 0)))
 
 
 def learn_time(store: Store, done: Iterable[Stage[Kind]], settings: Settings) -> tuple[Settings, str]:

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 from w2s_sweep.metrics import Interval, median_interval
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import choose_settings, facts
-from w2s_sweep.results.figures.layout import arrow_note, ends, looks_of, title_letters
+from w2s_sweep.results.figures.layout import WIDTHS, arrow_note, columns_of, ends, looks_of, pgr_limits, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
-    PGR_RANGE,
     QUIET,
     add_tip,
     clamp,
     legend_below,
     make_panels,
-    robust_range,
     use_style,
     whisker,
     wrap,
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 260
 """With more points than this, pairs of models are one panel, of their median."""
+MOST_PAIRS = 12
+"""The same, with more pairs of models than this, or than there is room for."""
 MOST_SETTINGS = 16
 """Settings of a task: with more of them neither points nor the legend can be read."""
 STEP = 0.13
@@ -80,10 +80,17 @@ def task_pgrs(results: Results) -> list[TaskPgr]:
     """Panel by panel; settings whose PGR is not identified are there without a value."""
     found: dict[tuple[str, str, str], list[Interval]] = {}
     groups = [g for g in results.groups if g.seeds]
-    merged = len(groups) > MOST_ROWS and len({g.pair for g in groups}) > 1
+    pairs, settings = len({g.pair for g in groups}), len({results.variant(g) for g in groups})
+    height = _height(len({g.dataset for g in groups}), min(settings, MOST_SETTINGS))
+    merged = pairs > 1 and (len(groups) > MOST_ROWS or pairs > min(MOST_PAIRS, current().most_panels(4, height)))
     for g in groups:
         found.setdefault((g.dataset, "" if merged else g.pair, results.variant(g)), []).append(g.pgr)
     return [TaskPgr(*where, *_merge(pgrs)) for where, pgrs in found.items()]
+
+
+def _height(tasks: int, settings: int) -> float:
+    """Inches of a panel in the report."""
+    return 0.5 + tasks * Rows.of(tasks, settings).height
 
 
 def _merge(pgrs: list[Interval]) -> tuple[Interval, int]:
@@ -100,11 +107,11 @@ def draw_by_task(results: Results) -> "Figure":
     variants, left_out = choose_settings(results, {p.variant for p in every}, MOST_SETTINGS, "by_task.csv")
     points = [p for p in every if p.variant in variants]
     pairs, tasks = list(dict.fromkeys(p.pair for p in points)), list(dict.fromkeys(p.task for p in points))
-    columns = 1 if len(pairs) == 1 else 2 if len(pairs) in (2, 4) else 3
+    columns = columns_of(len(pairs), len({g.strong_model for g in results.groups if g.seeds}))
     rows = Rows.of(len(tasks), len(variants))
-    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3}[columns], 0.5 + len(tasks) * rows.height))
-    values = [value for p in points for value in ends(p.pgr)]
-    limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
+    columns, size = current().fit(columns, (WIDTHS[columns], _height(len(tasks), len(variants))))
+    known = [p.pgr.value for p in points if p.pgr.value is not None]
+    limits = pgr_limits(known, [value for p in points for value in ends(p.pgr)])
     note = _note(results, points, pairs, limits) + left_out
     figure, axes = make_panels(
         len(pairs), columns, size, "Performance gap recovered by task", note,

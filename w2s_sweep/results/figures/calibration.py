@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often answers of some confidence are right; on the diagonal confidence can be trusted."""
+"""Reliability diagrams: how often predictions of some confidence are right; on the diagonal it can be trusted."""
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import reduce
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import MOST_LINES, choose_settings, facts
-from w2s_sweep.results.figures.layout import looks_of, title_letters
-from w2s_sweep.results.figures.style import INK, QUIET, add_tip, grid, legend_below, make_panels, use_style, wrap
+from w2s_sweep.results.figures.layout import WIDTHS, columns_of, looks_of, title_letters
+from w2s_sweep.results.figures.look import current
+from w2s_sweep.results.figures.style import INK, QUIET, add_tip, legend_below, make_panels, use_style, wrap
 from w2s_sweep.results.records import Reliability
 from w2s_sweep.results.tables.lines import number
 
@@ -57,12 +58,13 @@ def draw_calibration(results: Results) -> "Figure":
     drawable = {name for lines in panels.values() for name in lines}
     variants, left_out = choose_settings(results, drawable, MOST_LINES, "calibration.csv")
     looks = _looks(results, variants)
-    shown = dict(list(_drawn(panels, variants, looks).items())[:MOST])
-    columns, size = grid(len(shown), 2.9)
+    shown = dict(list(_drawn(panels, variants, looks).items())[: min(MOST, current().most_panels(4))])
+    columns = columns_of(len(shown), len({g.strong_model for g in results.groups if results.reliability.get(g.group)}))
+    columns, size = current().fit(columns, (WIDTHS[columns], 2.9 if columns < 4 else 2.6), len(shown))
     left = len(panels) - len(shown)
     tasks = len({g.dataset for g in results.groups if g.seeds})
     note = (
-        "15 bins of the probability of the most likely class; above the diagonal answers are better than they claim; "
+        "15 bins of the probability of the most likely class; above the diagonal more are right than confidence says; "
     )
     note += f"{tasks} tasks together; " if tasks > 1 else ""
     note += facts(results, interval=False, pgr=False) + (f"; {left} more panels are not drawn" if left else "")

@@ -6,6 +6,7 @@ from statistics import fmean
 
 from w2s_sweep.metrics import METRICS, Interval, median_interval, t_interval
 from w2s_sweep.results.collected import Results
+from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.records import ONE, SEVERAL, Group
 
 MOST_PANELS = 24
@@ -13,6 +14,8 @@ MOST_LINES = 12
 """Settings in one panel: more lines than this hide each other, and colours with markers repeat."""
 MOST_ROWS = 150
 """Rows of all panels together, where a setting is a row: more of them make a figure of several screens."""
+LEAST = 3
+"""Groups of a mean with an interval: that of two, with one degree of freedom, is as wide as the axis."""
 SHARES = ("agreement/supervisor_right", "agreement/supervisor_wrong")
 """Further metrics that figures show, of groups that are merged too."""
 
@@ -52,6 +55,7 @@ def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Fa
     """
     groups: Sequence[Group] = [g for g in results.groups if g.seeds]
     tasks, over = len({g.dataset for g in groups}), ""
+    most = min(most, _fit(len({results.variant(g) for g in groups}) + 2))
     wished = min(most, max(1, MOST_ROWS // max(1, len({results.variant(g) for g in groups}))))
     pairs = len({g.pair for g in groups})
     if (places := len({(g.dataset, g.pair) for g in groups})) > wished and places > pairs:
@@ -64,7 +68,13 @@ def facets(results: Results, *, pgr: bool = True, most: int = MOST_PANELS) -> Fa
     for g in groups:
         order.setdefault(panel_title(g.dataset, g.pair, tasks, pairs), []).append(g)
     panels, variants, left_out = _bound(results, order, most)
-    return Facets(panels, variants, facts(results, over, pgr=pgr) + left_out, bool(over), all_variants(results))
+    note = facts(results, over, interval=has_intervals(groups), pgr=pgr) + left_out
+    return Facets(panels, variants, note, bool(over), all_variants(results))
+
+
+def _fit(rows: int) -> int:
+    """How many panels of so many rows there is room for."""
+    return current().most_panels(4, 0.5 + 0.26 * rows)
 
 
 def _bound(
@@ -126,11 +136,14 @@ def task_facets(results: Results) -> Facets:
     for m in results.medians:
         found = groups.get((m.pair, results.variant(m)), [])
         if found:
-            said = f"{m.unidentified} not identified" if m.unidentified else ""
+            said = _without(m.unidentified, len(found))
             merged = replace(_mean(found), pgr=m.pgr, unidentified=said)
             panels.setdefault(m.pair, []).append(merged)
-    shown, variants, left_out = _bound(results, panels, MOST_PANELS)
-    note = "line: 95 % interval of the median, between two ordered tasks (from 6 tasks on); small points: tasks; "
+    most = min(MOST_PANELS, _fit(len(finished_variants(results))))
+    shown, variants, left_out = _bound(results, panels, most)
+    spread = any(g.pgr.low is not None for panel in shown for g in panel.groups)
+    note = "line: 95 % interval of the median, between two ordered tasks" if spread else "intervals need 6 tasks"
+    note += "; small points: tasks; "
     note += facts(results, interval=False) + left_out
     return Facets(shown, variants, note, order=all_variants(results))
 
@@ -144,13 +157,21 @@ def average(groups: Sequence[Group], panel: Callable[[Group], str]) -> list[Grou
     return [_mean(found) for found in members.values()]
 
 
+def has_intervals(groups: Sequence[Group]) -> bool:
+    """Whether there is an interval to tell of."""
+    return any(g.student.low is not None for g in groups)
+
+
 def _mean(groups: Sequence[Group]) -> Group:
     low, high = METRICS[groups[0].metric].bounds
 
     def over(values: Sequence[float | None], least: float = low, most: float = high) -> Interval:
-        found = t_interval([value for value in values if value is not None])
+        known = [value for value in values if value is not None]
+        found = t_interval(known)
         if found.low is None or found.high is None:
             return found
+        if len(known) < LEAST:
+            return Interval(found.value)
         return Interval(found.value, max(least, found.low), min(most, found.high))
 
     points = tuple(g.pgr.value for g in groups if g.pgr.value is not None)
@@ -160,7 +181,7 @@ def _mean(groups: Sequence[Group]) -> Group:
         groups[0],
         dataset="",
         seeds=tuple(sorted({seed for g in groups for seed in g.seeds})),
-        unidentified=f"{left} not identified" if left else "",
+        unidentified=_without(left, len(groups)),
         chance=fmean(g.chance for g in groups),
         weak=over([g.weak.value for g in groups]),
         student=over([g.student.value for g in groups]),
@@ -171,6 +192,11 @@ def _mean(groups: Sequence[Group]) -> Group:
         ratios=points,
         details={name: over([g.details[name].value for g in groups], 0, 1) for name in shares},
     )
+
+
+def _without(left: int, count: int) -> str:
+    """What a median says of the groups that are not in it, in few letters: it stands beside its row."""
+    return f"no PGR: {left}/{count}" if left else ""
 
 
 def _over(results: Results) -> list[str]:
@@ -193,7 +219,7 @@ def facts(results: Results, averaged: str = "", *, interval: bool = True, pgr: b
     parts += [f"line: 95 % interval {source}"] if interval else []
     groups = [g for g in results.groups if g.seeds]
     unknown = sum(bool(g.unidentified) for g in groups)
-    parts += [f"PGR not identified in {unknown} of {len(groups)} settings (in no mean)"] if unknown and pgr else []
+    parts += [f"PGR not identified in {unknown} of {len(groups)} settings (left out)"] if unknown and pgr else []
     done, total = results.count("done"), len(results.rows)
     parts += [] if done == total else [f"{done} of {total} cells finished"]
     return "; ".join(parts)

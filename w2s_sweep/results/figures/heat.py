@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST = 9
 """Panels; further settings are in the tables."""
+KEY = 2.4
+"""Inches of the key's colours, at most."""
 LOW, HIGH = "#F3EFF6", "#3B1053"
 """Of PGR 0 and below, of 1 and above."""
 MIDDLE = "#A1557F"
@@ -47,12 +49,14 @@ def draw_heat(results: Results) -> "Figure":
     """A cell is a pair of models; hatched where no PGR is identified, empty where there is no such pair."""
     weak, strong = supervisors(results), students(results)
     order = [variant for variant in all_variants(results) if heat_cells(results, variant)]
-    variants, tasks = order[:MOST], len({g.dataset for g in results.groups if g.seeds})
+    columns, size = _size(len(order), len(weak), len(strong))
+    variants = order[: min(MOST, current().most_panels(columns, size[1] / current().tall))]
     columns, size = _size(len(variants), len(weak), len(strong))
+    tasks = len({g.dataset for g in results.groups if g.seeds})
     title = "Performance gap recovered by supervisor and strong model"
     note = f"{'median PGR over ' + str(tasks) + ' tasks' if tasks > 1 else 'PGR'}; hatched, none: PGR not identified; "
     note += "empty: no such pair of models; " + facts(results, interval=False)
-    note += f"; {len(order) - len(variants)} more settings are in the tables" if len(order) > MOST else ""
+    note += f"; {len(order) - len(variants)} more settings are in the tables" if len(order) > len(variants) else ""
     figure, axes = make_panels(len(variants), columns, size, title, note, sharex=True, sharey=True)
     for place, (axis, variant) in enumerate(zip(axes, variants, strict=False)):
         for (one, other), groups in heat_cells(results, variant).items():
@@ -73,7 +77,7 @@ def draw_heat(results: Results) -> "Figure":
     axes[0].set_yticks(range(len(weak)), [wrap(name, 18) for _, name in weak])
     axes[0].set_xlim(-0.52, len(strong) - 0.48)
     axes[0].set_ylim(len(weak) - 0.48, -0.52)
-    _draw_key(figure, axes[: len(variants)])
+    _draw_key(figure, axes[: len(variants)], min(0.7, KEY / (size[1] * -(-len(variants) // columns))))
     return figure
 
 
@@ -118,12 +122,13 @@ def _map() -> Any:
     return LinearSegmentedColormap.from_list("pgr", [LOW, MIDDLE, HIGH], N=32)
 
 
-def _draw_key(figure: Any, axes: list[Any]) -> None:
+def _draw_key(figure: Any, axes: list[Any], share: float) -> None:
+    """`share`: of the height of all panels."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     bar = figure.colorbar(
-        ScalarMappable(Normalize(0, 1), _map()), ax=axes, shrink=0.7, aspect=22, pad=0.02, extend="both"
+        ScalarMappable(Normalize(0, 1), _map()), ax=axes, shrink=share, aspect=22, pad=0.02, extend="both"
     )
     bar.solids.set(rasterized=False, edgecolor="face")
     bar.set_label("PGR")

@@ -7,7 +7,7 @@ from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import Facets, all_variants
 from w2s_sweep.results.figures.look import current
-from w2s_sweep.results.figures.style import MARKERS, PALETTE, clamp, letters_in, wrap
+from w2s_sweep.results.figures.style import MARKERS, PALETTE, PGR_RANGE, clamp, letters_in, robust_range, wrap
 
 
 def look_of(place: int, colors: Sequence[str] = PALETTE) -> tuple[str, str]:
@@ -33,14 +33,27 @@ SEVERAL_ROWS = 3
 as tall as wide is seen on no screen."""
 
 
-def layout(shown: Facets, rows: int) -> tuple[int, tuple[float, float]]:
-    """Columns of panels and inches of a panel with so many rows of data."""
-    count = len(shown.panels)
-    strong = len({g.strong_model for panel in shown.panels for g in panel.groups})
+WIDTHS = {1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}
+"""Columns of panels -> inches of one in the report."""
+
+
+def columns_of(count: int, strong: int) -> int:
+    """How many of the panels, each a pair of models, are beside each other: those of one supervisor where they fit."""
     even = strong in (2, 3, 4) and count % strong == 0
     pairs = strong * (2 if strong == 2 and count > SEVERAL_ROWS * strong else 1)
-    columns = 1 if count == 1 else pairs if even else 2 if count in (2, 4) else 3
-    columns, size = current().fit(columns, ({1: 7.2, 2: 4.4, 3: 3.3, 4: 2.8}[columns], 0.5 + _row_height(shown) * rows))
+    return 1 if count == 1 else pairs if even else 2 if count in (2, 4) else 3
+
+
+def pgr_limits(points: Sequence[float], intervals: Sequence[float]) -> list[float]:
+    """Limits of a PGR axis: all points, and of intervals what lies within half a gap of them, 0 and 1."""
+    low, high = min([0.0, *points]) - 0.5, max([1.0, *points]) + 0.5
+    return robust_range([*points, *intervals], (-0.1, 1.1), (max(PGR_RANGE[0], low), min(PGR_RANGE[1], high)))
+
+
+def layout(shown: Facets, rows: int) -> tuple[int, tuple[float, float]]:
+    """Columns of panels and inches of a panel with so many rows of data."""
+    columns = columns_of(len(shown.panels), len({g.strong_model for panel in shown.panels for g in panel.groups}))
+    columns, size = current().fit(columns, (WIDTHS[columns], 0.5 + _row_height(shown) * rows))
     room = _title_room(shown, columns, size[0])
     titles = max(wrap(panel.title, room).count("\n") for panel in shown.panels)
     return columns, (size[0], size[1] + current().scale(0.14) * titles)
@@ -72,7 +85,7 @@ def name_rows(
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="both", length=0)
         if place + columns >= count:
-            axis.set_xlabel(across)
+            axis.set_xlabel(across, **({"x": 1, "ha": "right"} if columns == 1 else {}))  # under the names too
             axis.tick_params(axis="x", labelbottom=True)
     axes[0].locator_params(axis="x", nbins=max(3, min(7, int(1.25 * width))))
     axes[0].set_yticks(range(len(labels)), [wrap(label) for label in labels])

@@ -1,5 +1,6 @@
 """For whom figures are drawn: the report, a paper of one or two columns, a slide. What is drawn is the same."""
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,17 +24,32 @@ class Look:
     """Size of letters."""
     tall: float = 1.0
     """Height of a panel beside that in the report."""
+    tallest: float = 0.0
+    """Inches of a whole figure that fits; 0: any height does."""
     heading: bool = True
     """Whether title and note stand in the figure; they are in captions.md in any case."""
     dpi: int = 150
     """Of PNG files."""
 
-    def fit(self, columns: int, size: tuple[float, float]) -> tuple[int, tuple[float, float]]:
-        """Columns and inches of a panel, of what they would be in the report."""
+    def fit(self, columns: int, size: tuple[float, float], count: int = 1) -> tuple[int, tuple[float, float]]:
+        """Columns and inches of a panel, of what they would be in the report; lower ones where so many fit better."""
         if self.width is None:
             return columns, size
         columns = min(columns, self.most_columns)
-        return columns, ((self.width - SIDES) / columns, size[1] * self.tall)
+        lower = max(LOWEST, self._room / -(-count // columns))
+        return columns, ((self.width - SIDES) / columns, min(size[1] * self.tall, lower))
+
+    def most_panels(self, columns: int, height: float = 0.0, rows: int = 1) -> int:
+        """How many panels fit, or blocks of so many rows of them: of the lowest, or of such a height in the report."""
+        if self.width is None:
+            return sys.maxsize
+        return min(columns, self.most_columns) * max(1, int(self._room / max(LOWEST, height * self.tall)) // rows)
+
+    @property
+    def _room(self) -> float:
+        """Inches of all panels: legends are taller in a column, which has one label beside another nowhere."""
+        legend = self.scale(0.7 if self.most_columns > 1 else 1.7)
+        return self.tallest - legend - self.heading * self.scale(1.0)
 
     def scale(self, points: float) -> float:
         """A size of letters in the report -> the same here."""
@@ -42,14 +58,17 @@ class Look:
 
 SIDES = 0.2
 """Inches beside the panels of a figure."""
+LOWEST = 1.05
+"""Inches of a panel in which a line can still be followed."""
 REPORT = Look("report")
 LOOKS: dict[tuple[Style, Width], Look] = {
-    ("paper", "column"): Look("paper", 3.3, 1, 7.5, 0.8, heading=False, dpi=300),
-    ("paper", "page"): Look("paper", 6.9, 3, 7.5, 0.8, heading=False, dpi=300),
-    ("talk", "column"): Look("talk", 3.3, 1, 9.5, 0.95, dpi=300),
-    ("talk", "page"): Look("talk", 6.7, 2, 9.5, 0.9, dpi=300),
+    ("paper", "column"): Look("paper", 3.3, 1, 7.5, 0.8, 9.0, heading=False, dpi=300),
+    ("paper", "page"): Look("paper", 6.9, 3, 7.5, 0.8, 9.0, heading=False, dpi=300),
+    ("talk", "column"): Look("talk", 3.3, 1, 9.5, 0.95, 7.5, dpi=300),
+    ("talk", "page"): Look("talk", 6.7, 2, 9.5, 0.9, 7.5, dpi=300),
 }
-"""A figure of a talk fills a slide of 13.3 inches, or half of it, at twice its size: letters have 19 points there."""
+"""A figure of a paper is no taller than a page. One of a talk fills a slide of 13.3 by 7.5 inches, or half of it, at
+twice its size, with letters of 19 points; with many panels it is as tall as a slide at its own size."""
 _LOOK: ContextVar[Look] = ContextVar("look", default=REPORT)
 
 

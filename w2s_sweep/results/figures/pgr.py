@@ -5,16 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures.facets import Facets, facets, task_facets
-from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, marker_of, name_rows
+from w2s_sweep.results.figures.layout import arrow_note, color_of, ends, layout, marker_of, name_rows, pgr_limits
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.points import Dot, draw_dots
 from w2s_sweep.results.figures.style import (
-    PGR_RANGE,
     QUIET,
     add_tip,
     clamp,
     make_panels,
-    robust_range,
     use_style,
     whisker,
 )
@@ -44,13 +42,14 @@ def draw_medians(results: Results) -> "Figure":
     return _draw(results, task_facets(results), ", median over tasks", "")
 
 
-def _draw(results: Results, shown: Facets, of: str, points: str) -> "Figure":
+def _draw(results: Results, shown: Facets, of: str, about: str) -> "Figure":
     columns, size = layout(shown, len(shown.variants))
     groups = [g for panel in shown.panels for g in panel.groups]
-    values = [value for g in groups for value in (*g.ratios, *ends(g.pgr))]
-    limits = robust_range(values, (-0.1, 1.1), PGR_RANGE)
+    points = [value for g in groups for value in (*g.ratios, *ends(g.pgr)[:1])]
+    values = [*points, *(end for g in groups for end in ends(g.pgr))]
+    limits = pgr_limits(points, values)
     title = f"Performance gap recovered (PGR of test {results.rows[0].metric}) by loss{of}"
-    note = shown.note + points + arrow_note(values, limits)
+    note = shown.note + about + arrow_note(values, limits)
     figure, axes = make_panels(len(shown.panels), columns, size, title, note, sharex=True, sharey=True)
     for axis, panel in zip(axes, shown.panels, strict=False):
         for g in panel.groups:
@@ -76,9 +75,9 @@ def _draw_row(axis: Any, group: Group, shown: Facets, variant: str, panel: str, 
     if group.unidentified:  # any ratio fits: a line through the whole axis, and no marker
         none = group.pgr.value is None
         text = "not identified" if none else group.unidentified
-        axis.annotate(
-            text, (1.01, at), xycoords=("axes fraction", "data"), va="center", color=QUIET, size=current().scale(7)
-        )
+        beside = {"xytext": (7, 0), "textcoords": "offset points"}  # a point at the edge is half outside
+        where = {"xycoords": ("axes fraction", "data"), "va": "center", "color": QUIET, "size": current().scale(7)}
+        axis.annotate(text, (1, at), **beside, **where)
         if none:
             axis.plot(limits, [at - 0.06, at - 0.06], color=color, lw=2, ls=(0, (1, 2)), alpha=0.6, zorder=3)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.figures.facets import average, facts, finished_variants, supervisors
+from w2s_sweep.results.figures.facets import average, facts, finished_variants, has_intervals, supervisors
 from w2s_sweep.results.figures.layout import look_of, title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.style import (
@@ -17,6 +17,7 @@ from w2s_sweep.results.figures.style import (
     grid,
     legend_below,
     make_panels,
+    most_panels,
     robust_range,
     use_style,
     whisker,
@@ -35,15 +36,15 @@ MOST = 9
 def draw_scaling(results: Results) -> "Figure":
     """Blocks of two rows of panels: test metric, PGR. x is the number of parameters of the student on a log scale."""
     every, (groups, tasks) = finished_variants(results), scaling_groups(results)
-    variants, metric = every[:MOST], results.rows[0].metric
+    variants, metric = every[: most_panels(len(every), MOST, 2)], results.rows[0].metric
     left = len(every) - len(variants)
     title = f"Test {metric} and PGR against the size of the student"
-    said = facts(results, f"{tasks} tasks" if tasks > 1 else "")
+    said = facts(results, f"{tasks} tasks" if tasks > 1 else "", interval=has_intervals(groups))
     unknown = "; dotted upright: PGR not identified" if any(g.unidentified for g in groups) else ""
     note = f"dotted: the supervisor itself{unknown}; {said}" + (
         f"; {left} more series are in the tables" if left else ""
     )
-    columns, size = grid(len(variants), 2.25 if len(variants) <= 6 else 1.8)
+    columns, size = grid(len(variants), 2.25 if len(variants) <= 6 else 1.8, 2)
     blocks = -(-len(variants) // columns)
     figure, axes = make_panels(2 * blocks * columns, columns, size, title, note, sharex=True, sharey="row")
     both = [(axes[2 * (i // columns) * columns + i % columns], axes[(2 * (i // columns) + 1) * columns + i % columns])

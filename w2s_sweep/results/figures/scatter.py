@@ -20,6 +20,7 @@ from w2s_sweep.results.figures.style import (
     grid,
     legend_below,
     make_panels,
+    most_panels,
     robust_range,
     use_style,
     wrap,
@@ -67,7 +68,7 @@ def task_points(results: Results) -> list[Point]:
 def draw_tasks(results: Results) -> "Figure":
     """A panel per setting; colour is the supervisor, marker the strong model; a level line is a pair's median."""
     every, points = finished_variants(results), task_points(results)
-    variants = every[:MOST]
+    variants = every[: most_panels(len(every), MOST)]
     looks, pairs = _looks(results), {p.pair for p in points}
     lines = len(pairs) <= MOST_LINES
     metric, tasks = results.rows[0].metric, len({p.task for p in points})
@@ -78,7 +79,13 @@ def draw_tasks(results: Results) -> "Figure":
     columns, size = grid(len(variants), 2.7)
     title = f"PGR of each task against the gap in test {metric} it is a share of"
     figure, axes = make_panels(
-        len(variants), columns, size, title, f"{note}; {facts(results, interval=False)}", sharex=True, sharey=True
+        len(variants),
+        columns,
+        size,
+        title,
+        f"{note}; {facts(results, interval=False, pgr=False)}",
+        sharex=True,
+        sharey=True,
     )
     limits = robust_range([p.pgr for p in points if p.pgr is not None], (-0.05, 1.05), PGR_RANGE)
     for place, (axis, variant) in enumerate(zip(axes, variants, strict=False)):

@@ -1,6 +1,6 @@
 """The released notebook's plot: the student's metric against that of the strong model trained on ground truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from w2s_sweep.results.figures.style import (
     grid,
     legend_below,
     make_panels,
+    most_panels,
     use_style,
     wrap,
 )
@@ -38,7 +39,7 @@ def draw_strength(results: Results) -> "Figure":
     groups = strength_groups(results)
     by_task = shows_tasks(results)
     titles = list(dict.fromkeys(g.dataset if by_task else results.variant(g) for g in groups))
-    drawn = titles[:MOST_PANELS]
+    drawn = titles[: most_panels(len(titles), MOST_PANELS)]
     columns, size = grid(len(drawn), 2.6)
     metric = results.rows[0].metric
     title = f"Test {metric} of the student against the {metric} of the strong model on ground truth"
@@ -46,6 +47,7 @@ def draw_strength(results: Results) -> "Figure":
     shared = {} if by_task else {"sharex": True, "sharey": True}
     figure, axes = make_panels(len(drawn), columns, size, title, note, **shared)
     variants, weak_models = all_variants(results), supervisors(results)
+    there = {results.variant(g) for g in groups}
     for place, (axis, name) in enumerate(zip(axes, drawn, strict=False)):
         for index, (_, weak) in enumerate(weak_models):
             mine = [g for g in groups if g.weak_model == weak and name in (g.dataset, results.variant(g))]
@@ -66,7 +68,9 @@ def draw_strength(results: Results) -> "Figure":
         whole = axes[0].get_xlim()
         for axis in axes[: len(drawn)]:
             _diagonal(axis, whole)
-    _legend(figure, axes[0], weak_models, variants if by_task else ())
+    supervising = {one: place for place, one in enumerate(weak_models) if one[1] in {g.weak_model for g in groups}}
+    settings = {name: style for style, name in enumerate(variants) if name in there} if by_task else {}
+    _legend(figure, axes[0], supervising, settings)
     return figure
 
 
@@ -124,16 +128,17 @@ def _medians(results: Results) -> str:
     return f"median PGR: {', '.join(said)}; " if said else ""
 
 
-def _legend(figure: Any, axis: Any, weak_models: Sequence[tuple[int, str]], variants: Sequence[str]) -> None:
-    looks = [look_of(i, MODELS) for i in range(len(weak_models))]
+def _legend(figure: Any, axis: Any, weak: Mapping[tuple[int, str], int], variants: Mapping[str, int]) -> None:
+    """Of supervisors and settings that are drawn; a number is the place among all, which decides how each looks."""
+    looks = [look_of(place, MODELS) for place in weak.values()]
     if variants:
         handles = [axis.plot([], [], color=color, lw=2)[0] for color, _ in looks]
     else:
         handles = [axis.plot([], [], marker, color=color, ms=4, mew=0)[0] for color, marker in looks]
     handles += [
         axis.plot([], [], color=QUIET, ls=LINES[i % len(LINES)], marker=MARKERS[i % len(MARKERS)], ms=4, lw=1.2)[0]
-        for i in range(len(variants))
+        for i in variants.values()
     ]
     handles += axis.plot([], [], color=INK, lw=1)
-    labels = [f"supervisor {name} ({short(params)})" for params, name in weak_models]
+    labels = [f"supervisor {name} ({short(params)})" for params, name in weak]
     legend_below(figure, handles, [*labels, *variants, "strong model, ground truth"])

@@ -83,10 +83,16 @@ def use_style(draw: "Callable[[Results], Figure]") -> "Callable[[Results], Figur
     return drawing
 
 
-def grid(count: int, height: float) -> tuple[int, tuple[float, float]]:
-    """Columns for so many panels, and inches of each one; `height` as in the report."""
+def grid(count: int, height: float, rows: int = 1) -> tuple[int, tuple[float, float]]:
+    """Columns for so many panels, or blocks of so many rows of them, and inches of each one; `height` as in the
+    report."""
     columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
-    return current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3}[columns], height))
+    return current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3}[columns], height), count * rows)
+
+
+def most_panels(count: int, most: int, rows: int = 1) -> int:
+    """How many of the panels, or blocks of so many rows of them, `grid` has room for, at most so many."""
+    return min(most, current().most_panels(grid(count, 1)[0], rows=rows))
 
 
 def make_panels(
@@ -189,7 +195,7 @@ def whisker(
 def encode(figure: "Figure") -> dict[str, bytes]:
     """Ending (png, svg, pdf) -> the content of that file."""
     with _style():
-        _place(figure)
+        lay_out(figure)
         return {ending: _encode(figure, ending) for ending in FILES}
 
 
@@ -201,7 +207,7 @@ def _encode(figure: Any, ending: str) -> bytes:
     return _with_titles(content.decode()).encode() if ending == "svg" else content
 
 
-def _place(figure: Any) -> None:
+def lay_out(figure: Any) -> None:
     """Lay a figure out once, for all formats. What is drawn inside panels has no say in it, and is not measured: that
     of thousands of points takes longer than drawing them."""
     for axis in figure.axes:

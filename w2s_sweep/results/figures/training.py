@@ -90,16 +90,18 @@ def draw_curves(results: Results) -> "Figure":
     drawable = {one.variant for series in panels.values() for one in series if one.known}
     chosen, left_out = choose_settings(results, drawable, MOST_LINES, "curves.csv")
     kept = {name: [one for one in series if one.variant in chosen and one.known] for name, series in panels.items()}
-    shown = dict([(name, series) for name, series in kept.items() if series][:MOST_PANELS])
+    drawn = {name: series for name, series in kept.items() if series}
+    detailed = len(drawn) <= MOST_DETAILED
+    rows = 2 if detailed else 1
+    shown = dict([*drawn.items()][: min(MOST_PANELS, current().most_panels(4, rows=rows))])
     looks = {name: look for name, look in looks_of(results).items() if name in _names(shown)}
     every = [p for series in shown.values() for one in series for points in one.points for p in points]
     in_steps = len({p.steps for p in every}) == 1
-    detailed = len(shown) <= MOST_DETAILED
     columns = min(4, len(shown)) if len(shown) != 6 else 3
     metric = METRICS[every[0].metric]
     title = f"Students over training: test {metric.name}" + (", and errors of the supervisor repeated" * detailed)
-    columns, size = current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3))
-    blocks, rows = -(-len(shown) // columns), 2 if detailed else 1
+    columns, size = current().fit(columns, ({1: 6.4, 2: 4.4, 3: 3.3, 4: 2.9}[columns], 2.3), rows * len(shown))
+    blocks = -(-len(shown) // columns)
     right = any(_gap(series) for series in shown.values())
     note = _note(results, every, tasks, len(panels) - len(shown), right=right) + left_out
     figure, axes = make_panels(rows * blocks * columns, columns, size, title, note, sharex=True)
@@ -113,9 +115,10 @@ def draw_curves(results: Results) -> "Figure":
         for axis, label in ((top, f"test {metric.name}"), (below, "errors repeated")):
             if axis is not None and place % columns == 0:
                 axis.set_ylabel(label)
-        last = below or top
-        last.set_xlabel("optimizer step" if in_steps else "share of training")
-        last.tick_params(labelbottom=True)
+        if place + columns >= len(shown):
+            last = below or top
+            last.set_xlabel("optimizer step" if in_steps else "share of training")
+            last.tick_params(labelbottom=True)
     for place in range(len(shown), blocks * columns):
         for row in range(rows):
             axes[rows * (place // columns) * columns + place % columns + row * columns].set_visible(False)

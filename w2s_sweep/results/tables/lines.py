@@ -39,6 +39,7 @@ def p_text(p: float | None) -> str:
 
 
 ORACLE = "Cells were chosen by their validation PGR: an oracle, which spends the truth of validation rows."
+BEATEN = "Where the ceiling is beaten a PGR near 1 says little: tune the ceiling, as in ceiling.lr=[0.003,0.01,0.03]."
 ONE_SEED = "†"
 """Marks intervals of settings with one seed."""
 
@@ -126,8 +127,9 @@ def _said(test: PairedTest, tests: Sequence[PairedTest]) -> str:
     return "p: Student's t over seeds and groups of test examples together."
 
 
-def remarks(results: Results) -> list[str]:
-    """What a reader of the numbers must know: what intervals are over, what is not identified, failed or missing."""
+def remarks(results: Results, most: int = 5) -> list[str]:
+    """What a reader of the numbers must know: what intervals are over, what is not identified, failed or missing; of
+    each kind at most so many lines."""
     done = [g for g in results.groups if g.seeds]
     lines = [ORACLE] if results.record.get("settings", {}).get("objective") == "validation_pgr" else []
     if any(len(g.seeds) > 1 for g in done):
@@ -148,14 +150,15 @@ def remarks(results: Results) -> list[str]:
         if g.majority is not None and UNBALANCED / classes.get(g.dataset, 2) < g.majority < 1
     }
     lines += [f"{name}: always the most frequent class has accuracy {number(share)}" for name, share in shares.items()]
-    lines += _count_lines("PGR not identified", "setting", (cause(g.unidentified) for g in done if g.unidentified))
-    lines += _beaten_ceilings(results, done)
-    lines += _count_lines("failed", "cell", (row.note for row in results.rows if row.state == "failed"))
-    lines += _count_lines("missing", "cell", (row.note for row in results.rows if row.state == "missing"))
+    unknown = (cause(g.unidentified) for g in done if g.unidentified)
+    lines += _count_lines("PGR not identified", "setting", unknown, most)
+    lines += _beaten_ceilings(results, done, most)
+    lines += _count_lines("failed", "cell", (row.note for row in results.rows if row.state == "failed"), most)
+    lines += _count_lines("missing", "cell", (row.note for row in results.rows if row.state == "missing"), most)
     return lines
 
 
-def _beaten_ceilings(results: Results, done: Iterable[Group], most: int = 5) -> list[str]:
+def _beaten_ceilings(results: Results, done: Iterable[Group], most: int) -> list[str]:
     """Tasks and models whose ceiling a student beats, by more than chance: by which, and by how much."""
     found: dict[tuple[str, str], list[Group]] = {}
     for g in done:
@@ -166,10 +169,11 @@ def _beaten_ceilings(results: Results, done: Iterable[Group], most: int = 5) -> 
         best = max(groups, key=lambda g: g.excess.value or 0)
         lines.append(
             f"ceiling beaten: {task}, {model}: the student of {results.variant(best)} is better by "
-            f"{interval(best.excess, 3)} ({_count(len(groups), 'setting')} above it). A PGR near 1 says little here: "
-            "tune the ceiling, as in ceiling.lr=[0.003,0.01,0.03]."
+            f"{interval(best.excess, 3)} ({_count(len(groups), 'setting')} above it)."
         )
-    return lines + ([f"ceiling beaten: {len(found) - most} more, see the report."] if len(found) > most else [])
+    if len(found) > most:
+        lines.append(f"ceiling beaten: {len(found) - most} more: in groups.csv, where excess_low is above 0.")
+    return lines + ([BEATEN] if lines else [])
 
 
 def _span(values: Iterable[int | None]) -> str:
@@ -178,14 +182,14 @@ def _span(values: Iterable[int | None]) -> str:
     return f"{known[0]:,}" if len(set(known)) == 1 else f"{min(known):,} to {max(known):,}"
 
 
-def _count_lines(head: str, what: str, reasons: Iterable[str], most: int = 5) -> list[str]:
+def _count_lines(head: str, what: str, reasons: Iterable[str], most: int) -> list[str]:
     counts: dict[str, int] = {}
     for reason in reasons:
         counts[reason] = counts.get(reason, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     lines = [f"{head} ({_count(count, what)}): {reason}" for reason, count in ordered[:most]]
     rest = sum(count for _, count in ordered[most:])
-    return lines + ([f"{head}: {rest} more {what}s, see the report."] if rest else [])
+    return lines + ([f"{head}: {rest} more {what}s in the tables."] if rest else [])
 
 
 def _count(count: int, what: str) -> str:

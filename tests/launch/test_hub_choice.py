@@ -1,0 +1,73 @@
+"""`strong=OWNER/NAME` is a choice of the group `model` that has no file: what the hub says of it fills what is open."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose
+from omegaconf import OmegaConf
+
+from tests.sources.test_hub_model import cache, write_cached  # noqa: F401 - a fixture
+from w2s_sweep.cells.own_model import with_own_models
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.compose import plain_cell
+from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.site import CONF
+
+pytestmark = pytest.mark.usefixtures("composing")
+
+
+def test_nothing_else_is_needed(cache: Path) -> None:  # noqa: F811
+    write_cached(cache, model_type="gpt2")
+    line = "model@strong=org/name"
+    cell = plain_cell(compose("config", [line]))
+
+    def found(**said: object) -> dict:
+        lines = [line, *(f"++strong.{name}={value}" for name, value in said.items())]
+        return with_own_models([{**cell, "strong": {**cell["strong"], **said}}], [lines])[0]["strong"]
+
+    facts = {"name": "name", "params": 152, "layers": 3, "hidden": 8, "lora_targets": ["c_attn"], "pooling": "last",
+             "label_words": [" incorrect", " correct"], "lr_full": 5e-5}  # fmt: skip
+    shipped = OmegaConf.to_container(compose("config", ["model@strong=gpt2"]).strong)
+    source = {"kind": "hub", "repository": "org/name", "revision": "main"}
+    assert found() == {**shipped, **facts, "source": source}  # so that its keys are those of a file for it
+    assert found(label_words=None, name="mine")["name"] == "mine"
+    assert found(label_words=None)["label_words"] is None
+    with pytest.raises(ConfigError, match=r"strong.layers: 9, but org/name at main has 3"):
+        found(layers=9)
+
+
+def test_two_of_one_name_are_told_apart(cache: Path) -> None:  # noqa: F811
+    write_cached(cache)
+    write_cached(cache.parent / "models--other--name")
+    jobs = [["model@strong=org/name", "model@weak=other/name"]]
+    (cell,) = with_own_models([plain_cell(compose("config", jobs[0]))], jobs)
+    assert (cell["weak"]["name"], cell["strong"]["name"]) == ("other-name", "org-name")
+
+
+def test_how_it_is_said() -> None:
+    found = checked(["-m", "weak=a/b,gpt2", "strong=c/d-1.5B"], CONF)
+    assert found == ["model@weak=a/b,gpt2", "model@strong=c/d-1.5B", "--multirun"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("model@strong=gpt2_larg", "Did you mean 'gpt2_large'"),
+        ("strong=gpt2_larg,a/b", "Did you mean 'gpt2_large'"),
+        ("strong=a/b/c", "unknown name 'a/b/c'"),
+        ("dataset=org/name", "dataset: unknown name 'org/name'"),
+        ("strong=/usr/bin", "is a path of this machine. Say strong.path=/usr/bin."),
+    ],
+)
+def test_other_words_are_told_as_before(line: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        checked(["-m", line], CONF)
+
+
+def test_files_in_folders_of_the_group_count_first(tmp_path: Path) -> None:
+    (tmp_path / "model" / "mine").mkdir(parents=True)
+    (tmp_path / "model" / "mine" / "small.yaml").write_text("name: small\n")
+    flags = ["--config-dir", str(tmp_path)]
+    assert checked([*flags, "strong=mine/small"], CONF)[0] == "model@strong=mine/small"
+    with pytest.raises(ConfigError, match="Did you mean 'mine/small'"):
+        checked([*flags, "strong=mine/smal"], CONF)

@@ -1,0 +1,207 @@
+"""Students of a pack that train at the same time leave what each leaves alone, whatever becomes of the others."""
+
+import dataclasses
+import json
+import logging
+import random
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from tests import setups
+from tests.setups import cell
+from tests.tiny import tiny_llama
+from w2s_sweep.cells.merge import merge
+from w2s_sweep.config.dataset import Dataset
+from w2s_sweep.config.finetune import Full, Lora
+from w2s_sweep.config.model import Model
+from w2s_sweep.config.source import LocalSource
+from w2s_sweep.kinds.memory import CONTEXT, ENOUGH_TOKENS, HEADROOM, Memory
+from w2s_sweep.losses.confidence import Confidence
+from w2s_sweep.plan.packs import frozen_base
+from w2s_sweep.predictions import read_predictions
+from w2s_sweep.runner import budget
+from w2s_sweep.runner.context import RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
+from w2s_sweep.sources import identify
+from w2s_sweep.store import Store
+from w2s_sweep.store.files import read_json
+
+LORA = Lora(lr=0.01, epochs=2, batch_size=8, precision="fp32")
+ENDLESS = dataclasses.replace(LORA, alpha=1e45)
+"""A factor that is infinite in 32 bits."""
+
+
+def cells(folder):
+    """Of two losses and seeds, and a fine-tuning that comes to no numbers."""
+    draw = random.Random(0)
+    lines = [
+        json.dumps({"sentence": f"the film {i} {draw.choice(('good', 'bad'))}" * draw.randint(1, 3), "label": i % 2})
+        for i in range(40)
+    ]
+    (folder / "rows.jsonl").write_text("\n".join(lines))
+    rows = Dataset(name="rows", task="sst2", source=LocalSource(path=str(folder / "rows.jsonl")), max_tokens=24)
+    weak, strong = (
+        Model(
+            name=f"m{layers}",
+            source=LocalSource(path=str(tiny_llama(folder / str(layers), layers=layers))),
+            params=30_000,
+            layers=layers,
+            hidden=32,
+            lora_targets=("q_proj", "v_proj"),
+        )
+        for layers in (1, 2)
+    )
+    plain = dataclasses.replace(cell(), dataset=rows, weak=weak, strong=strong, finetune=LORA)
+    yield plain
+    yield dataclasses.replace(plain, loss=Confidence(), seed=1)
+    yield dataclasses.replace(plain, finetune=ENDLESS)
+
+
+@contextmanager
+def logging_info():
+    """As in the processes of a sweep."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.INFO)
+    yield
+    root.setLevel(before)
+
+
+class Runs:
+    """The stages of the cells in a store of its own."""
+
+    def __init__(self, folder, graph):
+        self.store, self.graph = Store(folder), graph
+        self.store.prepare()
+        self.starts, self.ends = [], []
+
+    def run(self, stop=lambda: False, **settings):
+        settings = RunSettings(threads=1, test_evaluations=2, **settings)
+        pack = Pack(self.store, list(self.graph.stages.values()), settings)
+        with logging_info():
+            return run_pack(
+                pack,
+                stop,
+                starts=lambda stage: self.starts.append(stage.key),
+                ends=lambda stage, outcome: self.ends.append(stage.key),
+            )
+
+    def said(self, key):
+        return read_json(self.store.path(key) / "summary.json") or {}
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return merge(list(cells(tmp_path_factory.mktemp("cells"))), identify)
+
+
+@pytest.fixture(scope="module")
+def alone(graph, tmp_path_factory):
+    runs = Runs(tmp_path_factory.mktemp("alone"), graph)
+    runs.outcomes = runs.run()
+    return runs
+
+
+@pytest.fixture(scope="module")
+def together(graph, tmp_path_factory):
+    runs = Runs(tmp_path_factory.mktemp("together"), graph)
+    runs.outcomes = runs.run(cotrain=8)
+    return runs
+
+
+def trained(runs):
+    return [key for key, stage in runs.graph.stages.items() if stage.kind == "finetune" and runs.store.done(key)]
+
+
+def require_same(one, other):
+    assert trained(one) == trained(other)
+    for key in trained(one):
+        first, second = one.store.path(key), other.store.path(key)
+        assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()}
+        probs = [read_predictions(path / "predictions.parquet").probs for path in (first, second)]
+        np.testing.assert_allclose(*probs, atol=1e-5)
+        rows = [[json.loads(row) for row in (path / "metrics.jsonl").read_text().splitlines()]
+                for path in (first, second)]  # fmt: skip
+        assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
+        losses = [[row["loss"] for row in these if "loss" in row] for these in rows]
+        np.testing.assert_allclose(*losses, atol=1e-5)
+
+
+def test_each_leaves_what_it_leaves_alone(alone, together):
+    require_same(alone, together)
+    assert len(trained(together)) == 6
+
+
+def test_a_student_that_comes_to_no_numbers_fails_alone(alone, together):
+    failed = {key for key, outcome in together.outcomes.items() if outcome == "failed"}
+    assert alone.outcomes == together.outcomes
+    assert failed
+    for key in failed:
+        assert together.graph.stages[key].settings.finetune.alpha == 1e45
+        for runs in (alone, together):
+            failure = read_json(runs.store.work(key) / "failure.json") or {}
+            assert "finetune.lr: the loss became nan at step 1" in failure["text"]
+
+
+def test_the_summary_says_how_many_trained_at_once_and_shares_the_time(alone, together):
+    for key in trained(together):
+        assert "students at once" not in alone.said(key)
+    groups = {together.said(key).get("students at once", 1) for key in trained(together)}
+    assert max(groups) >= 3
+    assert together.starts != alone.starts
+    assert sorted(together.starts) == sorted(alone.starts)
+    assert sorted(together.ends) == sorted(alone.ends)
+
+
+def test_each_has_a_log_of_its_own(together):
+    key = trained(together)[-1]
+    log = (together.store.path(key) / "log.txt").read_text()
+    assert [key] == [other for other in trained(together) if f"({other}) on" in log]
+    assert log.count("training begins after step 0") == 1
+
+
+@pytest.mark.slow
+def test_killed_together_and_continued_alone_or_together_each_ends_as_if_nothing_had_happened(alone, graph, tmp_path):
+    runs = Runs(tmp_path, graph)
+    begun = runs.store.root / "work"
+    assert "preempted" in runs.run(lambda: len(list(begun.glob("*/progress.json"))) > 1, cotrain=8).values()
+    kept = [path.parent.name for path in begun.glob("*/checkpoint.safetensors")]
+    assert len(kept) > 1
+    polls = iter(range(10**6))
+    assert "preempted" in runs.run(lambda: next(polls) > 8).values()
+    assert runs.run(cotrain=3) == alone.outcomes
+    require_same(alone, runs)
+    logs = [(runs.store.path(key) / "log.txt").read_text() for key in kept if runs.store.done(key)]
+    assert any("training begins after step 1" in log for log in logs)
+
+
+NOT_TOGETHER = {"dropout": 0.1, "dora": True}
+
+
+def test_only_adapters_without_dropout_on_one_base_train_together(graph):
+    stages = [stage for stage in graph.stages.values() if stage.kind == "finetune"]
+    assert {frozen_base(stage) is None for stage in graph.stages.values()} == {True, False}
+    assert len({frozen_base(stage) for stage in stages}) == 2  # of two models
+
+    def changed(**change):
+        return dataclasses.replace(stages[0], settings=dataclasses.replace(stages[0].settings, **change))
+
+    recipe = stages[0].settings.finetune
+    alike = [changed(seed=7), changed(finetune=dataclasses.replace(recipe, rank=2, lr=0.5, epochs=9))]
+    assert {frozen_base(stage) for stage in alike} == {frozen_base(stages[0])}
+    others = [changed(finetune=dataclasses.replace(recipe, **{name: value})) for name, value in NOT_TOGETHER.items()]
+    others.append(changed(reward="implicit", beta=0.1))
+    full = merge([dataclasses.replace(cell(), finetune=Full())], setups.identify)
+    others += [stage for stage in full.stages.values() if stage.kind == "finetune"]
+    assert {frozen_base(stage) for stage in others} == {None}
+    assert frozen_base(changed(finetune=dataclasses.replace(recipe, precision="bf16"))) != frozen_base(stages[0])
+
+
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (1, 2), (2.5, 3), (9, 4)])
+def test_as_many_train_at_once_as_have_room(room, count):
+    """The base with the adapters of one takes 100 bytes, a pass that keeps a GPU busy 2,048; each further one 50."""
+    need = Memory(fixed=100.0, token=1.0, least=10, own=50.0)
+    device = (CONTEXT + 100 + ENOUGH_TOKENS + 50 * room + 1) / HEADROOM
+    assert budget._most([need] * 4, device) == count

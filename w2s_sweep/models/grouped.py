@@ -1,0 +1,99 @@
+"""One pass of a frozen transformer for rows of several students: each row meets the adapters of its own student alone.
+
+Exact but for rounding: what belongs to other students is multiplied by zero. The products of all students with a module
+are two of matrices, however many students there are; their cost grows with the sum of the ranks, which are small beside
+the width of the module.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from w2s_sweep.errors import ModelError
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.lora import lora_layers, remove_lora
+
+
+def twin(backbone: Backbone) -> Backbone:
+    """The same backbone in modules of its own, whose weights are the very same tensors: adapters that are put on the
+    one are not on the other."""
+    shared: dict[int, Any] = {id(one): one for one in chain(backbone.module.parameters(), backbone.module.buffers())}
+    return replace(backbone, module=copy.deepcopy(backbone.module, shared))
+
+
+@dataclass(frozen=True)
+class Product:
+    """What an adapter adds to a module: scale * up (down x)."""
+
+    student: int
+    down: Tensor
+    """[rank, inputs]"""
+    up: Tensor
+    """[outputs, rank]"""
+    scale: float
+
+
+class Owners:
+    """Whose the positions of the pass that is computed now are. A plain attribute: a block that is computed again in
+    the backward pass, in another thread, still belongs to this pass."""
+
+    def __init__(self) -> None:
+        self.of = torch.zeros(0)
+
+    def put(self, of: Tensor) -> None:
+        """int64 [batch, tokens]: the student of each position of the pass to come."""
+        self.of = of
+
+
+class GroupedLinear(nn.Module):
+    """A linear module with the adapters of several students."""
+
+    def __init__(self, base: nn.Module, products: Sequence[Product], owners: Owners):
+        super().__init__()
+        self.base, self.owners = base, owners
+        self.products = tuple(products)
+        device = products[0].down.device
+        ranks = torch.tensor([len(product.down) for product in products])
+        self.student = torch.tensor([product.student for product in products]).repeat_interleave(ranks).to(device)
+        """int64 [sum of ranks]: whose each row of the adapters is."""
+        self.scale = torch.tensor([product.scale for product in products]).repeat_interleave(ranks).to(device)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[..., inputs] to [..., outputs]."""
+        down = torch.cat([product.down for product in self.products])
+        up = torch.cat([product.up for product in self.products], dim=1)
+        inner = linear(states.to(down.dtype), down)
+        found = self.base(states)
+        return found + linear(inner * self._factors(inner), up).to(found.dtype)
+
+    def _factors(self, inner: Tensor) -> Tensor:
+        """The scale where a position meets its own student, else 0."""
+        owners = self.owners.of
+        if owners.numel() != inner[..., 0].numel():
+            raise ModelError(
+                f"cotrain: a module read {inner[..., 0].numel()} positions of a pass of {owners.numel()}, so its rows "
+                "cannot be told apart. Set cotrain=1, or other model.lora_targets."
+            )
+        own = owners.reshape(*inner.shape[:-1], 1) == self.student
+        return (own * self.scale).to(inner.dtype)
+
+
+def group(backbones: Sequence[Backbone], owners: Owners) -> Backbone:
+    """The transformer that twins of one backbone share, with the adapters that each of them has, in their order."""
+    found = twin(backbones[0])
+    remove_lora(found.module)
+    products: dict[str, list[Product]] = {}
+    for student, backbone in enumerate(backbones):
+        for name, layer in lora_layers(backbone.module).items():
+            products.setdefault(name, []).append(Product(student, *layer))
+    for name, added in products.items():
+        parent, _, last = name.rpartition(".")
+        base = found.module.get_submodule(name)
+        setattr(found.module.get_submodule(parent), last, GroupedLinear(base, added, owners))
+    return found

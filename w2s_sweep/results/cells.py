@@ -1,0 +1,141 @@
+"""The cells of a sweep, with the test predictions of their roles: a block of them at a time, which are of one task."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from w2s_sweep.metrics import NO_TEST_LABELS, ROLES, plain_ratio
+from w2s_sweep.results.absence import describe_absence
+from w2s_sweep.results.cell_names import label_settings, name_settings
+from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.labels import sorted_json
+from w2s_sweep.results.reader import Reader
+from w2s_sweep.results.records import Row
+
+BLOCK = 2**16
+"""Test examples of the cells of a block together: their numbers, and those of their evaluations, are in memory at a
+time. More is not faster."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What is known of a cell before anything is scored."""
+
+    about: Mapping[str, Any]
+    """Fields of its row."""
+    sets: Mapping[str, Examples]
+    """Test predictions of its roles; none where it is not finished, or failed."""
+
+    @property
+    def index(self) -> int:
+        return self.about["cell"]
+
+    @property
+    def size(self) -> int:
+        """Test examples."""
+        return len(self.sets["student"].ids) if self.sets else 0
+
+    def row(self, numbers: Mapping[str, Any] | None) -> Row:
+        """`numbers`: what cells and settings have in common; None of a cell without predictions."""
+        if numbers is None:
+            return Row(**self.about)
+        student = self.sets["student"]
+        majority = float(np.bincount(student.truth).max() / self.size)
+        ratio = plain_ratio(*(numbers[role].value for role in ROLES))
+        shape = {"n_test": self.size, "classes": student.probs.shape[1], "ratio": ratio}
+        return Row(**self.about, **shape, **numbers, majority=majority)
+
+
+@dataclass(frozen=True)
+class CellReader:
+    """Finds cells in a store."""
+
+    reader: Reader
+    record: Mapping[str, Any]
+    failures: Mapping[str, str]
+    """Stage key -> error."""
+    names: Mapping[str, Mapping[str, str]]
+    """What settings are called in tables."""
+
+    @classmethod
+    def of(cls, reader: Reader, record: Mapping[str, Any], failures: Mapping[str, str]) -> "CellReader":
+        return cls(reader, record, failures, label_settings([entry["cell"] for entry in record["cells"]]))
+
+    def read(self, group: str, index: int) -> Cell:
+        """A cell of the record; `group`: the same for cells that differ in the seed only."""
+        entry = self.record["cells"][index]
+        about, keys = self._about(group, index, entry), entry["roles"]
+        found = {role: self.reader.beside(key, keys["weak"]) for role, key in keys.items()}
+        absent = {role: text for role, text in found.items() if isinstance(text, str)}
+        if absent and set(absent.values()) != {NO_TEST_LABELS}:
+            return Cell(about | describe_absence(absent, keys, self.failures, self.record["stages"]), {})
+        sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
+        mismatch = _mismatch(sets)
+        return Cell(about | {"state": "failed", "note": mismatch}, {}) if mismatch else Cell(about, sets)
+
+    def _about(self, group: str, index: int, entry: Mapping[str, Any]) -> dict[str, Any]:
+        cell, keys = entry["cell"], entry["roles"]
+        label = {name: self.names[name][sorted_json(value)] for name, value in name_settings(cell).items()}
+        return {
+            "cell": index,
+            "group": group,
+            "dataset": label["dataset"],
+            "weak_model": label["weak"],
+            "strong_model": label["strong"],
+            "loss": label["loss"],
+            "method": label["method"],
+            "finetune": label["finetune"],
+            "seed": cell["seed"],
+            "metric": cell["metric"],
+            "weak_params": 0 if cell["weak"] is None else cell["weak"]["params"],
+            "strong_params": cell["strong"]["params"],
+            "overrides": tuple(entry["overrides"]),
+        } | {f"{role}_key": keys.get(role, "") for role in ROLES}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cells of one task and metric that are scored together."""
+
+    metric: str
+    groups: Mapping[str, Sequence[Cell]]
+    """Name of the cells that differ in the seed only -> these cells."""
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for cells in self.groups.values() for cell in cells]
+
+
+def blocks(cells: CellReader, groups: Mapping[str, Sequence[int]]) -> Iterator[Block]:
+    """All cells of the record, read when a block is asked for. `groups`: name -> places of its cells in the record."""
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for name, places in groups.items():
+        cell = cells.record["cells"][places[0]]["cell"]
+        tasks.setdefault((sorted_json(cell["dataset"]), cell["metric"]), []).append(name)
+    for (_, metric), names in tasks.items():
+        block: dict[str, Sequence[Cell]] = {}
+        for name in names:
+            block[name] = [cells.read(name, place) for place in groups[name]]
+            if sum(cell.size for found in block.values() for cell in found) >= BLOCK:
+                yield Block(metric, block)
+                block = {}
+        if block:
+            yield Block(metric, block)
+
+
+def _mismatch(sets: Mapping[str, Examples]) -> str:
+    """Why the roles cannot be compared; empty when they predict the same examples with the same truth."""
+    first, base = next(iter(sets.items()))
+    for role, other in sets.items():
+        if other.digest == base.digest:
+            continue
+        mine, theirs = set(base.ids.tolist()), set(other.ids.tolist())
+        if mine == theirs:
+            return f"the truth of the test examples differs between {first} and {role}"
+        return (
+            f"the test examples differ: {len(mine - theirs)} only in {first}, {len(theirs - mine)} only in {role}, "
+            f"{len(mine & theirs)} in both"
+        )
+    return ""

@@ -1,0 +1,170 @@
+"""Numbers of test examples -> means with intervals, and PGRs, of cells that differ in the seed only.
+
+One crossed design of seeds and groups serves all metrics, and all entries of the same test examples are computed
+together: an entry is a cell by itself, the cells of a setting, or an evaluation of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics import (
+    METRICS,
+    NO_CEILING,
+    NO_TEST_LABELS,
+    ROLES,
+    Design,
+    Interval,
+    Recovery,
+    Spread,
+    crossed_intervals,
+    recover_all,
+    undefined,
+    unscored,
+)
+from w2s_sweep.results.score import Batch, Measured
+
+Entry = Sequence[Measured]
+"""Cells that differ in the seed only."""
+Ratio = tuple[str, str, str]
+"""Names of the metric of the supervisor, the student and the ceiling, of which a PGR is the ratio of the gaps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """What is known of one entry."""
+
+    means: dict[str, Interval]
+    """Of every metric: over the cells that have it; no value where none has."""
+    recoveries: dict[str, Recovery]
+    """Of every ratio."""
+    groups: int
+    """Of test examples, of all seeds together."""
+
+
+@dataclass
+class Designs:
+    """Makes designs, each once: cells of one task and seed have the same array of group names."""
+
+    made: dict[tuple[int, ...], tuple[Sequence[Array], Design]] = field(
+        default_factory=dict[tuple[int, ...], tuple[Sequence[Array], Design]]
+    )
+    """Identities of the arrays, which are kept here so that no other ones get these, -> their design."""
+
+    def of(self, groups: Sequence[Array]) -> Design:
+        """`groups`: of each seed the name of each example's group."""
+        about = tuple(map(id, groups))
+        if about not in self.made:
+            self.made[about] = (groups, Design.of(groups))
+        return self.made[about][1]
+
+
+def estimate(entries: Sequence[Entry], ratios: Mapping[str, Ratio], designs: Designs) -> list[Estimated]:
+    """Means and PGRs of all of these entries, in their order."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for number, cells in enumerate(entries):
+        alike.setdefault(tuple(id(cell.batch) for cell in cells), []).append(number)
+    found: dict[int, Estimated] = {}
+    for numbers in alike.values():
+        table = Table.of([entries[number] for number in numbers], designs)
+        found |= zip(numbers, table.estimate(ratios), strict=True)
+    return [found[number] for number in range(len(entries))]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Entries whose cells are of the same test examples, seed by seed."""
+
+    names: tuple[str, ...]
+    values: Array
+    """[entries, names, rows]: the examples of all seeds, one after another; NaN in a seed without the metric."""
+    lacking: frozenset[str]
+    """Names that the cells of some seed do not have at all."""
+    groups: Sequence[Array]
+    """Of each seed."""
+    designs: Designs
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], designs: Designs) -> "Table":
+        batches = [cell.batch for cell in entries[0]]
+        names = tuple(dict.fromkeys(name for batch in batches for name in batch.names))
+        places = np.array([[cell.place for cell in cells] for cells in entries]).T
+        parts = [_in_order(batch, names, which) for batch, which in zip(batches, places, strict=True)]
+        lacking = frozenset(name for batch in batches for name in {*names} - {*batch.names})
+        return cls(names, np.concatenate(parts, 2), lacking, [batch.groups for batch in batches], designs)
+
+    @property
+    def design(self) -> Design:
+        return self.designs.of(self.groups)
+
+    @property
+    def known(self) -> Array:
+        """[seeds, entries, names] Whether it is defined."""
+        return np.stack([~np.isnan(self.values[:, :, rows.start]) for rows in self.design.spans])
+
+    def estimate(self, ratios: Mapping[str, Ratio]) -> list[Estimated]:
+        """What is known of each entry."""
+        bounds = [_bounds(name) for name in self.names]
+        means = [dict(zip(self.names, one, strict=True)) for one in crossed_intervals(self._spread(), bounds)]
+        recoveries = {name: self._recover(of) for name, of in ratios.items()}
+        return [
+            Estimated(known, {name: found[i] for name, found in recoveries.items()}, self.design.counts[1])
+            for i, known in enumerate(means)
+        ]
+
+    def _spread(self) -> Spread:
+        """Of each entry and name, over the seeds where it is defined."""
+        known, found = self.known, self.design.spread(self.values)
+        partly = known.any(0) & ~known.all(0)
+        for pattern in np.unique(known[:, partly], axis=1).T:
+            alike = partly & (known == pattern[:, None, None]).all(0)
+            found = found.replace(alike, self._of_seeds(pattern))
+        return found
+
+    def _of_seeds(self, pattern: Array) -> Spread:
+        """Of some of the seeds alone."""
+        spans = [rows for rows, there in zip(self.design.spans, pattern, strict=True) if there]
+        groups = [one for one, there in zip(self.groups, pattern, strict=True) if there]
+        return self.designs.of(groups).spread(np.concatenate([self.values[:, :, rows] for rows in spans], 2))
+
+    def _recover(self, of: Ratio) -> list[Recovery]:
+        """The PGR of each entry, or why there is none: a role lacks the metric, or it is undefined."""
+        for name, reason in ((of[0], NO_TEST_LABELS), (of[2], NO_CEILING)):
+            if name not in self.names or name in self.lacking:
+                return [unscored(reason)] * len(self.values)
+        places = [self.names.index(name) for name in of]
+        known: Array = np.all(self.known[:, :, places], axis=0)
+        whole = np.flatnonzero(np.all(known, axis=1))
+        found = dict(zip(whole.tolist(), self._recover_known(whole, places), strict=True))
+        why = METRICS[of[0].partition("/")[0]].undefined_where
+        return [found.get(i) or undefined(*_absent(one), why=why) for i, one in enumerate(known)]
+
+    def _recover_known(self, entries: Array, places: Sequence[int]) -> list[Recovery]:
+        if not len(entries):
+            return []
+        weak, student, ceiling = (self.values[entries, place] for place in places)
+        # Columns of their own for the gaps: differences of means would lose digits where the roles agree.
+        return recover_all(self.design.moments(np.stack([student - weak, ceiling - weak], 2)))
+
+
+def _in_order(batch: Batch, names: tuple[str, ...], places: Array) -> Array:
+    """[entries, names, examples]: some cells of a batch, NaN where it lacks a name."""
+    if batch.names == names:
+        return batch.values[places]
+    found = np.full((len(places), len(names), len(batch.groups)), np.nan)
+    there = {name: place for place, name in enumerate(batch.names)}
+    for place, name in enumerate(names):
+        if name in there:
+            found[:, place] = batch.values[places, there[name]]
+    return found
+
+
+def _absent(known: Array) -> list[str]:
+    return [role for role, there in zip(ROLES, known.tolist(), strict=True) if not there]
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    metric = name.partition("/")[0]
+    return METRICS[metric].bounds if metric in METRICS else (-np.inf, np.inf)

@@ -1,0 +1,119 @@
+"""What stages were worth on the way: the evaluations of many trainings, measured together.
+
+Supervisors and ceilings count with what they predict in the end, on the rows that were evaluated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from w2s_sweep.arrays import Array
+from w2s_sweep.metrics import FURTHER, METRICS, OfCell, RolePredictions
+from w2s_sweep.predictions import Evaluated
+from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.reader import Reader
+from w2s_sweep.results.records import Row
+from w2s_sweep.results.score import Batch, Measured
+
+SCORES = ("accuracy", "auroc")
+"""Metrics of every point."""
+AGREEMENT = "agreement"
+"""What every point of a student has too."""
+OTHERS = ("weak", "ceiling")
+"""Roles that a student is compared with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What is known of the training of one seed's stage."""
+
+    row: Row
+    curve: Sequence[Evaluated]
+    measured: Sequence[Measured]
+    """After each evaluation: `SCORES` and the cell's metric, of students the agreements too."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The evaluations of a training that are of the same rows."""
+
+    training: int
+    numbers: Sequence[int]
+    ids: Array
+    probs: Array
+    """[evaluations, rows, classes]"""
+    final: Examples
+    """What the supervisor of a student, or the stage itself, predicts for these rows in the end."""
+
+
+@dataclass
+class Evaluations:
+    """Measures evaluations; what stages predict in the end is looked up once for all that share it."""
+
+    final: Reader
+    parts: dict[tuple[str, int], Examples] = field(default_factory=dict[tuple[str, int], Examples])
+    """(stage, which rows) -> its final predictions on these rows."""
+    scores: dict[tuple[str, int, str], Array] = field(default_factory=dict[tuple[str, int, str], Array])
+    """(stage, which rows, metric) -> what each row adds in the end; NaN where the metric is undefined."""
+
+    def measure(self, role: str, trainings: Sequence[tuple[Row, Sequence[Evaluated]]]) -> list[Training]:
+        """Trainings of one role, of cells that have one metric."""
+        parts = [part for i, (row, curve) in enumerate(trainings) for part in self._split(role, i, row, curve)]
+        alike: dict[tuple[object, ...], list[_Part]] = {}
+        for part in parts:
+            alike.setdefault((id(part.ids), part.final.digest, part.probs.shape[2]), []).append(part)
+        found: dict[tuple[int, int], Measured] = {}
+        for same in alike.values():
+            batch = _measure_alike(role, trainings[0][0].metric, same)
+            numbers = [(part.training, number) for part in same for number in part.numbers]
+            found |= {about: Measured(batch, place) for place, about in enumerate(numbers)}
+        return [
+            Training(row, curve, [found[i, number] for number in range(len(curve))])
+            for i, (row, curve) in enumerate(trainings)
+        ]
+
+    def final_scores(self, metric: str, key: str, ids: Array) -> Array:
+        """[rows] What each row adds to a stage's metric when its training has ended; NaN where it is undefined."""
+        about = (key, id(ids), metric)
+        if about not in self.scores:
+            found = METRICS[metric].scores_of(self._on(key, ids))
+            self.scores[about] = np.full(len(ids), np.nan) if found is None else found
+        return self.scores[about]
+
+    def _split(self, role: str, training: int, row: Row, curve: Sequence[Evaluated]) -> list[_Part]:
+        key = row.weak_key if role == "student" else getattr(row, f"{role}_key")
+        alike: dict[int, list[int]] = {}
+        for number, one in enumerate(curve):
+            alike.setdefault(id(one.ids), []).append(number)
+        found = list[_Part]()
+        for numbers in alike.values():
+            ids = curve[numbers[0]].ids
+            probs = np.stack([curve[number].probs for number in numbers])
+            found.append(_Part(training, numbers, ids, probs, self._on(key, ids)))
+        return found
+
+    def _on(self, key: str, ids: Array) -> Examples:
+        """The final predictions of a finished stage on the rows of an evaluation, in its order."""
+        if (key, id(ids)) not in self.parts:
+            found = self.final.examples(key)
+            assert isinstance(found, Examples), "the cell is done"
+            self.parts[key, id(ids)] = found.on(ids)
+        return self.parts[key, id(ids)]
+
+
+def _measure_alike(role: str, metric: str, parts: Sequence[_Part]) -> Batch:
+    """Evaluations of the same rows with the same truth, of one training after another."""
+    final, probs = parts[0].final, np.concatenate([part.probs for part in parts])
+    columns: dict[str, Array] = {
+        f"{name}/{role}": METRICS[name].scores_of_each(probs, final) for name in dict.fromkeys((*SCORES, metric))
+    }
+    if role == "student":
+        weak = np.repeat(np.stack([part.final.probs for part in parts]), [len(part.numbers) for part in parts], 0)
+        roles = {
+            name: RolePredictions(probs=said, truth=final.truth) for name, said in (("student", probs), ("weak", weak))
+        }
+        agreement = FURTHER[AGREEMENT]
+        assert isinstance(agreement, OfCell)
+        columns |= agreement.scores_of_each(roles)
+    return Batch(final.groups, tuple(columns), np.stack([*columns.values()], 1))

@@ -1,0 +1,33 @@
+"""What a model of the hub is before its weights are fetched: its config.json, tokenizer and the heads of its files say
+it, out of the hub's own cache where that has them."""
+
+from pathlib import Path
+
+from w2s_sweep.config.source import HubSource
+from w2s_sweep.errors import SourceError
+from w2s_sweep.sources import hub
+from w2s_sweep.sources.model_folder import Facts, problem_of, problem_without_weights, read_facts, require_model
+
+
+def describe(source: HubSource) -> Facts:
+    """Size, shape and LoRA targets of a model; SourceError where it is not to be had, or cannot be trained."""
+    identity = hub.identify(source, "model")
+    commit = str(identity["commit"])
+    folder = hub.find(source, identity, "model") or hub.snapshot(source.repository, commit)
+    if folder is None or not any(folder.glob(hub.WEIGHTS)) or (problem_of(folder) and not hub.no_network()):
+        if not hub.no_network():
+            return _of_the_hub(source, commit)
+        folder = hub.fetch(source, identity, "model")
+    try:
+        require_model(folder)
+    except SourceError as error:
+        raise SourceError(f"source.repository: {source.repository} as the cache has it: {error}") from error
+    return read_facts(folder)
+
+
+def _of_the_hub(source: HubSource, commit: str) -> Facts:
+    folder: Path = hub.fetch_small(source.repository, commit)
+    # An adapter is also no model: what is wrong with it is said as of a folder.
+    if why := problem_without_weights(folder):
+        raise SourceError(f"source.repository: the model {source.repository} {why}")
+    return read_facts(folder, hub.sizes(source.repository, commit))
