@@ -16,7 +16,7 @@ from w2s_sweep.models.grouped import twin
 from w2s_sweep.models.lora import add_lora
 from w2s_sweep.stages.finetune import TextLearner
 from w2s_sweep.training.loop import Hooks, Recipe, Training, train_in_steps
-from w2s_sweep.training.together import Computer
+from w2s_sweep.training.together import Answer, Computer
 
 COUNTS = (1, 4, 8)
 PAYS = 1.3
@@ -38,14 +38,19 @@ def at_once(scale: Scale, base: Backbone, device: torch.device, count: int) -> d
     trainings = [_training(scale, twin(base), texts, replace(recipe, seed=seed), device) for seed in range(count)]
     compute, steps = Computer(), [next(one) for one in trainings]
     for _ in range(1 + STEPS):
-        answers = compute(steps)
-        steps = [one.send(float(answer.value)) for one, answer in zip(trainings, answers, strict=True)]  # type: ignore[arg-type]
+        steps = [one.send(_value(answer)) for one, answer in zip(trainings, compute(steps), strict=True)]
         measured.step()
     seconds = (measured.ends[-1] - measured.ends[0]) / STEPS
     tokens = count * sum(map(len, texts)) / (2 + STEPS)  # of a step, on the mean
     held = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
     apart = compute.group is not None and compute.group.apart
     return {"tokens/s": tokens / seconds, "seconds a step": seconds, "peak GB": held, "computed apart": apart}
+
+
+def _value(answer: Answer) -> float:
+    if isinstance(answer.value, Exception):
+        raise answer.value
+    return answer.value
 
 
 def _training(

@@ -47,6 +47,7 @@ def test_two_of_one_name_are_told_apart(cache: Path) -> None:  # noqa: F811
 def test_how_it_is_said() -> None:
     found = checked(["-m", "weak=a/b,gpt2", "strong=c/d-1.5B"], CONF)
     assert found == ["model@weak=a/b,gpt2", "model@strong=c/d-1.5B", "--multirun"]
+    assert checked(["strong={path: a/b}"], CONF) == ["++strong={path: a/b}"]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,18 @@ def test_a_setting_in_a_block_of_its_own_has_the_same_numbers(store, together, m
     assert together.reliability == apart.reliability
 
 
+def test_a_student_of_several_cells_that_is_a_ceiling_too_has_its_curve_in_all_of_them(store):
+    record = store.read_sweep(NAME)
+    entry = record["cells"][0]
+    other = {**entry, "cell": entry["cell"] | {"finetune": {"name": "full"}}}
+    other["roles"] = entry["roles"] | {"ceiling": entry["roles"]["student"]}
+    found = collect_record(store, record | {"cells": [entry, other]})
+    assert [[step.student for step in found.steps[cell]] for cell in (0, 1)] == [[0.6, pytest.approx(0.7)]] * 2
+    of_other = [p for p in found.curves if p.group == found.rows[1].group]
+    assert [p.role for p in of_other] == ["weak"] * 2 + ["student"] * 2 + ["ceiling"] * 2
+    assert [p.value for p in of_other[2:4]] == [p.value for p in of_other[4:]]
+
+
 def test_a_metric_that_a_seed_lacks_is_of_the_other_seeds():
     random, groups = np.random.default_rng(0), [np.arange(20).astype(str), np.arange(20).astype(str)]
     values = [random.random((3, 2, 20)) for _ in groups]

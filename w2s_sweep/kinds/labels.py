@@ -95,6 +95,8 @@ class Agree(Labelling):
     on: Split
     least: float
     """Least share of a row's samples that give its answer."""
+    ended: bool = False
+    """Whether a text that was cut before it ended is dropped, whatever number stands in it."""
 
 
 @schema

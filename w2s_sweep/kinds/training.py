@@ -251,8 +251,8 @@ class Finetune(Supervised, Tuned):
         return self.reward == "implicit"
 
     def frozen_base(self) -> Hashable:
-        # Masks of dropout are drawn for a batch as a whole, magnitudes (DoRA) change what the frozen weights give, and an
-        # implicit reward has an unembedding to pass through.
+        # Masks of dropout are drawn for a batch as a whole, magnitudes (DoRA) change what the frozen weights give, and
+        # an implicit reward has an unembedding to pass through.
         recipe = self.finetune
         if not isinstance(recipe, LoraRecipe) or recipe.dropout or recipe.dora or self.reward != "head":
             return None

@@ -13,7 +13,9 @@ ROLES = ("weak", "strong")
 
 def as_choice(line: str, override: Override, names: Iterable[str]) -> str:
     """The line as it is said of a group, where one of the values is a repository; else unchanged."""
-    if override.package is not None or override.key_or_group not in ROLES or not any("/" in name for name in names):
+    if override.package is not None or override.key_or_group not in ROLES or isinstance(override.value(), dict):
+        return line
+    if override.is_delete() or not any("/" in name for name in names):
         return line
     return f"model@{line.lstrip('+')}"
 

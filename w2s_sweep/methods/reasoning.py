@@ -34,6 +34,8 @@ class Reasoning(Method):
     """Of the softmax that tokens are drawn from."""
     least: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Least share of the samples that give the answer of a solution that is kept."""
+    ended: bool = False
+    """Keep only solutions that the weak model ended by itself: one that was cut may hold a number by chance."""
     own: bool = False
     """Also ask a first student, trained on the greedy solutions to all rows: what is kept is what its samples answer
     most often too."""
@@ -55,7 +57,7 @@ class Reasoning(Method):
         drawn = build.sample(
             weak, splits=("half_b", "validation"), count=self.samples, temperature=self.temperature, role="labels"
         )
-        agreed = build.agree(drawn, on="half_b", least=self.least, own=self._own(cell, build, weak))
+        agreed = build.agree(drawn, on="half_b", least=self.least, own=self._own(cell, build, weak), ended=self.ended)
         student = self._student(cell, build, agreed, drawn)
         ceiling = build.ceiling(cell.strong)
         if not self.vote:

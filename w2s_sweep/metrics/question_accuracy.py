@@ -17,7 +17,7 @@ from w2s_sweep.metrics.base import METRICS, Metric
 if TYPE_CHECKING:
     from w2s_sweep.arrays import Array
     from w2s_sweep.metrics.further import RolePredictions
-    from w2s_sweep.metrics.shapes import Names, PerExample, Probs, Truth
+    from w2s_sweep.metrics.shapes import Names, PerExample, Probs, SeveralProbs, SeveralScores, Truth
 
 MOSTLY = 0.95
 """Share of the groups of several examples that must be questions: else groups are passages or documents."""
@@ -38,6 +38,11 @@ class QuestionAccuracy(Metric):
 
     def scores_of(self, role: RolePredictions) -> PerExample | None:
         return None if role.groups is None else question_scores(role.probs, role.truth, role.groups)
+
+    def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> SeveralScores:
+        if role.groups is None or no_questions(probs[0], role.truth, role.groups) is not None:
+            return np.full(probs.shape[:2], np.nan)  # which does not depend on what is predicted
+        return super().scores_of_each(probs, role)
 
     def chance(self, classes: int) -> float:
         """Of the right answer and a wrong one, which tasks of multiple choice here take of each question."""

@@ -172,11 +172,11 @@ class Labels(Inputs):
         settings = Filter(on=on, share=share, balanced=balanced)
         return self._labelling(settings, {"labels": labels}, self._model_of(labels), "labels")
 
-    def agree(self, labels: str, *, on: Split, least: float, own: str | None = None) -> str:
+    def agree(self, labels: str, *, on: Split, least: float, own: str | None = None, ended: bool = False) -> str:
         """The answers on the split `on` that at least the share `least` of the samples `labels` give, and that the
-        samples `own` give most often too; other rows of `on` have none."""
+        samples `own` give most often too; other rows of `on` have none. `ended`: nor have those whose text was cut."""
         inputs = {"data": self.data(), "labels": labels} | ({} if own is None else {"own": own})
-        return self._labelling(Agree(on=on, least=least), inputs, self._model_of(labels), "labels")
+        return self._labelling(Agree(on=on, least=least, ended=ended), inputs, self._model_of(labels), "labels")
 
     def reveal(
         self,

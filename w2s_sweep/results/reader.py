@@ -40,8 +40,8 @@ class Reader:
     """(data stage, layout of a file) -> its test rows."""
     orders: dict[tuple[str | None, str], Frame] = field(default_factory=dict[tuple[str | None, str], Frame])
     """(data stage, sorted ids) -> the first of these frames that had them."""
-    contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    """Stage -> its curve, not yet asked for, as it was when digests were compared."""
+    contents: dict[str, bytes | None] = field(default_factory=dict[str, bytes | None])
+    """Stage -> its curve, not yet asked for, as it was when digests were compared; None where it has none."""
 
     def beside(self, key: str, weak: str) -> "Examples | str":
         """A stage's test predictions for a cell that the stage `weak` supervises; or, in words, why there are none."""
@@ -78,17 +78,20 @@ class Reader:
         except StoreError as error:
             return str(error)
         if len(frame.ids):
-            self.contents |= {key: content[CURVE]} if CURVE in content else {}
+            self.contents[key] = content.get(CURVE)
             return Examples.of(frame, probs, legal_of(content.get(TEXTS)))
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
         return f"no test examples in {self.store.path(key) / FILE}"
 
     def curve(self, key: str) -> list[Evaluated]:
-        """What a stage with predictions said while it trained, once; nothing where that cannot be read."""
-        content = self.contents.pop(key, None)
+        """What a stage with predictions said while it trained; nothing where that cannot be read."""
         try:
-            return [] if content is None else self.files.curve(self.store.path(key) / CURVE, content)
+            content = self.contents[key] if key in self.contents else self.store.contents(key, CURVE).get(CURVE)
+            if content is None:
+                return []
+            self.contents.pop(key, None)  # most are asked for once, and all together are large
+            return self.files.curve(self.store.path(key) / CURVE, content)
         except StoreError:
             return []  # a curve is no result: `w2s verify` tells of damage
 

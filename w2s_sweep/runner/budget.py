@@ -9,7 +9,6 @@ from functools import partial
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.errors import W2SError
 from w2s_sweep.kinds import Kind
-from w2s_sweep.kinds.base import OfModel
 from w2s_sweep.kinds.memory import Memory, explain_too_large, fit
 from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
@@ -33,7 +32,7 @@ from w2s_sweep.sources.weights import read_config
 log = logging.getLogger(__name__)
 
 
-def fit_device(context: Context[OfModel], backbone: Backbone, precision: Precision) -> int:
+def fit_device(context: Context[Kind], backbone: Backbone, precision: Precision) -> int:
     """Tokens of a forward pass; blocks of `backbone` are checkpointed from now on where memory asks for it.
 
     On a CPU, whose memory was asked for at submission, the tokens are what its caches like. W2SError for a stage that

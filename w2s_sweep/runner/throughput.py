@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.kinds.base import Json, OfModel
+from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.memory import Way
 from w2s_sweep.kinds.shape import Shape, parse_shape
 from w2s_sweep.models.backbone import Backbone
@@ -53,7 +54,7 @@ def peak(device: torch.device, precision: Precision) -> Peak:
 
 
 def speed(
-    context: Context[OfModel],
+    context: Context[Kind],
     backbone: Backbone,
     read: Throughput,
     way: Way,

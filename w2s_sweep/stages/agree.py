@@ -27,6 +27,15 @@ def shares_of(folder: Path, answers: Mapping[str, str | None]) -> dict[str, floa
     return {name: same[name] / count for name, count in counts.items()}
 
 
+def ended_texts(folder: Path, answers: Mapping[str, str | None]) -> dict[str, str]:
+    """Example id -> the first of its samples that gives its answer and was not cut; absent where none is."""
+    found: dict[str, str] = {}
+    for row in pq.read_table(folder / SAMPLES).sort_by([("id", "ascending"), ("sample", "ascending")]).to_pylist():
+        if row["ended"] and row["answer"] is not None and row["answer"] == answers[row["id"]]:
+            found.setdefault(row["id"], row["text"])
+    return found
+
+
 def run(context: Context[Agree]) -> None:
     settings = context.settings
     labels = read_labels(context, "labels")
@@ -36,19 +45,23 @@ def run(context: Context[Agree]) -> None:
     shares = shares_of(context.input("labels"), answers)
     own = context.optional("own")
     others = {} if own is None else read_written(own)
+    wanted = ended_texts(context.input("labels"), answers) if settings.ended else texts
 
     def stands(name: str) -> bool:
-        return shares[name] >= settings.least and (own is None or read(others[name]) == answers[name])
+        agreed = shares[name] >= settings.least and (own is None or read(others[name]) == answers[name])
+        return agreed and name in wanted
 
     here = labels.splits == settings.on
     stay = np.array([not there or stands(str(name)) for name, there in zip(labels.ids, here, strict=True)])
     left = labels.take(np.flatnonzero(stay))
     kept = len(left.on(settings.on))
     if not kept:
+        too = "" if own is None else ", which the own ones give too"
+        whole = ", in a text that ended (dataset.max_new_tokens)" if settings.ended else ""
         raise DataError(
-            f"method.least: of no row of {settings.on} do {settings.least:g} of the samples give one answer"
-            f"{'' if own is None else ', which the own ones give too'}. Lower it, or draw more samples."
+            f"method.least: of no row of {settings.on} do {settings.least:g} of the samples give one answer{too}"
+            f"{whole}. Lower it, or draw more samples."
         )
-    rows = [{"id": name, "text": texts[name], "legal": None} for name in left.ids.astype(str)]
+    rows = [{"id": name, "text": wanted.get(name, texts[name]), "legal": None} for name in left.ids.astype(str)]
     pq.write_table(pa.Table.from_pylist(rows, schema=TEXTS_SCHEMA), context.out / TEXTS)
     publish(context, left, {"kept": kept, "of": int(here.sum())})

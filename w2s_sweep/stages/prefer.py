@@ -48,8 +48,9 @@ def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[
     return found
 
 
-def run(context: Context[Prefer]) -> None:
-    settings, stage = context.settings, context.stage
+def run(context: Context[Any]) -> None:
+    settings: Prefer = context.settings
+    stage = context.stage
     rows, recipe = load_rows(context.input("data"), settings.split), settings.recipe
     pairs = choose_pairs(rows, settings, context.input("own"), context.input("labels"))
     inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, "adapted")}

@@ -98,7 +98,7 @@ class Records:
         """Keys that start with `prefix`, of the stages that sweeps name, whether these ever ran."""
         found: set[str] = set()
         for name in self.sweeps():
-            try:  # lines are searched, not parsed: of 50,000 stages that takes half a second
+            try:  # lines are searched, not parsed, which for 50,000 stages takes half a second
                 text = (self.sweep(name) / "stages.jsonl").read_text()
             except (OSError, ValueError):
                 text = ""
