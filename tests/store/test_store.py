@@ -1,4 +1,4 @@
-"""A stage folder with a manifest never changes, and nothing else counts as a result."""
+"""A stage is published once, whole and sound, whoever races, dies or runs out of disk."""
 
 import multiprocessing
 import os
@@ -7,34 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.setups import cell, identify
-from w2s_sweep.cells.cell import Sweep
-from w2s_sweep.cells.merge import merge
+from tests.store.published import KEY, publish
 from w2s_sweep.errors import StoreError
-from w2s_sweep.launch.record import Request, record_sweep
-from w2s_sweep.store import Store, acquire, read_claim
-from w2s_sweep.store.claim import owner_record
-from w2s_sweep.store.files import write_json
-from w2s_sweep.store.garbage import collect_garbage
-
-KEY = "0123456789abcdef0123"
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "store")
-    store.prepare()
-    return store
-
-
-def publish(store, key=KEY, text="result"):
-    with store.attempt(key) as out:
-        (out / "a.txt").write_text(text)
-        (out / "sub").mkdir()
-        (out / "sub" / "b.bin").write_bytes(bytes(1000))
-        write_json(out / "preimage.json", {"kind": "data"})
+from w2s_sweep.store import Store
 
 
 def test_published_is_done_and_sound(store):
@@ -152,161 +128,6 @@ def test_a_key_is_found_without_a_look_at_the_other_stages(store, monkeypatch):
     assert store.find(KEY) == KEY
 
 
-def test_a_claim_is_exclusive_until_released(store):
-    lease = acquire(store, KEY)
-    assert lease is not None
-    assert acquire(store, KEY) is None
-    lease.release()
-    again = acquire(store, KEY)
-    assert again is not None
-    again.release()
-    assert read_claim(store, KEY) is None
-
-
-def _claim_and_die(root):
-    assert acquire(Store(root), KEY) is not None
-    os._exit(0)
-
-
-@pytest.mark.slow
-def test_a_dead_owners_claim_is_taken_over(store):
-    context = multiprocessing.get_context("spawn")
-    owner = context.Process(target=_claim_and_die, args=(store.root,))
-    owner.start()
-    owner.join()
-    claim = read_claim(store, KEY)
-    assert claim is not None
-    assert not claim.alive
-    lease = acquire(store, KEY)
-    assert lease is not None
-    lease.release()
-
-
-def test_another_hosts_claim_lives_by_its_heartbeat(store):
-    write_json(store.claim_path(KEY), owner_record() | {"host": "elsewhere", "token": "x"})
-    assert acquire(store, KEY) is None
-    old = store.claim_path(KEY).stat().st_mtime - 3600
-    os.utime(store.claim_path(KEY), (old, old))
-    lease = acquire(store, KEY)
-    assert lease is not None
-    lease.release()
-
-
-def test_a_requeued_job_takes_over_from_its_earlier_run(store, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
-    write_json(store.claim_path(KEY), owner_record() | {"host": "elsewhere", "token": "x"})
-    assert acquire(store, KEY) is None
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert acquire(store, KEY) is None  # it beats: an orphan that SLURM lost sight of
-    silent = store.claim_path(KEY).stat().st_mtime - 20
-    os.utime(store.claim_path(KEY), (silent, silent))
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
-    assert acquire(store, KEY) is None
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    lease = acquire(store, KEY)
-    assert lease is not None
-    lease.release()
-
-
-def test_a_process_that_is_seen_alive_keeps_its_claim_however_silent(store, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
-    lease = acquire(store, KEY)
-    assert lease is not None
-    os.utime(store.claim_path(KEY), (0, 0))
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert acquire(store, KEY) is None
-    lease.release()
-
-
-def test_a_taker_that_died_inside_stops_nobody(store):
-    for path in (store.claim_path(KEY), store.claim_path(f".{KEY}.takeover")):
-        write_json(path, owner_record() | {"started": "0", "token": "x"})
-    assert acquire(store, KEY) is None  # the first try clears the way
-    lease = acquire(store, KEY)
-    assert lease is not None
-    lease.release()
-    assert list((store.root / "claims").iterdir()) == []
-
-
-def test_an_owner_clears_what_killed_claimants_left_beside_its_claim(store):
-    claims = store.claim_path(KEY).parent
-    write_json(claims / f".{KEY}.killed", owner_record() | {"started": "0", "token": "x"})
-    write_json(claims / f".{KEY}.asking", owner_record() | {"token": "y"})
-    write_json(claims / f".{'a' * 20}.killed", owner_record() | {"started": "0", "token": "z"})
-    lease = acquire(store, KEY)
-    assert lease is not None
-    lease.release()
-    assert {path.name for path in claims.iterdir()} == {f".{KEY}.asking", f".{'a' * 20}.killed"}
-
-
-def test_an_owner_learns_that_it_lost_its_claim(store, monkeypatch):
-    monkeypatch.setattr("w2s_sweep.store.claim.BEAT_SECONDS", 0.01)
-    lease = acquire(store, KEY)
-    assert lease is not None
-    write_json(store.claim_path(KEY), owner_record() | {"token": "another"})
-    assert lease.lost.wait(10)
-    lease.release()
-    assert read_claim(store, KEY) is not None
-
-
-def test_a_missing_claim_is_lost_and_an_unreadable_one_is_not(store):
-    lease = acquire(store, KEY)
-    assert lease is not None
-    content = store.claim_path(KEY).read_text()
-    store.claim_path(KEY).write_text("{")
-    assert lease.check()
-    store.claim_path(KEY).write_text(content)
-    lease.release()
-    assert read_claim(store, KEY) is None
-    again = acquire(store, KEY)
-    assert again is not None
-    store.claim_path(KEY).unlink()
-    assert not again.check()
-    again.release()
-
-
-def test_what_a_killed_run_left_is_cleared(store):
-    work = store.work(KEY)
-    (work / "attempt-0" / "sub").mkdir(parents=True)
-    for name in (".checkpoint.safetensors.0f.part", "checkpoint.safetensors", "log.txt"):
-        (work / name).write_text("")
-    store.clear_attempts(KEY)
-    assert {path.name for path in work.iterdir()} == {"checkpoint.safetensors", "log.txt"}
-
-
-def test_claims_of_dead_processes_are_garbage(store):
-    write_json(store.claim_path(KEY), owner_record() | {"started": "0", "token": "x"})
-    live = acquire(store, "a" * 20)
-    assert live is not None
-    assert [g.path.name for g in collect_garbage(store, days=1, unreferenced=False, delete=True)] == [KEY]
-    live.release()
-    assert list((store.root / "claims").iterdir()) == []
-
-
-def test_a_claim_that_was_never_written_to_its_end_is_garbage_after_a_day(store):
-    part = store.claim_path(KEY).with_name(f"..{KEY}.token.part")
-    part.write_text('{"host": ')
-    assert collect_garbage(store, days=7, unreferenced=False, delete=True) == []
-    os.utime(part, (0, 0))
-    assert [item.path for item in collect_garbage(store, days=7, unreferenced=False, delete=True)] == [part]
-    assert not part.exists()
-
-
-def test_garbage_is_never_a_named_result_or_live_work(store):
-    publish(store)
-    publish(store, "f" * 20)
-    write_json(store.sweep("s") / "sweep.json", {"stages": {KEY: {}}})
-    live = acquire(store, "a" * 20)
-    assert live is not None
-    for name in ("a" * 20, "b" * 20):
-        store.work(name).mkdir()
-    found = collect_garbage(store, days=-1, unreferenced=True, delete=True)
-    live.release()
-    assert {g.path.name for g in found} == {"b" * 20, "f" * 20}
-    assert store.done(KEY)
-    assert store.work("a" * 20).is_dir()
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     folder = tmp_path / "small"
@@ -334,22 +155,6 @@ def test_a_full_disk_is_one_clear_error_and_no_half_result(small_disk):
     assert store.keys() == [KEY]
     assert store.damage(KEY) == []
     shutil.rmtree(store.work("e" * 20))
-
-
-def test_a_command_that_takes_the_name_of_a_sweep_leaves_its_stages_referenced(store, capsys):
-    """Otherwise `w2s gc --unreferenced --delete` would remove what the earlier command has paid for."""
-    console, resolved = Console(), {}
-    commands = [[cell(seed=s) for s in seeds] for seeds in ((0,), (0, 1), (2,))]
-    first, both, other = (merge(cells, identify) for cells in commands)
-    sweep = Sweep(store=str(store.root), name="mine")
-    for cells, graph, said in zip(commands, (first, both, other), ("", "", "name=OTHER"), strict=True):
-        request = Request(["launch.py"], overrides=[[] for _ in cells])
-        record_sweep(console, store, sweep, request, cells, graph, resolved)
-        out = capsys.readouterr().out
-        assert said in out
-        assert bool(out) == bool(said)
-    assert store.read_sweep("mine")["stages"].keys() == other.stages.keys()
-    assert store.referenced_keys() == {*both.stages, *other.stages}
 
 
 @pytest.mark.parametrize("place", ["a-file", "a-file/below"])
