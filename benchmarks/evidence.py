@@ -26,7 +26,7 @@ class Seen:
 
     def look(self) -> None:
         for key in self.store.keys():  # noqa: SIM118 - not a dict
-            if key not in self.inodes and self.store.done(key):
+            if key not in self.inodes and self.store.is_done(key):
                 self.inodes[key] = (self.store.path(key) / "manifest.json").stat().st_ino
 
     def changed(self) -> list[str]:
@@ -88,7 +88,7 @@ def trainings(store: Store) -> Trainings:
             found.resumed += step > 0
             if step < saved:
                 found.behind.append(f"{path.parent.name}: {line} (there was a checkpoint after step {saved})")
-            if store.done(path.parent.name) and path.parent.parent == store.root / "work":
+            if store.is_done(path.parent.name) and path.parent.parent == store.root / "work":
                 found.in_vain.append(f"{path.parent.name}, published before: {line}")
     for path in store.root.glob("sweeps/*/jobs/submitit/*_log.out"):
         for line in path.read_text(errors="replace").splitlines():
@@ -102,7 +102,7 @@ def missing(store: Store, names: list[str]) -> list[str]:
     records = [read_json(store.sweep(name) / "sweep.json") for name in names]
     if None in records:
         return ["everything"]
-    return [key for record in records if record for key in record["stages"] if not store.done(key)]
+    return [key for record in records if record for key in record["stages"] if not store.is_done(key)]
 
 
 def log_tails(store: Store) -> str:

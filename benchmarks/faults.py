@@ -115,7 +115,7 @@ def kill_stage(world: World) -> bool:
     one = world.draw.choice(trainers)
     processes.kill([one.process])
     claim = read_claim(world.store, one.key)
-    return not world.store.done(one.key) and claim is not None and int(claim.record["pid"]) == one.process.pid
+    return not world.store.is_done(one.key) and claim is not None and int(claim.record["pid"]) == one.process.pid
 
 
 def kill_stepd(world: World) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from w2s_sweep.cli import parser
 from w2s_sweep.commands import COMMANDS
-from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def test_the_command_line_is_understood(text):
     """`...` stands for a grid, `A | B` for two commands, `[X]` for what may be left out, `X ...` for more of them."""
     if text.startswith(("python launch.py", "w2s run")):
         words = shlex.split(text.removeprefix("python launch.py").removeprefix("w2s run"))
-        checked([word for word in words if word != "..."], CONF)
+        check_words([word for word in words if word != "..."], CONF)
         return
     for part in text.removeprefix("w2s ").split(" | "):
         words = shlex.split(re.sub(r"\[([^\]]+?)( \.\.\.)?\]", r"\1", part).replace(" ...", ""))

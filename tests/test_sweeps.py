@@ -76,7 +76,7 @@ def test_removing_a_sweep_takes_two_steps_and_spares_what_others_need(store, cap
     assert f"removed sweep {NAME}: {show_bytes(freed)} freed" in out
     assert store.sweeps() == ["other"]
     assert not work.exists()
-    assert all(store.done(key) for key in store.read_sweep("other")["stages"])
+    assert all(store.is_done(key) for key in store.read_sweep("other")["stages"])
     assert run(store, capsys, "rm", "other", "--yes")[0] == 0
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 

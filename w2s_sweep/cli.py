@@ -60,7 +60,7 @@ def _run(words: Sequence[str]) -> int:
         from w2s_sweep.launch.main import main as launch
 
         return launch("w2s run", asked)
-    args = _parsed(words)
+    args = _parse(words)
     try:
         return args.run.run(SafeConsole(), _store(args), args)
     except W2SError as error:
@@ -93,7 +93,7 @@ def _without_store(words: Sequence[str]) -> tuple[str | None, list[str]]:
     return found.store, rest
 
 
-def _parsed(words: Sequence[str]) -> argparse.Namespace:
+def _parse(words: Sequence[str]) -> argparse.Namespace:
     if wrong := _unknown_command(words):
         parser().error(wrong)
     args, rest = parser().parse_known_args(words)

@@ -40,19 +40,19 @@ def is_file(module: str) -> bool:
 
 def import_all(modules: Sequence[str]) -> None:
     """Import modules, after those of installed packages. ConfigError with all that cannot be imported, and why."""
-    problems = [problem for one in (*_installed(), *absolute(modules)) if (problem := _problem(one))]
+    problems = [problem for one in (*_list_installed(), *absolute(modules)) if (problem := _problem(one))]
     if problems:
         raise ConfigError(problems)
 
 
 def import_possible(modules: Sequence[str]) -> list[str]:
     """Import what can be, and return what is wrong with the others: only what needs those cannot be done."""
-    problems = [problem for one in (*_installed(), *absolute(modules)) if (problem := _problem(one))]
+    problems = [problem for one in (*_list_installed(), *absolute(modules)) if (problem := _problem(one))]
     ABSENT.extend(problem for problem in problems if problem not in ABSENT)
     return problems
 
 
-def recorded(store: Store, sweep: str) -> list[str]:
+def read_recorded(store: Store, sweep: str) -> list[str]:
     """The modules of a sweep that was run before; the copy that its jobs run stands in for a file that is gone."""
     copies = (read_json(store.sweep(sweep) / "code.json") or {}).get("modules", {})
     named: list[str] = store.read_sweep(sweep)["settings"]["modules"]
@@ -60,7 +60,7 @@ def recorded(store: Store, sweep: str) -> list[str]:
 
 
 @cache
-def _installed() -> tuple[str, ...]:
+def _list_installed() -> tuple[str, ...]:
     return tuple(sorted({entry.module for entry in entry_points(group=GROUP)}))
 
 
@@ -69,13 +69,13 @@ def _problem(module: str) -> str:
     if module in sys.modules:
         return ""
     if not is_file(module):
-        return _tried(module, lambda: importlib.import_module(module))
+        return _try(module, lambda: importlib.import_module(module))
     if not Path(module).is_file():
         return (
             f"modules: there is no file {module}. A relative path counts from the folder where the command is typed; "
             "a module that Python can import is named without .py."
         )
-    return _tried(module, lambda: _import_file(module))
+    return _try(module, lambda: _import_file(module))
 
 
 def _import_file(path: str) -> ModuleType:
@@ -92,7 +92,7 @@ def _import_file(path: str) -> ModuleType:
     return module
 
 
-def _tried(module: str, load: Callable[[], ModuleType]) -> str:
+def _try(module: str, load: Callable[[], ModuleType]) -> str:
     try:
         load()
     except ModuleNotFoundError as error:

@@ -168,7 +168,7 @@ def run(folder: Path, device: str, *, tiny: bool) -> dict[str, Any]:
     found: dict[str, float] = {}
     far: list[str] = []
     for key, stage in graph.stages.items():
-        if not (there.done(key) and here.done(key)):
+        if not (there.is_done(key) and here.is_done(key)):
             continue
         by = apart(there.path(key), here.path(key))
         name = f"{stage.kind}, searched" if searched(graph, stage) else stage.kind

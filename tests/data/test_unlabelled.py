@@ -172,4 +172,4 @@ def test_no_ceiling_is_trained_or_prompted_where_it_is_to_be_left_out():
         graph = merge([cell(ceiling=Ceiling(skip=True), **method)], identify)
         assert graph.roles[0].ceiling is None
         assert "ceiling" not in {stage.hints.role for stage in graph.stages.values()}
-    assert Ceiling(skip=True).tried() == {}
+    assert Ceiling(skip=True).values_tried() == {}

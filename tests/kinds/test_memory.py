@@ -140,7 +140,7 @@ def test_adapters_on_frozen_weights_hold_half_of_what_those_take_and_little_more
 def test_further_students_add_their_adapters_with_gradients_moments_and_copies():
     shape = guess_shape(model("m"))
     need = training(shape, "bf16", 10, adapters=(8, ("q_proj",)), stopping=True)
-    trained = 8 * shape.adapted(("q_proj",)) * shape.layers
+    trained = 8 * shape.adapter_size(("q_proj",)) * shape.layers
     assert need.students(3).fixed - need.fixed == 2 * trained * (4 + 4 + 8 + 4 + 2) > 0
     assert need.students(3).token == need.token
     assert need.students(1) == need

@@ -85,7 +85,7 @@ def test_the_successor_of_a_worker_that_died_takes_its_gpu(tmp_path, monkeypatch
     stages = [rows(tmp_path, name) for name in "xyz"]
     job = ready(tmp_path / "store", stages, (str(tmp_path / "first.py"),))
     assert LocalEngine(pack_flops=0).run(job)
-    done = [job.store.done(stage.key) for stage in stages]
+    done = [job.store.is_done(stage.key) for stage in stages]
     # a GPU context that broke is not the fault of the stage that was to come next
     assert sorted(done) == ([True] * 3 if status == LOST else [False, True, True])
     told = (tmp_path / "told").read_text()
@@ -112,7 +112,7 @@ def test_after_a_failure_that_broke_the_gpu_the_process_ends_and_the_next_one_do
         with pytest.raises(DeviceLost) as lost:
             run_pack(pack, stop=lambda: False)
     assert lost.value.failed == (bad.key,)
-    assert not job.store.done(good.key)
+    assert not job.store.is_done(good.key)
     assert run_pack(pack, stop=lambda: False, failed=lost.value.failed) == {bad.key: "failed", good.key: "done"}
 
 
@@ -181,7 +181,7 @@ def test_a_task_of_a_cluster_goes_on_as_a_new_program_in_the_same_process(tmp_pa
     assert task.returncode == 1, task.stderr  # a stage has failed
     assert task.stderr.count("another process does what is left") == 1
     assert task.stderr.count("start bad") == 1
-    assert job.store.done(good.key)
+    assert job.store.is_done(good.key)
 
 
 def test_a_gpu_that_was_given_and_cannot_be_used_is_an_error(monkeypatch):
@@ -210,7 +210,7 @@ def test_a_worker_takes_as_many_gpus_as_its_pack_needs_and_gives_them_back(tmp_p
     assert engine.run(ready(tmp_path / "store", stages, (str(tmp_path / "tells.py"),)))
     told = (tmp_path / "tells.told").read_text().splitlines()
     assert "a,b 2 2" in told or "b,a 2 2" in told
-    assert all(Store(tmp_path / "store").done(stage.key) for stage in stages)
+    assert all(Store(tmp_path / "store").is_done(stage.key) for stage in stages)
 
 
 @pytest.mark.parametrize("change", [{"gpus": 3}, {"gpus": 0}, {"cpu_ranks": 0}])

@@ -20,7 +20,7 @@ from tests.command import launch
 from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells
 from w2s_sweep.launch.grid import cells_of, choices_of, group
 from w2s_sweep.launch.hydra_settings import ACT, FILLED, REFUSED, as_current
-from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 
 PAGE = (CONF.parent / "docs" / "COMMANDS.md").read_text()
@@ -196,7 +196,7 @@ def test_a_grid_is_that_of_hydras_basic_sweeper(small, monkeypatch, row):
     monkeypatch.setenv("W2S_TEST_THREADS", "3")
     words = re.split(r" (?=[+~]*[a-z_.@0-9]+=)", quoted(row[1])[0])
     expected = stock_cells(GlobalHydra.instance().config_loader(), words)
-    typed = checked(["-m", *words], small)[:-1]
+    typed = check_words(["-m", *words], small)[:-1]
     ours = CachingConfigLoader(GlobalHydra.instance().config_loader())
     choices = choices_of(OverridesParser.create(config_loader=ours).parse_overrides(typed))
     assert compose_cells(ours, master(ours, typed), cells_of(choices, group(choices, None))) == expected

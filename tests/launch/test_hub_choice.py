@@ -10,7 +10,7 @@ from tests.sources.test_hub_model import cache, write_cached  # noqa: F401 - a f
 from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 
 pytestmark = pytest.mark.usefixtures("composing")
@@ -45,9 +45,9 @@ def test_two_of_one_name_are_told_apart(cache: Path) -> None:  # noqa: F811
 
 
 def test_how_it_is_said() -> None:
-    found = checked(["-m", "weak=a/b,gpt2", "strong=c/d-1.5B"], CONF)
+    found = check_words(["-m", "weak=a/b,gpt2", "strong=c/d-1.5B"], CONF)
     assert found == ["model@weak=a/b,gpt2", "model@strong=c/d-1.5B", "--multirun"]
-    assert checked(["strong={path: a/b}"], CONF) == ["++strong={path: a/b}"]
+    assert check_words(["strong={path: a/b}"], CONF) == ["++strong={path: a/b}"]
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_how_it_is_said() -> None:
 )
 def test_other_words_are_told_as_before(line: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        checked(["-m", line], CONF)
+        check_words(["-m", line], CONF)
 
 
 def test_files_in_folders_of_the_group_count_first(tmp_path: Path) -> None:
     (tmp_path / "model" / "mine").mkdir(parents=True)
     (tmp_path / "model" / "mine" / "small.yaml").write_text("name: small\n")
     flags = ["--config-dir", str(tmp_path)]
-    assert checked([*flags, "strong=mine/small"], CONF)[0] == "model@strong=mine/small"
+    assert check_words([*flags, "strong=mine/small"], CONF)[0] == "model@strong=mine/small"
     with pytest.raises(ConfigError, match="Did you mean 'mine/small'"):
-        checked([*flags, "strong=mine/smal"], CONF)
+        check_words([*flags, "strong=mine/smal"], CONF)

@@ -94,15 +94,15 @@ def test_what_waits_is_expected_to_go_as_fast_as_its_kind(job):
     running = Running(second, 0.0)
     running.update({"step": 1, "total": 4, "seconds": 1.0})
     pace = Pace([first, second, second])
-    assert pace.left([], 1) is None
+    assert pace.seconds_left([], 1) is None
     pace.begin(first)
     pace.end(first, 10.0)
-    assert pace.left([], 1) == pytest.approx(20.0)
-    assert pace.left([], 2) == pytest.approx(10.0)
+    assert pace.seconds_left([], 1) == pytest.approx(20.0)
+    assert pace.seconds_left([], 2) == pytest.approx(10.0)
     pace.begin(second)
-    assert pace.left([running], 1) == pytest.approx(13.0)
+    assert pace.seconds_left([running], 1) == pytest.approx(13.0)
     pace.begin(second)
-    assert pace.left([], 1) == 0
+    assert pace.seconds_left([], 1) == 0
 
 
 def test_the_view_shows_states_speed_time_left_and_the_last_pgr(job, clock):

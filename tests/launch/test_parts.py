@@ -24,7 +24,7 @@ def cell(of, *lines):
 
 
 def test_what_two_choices_change_is_put_together():
-    made = base().joined({"loss": base(**WINDOW), "finetune": base(**LORA, tests=["d"])})
+    made = base().join({"loss": base(**WINDOW), "finetune": base(**LORA, tests=["d"])})
     assert made is not None
     assert cell(made) == PLAIN | WINDOW | LORA | {"tests": ["d"]}
     assert cell(made, "loss.width=4")["loss"] == {"name": "window", "width": 4}
@@ -41,7 +41,7 @@ def test_what_two_choices_change_is_put_together():
     ],
 )
 def test_choices_that_have_to_do_with_each_other_are_left_to_hydra(others):
-    assert base().joined(others) is None
+    assert base().join(others) is None
 
 
 def test_cells_share_what_they_say_alike_of_any_base():

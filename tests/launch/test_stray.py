@@ -3,7 +3,7 @@
 import pytest
 
 from w2s_sweep.errors import ConfigError
-from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.stray import stray_words
 
@@ -32,7 +32,7 @@ def test_words_beside_each_other_are_told_once_with_what_was_meant(typed, told):
 )
 def test_a_command_is_told_of_them_in_the_words_that_were_typed(typed, told):
     with pytest.raises(ConfigError) as caught:
-        checked(typed.split(), CONF)
+        check_words(typed.split(), CONF)
     (problem,) = caught.value.problems
     assert f": {told}." in problem
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from w2s_sweep.losses.adaptive import AdaptiveConfidence
 from w2s_sweep.losses.confidence import Confidence, ConfidenceReleased, Entropy
 from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.losses.hardening import balanced, hardest, matched
+from w2s_sweep.losses.hardening import harden_balanced, harden_matched, hardest
 from w2s_sweep.losses.schedule import linear_warmup, released_warmup
 
 logit_rows = st.lists(
@@ -59,7 +59,7 @@ def test_the_first_step_is_plain_cross_entropy(loss: Confidence):
 @settings(deadline=None)
 @given(logit_rows)
 def test_class_1_gets_exactly_half_of_the_batch(rows: list[tuple[float, float]]):
-    target = balanced(torch.tensor(rows))
+    target = harden_balanced(torch.tensor(rows))
     assert target[:, 1].sum().item() == pytest.approx(len(rows) / 2, abs=1e-5)
     assert target.min() >= 0
     assert torch.allclose(target.sum(1), torch.ones(len(rows)))
@@ -69,7 +69,7 @@ def test_class_1_gets_exactly_half_of_the_batch(rows: list[tuple[float, float]])
 @given(logit_rows)
 def test_balanced_predictions_follow_the_order_of_the_log_odds(rows: list[tuple[float, float]]):
     logits = torch.tensor(rows)
-    target = balanced(logits)[:, 1]
+    target = harden_balanced(logits)[:, 1]
     margin = logits[:, 1] - logits[:, 0]
     for i in range(len(rows)):
         assert (target[margin > margin[i]] >= target[i]).all()
@@ -82,17 +82,17 @@ def logits_of(margins: list[float]) -> torch.Tensor:
 
 
 def test_the_middle_of_an_odd_batch_is_undecided_and_a_batch_of_one_decides_nothing():
-    assert balanced(logits_of([3, 1, 2]))[:, 1].tolist() == [1, 0, 0.5]
-    assert balanced(logits_of([9]))[:, 1].tolist() == [0.5]
-    assert balanced(logits_of([0, 0, 0, 0]))[:, 1].tolist() == [0.5] * 4
+    assert harden_balanced(logits_of([3, 1, 2]))[:, 1].tolist() == [1, 0, 0.5]
+    assert harden_balanced(logits_of([9]))[:, 1].tolist() == [0.5]
+    assert harden_balanced(logits_of([0, 0, 0, 0]))[:, 1].tolist() == [0.5] * 4
 
 
 def test_ties_at_the_threshold_share_what_is_missing():
-    assert balanced(logits_of([0, 0, 0, 1]))[:, 1].tolist() == pytest.approx([1 / 3] * 3 + [1])
+    assert harden_balanced(logits_of([0, 0, 0, 1]))[:, 1].tolist() == pytest.approx([1 / 3] * 3 + [1])
 
 
 def test_a_biased_student_is_still_balanced():
-    assert balanced(logits_of([5, 6, 7, 8]))[:, 1].tolist() == [0, 0, 1, 1]
+    assert harden_balanced(logits_of([5, 6, 7, 8]))[:, 1].tolist() == [0, 0, 1, 1]
 
 
 def test_the_released_threshold_gives_class_1_the_share_of_the_weak_labels():
@@ -100,10 +100,10 @@ def test_the_released_threshold_gives_class_1_the_share_of_the_weak_labels():
     p1 = torch.tensor(rng.uniform(size=200), dtype=torch.float32)
     probs = torch.stack([1 - p1, p1], 1)
     labels = torch.tensor([[0.7, 0.3]]).expand(200, 2)
-    assert matched(probs.log(), labels)[:, 1].mean().item() == pytest.approx(0.3, abs=0.01)
+    assert harden_matched(probs.log(), labels)[:, 1].mean().item() == pytest.approx(0.3, abs=0.01)
     certain = torch.tensor([[0.0, 1.0]]).expand(200, 2)
     assert (
-        matched(probs.log(), certain)[:, 1].sum() == 199
+        harden_matched(probs.log(), certain)[:, 1].sum() == 199
     )  # the largest p_0 is at the threshold, as in the released code
 
 
@@ -112,23 +112,23 @@ def test_more_classes_are_about_equally_frequent_whatever_the_bias(classes: int)
     rng = torch.Generator().manual_seed(1)
     logits = torch.randn(400, classes, generator=rng)
     logits[:, 0] += 5
-    plain, even = hardest(logits).mean(0), balanced(logits).mean(0)
+    plain, even = hardest(logits).mean(0), harden_balanced(logits).mean(0)
     assert plain[0] > 0.9
     assert (even - 1 / classes).abs().max() < 0.02
     wanted = torch.tensor([0.5, 0.3, 0.2] + [0.0] * (classes - 3))
-    found = matched(logits.log_softmax(-1), wanted.expand(400, classes)).mean(0)
+    found = harden_matched(logits.log_softmax(-1), wanted.expand(400, classes)).mean(0)
     assert (found - wanted).abs().max() < 0.02
 
 
 def test_a_class_that_nobody_chooses_leaves_the_median_to_the_other_two():
     rng = torch.Generator().manual_seed(2)
     three = torch.cat([torch.randn(12, 2, generator=rng), torch.full((12, 1), -50.0)], 1)
-    shares = matched(three.log_softmax(-1), torch.tensor([[0.5, 0.5, 0.0]]).expand(12, 3))
-    assert torch.equal(shares[:, :2], balanced(three[:, :2]))
+    shares = harden_matched(three.log_softmax(-1), torch.tensor([[0.5, 0.5, 0.0]]).expand(12, 3))
+    assert torch.equal(shares[:, :2], harden_balanced(three[:, :2]))
 
 
 def test_hard_predictions_share_ties_and_have_no_gradient():
     logits = torch.tensor([[1.0, 1.0], [0.0, 2.0]], requires_grad=True)
     assert hardest(logits).tolist() == [[0.5, 0.5], [0, 1]]
-    for own in (hardest(logits), balanced(logits), matched(logits.log_softmax(-1), logits.softmax(-1))):
+    for own in (hardest(logits), harden_balanced(logits), harden_matched(logits.log_softmax(-1), logits.softmax(-1))):
         assert not own.requires_grad

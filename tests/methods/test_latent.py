@@ -23,7 +23,7 @@ from w2s_sweep.kinds.forward import Contrast
 from w2s_sweep.methods.ccs import Ccs
 from w2s_sweep.methods.mean_difference import MeanDifference
 from w2s_sweep.stages.ccs import ccs_loss, normalise, probability, search
-from w2s_sweep.stages.contrast import answered
+from w2s_sweep.stages.contrast import write_answered
 from w2s_sweep.stages.mean_difference import class_means, logits_of, metric_of
 from w2s_sweep.store.files import read_json
 
@@ -89,8 +89,8 @@ def test_the_two_texts_of_a_contrast_pair_differ_in_the_answer_alone():
         model={}, max_tokens=8, pooling="last", feature_layer=None, precision="fp32", instruction="Judge.",
         question="\nThis is", words=(" bad", " good"), pair="A: {first} B: {second}",
     )  # fmt: skip
-    assert answered(["fine"], settings) == ["Judge.\n\nfine\nThis is bad", "Judge.\n\nfine\nThis is good"]
-    assert answered([("x", "y")], settings)[1] == "Judge.\n\nA: x B: y\nThis is good"
+    assert write_answered(["fine"], settings) == ["Judge.\n\nfine\nThis is bad", "Judge.\n\nfine\nThis is good"]
+    assert write_answered([("x", "y")], settings)[1] == "Judge.\n\nA: x B: y\nThis is good"
 
 
 @pytest.fixture(scope="module")

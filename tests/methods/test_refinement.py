@@ -14,7 +14,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.methods.label_refinement import LabelRefinement
 from w2s_sweep.predictions import Predictions, read_predictions
 from w2s_sweep.stages.held_out import unseen_mean
-from w2s_sweep.stages.refine import accepted, preference, refine
+from w2s_sweep.stages.refine import accept, preference, refine
 from w2s_sweep.store.files import read_json
 
 DRAW = np.random.default_rng(0)
@@ -56,7 +56,7 @@ def test_the_supervisor_itself_would_change_nothing_and_other_splits_keep_their_
     weak, own = made(drawn(50)), made(drawn(50))
     assert not len(refine(weak, own, weak, "half_b", 1.0)[0])
     assert not len(refine(made(weak.probs, "validation"), own, own, "half_b", 1.0)[0])
-    assert not len(accepted(np.zeros(0), 0.15))
+    assert not len(accept(np.zeros(0), 0.15))
     assert preference(np.array([[0.0, 0.0, 1.0]]), np.array([0]), np.array([1])) == pytest.approx(0.5)
 
 

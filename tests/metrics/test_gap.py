@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w2s_sweep.arrays import Array
-from w2s_sweep.metrics import Design, Moments, cause, crossed_interval, plain_ratio, recover, t_quantile, undefined
+from w2s_sweep.metrics import (
+    Design,
+    Moments,
+    cause,
+    crossed_interval,
+    plain_ratio,
+    recover,
+    t_quantile,
+    undefined_recovery,
+)
 
 score = st.floats(0, 1, allow_nan=False)
 
@@ -107,7 +116,7 @@ def test_more_examples_and_more_seeds_narrow_the_interval():
 
 
 def test_a_role_without_the_metric_is_named():
-    assert undefined("weak", "ceiling").reason == "the metric of weak, ceiling is undefined"
+    assert undefined_recovery("weak", "ceiling").reason == "the metric of weak, ceiling is undefined"
     one = recover(Design.of([np.zeros(5)]).moments(np.ones((5, 2))))
     assert "single group" in one.reason
 

@@ -99,6 +99,6 @@ def test_their_memory_is_planned(family, dora):
     shape = shape_of(config, 3)
     need = training(shape, "bf16", 1, adapters=(4, EVERYWHERE), stopping=False, dora=dora)
     trained = sum(p.numel() for p in large.parameters() if p.requires_grad)
-    assert trained == 3 * (4 * shape.adapted(EVERYWHERE) + (shape.outputs(EVERYWHERE) if dora else 0))
+    assert trained == 3 * (4 * shape.adapter_size(EVERYWHERE) + (shape.outputs(EVERYWHERE) if dora else 0))
     measured = (kept(large, "bf16", tokens=150) - kept(small, "bf16", tokens=150)) / 2
     assert (need.token - 2 * shape.hidden) / 3 == pytest.approx(measured, rel=0.08)

@@ -91,7 +91,9 @@ def test_it_enters_the_key_where_it_is_set_alone():
     ]
     plain, packed = (graph.stages[graph.roles[0].student] for graph in found)
     assert plain.key != packed.key
-    assert packed.settings.hashed()["finetune"] == plain.settings.hashed()["finetune"] | {"quantise": "nf4"}
+    assert packed.settings.hashed_settings()["finetune"] == plain.settings.hashed_settings()["finetune"] | {
+        "quantise": "nf4"
+    }
 
 
 def test_a_missing_package_is_told_before_anything_runs(tmp_path, monkeypatch):

@@ -174,8 +174,8 @@ def test_a_new_setting_at_its_default_keeps_old_keys():
         new: float = 0.0
 
     known = {f.name: getattr(data_settings(), f.name) for f in dataclasses.fields(Data)}
-    assert Longer(**known).hashed() == data_settings().hashed()
-    assert Longer(**known, new=0.5).hashed() != data_settings().hashed()
+    assert Longer(**known).hashed_settings() == data_settings().hashed_settings()
+    assert Longer(**known, new=0.5).hashed_settings() != data_settings().hashed_settings()
 
 
 def test_inputs_that_a_kind_does_not_read_or_lacks_are_refused():
@@ -241,6 +241,6 @@ def test_a_stage_whose_loss_is_gone_is_read_and_fails_alone():
     gone = {**spec["settings"], "loss": {"name": "gone", "strength": 1, "version": 3}}
     preimage = STAGES["probe"].preimage | {"settings": gone}
     stage = Stage.from_json(spec | {"settings": gone, "key": digest(preimage)})
-    assert stage.settings.hashed() == gone
+    assert stage.settings.hashed_settings() == gone
     with pytest.raises(ConfigError, match="gone"):
         stage.settings.loss(None, None, 0.0)

@@ -57,7 +57,7 @@ def test_a_manifest_without_files_is_no_sound_stage(tmp_path, files, capsys):
     path = store.path(row.weak_key) / "manifest.json"
     path.chmod(0o644)
     path.write_text(f'{{"key": "{row.weak_key}", "files": {files}}}')
-    assert not store.done(row.weak_key)
+    assert not store.is_done(row.weak_key)
     assert store.damage(row.weak_key) == ["manifest.json is missing or unreadable"]
     (row,) = collect(store, NAME).rows
     assert "manifest.json is missing or unreadable" in row.note

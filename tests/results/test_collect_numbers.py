@@ -28,7 +28,7 @@ def test_a_cell_has_the_accuracies_and_pgr_of_its_predictions(tmp_path):
     assert row.pgr.high is not None
     assert row.pgr.low <= 0.5 <= row.pgr.high
     assert (row.n_test, row.classes, row.state, row.note) == (100, 2, "done", "")
-    assert all(store.done(key) for key in (row.weak_key, row.student_key, row.ceiling_key))
+    assert all(store.is_done(key) for key in (row.weak_key, row.student_key, row.ceiling_key))
 
 
 def test_a_beaten_ceiling_is_told_with_the_student_and_what_to_do(tmp_path):

@@ -10,7 +10,7 @@ from tests.results.test_look import texts_of
 from tests.results_store import NAME, Shape, build
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import choose_plots
-from w2s_sweep.results.figures.look import LOOKS, REPORT, Look, drawn_for
+from w2s_sweep.results.figures.look import LOOKS, REPORT, Look, use_look
 from w2s_sweep.results.figures.style import lay_out
 
 GRID = Shape(
@@ -62,7 +62,7 @@ def test_nothing_is_cut_off_overlaps_or_leaves_the_page(tmp_path):
     results = collect(build(tmp_path, GRID), NAME)
     found: list[str] = []
     for look in (REPORT, LOOKS["paper", "column"]):
-        with drawn_for(look):
+        with use_look(look):
             for plot in choose_plots(results):
                 figure = plot.draw(results)
                 lay_out(figure)

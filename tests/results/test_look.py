@@ -20,7 +20,7 @@ from w2s_sweep.results.figures.calibration import bins_of, reliabilities
 from w2s_sweep.results.figures.data import calibration_rows, heat_rows
 from w2s_sweep.results.figures.heat import color_of_pgr, draw_heat, readable_on
 from w2s_sweep.results.figures.layout import look_of, pgr_limits
-from w2s_sweep.results.figures.look import LOOKS, LOWEST, REPORT, drawn_for
+from w2s_sweep.results.figures.look import LOOKS, LOWEST, REPORT, use_look
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength
@@ -58,7 +58,7 @@ def large(tmp_path_factory):
 
 
 def drawn(results, look):
-    with drawn_for(look):
+    with use_look(look):
         return {plot.name: plot.draw(results) for plot in choose_plots(results)}
 
 
@@ -161,9 +161,9 @@ def test_pairs_of_models_without_room_are_one_panel_of_their_median(large):
     merged = task_pgrs(replace(large, groups=tuple(many)))
     assert {p.pair for p in merged} == {""}
     assert len(merged) == 2 * 3
-    with drawn_for(LOOKS["paper", "column"]):
+    with use_look(LOOKS["paper", "column"]):
         assert len({p.pair for p in task_pgrs(large)}) == 4
-    with drawn_for(replace(LOOKS["paper", "column"], tallest=4.0)):
+    with use_look(replace(LOOKS["paper", "column"], tallest=4.0)):
         assert {p.pair for p in task_pgrs(large)} == {""}
 
 

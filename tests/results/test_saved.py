@@ -10,7 +10,16 @@ from w2s_sweep.results import figures
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import BARS, save_figures, saved
 from w2s_sweep.results.figures.look import REPORT, choose
-from w2s_sweep.results.figures.saved import CAPTIONS, FILES, RECORD, digest_code, fingerprint, keep, kept, write_figure
+from w2s_sweep.results.figures.saved import (
+    CAPTIONS,
+    FILES,
+    RECORD,
+    digest_code,
+    find_kept,
+    fingerprint,
+    keep,
+    write_figure,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +76,10 @@ def test_a_file_that_another_process_wrote_meanwhile_is_not_taken_for_ones_own(t
     about = {"name": "accuracy", "caption": "c", "title": "t", "note": "n"}
     figure = write_figure(tmp_path, about, dict.fromkeys(FILES, b"mine"))
     keep(tmp_path, "these", [figure])
-    assert kept(tmp_path, "these") == [figure]
+    assert find_kept(tmp_path, "these") == [figure]
     figure.png.write_bytes(b"theirs")
     keep(tmp_path, "these", [figure])
-    assert kept(tmp_path, "these") is None
+    assert find_kept(tmp_path, "these") is None
 
 
 @pytest.mark.parametrize("name", ["label", "axis", "bounds", "name"])

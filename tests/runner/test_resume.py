@@ -93,7 +93,7 @@ class Runs:
 
     def sound(self) -> bool:
         """Whether everything that a reader could take for a result is one."""
-        return all(self.store.done(key) and not self.store.damage(key) for key in self.store.keys())  # noqa: SIM118
+        return all(self.store.is_done(key) and not self.store.damage(key) for key in self.store.keys())  # noqa: SIM118
 
     def left_over(self) -> list[Path]:
         """Work and claims, and what a killed writer of either would have hidden there."""

@@ -112,7 +112,7 @@ def together(graph, tmp_path_factory):
 
 
 def trained(runs):
-    return [key for key, stage in runs.graph.stages.items() if stage.kind == "finetune" and runs.store.done(key)]
+    return [key for key, stage in runs.graph.stages.items() if stage.kind == "finetune" and runs.store.is_done(key)]
 
 
 def require_same(one, other):
@@ -173,7 +173,7 @@ def test_killed_together_and_continued_alone_or_together_each_ends_as_if_nothing
     assert "preempted" in runs.run(lambda: next(polls) > 8).values()
     assert runs.run(cotrain=3) == alone.outcomes
     require_same(alone, runs)
-    logs = [(runs.store.path(key) / "log.txt").read_text() for key in kept if runs.store.done(key)]
+    logs = [(runs.store.path(key) / "log.txt").read_text() for key in kept if runs.store.is_done(key)]
     assert any("training begins after step 1" in log for log in logs)
 
 

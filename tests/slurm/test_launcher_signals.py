@@ -47,7 +47,7 @@ class Running:
 
     def stand_still(self):
         self.process.send(signal.SIGSTOP)
-        assert not Store(self.store).done(self.key)
+        assert not Store(self.store).is_done(self.key)
 
     def go_on(self):
         self.process.send(signal.SIGCONT)

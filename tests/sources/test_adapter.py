@@ -190,8 +190,8 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
     model = {"name": "preset", "path": str(mine), "base": None, "layers": 30, "hidden": 576, "params": 9}
     (cell,) = with_own_models([{"strong": model}], [[f"strong.path={mine}"]])
     assert (cell["strong"]["name"], cell["strong"]["layers"], cell["strong"]["hidden"]) == ("mine", 2, 32)
-    assert Parsed(problems).located(cell["strong"])["source"]["kind"] == "adapter"
-    plain = Parsed(problems).located({"path": str(llama / "base"), "base": "org/base"})
+    assert Parsed(problems).locate(cell["strong"])["source"]["kind"] == "adapter"
+    plain = Parsed(problems).locate({"path": str(llama / "base"), "base": "org/base"})
     assert plain["source"] == {"kind": "local", "path": str(llama / "base")}
     assert problems == [
         f"base: org/base, but {llama / 'base'} is no adapter (a folder with adapter_config.json). Leave it out."
@@ -206,7 +206,7 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
 
 def test_a_base_without_an_adapter_is_told():
     problems = list[str]()
-    Parsed(problems).located({"path": None, "base": "/copy"}, "strong")
+    Parsed(problems).locate({"path": None, "base": "/copy"}, "strong")
     assert problems == [
         "strong: base: /copy is the model of an adapter, and path, the folder of that, is not set. Set both."
     ]
@@ -250,8 +250,8 @@ def test_paths_are_those_of_the_command_wherever_a_job_runs(llama, monkeypatch):
     monkeypatch.chdir(llama)
     parsed = Parsed([])
     for said in ({"path": "base"}, {"features": "base"}, {"source": {"kind": "local", "path": "base"}}):
-        assert parsed.located(said)["source"]["path"] == str(llama / "base")
-    made = parsed.located({"path": "mine"})["source"]
+        assert parsed.locate(said)["source"]["path"] == str(llama / "base")
+    made = parsed.locate({"path": "mine"})["source"]
     assert (made["path"], made["base"]["path"]) == (str(llama / "mine"), str(llama / "base"))
-    assert parsed.located({"labels": "votes.jsonl"}, "supervisor") == {"labels": str(llama / "votes.jsonl")}
-    assert parsed.located({"labels": "yes"}, "dataset") == {"labels": "yes"}  # a mistake, told as it was typed
+    assert parsed.locate({"labels": "votes.jsonl"}, "supervisor") == {"labels": str(llama / "votes.jsonl")}
+    assert parsed.locate({"labels": "yes"}, "dataset") == {"labels": "yes"}  # a mistake, told as it was typed

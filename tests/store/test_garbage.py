@@ -53,7 +53,7 @@ def test_garbage_is_never_a_named_result_or_live_work(store):
     found = collect_garbage(store, days=-1, unreferenced=True, delete=True)
     live.release()
     assert {g.path.name for g in found} == {"b" * 20, "f" * 20}
-    assert store.done(KEY)
+    assert store.is_done(KEY)
     assert store.work("a" * 20).is_dir()
 
 

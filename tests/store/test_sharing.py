@@ -84,7 +84,7 @@ def test_a_claim_that_a_member_died_with_is_taken_over_by_another(store):
     os.chown(store.claim_path(KEY), ANN, GROUP)
     os.utime(store.claim_path(KEY), (0, 0))
     assert run_as(BOB, lambda: publish(store)) is None
-    assert store.done(KEY)
+    assert store.is_done(KEY)
 
 
 def look(store):

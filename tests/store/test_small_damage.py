@@ -95,7 +95,7 @@ def test_a_sweep_that_is_recorded_while_garbage_is_measured_loses_nothing(store,
     monkeypatch.setattr(garbage, "size_of", record)
     removed = collect_garbage(store, days=7, unreferenced=True, delete=True)
     assert [item.path.name for item in removed] == keys[2:]
-    assert all(store.done(key) for key in keys[:2])
+    assert all(store.is_done(key) for key in keys[:2])
 
 
 def test_a_sweep_that_is_recorded_while_garbage_is_deleted_loses_nothing(store, monkeypatch):

@@ -14,9 +14,9 @@ from w2s_sweep.store import Store
 
 
 def test_published_is_done_and_sound(store):
-    assert not store.done(KEY)
+    assert not store.is_done(KEY)
     publish(store)
-    assert store.done(KEY)
+    assert store.is_done(KEY)
     assert store.damage(KEY) == []
     assert store.keys() == [KEY]
     assert not store.work(KEY).exists()
@@ -91,7 +91,7 @@ def test_damage_is_found_set_aside_and_made_again(store, harm, word):
         store.verify(KEY)
     aside = store.quarantine(KEY)
     assert aside.is_dir()
-    assert not store.done(KEY)
+    assert not store.is_done(KEY)
     publish(store)
     assert store.damage(KEY) == []
 
@@ -99,7 +99,7 @@ def test_damage_is_found_set_aside_and_made_again(store, harm, word):
 def test_publishing_over_a_truncated_result_replaces_it(store):
     publish(store)
     (store.path(KEY) / "a.txt").write_text("")
-    assert not store.done(KEY)
+    assert not store.is_done(KEY)
     publish(store)
     assert store.damage(KEY) == []
     assert len(list((store.root / "quarantine").iterdir())) == 1

@@ -224,7 +224,7 @@ def test_a_tracker_of_ones_own_gets_results_as_plain_data(tmp_path):
     write_results(store, results, store.sweep(NAME))
     assert notes.send(outcome_of(store, results)).lines == ["5 stages noted"]
     (outcome,) = notes.outcomes
-    assert {stage.key for stage in outcome.stages} == {key for key in results.record["stages"] if store.done(key)}
+    assert {stage.key for stage in outcome.stages} == {key for key in results.record["stages"] if store.is_done(key)}
     assert all((stage.folder / "metrics.jsonl").is_file() for stage in outcome.stages)
     counts = [outcome.numbers[name] for name in ("cells", "cells/done", "median/pgr")]
     assert counts == [2, 1, pytest.approx(0.5)]

@@ -50,7 +50,7 @@ def test_no_label_speaks_for_itself_and_moves_add_up():
     judge = RidgeJudge(features, np.arange(20.0), 1.0)
     turned = signs.copy()
     turned[[3, 7]] *= -1
-    after = judge.moved(judge.odds(signs), signs, turned)
+    after = judge.move(judge.odds(signs), signs, turned)
     assert np.allclose(after, judge.odds(turned))
     turned[7] *= -1
     assert judge.odds(turned)[3] == pytest.approx(judge.odds(signs)[3])
@@ -135,7 +135,7 @@ def test_no_row_is_shown_its_own_label_and_few_changes_are_asked_about_again(fol
     for _ in range(10):
         turned = signs.copy()
         turned[draw.integers(0, 24, 2)] = draw.choice([-1, 1], 2)
-        odds = judge.moved(odds, signs, turned)
+        odds = judge.move(odds, signs, turned)
         signs = turned
         assert np.allclose(odds[signs != 0], judge.odds(signs)[signs != 0])
 
@@ -152,7 +152,7 @@ def test_the_rows_of_a_fold_are_asked_together_and_not_again_for_a_change_among_
     assert calls == [[0, 2, 4], [1, 3, 5]]
     turned = signs.copy()
     turned[2] = -1
-    judge.moved(odds, signs, turned)
+    judge.move(odds, signs, turned)
     assert calls[2:] == [[1, 3, 5]]
 
 

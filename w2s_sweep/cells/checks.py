@@ -126,10 +126,10 @@ def _metric_problems(cell: Cell) -> list[str]:
     metric, task = METRICS.get(cell.metric), TASKS.get(cell.dataset.task)
     if metric is None:
         return [unknown("metric", cell.metric, METRICS)]
-    if metric.reads_groups and cell.ceiling.tried():
+    if metric.reads_groups and cell.ceiling.values_tried():
         return [
             f"metric: {cell.metric} depends on groups, which validation rows are not known by, and ceiling "
-            f"({', '.join(cell.ceiling.tried())}) picks by it. Leave ceiling empty, or set metric=accuracy."
+            f"({', '.join(cell.ceiling.values_tried())}) picks by it. Leave ceiling empty, or set metric=accuracy."
         ]
     if metric.reads_groups and task is not None and task.own_classes and cell.dataset.balance == "classes":
         return [
@@ -145,7 +145,7 @@ def _metric_problems(cell: Cell) -> list[str]:
 
 def _ceiling_problems(cell: Cell) -> list[str]:
     """Values for a ceiling's own fine-tuning that nothing would read."""
-    tried, finetune = cell.ceiling.tried(), cell.finetune
+    tried, finetune = cell.ceiling.values_tried(), cell.finetune
     if tried and isinstance(cell.method, Prompting) and cell.method.ceiling == "prompted":
         return [
             f"ceiling: {', '.join(tried)} are for a ceiling that is trained, and method.ceiling=prompted trains none. "

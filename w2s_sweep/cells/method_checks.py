@@ -161,8 +161,8 @@ def _generation_problems(cell: Cell) -> list[str]:
                 f"({fitting}), such as dataset=sums, or another method."
             )
         return found
-    if isinstance(method, Reasoning) and method.vote and cell.ceiling.tried():
-        tried = ", ".join(cell.ceiling.tried())
+    if isinstance(method, Reasoning) and method.vote and cell.ceiling.values_tried():
+        tried = ", ".join(cell.ceiling.values_tried())
         found.append(
             f"method.vote: {method.vote} samples of one ceiling are asked for, and ceiling ({tried}) trains "
             "several. Set method.vote=0, or leave ceiling empty."

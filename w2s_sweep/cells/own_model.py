@@ -52,7 +52,7 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
                 # One object for all cells that say the same of the same model: what cells share is read once.
                 one = (role, id(model), _about(role, said))
                 if one not in done:
-                    done[one] = _described(role, model, said, names, known, problems)
+                    done[one] = _describe(role, model, said, names, known, problems)
                 described[role] = done[one]
         cells.append({**cell, **described})
     if problems:
@@ -66,7 +66,7 @@ def _is_used(cell: Mapping[str, Any], role: str) -> bool:
     return role != "weak" or not (is_mapping(supervisor) and supervisor.get("labels"))
 
 
-def _described(
+def _describe(
     role: str, model: Mapping[str, Any], said: Mapping[str, str], names: Mapping[str, str], known: dict[str, Facts],
     problems: dict[str, None],
 ) -> Settings:  # fmt: skip
@@ -100,7 +100,7 @@ def _described(
         return dict(model)
     own = _own(role, said)
     problems |= dict.fromkeys(_contradictions(role, model, facts, path, [n for n in (*EXACT, "params") if n in own]))
-    return {**model, **_unless_said(role, said, _derived(name_of(Path(path)), facts))}
+    return {**model, **_unless_said(role, said, _derive_fields(name_of(Path(path)), facts))}
 
 
 def _is_undescribed(model: Mapping[str, Any]) -> bool:
@@ -133,7 +133,7 @@ def _of_the_hub(
         return dict(model)
     set_by_hand = [name for name in (*EXACT, "params") if model[name] != MISSING]
     problems |= dict.fromkeys(_contradictions(role, model, known[where], where, set_by_hand))
-    derived = _derived(names[source.repository], known[where])
+    derived = _derive_fields(names[source.repository], known[where])
     return {**model, **{name: value for name, value in derived.items() if model.get(name) == MISSING}}
 
 
@@ -191,7 +191,7 @@ def _contradictions(by: str, model: Mapping[str, Any], facts: Facts, path: str, 
     return found
 
 
-def _derived(name: str, facts: Facts) -> Settings:
+def _derive_fields(name: str, facts: Facts) -> Settings:
     """The fields of `config.model.Model` that follow from the files."""
     return {
         "name": name,

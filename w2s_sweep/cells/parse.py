@@ -34,7 +34,7 @@ def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
     shared = _distinct([_part(c, SWEEP) for c in composed])
     sweep: Sweep | None = None
     for text in sorted(shared):
-        sweep = _validated(Sweep, json.loads(text), problems)
+        sweep = _validate(Sweep, json.loads(text), problems)
     if len(shared) > 1:
         problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
     known = Parsed(problems)
@@ -89,12 +89,12 @@ def _cell(composed: Mapping[str, Any], problems: list[str], known: Parsed) -> Ce
     if other := [name for name in composed if name not in CELL | SWEEP]:
         names = field_names(Cell) + field_names(Sweep)
         problems += [unknown("setting", name, names) for name in other]
-    values = {name: known.located(value, name) for name, value in _part(composed, CELL).items()}
+    values = {name: known.locate(value, name) for name, value in _part(composed, CELL).items()}
     supervisor = values.get("supervisor")
     if isinstance(supervisor, Mapping) and cast(Mapping[str, Any], supervisor).get("labels") is not None:
         values["weak"] = None  # the default of its group, which nothing reads
     if (cell := known.cell(values)) is None:
-        read = _validated(Cell, values, problems)
+        read = _validate(Cell, values, problems)
         return None if read is None else known.add(values, read)
     return cell
 
@@ -104,7 +104,7 @@ def _differing(texts: Iterable[str]) -> str:
     return ", ".join(sorted(name for name in rows[0] if any(row[name] != rows[0][name] for row in rows)))
 
 
-def _validated(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any:
+def _validate(cls: type, values: Mapping[str, Any], problems: list[str]) -> Any:
     """An instance of `cls`, or None with what is wrong appended to `problems`."""
     text = json.dumps(values)
     if '"???"' in text and (missing := _missing(values)):

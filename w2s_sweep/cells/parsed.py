@@ -23,11 +23,11 @@ class Parsed:
         self._located: dict[int, tuple[Any, Any]] = {}
         self._parts: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def located(self, value: Any, name: str = "") -> Any:
+    def locate(self, value: Any, name: str = "") -> Any:
         """See `_located` and, of the setting `supervisor`, `_supervisor`."""
         if id(value) not in self._located:
             problems: list[str] = []
-            found = _supervisor(value) if name == "supervisor" else _located(value, problems)
+            found = _supervisor(value) if name == "supervisor" else _locate(value, problems)
             self._problems += [f"{name}: {problem}" if name else problem for problem in problems]
             self._located[id(value)] = value, found
         return self._located[id(value)][1]
@@ -44,15 +44,15 @@ class Parsed:
         return self.cell(values) or cell
 
 
-def _located(value: Any, problems: list[str]) -> Any:
+def _locate(value: Any, problems: list[str]) -> Any:
     """A model or dataset with `path` set comes from there, also where a method names it; so do vectors. An adapter
     comes with its base."""
     if isinstance(value, list):
-        return [_located(one, problems) for one in cast(list[Any], value)]
+        return [_locate(one, problems) for one in cast(list[Any], value)]
     if not isinstance(value, dict):
         return value
     inside = cast(dict[str, Any], value).items()
-    part = {name: _source(inner) if name == "source" else _located(inner, problems) for name, inner in inside}
+    part = {name: _source(inner) if name == "source" else _locate(inner, problems) for name, inner in inside}
     if isinstance(path := part.get("path"), str):
         found = {**part, "source": _at(path, part.get("base"), problems), "path": None}
         return {**found, "base": None} if "base" in part else found

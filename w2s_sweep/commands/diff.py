@@ -66,7 +66,7 @@ def _stages(found: "Difference", left: str, right: str) -> list[Text]:
 def _scores(found: "Difference") -> list[Table | Text]:
     from w2s_sweep.results.tables import lines
 
-    parts: list[Table | Text] = [Text(line) for line in _unpaired(found)]
+    parts: list[Table | Text] = [Text(line) for line in _list_unpaired(found)]
     compared = [c for c in found.comparisons if c.tasks > 1] or list(found.comparisons)
     if not compared:
         return parts
@@ -88,7 +88,7 @@ def _setting(c: "Comparison", side: int) -> str:
     return " · ".join([row.loss, *(str(getattr(row, name)) for name in names)])
 
 
-def _unpaired(found: "Difference") -> list[str]:
+def _list_unpaired(found: "Difference") -> list[str]:
     lines = [f"{found.same} cells are the same on both sides"] if found.same else []
     if any(found.unpaired):
         left, right = found.unpaired

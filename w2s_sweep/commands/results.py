@@ -10,7 +10,7 @@ from rich.console import Console
 from w2s_sweep.commands.base import Command
 from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.status import stage_states
-from w2s_sweep.modules import import_possible, recorded
+from w2s_sweep.modules import import_possible, read_recorded
 from w2s_sweep.store import Store
 from w2s_sweep.store.sharing import owner_of
 from w2s_sweep.terminal import harmless
@@ -19,7 +19,7 @@ from w2s_sweep.terminal import harmless
 def import_own(store: Store, sweeps: Sequence[str]) -> None:
     """Import what the user's own sweeps were run with, as far as that is possible; never code of others."""
     mine = [sweep for sweep in sweeps if owner_of(store.read_sweep(sweep)) is None]
-    modules = dict.fromkeys(module for sweep in mine for module in recorded(store, sweep))
+    modules = dict.fromkeys(module for sweep in mine for module in read_recorded(store, sweep))
     for problem in import_possible(list(modules)):
         print(harmless(f"{problem} What it registers is left out."), file=sys.stderr)
 

@@ -25,13 +25,13 @@ def status(console: Console, store: Store, args: argparse.Namespace) -> int:
     look = rarely(0.0 if args.watch is None else QUEUE_SECONDS)
     states = {name: stage_states(store, name, look) for name in names}
     if args.watch is None:
-        console.print(_shown(store, states, brief=not args.sweep))
+        console.print(_show_states(store, states, brief=not args.sweep))
         return 0
-    with Live(_shown(store, states), console=console, auto_refresh=False) as live:
+    with Live(_show_states(store, states), console=console, auto_refresh=False) as live:
         while any(s.alive for found in states.values() for s in found):
             time.sleep(args.watch)
             states = {name: stage_states(store, name, look) for name in names}
-            live.update(_shown(store, states), refresh=True)
+            live.update(_show_states(store, states), refresh=True)
     return 0
 
 
@@ -47,7 +47,7 @@ def readable(store: Store, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _shown(store: Store, states: Mapping[str, Sequence[StageStatus]], *, brief: bool = False) -> Group:
+def _show_states(store: Store, states: Mapping[str, Sequence[StageStatus]], *, brief: bool = False) -> Group:
     return Group(*(sweep_status(store, name, found, brief=brief) for name, found in states.items()))
 
 

@@ -27,7 +27,7 @@ def verify(console: Console, store: Store, args: argparse.Namespace) -> int:
     keys = store.keys()
     bad = 0
     for key in keys:
-        damage = store.damage(key) or misplaced(store, key)
+        damage = store.damage(key) or find_misplaced(store, key)
         if damage:
             bad += 1
             where = "left in place" if args.keep else f"set aside in {store.quarantine(key)}"
@@ -36,7 +36,7 @@ def verify(console: Console, store: Store, args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def misplaced(store: Store, key: str) -> list[str]:
+def find_misplaced(store: Store, key: str) -> list[str]:
     """What is wrong with a sound folder under its key: nothing, or that it holds another stage."""
     found = digest(read_json(store.path(key) / "preimage.json"))
     return [] if found == key else [f"its preimage.json is that of stage {found}"]

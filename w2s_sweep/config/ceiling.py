@@ -32,13 +32,13 @@ class Ceiling:
     skip: bool = False
     """Train no ceiling, as where half B has no truth; there is then no gap, and the PGR has no value."""
 
-    def tried(self) -> dict[str, tuple[float, ...]]:
+    def values_tried(self) -> dict[str, tuple[float, ...]]:
         """The settings of the fine-tuning that have values of their own."""
         named = ((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "skip")
         return {name: values for name, values in named if values}
 
     def candidates(self, finetune: AnyRecipe) -> list[AnyRecipe]:
         """Every combination in place of the values of `finetune`, each once."""
-        tried = self.tried()
+        tried = self.values_tried()
         grid = [dict(zip(tried, values, strict=True)) for values in product(*tried.values())]
         return list(dict.fromkeys(replace(finetune, **values) for values in grid))

@@ -22,20 +22,20 @@ class ByName:
     def __init__(self, registry: Registry[Any]):
         self.registry = registry
 
-    def parsed(self, value: Any) -> Any:
+    def parse(self, value: Any) -> Any:
         """An instance of one of the classes, also of its settings as plain JSON; raises pydantic's ValidationError."""
         if type(value) in self.registry.values():
             return value
-        return _parsed(self.registry.values(), json.dumps(value))
+        return _parse(self.registry.values(), json.dumps(value))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self.parsed, serialization=core_schema.plain_serializer_function_ser_schema(plain)
+            self.parse, serialization=core_schema.plain_serializer_function_ser_schema(plain)
         )
 
 
 @lru_cache(10_000)  # cells of a grid repeat few of them, and instances are frozen
-def _parsed(classes: tuple[type, ...], text: str) -> Any:
+def _parse(classes: tuple[type, ...], text: str) -> Any:
     return _union(classes).validate_json(text)
 
 

@@ -25,12 +25,12 @@ def _pairs(value: Any) -> Any:
     return tuple(tuple(one) if is_list(one) else one for one in value) if is_list(value) else value
 
 
-def _said(value: Any) -> Any:
+def _spell(value: Any) -> Any:
     """What a file calls a class, where YAML reads it as a number or a truth."""
     return json.dumps(value) if isinstance(value, int | float) else value
 
 
-ClassName = Annotated[str, BeforeValidator(_said)]
+ClassName = Annotated[str, BeforeValidator(_spell)]
 Renamed = Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(_pairs)]
 """Name that a task knows -> name in the source."""
 

@@ -19,7 +19,7 @@ from w2s_sweep.data.difficulty import Difficulty, Side, threshold_of
 from w2s_sweep.data.hashing import Hashes
 from w2s_sweep.data.pool import Pool, SourceSplit, ordinals, scan, share_to_read
 from w2s_sweep.data.readers import read_rows
-from w2s_sweep.data.sample import TOLERANCE, counted, joined, sample
+from w2s_sweep.data.sample import TOLERANCE, count_in_words, join_counts, sample
 from w2s_sweep.data.split import UNLABELLED
 from w2s_sweep.data.tasks import Example, Task, find
 from w2s_sweep.errors import DataError
@@ -200,8 +200,8 @@ def _check(pool: Pool, free: Positions, kept: Positions) -> None:
         return
     found = np.bincount(pool.labels, minlength=pool.split.classes)
     raise DataError(
-        f"task {task.name!r}, split {pool.split.name!r}: {counted(counts)} "
-        f"are left after balancing; at least {least} of each are needed. The split has {joined(found)}, and "
+        f"task {task.name!r}, split {pool.split.name!r}: {count_in_words(counts)} "
+        f"are left after balancing; at least {least} of each are needed. The split has {join_counts(found)}, and "
         f"{len(pool) - len(free)} of them share a group with a later split. Raise dataset."
         f"{'n_test' if pool.origin == 'test' else 'n_train'}, or give a source with more rows of the missing class."
     )

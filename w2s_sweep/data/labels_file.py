@@ -215,7 +215,7 @@ def _of_logits(value: Any, classes: Sequence[str] | None) -> Array | None:
 
 
 def _of_votes(value: Any, classes: Sequence[str] | None) -> Array | None:
-    votes = listed(value)
+    votes = read_list(value)
     if votes is None:
         return None
     if not isinstance(votes, list | tuple):
@@ -224,7 +224,7 @@ def _of_votes(value: Any, classes: Sequence[str] | None) -> Array | None:
     return np.bincount(found).astype(np.float64) / len(found) if found else None
 
 
-def listed(value: Any) -> Any:
+def read_list(value: Any) -> Any:
     """A list that stands as JSON in a field of text, as in CSV."""
     if isinstance(value, str) and value.strip().startswith("["):
         return json.loads(value)
@@ -232,7 +232,7 @@ def listed(value: Any) -> Any:
 
 
 def _numbers(value: Any) -> list[float] | None:
-    found = listed(value)
+    found = read_list(value)
     if found is None:
         return None
     numbers = [_number(one) for one in (found if isinstance(found, list | tuple) else [found])]

@@ -59,13 +59,13 @@ class SourceSplit:
         optional += [] if self.difficulty is None else [self.difficulty.column]
         rows = read_rows(self.path, self.name, self.subset, wanted, optional)
         if self.columns:
-            rows = (self._renamed(row, index) for index, row in enumerate(rows))
+            rows = (self._rename(row, index) for index, row in enumerate(rows))
         if self.share >= 1 or not task.thin_by:
             return rows
         bound = int(self.share * 2**64)
         return (row for row in rows if stable_hash("thin", self.seed, *map(row.get, task.thin_by)) < bound)
 
-    def _renamed(self, row: Row, index: int) -> Row:
+    def _rename(self, row: Row, index: int) -> Row:
         for column, name in self.columns.items():
             if name not in row and (column != "label" or self.only is None):
                 found = ", ".join(nearest_first(name, row))
@@ -86,7 +86,7 @@ class SourceSplit:
                 continue
             try:
                 # A task makes no example of a row without a label, so it is lent one.
-                read = row | {"label": 0} if lent else self._relabelled(row, named, index)
+                read = row | {"label": 0} if lent else self._relabel(row, named, index)
                 found = self.task.examples(read, index, self.classes)
             except OddRow as error:
                 if not self.skip_odd:
@@ -115,7 +115,7 @@ class SourceSplit:
         """Whether a row has no label; a class may be called -1."""
         return is_unlabelled(row) and str(row.get("label")).strip() not in (self.labels or ())
 
-    def _relabelled(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
+    def _relabel(self, row: Row, named: Sequence[str] | None, index: int) -> Row:
         """The row with the number of its class; `named`: what its file calls the numbers that it has."""
         if self.labels is None or "label" not in row:
             return row

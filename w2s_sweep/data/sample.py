@@ -85,13 +85,13 @@ def count_classes(labels: NDArray[np.integer]) -> int:
     return max(2, int(labels.max()) + 1) if len(labels) else 2
 
 
-def counted(counts: NDArray[np.int64]) -> str:
+def count_in_words(counts: NDArray[np.int64]) -> str:
     """`4 examples of class 0, 2 of class 1 and 7 of class 2`."""
     first, *others = (f"{count}{' examples' if c == 0 else ''} of class {c}" for c, count in enumerate(counts.tolist()))
     return " and ".join([", ".join([first, *others[:-1]]), *others[-1:]])
 
 
-def joined(counts: NDArray[np.int64]) -> str:
+def join_counts(counts: NDArray[np.int64]) -> str:
     """`4, 2 and 7`."""
     *first, last = map(str, counts.tolist())
     return f"{', '.join(first)} and {last}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from w2s_sweep.config.dataset import SPLITS, Partition
 from w2s_sweep.data.hashing import ranks, stable_hash
-from w2s_sweep.data.sample import count_classes, counted
+from w2s_sweep.data.sample import count_classes, count_in_words
 from w2s_sweep.errors import DataError
 
 Parts = NDArray[np.str_]
@@ -30,11 +30,11 @@ def assign(examples: pa.Table, split: Partition) -> Parts:
     labelled = np.array(examples["origin"].to_pylist()) != UNLABELLED
     parts = np.full(examples.num_rows, "half_b", dtype="<U10")
     rest = examples if labelled.all() else examples.filter(pa.array(labelled))
-    parts[labelled] = _assign(rest, split, SPLITS if labelled.all() else _filled(rest))
+    parts[labelled] = _assign(rest, split, SPLITS if labelled.all() else _find_filled(rest))
     return parts
 
 
-def _filled(examples: pa.Table) -> Sequence[str]:
+def _find_filled(examples: pa.Table) -> Sequence[str]:
     """Parts that rows with a label fill, where there are others: without training rows test alone."""
     return SPLITS if "train" in examples["origin"].to_pylist() else ("test",)
 
@@ -122,6 +122,6 @@ def _check(
         if counts.sum() == 0 or (counts.min() == 0 and not generation):
             needed = "both" if classes == 2 else "all"
             raise DataError(
-                f"split: {part} has {counted(counts)} with seed {split.seed}; {needed} are needed. {advice[part]}, or "
-                "use a source with more and smaller groups."
+                f"split: {part} has {count_in_words(counts)} with seed {split.seed}; {needed} are needed. "
+                f"{advice[part]}, or use a source with more and smaller groups."
             )

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from w2s_sweep.arrays import Array
-from w2s_sweep.data.labels_file import listed, text_of, value_of
+from w2s_sweep.data.labels_file import read_list, text_of, value_of
 from w2s_sweep.data.readers import FORMATS, read_rows
 from w2s_sweep.errors import DataError
 
@@ -63,7 +63,7 @@ def read_vectors(path: Path) -> Vectors:
 Read = tuple[str, Sequence[str], Array]
 
 
-def _named(path: Path, there: Sequence[str]) -> str:
+def _find_name(path: Path, there: Sequence[str]) -> str:
     by = next((name for name in NAMES if name in there), None)
     if by is None or (VECTOR not in there and path.suffix.lower() != ".safetensors"):
         found = ", ".join(sorted(there)) or "nothing"
@@ -73,22 +73,22 @@ def _named(path: Path, there: Sequence[str]) -> str:
 
 def _read_npz(path: Path) -> Read:
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        by = _named(path, list(file.files))
+        by = _find_name(path, list(file.files))
         return by, [str(name) for name in file[by].tolist()], _matrix(file[VECTOR])
 
 
 def _read_safetensors(path: Path) -> Read:
     with safe_open(path, framework="np") as file:
         said: dict[str, str] = file.metadata() or {}
-        by = _named(path, list(said))
+        by = _find_name(path, list(said))
         return by, [str(name) for name in json.loads(said[by])], _matrix(file.get_tensor(VECTOR))
 
 
 def _read_table(path: Path) -> Read:
     rows = list(read_rows(path, "train"))
-    by = _named(path, list(rows[0]) if rows else [])
+    by = _find_name(path, list(rows[0]) if rows else [])
     names = [text_of(row, by, number, path, "features") for number, row in enumerate(rows)]
-    return by, names, _matrix([listed(value_of(row, VECTOR, number, path)) for number, row in enumerate(rows)])
+    return by, names, _matrix([read_list(value_of(row, VECTOR, number, path)) for number, row in enumerate(rows)])
 
 
 def _matrix(values: Any) -> Array:

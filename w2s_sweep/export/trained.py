@@ -135,7 +135,7 @@ def find_trained(store: Store, target: str) -> Trained:
         elif isinstance(settings, Probe | Finetune):
             return Trained(store, key, settings, inputs)
         else:
-            raise StoreError(_untrained(store, key, settings, inputs))
+            raise StoreError(_explain_untrained(store, key, settings, inputs))
 
 
 def _key_of(store: Store, target: str) -> str:
@@ -151,7 +151,7 @@ def _key_of(store: Store, target: str) -> str:
     return roles[role]
 
 
-def _untrained(store: Store, key: str, settings: Kind, inputs: Mapping[str, str]) -> str:
+def _explain_untrained(store: Store, key: str, settings: Kind, inputs: Mapping[str, str]) -> str:
     made_of = "; ".join(f"{name} {one}" for name, one in inputs.items() if KINDS[_kind_of(store, one)].trains)
     rest = f"Name one of the stages that it is made of: {made_of}." if made_of else "Name a stage that trains one."
     return f"stage {key} is of kind {settings.kind}, which holds no classifier of its own. {rest}"

@@ -53,7 +53,7 @@ class Hashed:
     value at which it changes nothing keeps all old keys. Hence the default of a released field never changes.
     """
 
-    def hashed(self) -> dict[str, Json]:
+    def hashed_settings(self) -> dict[str, Json]:
         """What is hashed, as plain JSON."""
         found: dict[str, Json] = {}
         for name, default in _defaults(type(self)):
@@ -73,7 +73,7 @@ def as_json(value: Any) -> Json:
     if value is None or isinstance(value, str | int | float):  # most of them
         return value
     if isinstance(value, Hashed):
-        return value.hashed()
+        return value.hashed_settings()
     if isinstance(value, Loss):
         return loss_settings(value)
     if isinstance(value, tuple | list):

@@ -188,7 +188,9 @@ def training(
     way: Way = "full" if adapters is None else "lora"
     half = precision == "bf16"
     outputs = shape.outputs(adapters[1]) if adapters and dora else 0
-    trained = shape.params if adapters is None else (adapters[0] * shape.adapted(adapters[1]) + outputs) * shape.layers
+    trained = (
+        shape.params if adapters is None else (adapters[0] * shape.adapter_size(adapters[1]) + outputs) * shape.layers
+    )
     frozen = 0.0 if adapters is None else shape.params * (2 if half else 4)
     packed = 0.0
     if quantise == "nf4":

@@ -64,7 +64,7 @@ class Shape:
             into = (2 if self.gated else 1) * self.inner
             return self.queries + 2 * self.keys + 2 * self.hidden + into
         narrowing = {"o_proj": self.queries, "down_proj": self.inner}  # what goes in; `hidden` comes out
-        return sum(self.adapted([t]) - narrowing.get(t.rsplit(".", 1)[-1], self.hidden) for t in targets)
+        return sum(self.adapter_size([t]) - narrowing.get(t.rsplit(".", 1)[-1], self.hidden) for t in targets)
 
     def kept_inputs(self, targets: Sequence[str]) -> float:
         """Inputs of a block's modules of these names that are kept for adapters alone, in units of width: those of
@@ -83,7 +83,7 @@ class Shape:
     def gated(self) -> bool:
         return self.family not in PLAIN
 
-    def adapted(self, targets: Sequence[str]) -> float:
+    def adapter_size(self, targets: Sequence[str]) -> float:
         """Inputs and outputs of a block's modules of these names together: what the size of adapters is a multiple
         of."""
         hidden, inner = self.hidden, self.inner

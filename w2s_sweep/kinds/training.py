@@ -16,7 +16,7 @@ from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.losses import AbsentLoss, Loss, loss_from_plain, loss_settings
 
 
-def _planned(value: Any) -> Loss:
+def _read_loss(value: Any) -> Loss:
     if isinstance(value, Loss):
         return value
     try:
@@ -25,7 +25,7 @@ def _planned(value: Any) -> Loss:
         return AbsentLoss(name=str(value["name"]), planned=value, reason=str(error))
 
 
-PlannedLoss = Annotated[Loss, PlainValidator(_planned), PlainSerializer(loss_settings)]
+PlannedLoss = Annotated[Loss, PlainValidator(_read_loss), PlainSerializer(loss_settings)]
 """A loss together with the version that it was planned with, see `losses.loss_settings`."""
 
 

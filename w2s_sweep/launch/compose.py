@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.config.read import is_list
 from w2s_sweep.launch.files import OF_HYDRA, Files
-from w2s_sweep.launch.hydra_settings import as_current, numbered
+from w2s_sweep.launch.hydra_settings import as_current, number_job
 from w2s_sweep.launch.parts import Base, Parts, node_of, plain_part
 from w2s_sweep.launch.references import with_named
 from w2s_sweep.modules import import_all
@@ -131,7 +131,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         if base is None:
             return self.whole(master, overrides)  # what it says depends on all overrides
         values = [self._value(line) for line in varying]
-        cell = base.copied(values, [self._parse(line).key_or_group for line in varying])
+        cell = base.copy_with(values, [self._parse(line).key_or_group for line in varying])
         self._apply_overrides_to_config([self._parse(line) for line in varying], cell)
         return cell
 
@@ -165,7 +165,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _base(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> Base:
         if (chosen, fixed) not in self._bases:
             together = self._together(master, chosen, fixed) if self._apart else None
-            self._bases[chosen, fixed] = together or Base(self._composed(master, chosen, fixed))
+            self._bases[chosen, fixed] = together or Base(self._compose_alone(master, chosen, fixed))
         return self._bases[chosen, fixed]
 
     def _together(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> Base | None:
@@ -183,9 +183,9 @@ class CachingConfigLoader(ConfigLoaderImpl):
             self._apart = False  # what cannot be alone is composed together, as is all else: it would fail each time
             return None
         # A file that is chosen by two choices together is in neither of these compositions.
-        return None if self._files is None or self._files.choose_by_others else without.joined(alone)
+        return None if self._files is None or self._files.choose_by_others else without.join(alone)
 
-    def _composed(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> DictConfig:
+    def _compose_alone(self, master: DictConfig, chosen: tuple[str, ...], fixed: tuple[str, ...]) -> DictConfig:
         composed = super().load_sweep_config(master, list(chosen))
         with open_dict(composed):
             composed.pop("hydra")
@@ -232,8 +232,8 @@ def plain_cell(config: DictConfig) -> dict[str, Any]:
     """A composed cell as a plain dictionary, interpolations resolved, `hydra` left out."""
     if "hydra" in config:
         with as_current(config):
-            return _named(_plain(config, {}), {})
-    return _named(_plain(config, {}), {})
+            return _resolve_names(_plain(config, {}), {})
+    return _resolve_names(_plain(config, {}), {})
 
 
 def _plain(config: DictConfig, known: dict[int, tuple[Node | None, Any]]) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _plain(config: DictConfig, known: dict[int, tuple[Node | None, Any]]) -> dic
 READ_BY_NAME = ("tests", "method", "modules")
 
 
-def _named(cell: dict[str, Any], known: dict[tuple[int, ...], dict[str, Any]]) -> dict[str, Any]:
+def _resolve_names(cell: dict[str, Any], known: dict[tuple[int, ...], dict[str, Any]]) -> dict[str, Any]:
     """With whole models and datasets for names of files; `known` keeps parts that live as long as it does."""
     key = tuple(id(cell.get(name)) for name in READ_BY_NAME)
     if key not in known:
@@ -260,7 +260,7 @@ def _named(cell: dict[str, Any], known: dict[tuple[int, ...], dict[str, Any]]) -
     return cell | known[key]
 
 
-def said_last(overrides: Sequence[str]) -> tuple[str, ...]:
+def keep_last(overrides: Sequence[str]) -> tuple[str, ...]:
     """The overrides of a job, each setting once: a value in the command replaces what an experiment sweeps.
 
     Hydra's sweeper takes the two for different settings, since the command's carry `++` (see `preflight`), and would
@@ -286,11 +286,11 @@ def compose_cells(
     for place, overrides in enumerate(jobs):
         shared = loader.plain(master, overrides) if isinstance(loader, CachingConfigLoader) else None
         if shared is not None:
-            cells.append(_named(shared, named))
+            cells.append(_resolve_names(shared, named))
             continue
         config = loader.load_sweep_config(master, list(overrides))
         if "hydra" in config:
-            cells.append(plain_cell(numbered(config, first + place)))
+            cells.append(plain_cell(number_job(config, first + place)))
         else:
-            cells.append(_named(_plain(config, known), named))
+            cells.append(_resolve_names(_plain(config, known), named))
     return cells

@@ -14,7 +14,7 @@ from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.record import Request
 from w2s_sweep.launch.sweep import CellResult, run_cells
 from w2s_sweep.launch.sweep_claim import read_sweep_claim
-from w2s_sweep.modules import import_all, recorded
+from w2s_sweep.modules import import_all, read_recorded
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.store.sharing import refuse_others
@@ -47,7 +47,7 @@ def _run(store: Store, name: str, engine: Callable[[], Engine]) -> Sequence[Cell
     record = store.read_sweep(name)
     # Its settings hold shell lines and modules of theirs, which would run as ours.
     refuse_others(store, name, "its jobs would run their set-up lines and modules as you.")
-    import_all(recorded(store, name))
+    import_all(read_recorded(store, name))
     cells = [from_plain(Cell, entry["cell"]) for entry in record["cells"]]
     sweep = replace(from_plain(Sweep, record["settings"]), store=str(store.root), name=name, plan_only=False)
     resolved = {(from_plain(Source, one["source"]), one["kind"]): one["identity"] for one in record["sources"]}

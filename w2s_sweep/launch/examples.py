@@ -14,14 +14,14 @@ from w2s_sweep.cells.parse import parse
 from w2s_sweep.data.shape import class_names, has_pairs, has_targets, prompt_words
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.one import composed
+from w2s_sweep.launch.one import compose_one
 from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 
 
 def composed_cell(overrides: Sequence[str]) -> tuple[Cell, list[str]]:
     """The cell that `launch.py OVERRIDES` would run, and what `data_root` decided about its dataset."""
-    with composed(overrides) as config:
+    with compose_one(overrides) as config:
         (cell,), sweep = parse([plain_cell(config)])
     from w2s_sweep.cells.own_splits import with_own_splits
     from w2s_sweep.cells.root import from_root

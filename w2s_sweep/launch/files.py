@@ -66,7 +66,7 @@ class Files(CachingConfigRepository):
                 # Hydra refuses a file with the name of a plugin's schema, in whose place our optuna.yaml stands.
                 own = replace(own, is_schema_source=True)
             own = own or self._of_the_hub(config_path)
-            self._whole[config_path] = own and self._merged(own, config_path.rpartition("/")[0])
+            self._whole[config_path] = own and self._merge(own, config_path.rpartition("/")[0])
         return self._whole[config_path]
 
     def _of_the_hub(self, config_path: str) -> ConfigResult | None:
@@ -81,7 +81,7 @@ class Files(CachingConfigRepository):
         OmegaConf.update(config, "source.repository", repository)
         return replace(base, config=config, defaults_list=[])
 
-    def _merged(self, own: ConfigResult, group: str) -> ConfigResult:
+    def _merge(self, own: ConfigResult, group: str) -> ConfigResult:
         """The file merged with its bases; unchanged where only Hydra can compose them."""
         bases = [self.load_config(f"{group}/{name}") for name in bases_of(own.defaults_list or [])]
         parts = [part for part in (*bases, own) if part is not None]

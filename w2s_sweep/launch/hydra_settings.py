@@ -76,7 +76,7 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def exported(job: DictConfig | JobConf) -> dict[str, str]:
+def stage_environment(job: DictConfig | JobConf) -> dict[str, str]:
     """`hydra.job.env_set` with what `hydra.job.env_copy` added to it: variables that stages run with."""
     found = OmegaConf.to_container(job.env_set, resolve=True)
     return {str(name): str(value) for name, value in dict[Any, Any](found).items()}  # pyright: ignore
@@ -103,7 +103,7 @@ class CellCallbacks:
                 self.context.callbacks.on_job_end(config=config, job_return=one)
 
 
-def numbered(config: DictConfig, place: int) -> DictConfig:
+def number_job(config: DictConfig, place: int) -> DictConfig:
     """The whole configuration of a job as Hydra's launchers complete it: its number, its id, where it runs."""
     with read_write(config), open_dict(config):
         config.hydra.job.num = place

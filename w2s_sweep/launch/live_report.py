@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from w2s_sweep.modules import import_possible, recorded
+from w2s_sweep.modules import import_possible, read_recorded
 from w2s_sweep.store import Store
 
 FIRST_SECONDS = 60.0
@@ -92,7 +92,7 @@ def main(root: str, sweep: str) -> None:
     signal.signal(signal.SIGTERM, leave)
     os.nice(10)
     store = Store(Path(root))
-    import_possible(list(recorded(store, sweep)))
+    import_possible(list(read_recorded(store, sweep)))
     write_results(store, collect(store, sweep), store.sweep(sweep), live=True)
 
 

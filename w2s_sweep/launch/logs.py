@@ -12,7 +12,7 @@ def find_logs(store: Store, prefix: str) -> tuple[str, list[Path]]:
     """The key that starts with `prefix`, of all stages that any sweep of the store names, and its log files."""
     key = _key(store, prefix)
     logs = [folder / "log.txt" for folder in (store.path(key), store.work(key))]
-    record = None if store.done(key) else submitted(store).get(key)
+    record = None if store.is_done(key) else submitted(store).get(key)
     if record is not None:
         logs.append(task_file(store, record.sweep, record.job, "log"))
     return key, [path for path in logs if _has_content(path)]

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from w2s_sweep.errors import CellsFailed, CompositionError, Interrupted, StageFailed, W2SError
 from w2s_sweep.launch.compose import CachingConfigLoader
 from w2s_sweep.launch.plugin import Task, register
-from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.launch.sweep import Ran
 from w2s_sweep.terminal import harmless, while_read
@@ -58,7 +58,7 @@ def launch(program: str, words: Sequence[str]) -> Ran | None:
     task = Task()
     try:
         register()
-        with _command_line(program, checked(words, CONF, Path(program))):
+        with _command_line(program, check_words(words, CONF, Path(program))):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         said = re.sub(r"\n\t_\w+", "", str(error.__cause__ or error))  # files that others build on are no choices

@@ -17,7 +17,7 @@ def notify(command: str | None, store: Store, name: str, keys: Iterable[str], st
     if not command:
         return
     stages = list(keys)
-    done = sum(store.done(key) for key in stages)
+    done = sum(store.is_done(key) for key in stages)
     told = {"SWEEP": name, "STORE": str(store.root), "DONE": str(done), "LEFT": str(len(stages) - done)}
     told["STATE"] = state or ("done" if done == len(stages) else "failed")
     env = os.environ | {f"W2S_{key}": value for key, value in told.items()}

@@ -10,12 +10,12 @@ from omegaconf import DictConfig
 
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.plugin import register
-from w2s_sweep.launch.preflight import checked
+from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 
 
 @contextmanager
-def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> Generator[DictConfig]:
+def compose_one(overrides: Sequence[str], *, with_hydra: bool = False) -> Generator[DictConfig]:
     """What `launch.py OVERRIDES` composes, and with `with_hydra` Hydra's own settings too.
 
     Within, Hydra is there: what the cell names, such as the files of a method's models, is read through it. Raises
@@ -23,7 +23,7 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> Generator
     """
     register()
     GlobalHydra.instance().clear()
-    words = checked(list(overrides), CONF)
+    words = check_words(list(overrides), CONF)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             yield hydra.compose("config", overrides=words, return_hydra_config=with_hydra)

@@ -81,7 +81,7 @@ class Pace:
             done, seconds = sum(f for f, _ in self.spent.values()), sum(s for _, s in self.spent.values())
         return flops * seconds / done if done else None
 
-    def left(self, running: Iterable[Running], beside: int) -> float | None:
+    def seconds_left(self, running: Iterable[Running], beside: int) -> float | None:
         """Seconds until all have ended, where `beside` stages run at a time; None while nothing is known of some."""
         ahead = [self.expect(kind, flops) for kind, flops in self.ahead.items() if flops]
         ahead += [

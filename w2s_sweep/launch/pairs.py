@@ -14,7 +14,7 @@ def keep_pairs(composed: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[s
     would be left, all are kept: they are refused where cells are checked, with the reason.
     """
     same = [i for i, cell in enumerate(composed) if _same(cell)]
-    larger = [i for i, cell in enumerate(composed) if i not in set(same) and _unwanted(cell)]
+    larger = [i for i, cell in enumerate(composed) if i not in set(same) and _is_unwanted(cell)]
     kept = sorted(set(range(len(composed))) - {*same, *larger})
     if not kept:
         return list(range(len(composed))), []
@@ -42,7 +42,7 @@ def _weights(model: Mapping[str, Any]) -> tuple[Any, ...]:
     return model.get("path") or model.get("source"), model.get("base"), model.get("keep_layers")
 
 
-def _unwanted(cell: Mapping[str, Any]) -> bool:
+def _is_unwanted(cell: Mapping[str, Any]) -> bool:
     models = _models(cell)
     if models is None or cell.get("pairs") != "smaller":
         return False

@@ -24,7 +24,7 @@ class Base:
         self.texts = {str(name): repr(node_of(config, str(name))) for name in config}
         """Setting or group -> what says all of it."""
 
-    def copied(self, values: Sequence[str], keys: Sequence[str]) -> DictConfig:
+    def copy_with(self, values: Sequence[str], keys: Sequence[str]) -> DictConfig:
         """A copy in which `keys` can be set to `values`; without interpolations, which look at parents, it shares the
         rest."""
         if self.looks_around(values):
@@ -35,7 +35,7 @@ class Base:
         nodes = {name: node_of(self.config, str(name)) for name in self.config if name not in touched}
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
-    def joined(self, others: Mapping[str, "Base"]) -> "Base | None":
+    def join(self, others: Mapping[str, "Base"]) -> "Base | None":
         """This one with what each of `others`, by the setting that it chooses, has changed of it.
 
         None where two have to do with the same setting, where one chooses what is none of the settings (as an
@@ -52,7 +52,7 @@ class Base:
             return None
         if any(one.interpolates or one.asks_hydra for one in (self, *others.values())):
             return None
-        config = self.copied((), tuple(names))
+        config = self.copy_with((), tuple(names))
         content: Any = config._content  # pyright: ignore[reportPrivateUsage]
         for one, own in zip(others.values(), differing, strict=True):
             content |= {name: node for name in own if (node := node_of(one.config, name)) is not None}

@@ -24,10 +24,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.errors import CompositionError, ConfigError, LaunchError, W2SError, unknown
-from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, plain_cell, said_last
+from w2s_sweep.launch.compose import CachingConfigLoader, compose_cells, keep_last, plain_cell
 from w2s_sweep.launch.engine import Engine
 from w2s_sweep.launch.grid import GridSweeper
-from w2s_sweep.launch.hydra_settings import CellCallbacks, exported, make_sweep_folder, numbered, refuse_unused
+from w2s_sweep.launch.hydra_settings import (
+    CellCallbacks,
+    make_sweep_folder,
+    number_job,
+    refuse_unused,
+    stage_environment,
+)
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.other_names import OF_SLURM, elsewhere
 from w2s_sweep.launch.pairs import keep_pairs, tell
@@ -72,7 +78,7 @@ class GraphLauncher(Launcher):
         assert self.context is not None
         assert self.master is not None
         # Jobs that come to the same overrides are one cell, but Hydra needs a result for each job, in its order.
-        settled = [said_last(one) for one in job_overrides]
+        settled = [keep_last(one) for one in job_overrides]
         jobs = list(dict.fromkeys(settled))
         composed = compose_cells(self.context.config_loader, self.master, jobs, initial_job_idx)
         composed = with_own_models(composed, jobs)
@@ -84,7 +90,7 @@ class GraphLauncher(Launcher):
         for line in told:
             tell(line)
         callbacks = self.callbacks({initial_job_idx + i: jobs[i] for i in kept})
-        with self.environment(exported(self.master.hydra.job)):
+        with self.environment(stage_environment(self.master.hydra.job)):
             callbacks.start()
             ran = self.run([composed[i] for i in kept], [jobs[i] for i in kept])
         callbacks.end([as_job_return(value_for_callback(one), jobs[i]) for i, one in zip(kept, ran.cells, strict=True)])
@@ -115,7 +121,7 @@ class GraphLauncher(Launcher):
         loader = self.context.config_loader
         assert isinstance(loader, CachingConfigLoader)
         jobs = jobs if self.master.hydra.callbacks else {}  # whole configurations take long to compose
-        configs = [numbered(loader.whole(self.master, list(one)), i) for i, one in jobs.items()]
+        configs = [number_job(loader.whole(self.master, list(one)), i) for i, one in jobs.items()]
         return CellCallbacks(self.context, self.task, configs)
 
     def refuse_search(self, sweeper: str, config: DictConfig) -> None:
@@ -152,7 +158,7 @@ class Task:
                 raise ConfigError(["zip: names settings that vary together in a grid, and this is one cell. Add -m."])
             said = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
             words = [[str(line) for line in said or ()]]
-            with launcher.environment(exported(HydraConfig.get().job)):
+            with launcher.environment(stage_environment(HydraConfig.get().job)):
                 self.ran = launcher.run(with_own_models([plain_cell(config)], words), words)
             raise_failures(self.ran.cells)
         except (W2SError, KeyboardInterrupt) as error:
@@ -231,7 +237,7 @@ class SlurmLauncher(GraphLauncher):
             )
 
 
-def _named(name: str | None) -> str:
+def _display_name(name: str | None) -> str:
     return name or "unnamed"
 
 
@@ -240,7 +246,7 @@ PLUGINS = (LocalLauncher, SlurmLauncher, GridSweeper)
 
 def register() -> None:
     """Make launchers and sweeper known to Hydra, and what names their folder."""
-    OmegaConf.register_new_resolver("w2s_named", _named, replace=True)
+    OmegaConf.register_new_resolver("w2s_named", _display_name, replace=True)
     plugins = Plugins.instance()
     for cls in PLUGINS:
         plugins.register(cls)

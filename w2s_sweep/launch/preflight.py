@@ -31,7 +31,7 @@ PACKAGES = {"model": ("weak", "strong")}
 """Groups that are used in a package: `model@weak=NAME`."""
 
 
-def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) -> list[str]:
+def check_words(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) -> list[str]:
     """The command line as Hydra should see it; raises ConfigError with all overrides that cannot be meant.
 
     Flags may stand anywhere; `--config-dir`, `--config-path` and `hydra.searchpath` lead to own groups and choices. A
@@ -75,7 +75,7 @@ def checked(argv: Sequence[str], conf: Path, program: Path = Path("launch.py")) 
     problems += sweeps_shown(said, parsed)
     if problems:
         raise ConfigError(problems + misfits)  # alone, misfits are told after composition, with all that it finds
-    return as_words(said, _said_last(overrides), program)
+    return as_words(said, _keep_last(overrides), program)
 
 
 def _of_environment(overrides: Sequence[str]) -> list[str]:
@@ -110,7 +110,7 @@ def _experiments(overrides: Sequence[str], parser: OverridesParser) -> list[str]
     return names
 
 
-def _said_last(overrides: Sequence[str]) -> list[str]:
+def _keep_last(overrides: Sequence[str]) -> list[str]:
     """A field that is set twice has the value that stands last; a sweeper would take the two for two settings."""
     last = {line.partition("=")[0]: place for place, line in enumerate(overrides) if line.startswith("++")}
     return [line for place, line in enumerate(overrides) if last.get(line.partition("=")[0], place) == place]
@@ -215,7 +215,11 @@ def _unknown_setting(name: str, settings: Iterable[str], places: Places) -> str:
 
 def _whole(path: Sequence[str]) -> NamedField | None:
     """The field of a method that `path` leads to, where it is set as a whole."""
-    found = [_named(cls)[path[-1]] for cls in _owners(path[:-1]) if path[-1] in _named(cls)] if path else []
+    found = (
+        [_fields_by_name(cls)[path[-1]] for cls in _owners(path[:-1]) if path[-1] in _fields_by_name(cls)]
+        if path
+        else []
+    )
     return found[0] if found else None
 
 
@@ -223,7 +227,9 @@ def _value_problems(override: Override) -> list[str]:
     """A single value must fit its field in a class that may be chosen; lists and ranges are not looked at."""
     key, value = override.key_or_group, override.value()
     *path, name = key.split(".")
-    owners = [cls for cls in _owners(path) if name in hints_of(cls).keys() - _named(cls) and not _classes(cls, name)]
+    owners = [
+        cls for cls in _owners(path) if name in hints_of(cls).keys() - _fields_by_name(cls) and not _classes(cls, name)
+    ]
     said = list(override.sweep_iterator()) if isinstance(value, ChoiceSweep) and value.simple_form else [value]
     found: list[str] = []
     for one in (v.text if isinstance(v, QuotedString) else v for v in said):
@@ -253,12 +259,12 @@ def _owners(path: Sequence[str]) -> list[type]:
 
 def _classes(cls: type, name: str) -> list[type]:
     """The configuration classes that the field `name` of `cls` may hold; none for one that is set as a whole."""
-    if name in _named(cls):
+    if name in _fields_by_name(cls):
         return []
     return [one for one in classes_of(hints_of(cls).get(name)) if is_dataclass(one)]
 
 
-def _named(cls: type) -> Mapping[str, NamedField]:
+def _fields_by_name(cls: type) -> Mapping[str, NamedField]:
     """The fields that are set as a whole: models and datasets of a method, and lists of them, named by their files."""
     method = issubclass(cls, Method)
     return {name: field for name, field in named_fields(cls).items() if method or field.many}

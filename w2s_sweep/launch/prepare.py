@@ -52,7 +52,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
             told = TELL[kind](summary) if kind != Data.kind else tell_examples(summary, balanced=balanced)
             console.print(f"{stage.label}: {told}", highlight=False)
     # Examples that a job makes of others are not there yet; their rows, and so their splits, are those of the others.
-    readable = [stage for stage in to_run if "data" not in stage.inputs or store.done(stage.inputs["data"])]
+    readable = [stage for stage in to_run if "data" not in stage.inputs or store.is_done(stage.inputs["data"])]
     _require_positions(store, readable, there)
     _try_splits(store, readable)
 
@@ -115,7 +115,14 @@ def _try_splits(store: Store, stages: Stages) -> None:
             continue
         supervised = settings if isinstance(settings, Supervised) and settings.mixed else None
         key = stage.inputs["mixed"] if supervised else None
-        name = canonical([stage.inputs["data"], settings.hashed()["split"], key, supervised and supervised.hashed()])
+        name = canonical(
+            [
+                stage.inputs["data"],
+                settings.hashed_settings()["split"],
+                key,
+                supervised and supervised.hashed_settings(),
+            ]
+        )
         if name not in tried:
             rows = load_rows(store.path(stage.inputs["data"]), settings.split)
             _require_truth(rows, stage, stages)

@@ -95,7 +95,7 @@ class Progress:
                 "blocked": self.counts["blocked"] + self.counts["preempted"],
             },
             running=tuple(self.running.values()),
-            left=self.pace.left(self.running.values(), self.beside),
+            left=self.pace.seconds_left(self.running.values(), self.beside),
             recovered=tuple(self.recovered),
             cells=len(self.cells.entries),
             open=len(self.cells.open),

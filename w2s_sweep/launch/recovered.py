@@ -45,7 +45,7 @@ class Cells:
     def finish(self, key: str) -> list[Recovered]:
         """The cells that a stage which has ended was the last one of."""
         of_it = [i for i in self.of.get(key, ()) if i in self.open]
-        found = [i for i in of_it if all(self.store.done(k) for k in self.open[i])]
+        found = [i for i in of_it if all(self.store.is_done(k) for k in self.open[i])]
         for i in found:
             del self.open[i]
         return [Recovered(i, self.about[i], self._pgr(self.entries[i])) for i in found]

@@ -140,7 +140,7 @@ def plan_of(graph: Graph, store: Store) -> Plan:
     """What is finished, in flight, and to run, from the store as it is now."""
     claims = store.root / "claims"
     now = file_system_now(claims) if claims.is_dir() else 0.0
-    finished = {key: store.done(key) for key in graph.stages}
+    finished = {key: store.is_done(key) for key in graph.stages}
     queued = _queue(store)
 
     def owner(key: str) -> str | None:

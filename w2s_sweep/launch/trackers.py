@@ -7,7 +7,7 @@ from w2s_sweep.cells.parse import parse
 from w2s_sweep.config.plain import plain
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.compose import plain_cell
-from w2s_sweep.launch.one import composed
+from w2s_sweep.launch.one import compose_one
 from w2s_sweep.launch.site import CONF
 from w2s_sweep.tracking import TRACKERS
 
@@ -17,7 +17,7 @@ def tracker_settings(overrides: Sequence[str]) -> dict[str, Any]:
     foreign = [word for word in overrides if not word.startswith(("tracker=", "tracker."))]
     if foreign:
         raise ConfigError([f"push: got {word!r}, takes tracker=NAME and tracker.FIELD=VALUE." for word in foreign])
-    with composed([word for override in overrides for word in _without_file(override)]) as config:
+    with compose_one([word for override in overrides for word in _without_file(override)]) as config:
         _, sweep = parse([plain_cell(config)])
     return plain(sweep.tracker)
 

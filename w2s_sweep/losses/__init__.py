@@ -49,4 +49,4 @@ def loss_from_plain(settings: Mapping[str, Any]) -> Loss:
     if (found := LOSSES[name].version) != planned:
         text = f"loss {name}: planned with version {planned}, but here it has version {found}. Submit the sweep again."
         raise ConfigError([text])
-    return ByName(LOSSES).parsed({key: value for key, value in settings.items() if key != "version"})
+    return ByName(LOSSES).parse({key: value for key, value in settings.items() if key != "version"})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.losses.base import Loss, Share
-from w2s_sweep.losses.hardening import balanced, matched
+from w2s_sweep.losses.hardening import harden_balanced, harden_matched
 from w2s_sweep.losses.schedule import linear_warmup, released_warmup
 from w2s_sweep.losses.softmax import log_softmax, soft_cross_entropy
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from w2s_sweep.losses.shapes import PerExample, Scores
 
 
-def _mixed(log_p: Scores, labels: Scores, own: Scores, weight: float) -> PerExample:
+def _mix(log_p: Scores, labels: Scores, own: Scores, weight: float) -> PerExample:
     return (1 - weight) * soft_cross_entropy(labels, log_p) + weight * soft_cross_entropy(own, log_p)
 
 
@@ -48,7 +48,7 @@ class Confidence(Loss):
         return self.max_weight * linear_warmup(progress, self.warmup)
 
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
-        return _mixed(log_softmax(logits), labels, balanced(logits), self.weight(progress))
+        return _mix(log_softmax(logits), labels, harden_balanced(logits), self.weight(progress))
 
 
 @schema
@@ -76,7 +76,7 @@ class ConfidenceReleased(Loss):
 
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         log_p = log_softmax(logits)
-        return _mixed(log_p, labels, matched(log_p, labels), self.weight(progress))
+        return _mix(log_p, labels, harden_matched(log_p, labels), self.weight(progress))
 
 
 @schema
@@ -99,4 +99,4 @@ class Entropy(Loss):
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         log_p = log_softmax(logits)
         own = log_p.detach().exp() if self.stop_gradient else log_p.exp()
-        return _mixed(log_p, labels, own, self.weight(progress))
+        return _mix(log_p, labels, own, self.weight(progress))

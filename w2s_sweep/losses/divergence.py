@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from w2s_sweep.config.schema import schema
 from w2s_sweep.losses.base import Loss
 from w2s_sweep.losses.reverse import LabelFloor
-from w2s_sweep.losses.softmax import floored, log_softmax, wide
+from w2s_sweep.losses.softmax import floor_labels, log_softmax, wide
 
 if TYPE_CHECKING:
     from w2s_sweep.losses.shapes import PerExample, Scores
@@ -61,8 +61,8 @@ class FDivergence(Loss):
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         log_p = log_softmax(logits)
         if self.divergence == "jeffreys":
-            return jeffreys(floored(labels, self.label_floor), log_p)
+            return jeffreys(floor_labels(labels, self.label_floor), log_p)
         if self.divergence == "chi_squared":
-            return chi_squared(floored(labels, self.label_floor), log_p)
+            return chi_squared(floor_labels(labels, self.label_floor), log_p)
         bounded = {"js": jensen_shannon, "hellinger": squared_hellinger, "tv": total_variation}
         return bounded[self.divergence](wide(labels), log_p)

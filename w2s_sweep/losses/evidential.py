@@ -50,10 +50,10 @@ class Evidential(Loss):
         scores = wide(logits)
         log_alpha = scores.logaddexp(scores.new_zeros(()))  # log(1 + exp z)
         data = soft_cross_entropy(target, log_alpha.log_softmax(-1))
-        return data + self.kl * progress * (target * misplaced(logits)).sum(-1)
+        return data + self.kl * progress * (target * misplaced_evidence(logits)).sum(-1)
 
 
-def misplaced(logits: Scores) -> Scores:
+def misplaced_evidence(logits: Scores) -> Scores:
     """KL_k for every class k, which is 0 where there is evidence for k alone."""
     alpha = 1 + logits.double().clamp_max(MOST_EVIDENCE).exp()
     classes = logits.shape[-1]

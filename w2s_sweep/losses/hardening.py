@@ -26,7 +26,7 @@ def hardest(scores: Scores) -> Scores:
     return top / top.sum(-1, keepdim=True)
 
 
-def balanced(logits: Scores) -> Scores:
+def harden_balanced(logits: Scores) -> Scores:
     """Hard predictions with every class equally often, whatever the student's bias (Burns et al. 2023, appendix A.4).
 
     Two classes: the threshold on the log-odds is the batch's median, and the mass of class 1 is exactly batch / 2.
@@ -46,11 +46,11 @@ def balanced(logits: Scores) -> Scores:
     return _binary(above + tied * (missing / tied.sum().clamp_min(1)), logits)
 
 
-def matched(log_p: Scores, labels: Scores) -> Scores:
+def harden_matched(log_p: Scores, labels: Scores) -> Scores:
     """Hard predictions with every class about as often as in the weak labels of the batch.
 
     Two classes, as in the released code: class 0 where p_0 >= quantile(p_0 over the batch, mean(y_1)), with linear
-    interpolation. More classes: offsets as in `balanced`, with the mean labels as the shares.
+    interpolation. More classes: offsets as in `harden_balanced`, with the mean labels as the shares.
     """
     log_p = wide(log_p.detach())
     means = labels.detach().to(log_p.dtype).mean(0).clamp(0, 1)

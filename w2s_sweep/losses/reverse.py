@@ -8,7 +8,7 @@ from pydantic import Field
 
 from w2s_sweep.config.schema import schema
 from w2s_sweep.losses.base import Loss
-from w2s_sweep.losses.softmax import floored, log_softmax
+from w2s_sweep.losses.softmax import floor_labels, log_softmax
 
 if TYPE_CHECKING:
     from w2s_sweep.losses.shapes import PerExample, Scores
@@ -27,7 +27,7 @@ class ReverseKL(Loss):
 
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         log_p = log_softmax(logits)
-        return (log_p.exp() * (log_p - floored(labels, self.label_floor).log())).sum(-1)
+        return (log_p.exp() * (log_p - floor_labels(labels, self.label_floor).log())).sum(-1)
 
 
 @schema
@@ -40,4 +40,4 @@ class ReverseCrossEntropy(Loss):
 
     def __call__(self, logits: Scores, labels: Scores, progress: float) -> PerExample:
         p = log_softmax(logits).exp()
-        return -(p * floored(labels, self.label_floor).log()).sum(-1)
+        return -(p * floor_labels(labels, self.label_floor).log()).sum(-1)

@@ -23,7 +23,7 @@ def soft_cross_entropy(target: Scores, log_p: Scores) -> PerExample:
     return -(wide(target) * log_p).sum(-1)
 
 
-def floored(labels: Scores, floor: float) -> Scores:
+def floor_labels(labels: Scores, floor: float) -> Scores:
     """The labels with no class below `floor` (before they are scaled to sum to 1 again), so that log y is finite."""
     raised = wide(labels).clamp_min(floor)
     return raised / raised.sum(-1, keepdim=True)

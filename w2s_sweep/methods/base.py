@@ -53,11 +53,11 @@ class Method:
 
     def models(self) -> tuple[Model, ...]:
         """The models that the method names beyond the cell's weak and strong one."""
-        return tuple(one for one in self._named() if isinstance(one, Model))
+        return tuple(one for one in self._collect_named() if isinstance(one, Model))
 
     def datasets(self) -> tuple[Dataset, ...]:
         """The datasets that the method names beyond that of the cell."""
-        return tuple(one for one in self._named() if isinstance(one, Dataset))
+        return tuple(one for one in self._collect_named() if isinstance(one, Dataset))
 
     def reading(self, copies: Mapping[Dataset, Dataset]) -> Self:
         """The method with its datasets read from these copies, where there is one."""
@@ -67,7 +67,7 @@ class Method:
             changed[name] = tuple(copies.get(one, one) for one in value) if field.many else copies.get(value, value)
         return replace(self, **changed)
 
-    def _named(self) -> list[Any]:
+    def _collect_named(self) -> list[Any]:
         values = [(getattr(self, name), field.many) for name, field in named_fields(type(self)).items()]
         return [one for value, many in values for one in (value if many else (value,))]
 

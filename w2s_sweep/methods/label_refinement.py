@@ -47,7 +47,7 @@ class LabelRefinement(Method):
             halves = [
                 build.train(cell.strong, role="link", on="half_b", labels=labels, portion=portion) for portion in HALVES
             ]
-            proposals = build.held_out(halves)
+            proposals = build.predict_held_out(halves)
             labels = build.refine(labels, proposals, judge, on="half_b", max_replace=self.max_replace)
         student = build.train(cell.strong, role="student", on="half_b", labels=labels, loss=cell.loss)
         return Roles(weak=weak, student=student, ceiling=build.ceiling(cell.strong))

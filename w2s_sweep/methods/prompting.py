@@ -34,14 +34,14 @@ class Prompting(Method):
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.supervisor()
-        student = self._prompted(cell, build, "student", weak)
+        student = self._prompt(cell, build, "student", weak)
         if self.ceiling == "trained" or cell.ceiling.skip:
             ceiling = build.ceiling(cell.strong)
         else:
-            ceiling = self._prompted(cell, build, "ceiling", GROUND_TRUTH)
+            ceiling = self._prompt(cell, build, "ceiling", GROUND_TRUTH)
         return Roles(weak=weak, student=student, ceiling=ceiling)
 
-    def _prompted(self, cell: Setup, build: Builder, role: str, labels: str | None) -> str:
+    def _prompt(self, cell: Setup, build: Builder, role: str, labels: str | None) -> str:
         return build.prompt(
             cell.strong, role=role, calibrate=self.calibrate, shots=self.shots, labels=labels, splits=TOLD
         )

@@ -63,9 +63,9 @@ class Reasoning(Method):
         if not self.vote:
             return Roles(weak=weak, student=student, ceiling=ceiling)
         return Roles(
-            weak=self._voted(build, weak, "weak"),
-            student=self._voted(build, student, "student"),
-            ceiling=None if ceiling is None else self._voted(build, ceiling, "ceiling"),
+            weak=self._vote(build, weak, "weak"),
+            student=self._vote(build, student, "student"),
+            ceiling=None if ceiling is None else self._vote(build, ceiling, "ceiling"),
         )
 
     def _own(self, cell: Setup, build: Builder, weak: str) -> str | None:
@@ -92,5 +92,5 @@ class Reasoning(Method):
             lr=self.preference_lr,
         )
 
-    def _voted(self, build: Builder, key: str, role: str) -> str:
+    def _vote(self, build: Builder, key: str, role: str) -> str:
         return build.sample(key, splits=("test",), count=self.vote, temperature=self.temperature, role=role)

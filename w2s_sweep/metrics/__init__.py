@@ -26,8 +26,8 @@ from w2s_sweep.metrics.gap import (
     plain_ratio,
     recover,
     recover_all,
-    undefined,
-    unscored,
+    undefined_recovery,
+    unscored_recovery,
 )
 from w2s_sweep.metrics.holm import holm
 from w2s_sweep.metrics.interval import Interval, crossed_interval, crossed_intervals, crossed_p, t_interval, t_quantile
@@ -81,8 +81,8 @@ __all__ = [
     "smallest_p",
     "t_interval",
     "t_quantile",
-    "undefined",
-    "unscored",
+    "undefined_recovery",
+    "unscored_recovery",
 ]
 
 for _info in iter_modules(__path__):

@@ -73,7 +73,7 @@ def _fieller(moments: Moments, square: Array) -> tuple[Array, Array, Array]:
         return a, (b - root) / a, (b + root) / a
 
 
-def undefined(*roles: str, why: str = "") -> Recovery:
+def undefined_recovery(*roles: str, why: str = "") -> Recovery:
     """The PGR of roles that do not have the metric; `why`: where it is undefined, if that can be said."""
     none = Interval(None)
     reason = f"the metric of {', '.join(roles)} is undefined"
@@ -88,7 +88,7 @@ NO_CEILING = "no value, no ceiling was trained (ceiling.skip)"
 """Why there is no gap."""
 
 
-def unscored(reason: str) -> Recovery:
+def unscored_recovery(reason: str) -> Recovery:
     """The PGR over a role that says nothing of test examples, or is not there."""
     none = Interval(None)
     return Recovery(none, none, none, none, reason)

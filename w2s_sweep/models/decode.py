@@ -116,7 +116,7 @@ def _continue(
 
     def choose(texts: Tensor, place: int) -> Tensor:
         logits = model.next_logits(texts, kept)
-        return logits.argmax(1) if draws is None else _drawn(logits / temperature, draws[:, place])
+        return logits.argmax(1) if draws is None else _draw(logits / temperature, draws[:, place])
 
     cache = DynamicCache(config=model.transformer.config)  # pyright: ignore[reportArgumentType]
     kept = {cache_name(model.transformer): cache, "use_cache": True}
@@ -128,7 +128,7 @@ def _continue(
     return torch.stack(new, 1)
 
 
-def _drawn(logits: Tensor, draws: Tensor) -> Tensor:
+def _draw(logits: Tensor, draws: Tensor) -> Tensor:
     """int64 [rows]: the token whose part of the cumulated probability holds the uniform number of its row."""
     shares = logits.double().softmax(1).cumsum(1)
     return torch.searchsorted(shares, draws[:, None].contiguous(), right=True)[:, 0].clamp(max=logits.shape[1] - 1)

@@ -70,7 +70,7 @@ def frozen_features(
             return pool(hidden, batch.mask, pooling, backbone.is_decoder, batch.texts)
 
     batches = collator.split([(len(ids),) for ids in token_ids], range(len(token_ids)), token_budget)
-    with collator.read.timed():
+    with collator.read.measure():
         return over_rows(batches, backbone.hidden, compute, passes or Passes())
 
 

@@ -47,7 +47,7 @@ def load_backbone(
     of the model's configuration. Raises ModelError.
     """
     with quiet_libraries():
-        folder, config, text, is_decoder = _described(path, keep_layers)
+        folder, config, text, is_decoder = _describe(path, keep_layers)
         _set_dropout(text, dropout)
         _set_gelu(text)
         # Keys and values of earlier tokens serve decoding and prompts alone, which ask for them in their own calls.
@@ -83,11 +83,11 @@ class ModelShape:
 def read_shape(path: Path, keep_layers: int | None = None) -> ModelShape:
     """The shape of the transformer in `path` as `load_backbone` would load it; no weight is read. Raises ModelError."""
     with quiet_libraries():
-        _, _, text, is_decoder = _described(path, keep_layers)
+        _, _, text, is_decoder = _describe(path, keep_layers)
     return ModelShape(int(text.num_hidden_layers), is_decoder)
 
 
-def _described(path: Path, keep_layers: int | None) -> tuple[Path, PretrainedConfig, PretrainedConfig, bool]:
+def _describe(path: Path, keep_layers: int | None) -> tuple[Path, PretrainedConfig, PretrainedConfig, bool]:
     """(folder, configuration, the part of it about text, whether it is a decoder)."""
     folder = convert(path) if path.suffix == ".gguf" else path
     config = _config(folder)

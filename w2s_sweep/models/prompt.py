@@ -156,7 +156,7 @@ def answer_logits(
                 states = _states_after(backbone, collator.batch([rows[row] for row in chosen], padded=True), cache)
             return states.float() @ words.T
 
-    with collator.read.timed():
+    with collator.read.measure():
         return over_rows(batches, len(words), compute, passes or Passes())
 
 

@@ -22,7 +22,7 @@ class Throughput:
             self.squares += length * length
 
     @contextmanager
-    def timed(self) -> Generator[None]:
+    def measure(self) -> Generator[None]:
         """Seconds of the body, which has to end with a number that is on the CPU: a GPU works on behind one's back."""
         began = time.perf_counter()
         yield

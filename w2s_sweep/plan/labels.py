@@ -144,7 +144,7 @@ class Labels(Inputs):
         inputs = {"own": own, "weak": weak, "knows": knows}
         return self._labelling(Route(on=on, threshold=threshold), inputs, self._model_of(knows), "labels")
 
-    def held_out(self, members: Sequence[str]) -> str:
+    def predict_held_out(self, members: Sequence[str]) -> str:
         """Each row as those of the trained stages `members` predict it that did not learn from it."""
         return self._labelling(HeldOut(), _members(members), self._model_of(members[-1]), "labels")
 

@@ -64,7 +64,7 @@ Share = Callable[[Sequence[Stage[Kind]], float], float]
 """Stages that could be one pack, and the FLOPs of all at their depth but features -> the most FLOPs of a pack."""
 
 
-def undivided(stages: Sequence[Stage[Kind]], flops: float) -> float:
+def keep_together(stages: Sequence[Stage[Kind]], flops: float) -> float:
     """One pack, however many could run at the same time."""
     return math.inf
 
@@ -85,7 +85,7 @@ def divide(stages: Sequence[Stage[Kind]], flops: float, width: int, least: float
     return share if sum(prices) > share else math.inf
 
 
-def make_packs(graph: Graph, keys: Iterable[str], max_flops: float, share: Share = undivided) -> list[Pack]:
+def make_packs(graph: Graph, keys: Iterable[str], max_flops: float, share: Share = keep_together) -> list[Pack]:
     """Split the stages `keys` into packs, each after the packs it waits for."""
     wanted = set(keys)
     level = model_changes(graph)

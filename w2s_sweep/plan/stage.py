@@ -66,7 +66,7 @@ class Stage(Generic[K]):
         return {
             "kind": self.kind,
             "version": self.settings.version,
-            "settings": self.settings.hashed(),
+            "settings": self.settings.hashed_settings(),
             "inputs": dict(self.inputs),
         }
 
@@ -82,7 +82,7 @@ class Stage(Generic[K]):
     def to_json(self) -> dict[str, Json]:
         return {
             "kind": self.kind,
-            "settings": self.settings.hashed(),
+            "settings": self.settings.hashed_settings(),
             "inputs": dict(self.inputs),
             "hints": plain(self.hints),
             "key": self.key,

@@ -12,7 +12,7 @@ def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key in stages:
         record = read_json(store.work(key) / "failure.json")
-        if record is not None and not store.done(key):
+        if record is not None and not store.is_done(key):
             found[key] = str(record.get("error", "failed without a message"))
     return found
 

@@ -91,7 +91,7 @@ def _keys(results: Results) -> Iterator[str]:
 def _copy_stage(store: Store, key: str, folder: Path) -> None:
     """What a stage predicts and what determined it; of one that is not finished a word, as links lead there."""
     folder.mkdir(parents=True)
-    if not store.done(key):
+    if not store.is_done(key):
         (folder / "not_finished.txt").write_text("This stage was not finished when the sweep was exported.\n")
         return
     for name in PLAIN:

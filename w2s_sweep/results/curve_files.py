@@ -25,7 +25,7 @@ class CurveFiles:
 
     def of(self, role: str, row: Row) -> list[Evaluated]:
         """What the role's stage predicted on the way, for the rows that the cell is about."""
-        key, labelled = getattr(row, f"{role}_key"), self.final.labelled(row.weak_key)
+        key, labelled = getattr(row, f"{role}_key"), self.final.find_labelled(row.weak_key)
         curve = self._read(role, key)
         if labelled is None:
             return curve

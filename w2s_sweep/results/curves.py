@@ -79,7 +79,7 @@ class CurveReader:
         return role, rows[0].metric, *(key for row in rows for key in self._of_what(role, row))
 
     def _of_what(self, role: str, row: Row) -> tuple[str, ...]:
-        narrow = self.final.labelled(row.weak_key) is not None
+        narrow = self.final.find_labelled(row.weak_key) is not None
         return (*_stages(role, row), row.weak_key) if narrow else _stages(role, row)
 
     def _measure(self, role: str, groups: Sequence[Sequence[Row]]) -> None:

@@ -179,7 +179,7 @@ def _compare(
     tasks: dict[tuple[str, ...], list[Pair]] = {}
     unscored: dict[str, int] = {}
     for first, second in ((rows[_name(one)], rows[_name(other)]) for one, other in pairs):
-        why = _unscored(first, second, students)
+        why = _explain_unscored(first, second, students)
         if why:
             unscored[why] = unscored.get(why, 0) + 1
         else:
@@ -195,7 +195,7 @@ def _about(row: Row) -> tuple[str, ...]:
     return row.dataset, row.pair, row.metric, row.loss, row.method, row.finetune
 
 
-def _unscored(first: Row, second: Row, students: Students) -> str:
+def _explain_unscored(first: Row, second: Row, students: Students) -> str:
     """Why two cells have no scores to compare; empty where they have."""
     if "failed" in (first.state, second.state):
         return "a cell has failed"

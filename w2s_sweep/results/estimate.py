@@ -21,8 +21,8 @@ from w2s_sweep.metrics import (
     Spread,
     crossed_intervals,
     recover_all,
-    undefined,
-    unscored,
+    undefined_recovery,
+    unscored_recovery,
 )
 from w2s_sweep.results.score import Batch, Measured
 
@@ -133,13 +133,13 @@ class Table:
         """The PGR of each entry, or why there is none: a role lacks the metric, or it is undefined."""
         for name, reason in ((of[0], NO_TEST_LABELS), (of[2], NO_CEILING)):
             if name not in self.names or name in self.lacking:
-                return [unscored(reason)] * len(self.values)
+                return [unscored_recovery(reason)] * len(self.values)
         places = [self.names.index(name) for name in of]
         known: Array = np.all(self.known[:, :, places], axis=0)
         whole = np.flatnonzero(np.all(known, axis=1))
         found = dict(zip(whole.tolist(), self._recover_known(whole, places), strict=True))
         why = METRICS[of[0].partition("/")[0]].undefined_where
-        return [found.get(i) or undefined(*_absent(one), why=why) for i, one in enumerate(known)]
+        return [found.get(i) or undefined_recovery(*_absent(one), why=why) for i, one in enumerate(known)]
 
     def _recover_known(self, entries: Array, places: Sequence[int]) -> list[Recovery]:
         if not len(entries):

@@ -90,7 +90,7 @@ def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
     scores, users, students = student_scores(results), _users(results), _students(results)
     found: list[TrainedStage] = []
     for key, about in results.record["stages"].items():
-        if about["kind"] not in TRAINED or not store.done(key):
+        if about["kind"] not in TRAINED or not store.is_done(key):
             continue
         used = users.get(key, [])
         cell: dict[str, Any] = results.record["cells"][used[0][1]]["cell"] if used else {}
@@ -156,9 +156,9 @@ def _curve(results: Results, rows: Sequence[Row]) -> Iterator[tuple[int, dict[st
     steps = next((results.steps[row.cell] for row in rows if row.cell in results.steps), ())
     if len({row.weak_key for row in rows}) != 1:
         return
-    yield from ((one.step, _known(_agreement(one))) for one in steps)
+    yield from ((one.step, _drop_unknown(_agreement(one))) for one in steps)
     if len({(row.ceiling_key, row.metric) for row in rows if row.ceiling_key}) == 1:
-        yield from ((one.step, _known(_recovered(one))) for one in steps)
+        yield from ((one.step, _drop_unknown(_recovery_of(one))) for one in steps)
 
 
 def _agreement(one: StudentStep) -> dict[str, float | None]:
@@ -166,11 +166,11 @@ def _agreement(one: StudentStep) -> dict[str, float | None]:
     return {f"{EVALUATION}/{name}": getattr(one, name) for name in names}
 
 
-def _recovered(one: StudentStep) -> dict[str, float | None]:
+def _recovery_of(one: StudentStep) -> dict[str, float | None]:
     return {"pgr": one.ratio} | {f"{EVALUATION}/{role}": getattr(one, role) for role in ROLES}
 
 
-def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+def _drop_unknown(values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -45,14 +45,14 @@ class Reader:
 
     def beside(self, key: str, weak: str) -> "Examples | str":
         """A stage's test predictions for a cell that the stage `weak` supervises; or, in words, why there are none."""
-        labelled = self.labelled(weak)
+        labelled = self.find_labelled(weak)
         if labelled is None:
             return self.examples(key)
         if (key, weak) not in self.narrow:
             self.narrow[key, weak] = _on(self.examples(key), labelled)
         return self.narrow[key, weak]
 
-    def labelled(self, weak: str) -> Array | None:
+    def find_labelled(self, weak: str) -> Array | None:
         """The test rows that a supervisor labels, where it is a file with labels of test rows; else None."""
         said = self.examples(weak) if self.stages.get(weak, {}).get("kind") == LabelsFile.kind else ""
         return said.ids if isinstance(said, Examples) else None

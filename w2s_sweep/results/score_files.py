@@ -89,7 +89,7 @@ def score_files(request: Request) -> str:
     width = max(truth.classes, *(one.classes for found in said.values() for one in found))
     cells = [_examples(request, truth, _of_seed(said, seed), keys, width) for seed in range(request.seeds)]
     ((common, found),) = summarize([measure(cells)], request.metric)
-    return "\n".join([*notes, "", *_told(request, common, found, len(keys))])
+    return "\n".join([*notes, "", *_describe(request, common, found, len(keys))])
 
 
 def _read(request: Request, path: Path, field: str) -> Said:
@@ -165,7 +165,7 @@ def _groups(truth: Said, keys: Sequence[Key], column: str) -> Array:
     return np.array([str(named[key]) for key in keys], dtype=str)
 
 
-def _told(request: Request, common: Mapping[str, Interval | object], found: Recovery, examples: int) -> list[str]:
+def _describe(request: Request, common: Mapping[str, Interval | object], found: Recovery, examples: int) -> list[str]:
     groups = f"{common['n_groups']:,} groups of examples"
     lines = [f"metric {request.metric}, {request.seeds} seed{'s' * (request.seeds > 1)}, {groups}", ""]
     for role in ROLES:

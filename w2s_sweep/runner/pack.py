@@ -61,15 +61,15 @@ def _mates(
 ) -> list[Stage[Kind]]:
     """Stages that may run at the same time as `stage`: they can now, on the same frozen base."""
     base = frozen_base(stage) if pack.run.cotrain > 1 else None
-    if base is None or pack.store.done(stage.key):
+    if base is None or pack.store.is_done(stage.key):
         return []
     ready = [
         other
         for other in others
         if other.key not in outcomes
         and frozen_base(other) == base
-        and not pack.store.done(other.key)
-        and all(map(pack.store.done, other.inputs.values()))
+        and not pack.store.is_done(other.key)
+        and all(map(pack.store.is_done, other.inputs.values()))
     ]
     return ready[: most_at_once(pack, [stage, *ready]) - 1]
 
@@ -115,12 +115,12 @@ def _claim(
 ) -> Lease | Outcome | None:
     """The claim of a stage that can be run now, or why it is not; None where somebody else is at it."""
     store = pack.store
-    if store.done(stage.key):
+    if store.is_done(stage.key):
         _tidy(store, stage.key)
         return "done"
     if signals.stop():
         return "preempted"
-    missing = [key for key in stage.inputs.values() if not store.done(key)]
+    missing = [key for key in stage.inputs.values() if not store.is_done(key)]
     if missing:
         if any(_still_coming(pack, key, outcomes) for key in missing):
             return None
@@ -128,7 +128,7 @@ def _claim(
         return "blocked"
     lease = acquire(store, stage.key)
     # Its last owner may have published between our first look and our claim.
-    if lease is not None and store.done(stage.key):
+    if lease is not None and store.is_done(stage.key):
         lease.release()
         return "done"
     return lease

@@ -83,7 +83,7 @@ def _wait(ranks: Sequence["subprocess.Popen[str]"], stop: Callable[[], bool], sa
     Returns the exit statuses of those that ended by themselves; 0 stands for the others.
     """
     asked = False
-    while (running := [rank for rank in ranks if rank.poll() is None]) and not any(map(_failed, ranks)):
+    while (running := [rank for rank in ranks if rank.poll() is None]) and not any(map(_has_failed, ranks)):
         if not asked and stop():
             asked = True
             _ask(ranks[0], STOP)
@@ -98,7 +98,7 @@ def _wait(ranks: Sequence["subprocess.Popen[str]"], stop: Callable[[], bool], sa
     return [rank.returncode or 0 for rank in ranks]
 
 
-def _failed(rank: "subprocess.Popen[str]") -> bool:
+def _has_failed(rank: "subprocess.Popen[str]") -> bool:
     # One that left on request is no failure: the first rank may still be writing the checkpoint.
     return rank.returncode not in (None, 0, PREEMPTED)
 

@@ -80,10 +80,10 @@ def _rows(source: MadeUpSource) -> Iterator[tuple[str, str]]:
         question = f"{numbers[0]}" + "".join(f" {sign} {n}" for sign, n in zip(signs, numbers[1:], strict=True))
         if question not in seen:
             seen.add(question)
-            yield f"{question} = ?", _worked(numbers, signs)
+            yield f"{question} = ?", _work_out(numbers, signs)
 
 
-def _worked(numbers: list[int], signs: list[str]) -> str:
+def _work_out(numbers: list[int], signs: list[str]) -> str:
     total, steps = numbers[0], list[str]()
     for sign, n in zip(signs, numbers[1:], strict=True):
         then = total + n if sign == "+" else total - n

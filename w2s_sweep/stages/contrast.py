@@ -15,13 +15,13 @@ CONTRAST = "contrast.safetensors"
 """`features` float32 [rows, classes, width], rows in the order of the data."""
 
 
-def answered(asked: Sequence[Asked], settings: Contrast) -> list[str]:
+def write_answered(asked: Sequence[Asked], settings: Contrast) -> list[str]:
     """All rows with the answer of class 0, then all with that of class 1, and so on."""
     head = settings.instruction + GAP if settings.instruction else ""
-    return [f"{head}{_shown(one, settings.pair)}{settings.question}{word}" for word in settings.words for one in asked]
+    return [f"{head}{_show(one, settings.pair)}{settings.question}{word}" for word in settings.words for one in asked]
 
 
-def _shown(asked: Asked, pair: str | None) -> str:
+def _show(asked: Asked, pair: str | None) -> str:
     if isinstance(asked, str):
         return asked
     before, between, after = around_pair(pair)
@@ -31,7 +31,7 @@ def _shown(asked: Asked, pair: str | None) -> str:
 def run(context: Context[Contrast]) -> None:
     settings = context.settings
     asked = load_asked(context.input("data"))
-    texts = answered(asked, settings)
+    texts = write_answered(asked, settings)
     features, facts = read_frozen(context, lambda backbone: backbone.tokens(texts, settings.max_tokens))
     each = features.reshape(len(settings.words), len(asked), -1).swapaxes(0, 1)
     save_file({"features": each.copy()}, context.out / CONTRAST)

@@ -25,14 +25,14 @@ def run(context: Context[Data]) -> None:
     pq.write_table(examples, context.out / EXAMPLES, compression="zstd")
     labels = examples["label"].to_pylist()
     names = find(settings.task).named_classes(settings.labels)
-    counts = {_counted(value, names): labels.count(value) for value in sorted(set(labels)) if value >= 0}
+    counts = {_count_in_words(value, names): labels.count(value) for value in sorted(set(labels)) if value >= 0}
     counts |= {"unlabelled": unlabelled} if (unlabelled := labels.count(-1)) else {}
     odd = {f"left out/{reason}": count for reason, count in left_out.items() if count}
     easy = {} if settings.difficulty is None else {"easy up to": settings.difficulty_threshold}
     context.finish({"examples": examples.num_rows} | counts | odd | easy)
 
 
-def _counted(value: int, names: Sequence[str]) -> str:
+def _count_in_words(value: int, names: Sequence[str]) -> str:
     """What the rows of a class are counted by; of two classes, whose names need not be told apart, the number."""
     return f"label {value}" if len(names) == 2 else f"label {value} ({names[value]})"
 

@@ -51,7 +51,7 @@ def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows,
     learner.mode(training=False)
     context.describe, read = trained.describe, Throughput()
     read.add(length for row in chosen for length in learner.lengths[row])
-    with read.timed():
+    with read.measure():
         logits = predict(learner, chosen, context.stop)
     context.facts |= learner.collator.summary()
     context.facts |= speed(trained, learner.model.backbone, read, "forward", settings.finetune.precision)

@@ -18,7 +18,7 @@ def preference(judge: Array, proposed: Array, current: Array) -> Array:
     return new / (new + old)
 
 
-def accepted(scores: Array, most: float) -> Array:
+def accept(scores: Array, most: float) -> Array:
     """bool [rows]: the scores above 1/2 that are among about the share `most` of the largest.
 
     Ye, Laidlaw and Steinhardt 2025 (arXiv 2501.07886, Algorithm 1), with the threshold of their code: max(1/2, the
@@ -37,7 +37,7 @@ def refine(weak: Predictions, own: Predictions, judge: Predictions, on: str, mos
     proposed, current = new.argmax(1), weak.probs[here].argmax(1)
     differ = np.flatnonzero(proposed != current)
     scores = preference(judged[differ], proposed[differ], current[differ])
-    taken = differ[accepted(scores, most)]
+    taken = differ[accept(scores, most)]
     return here[taken], new[taken], len(differ)
 
 

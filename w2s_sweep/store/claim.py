@@ -206,7 +206,7 @@ def acquire(store: Store, key: str) -> Lease | None:
     with explain_errors(path):
         try:
             _write(mine, record)
-            if _link(mine, path) or _taken_over(store, key, mine, record):
+            if _link(mine, path) or _take_over(store, key, mine, record):
                 return Lease(store, key, token)
             return None
         except FileNotFoundError:  # we slept so long that an owner on another host took our record for a dead one's
@@ -256,7 +256,7 @@ def _create(path: Path, content: bytes) -> bool:
     return True
 
 
-def _taken_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -> bool:
+def _take_over(store: Store, key: str, mine: Path, record: Mapping[str, Any]) -> bool:
     """Replace a dead owner's record; one taker at a time, and the death is checked again inside."""
     path = store.claim_path(key)
     guard = path.with_name(f".{key}.takeover")

@@ -65,7 +65,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def written(path: Path | os.DirEntry[str]) -> float:
+def time_written(path: Path | os.DirEntry[str]) -> float:
     """When a file or a folder was changed last, in seconds; 0 for one that is no longer there."""
     try:
         return path.stat().st_mtime

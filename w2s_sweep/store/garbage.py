@@ -84,7 +84,7 @@ def _candidates(store: Store, days: float, unreferenced: bool) -> Iterator[tuple
         claim = read_claim(store, path.name)
         if claim is not None and claim.alive:
             continue
-        if store.done(path.name):
+        if store.is_done(path.name):
             yield path, "work of a stage that is finished"
         elif path.name not in submitted and time.time() - path.stat().st_mtime > days * DAY_SECONDS:
             yield path, f"unfinished, untouched for {days:g} days"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import read_json, read_jsonl, write_json, write_text, written
+from w2s_sweep.store.files import read_json, read_jsonl, time_written, write_json, write_text
 
 LISTED = 10_000
 """Names of stages that are read until no more sweeps are looked at for stages to learn from."""
@@ -68,7 +68,7 @@ class Records:
     def sweeps(self) -> list[str]:
         """Names of the sweeps, the newest first."""
         found = (self.root / "sweeps").glob("*/sweep.json")
-        return [p.parent.name for p in sorted(found, key=written, reverse=True)]
+        return [p.parent.name for p in sorted(found, key=time_written, reverse=True)]
 
     def list_stages(self, name: str, stages: Iterable[NamedStage]) -> None:
         """Write what stages a sweep has beside its record, which is a hundred times as long."""

@@ -85,7 +85,7 @@ class Store(Records):
         """Bytes of a finished stage, as its manifest says; 0 where it is not finished."""
         return sum(entry["size"] for entry in (self.manifest(key) or {}).values())
 
-    def done(self, key: str) -> bool:
+    def is_done(self, key: str) -> bool:
         """Whether the stage is finished and its files have the sizes its manifest says."""
         files = self.manifest(key)
         if files is None:
@@ -206,7 +206,7 @@ class Store(Records):
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-            if not self.done(key):  # what stands there is damaged: ours replaces it
+            if not self.is_done(key):  # what stands there is damaged: ours replaces it
                 self.quarantine(key)
                 os.rename(folder, self.path(key))
         sync(self.stages)

@@ -27,7 +27,7 @@ class Judge(Protocol):
         """float64 [n]: log-odds of class 1 of each row with a label, given labels of other rows; others: anything."""
         ...
 
-    def moved(self, odds: Array, before: Array, after: Array) -> Array:
+    def move(self, odds: Array, before: Array, after: Array) -> Array:
         """The odds of the signs `after`, where `odds` are those of `before`, which differ in few rows."""
         ...
 
@@ -60,7 +60,7 @@ class RidgeJudge:
     def odds(self, signs: Array) -> Array:
         return self.prior + self.pull @ signs
 
-    def moved(self, odds: Array, before: Array, after: Array) -> Array:
+    def move(self, odds: Array, before: Array, after: Array) -> Array:
         index = np.flatnonzero(before != after)
         return odds + self.pull[:, index] @ (after - before)[index]
 
@@ -85,9 +85,9 @@ class ContextJudge:
         return float(self.answer(_show(signs, (fold != fold[row]) & (signs != 0)), [row])[0])
 
     def odds(self, signs: Array) -> Array:
-        return self.moved(np.zeros(len(signs)), np.zeros_like(signs), signs)
+        return self.move(np.zeros(len(signs)), np.zeros_like(signs), signs)
 
-    def moved(self, odds: Array, before: Array, after: Array) -> Array:
+    def move(self, odds: Array, before: Array, after: Array) -> Array:
         fold = self._folds(len(after))
         changed = before != after
         odds = odds.copy()
@@ -183,7 +183,7 @@ def search(
             to = 1 if said > 0 else -1
             labelled = np.union1d(np.flatnonzero(signs), row) if balanced else ()
             turned = _turn(signs, odds, row, to, labelled if balanced else home.get(row, ()))
-            after = judge.moved(odds, signs, turned)
+            after = judge.move(odds, signs, turned)
             then = worth(after, turned)
             change = alpha * (then - now)
             if change > 0 or draw.random() < math.exp(change / temperature(step)):

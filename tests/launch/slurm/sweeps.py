@@ -148,7 +148,7 @@ class Sweeps:
             self.cluster.start(job)
             stages = self.stages_of(job)
             for stage in stages:
-                missing = [key for key in stage.inputs.values() if not self.store.done(key)]
+                missing = [key for key in stage.inputs.values() if not self.store.is_done(key)]
                 assert not missing, f"{job} runs {stage.label} before its inputs are there"
                 if stage.key not in broken:
                     self.finish(stage.key)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.launch.slurm.scripts import compare, submitted
-from w2s_sweep.launch.slurm.arrays import grouped
+from w2s_sweep.launch.slurm.arrays import group_packs
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store import Store
@@ -39,7 +39,7 @@ EVERYTHING = {
 @given(st.lists(st.integers(1, 3), max_size=30), st.integers(1, 7))
 def test_grouping_keeps_every_task_in_order_and_no_array_is_too_long(sizes, most):
     packs = [(Pack(f"pack-{i}", (), frozenset()), Ask(size, 1, 1, 1)) for i, size in enumerate(sizes)]
-    arrays = grouped(packs, most)
+    arrays = group_packs(packs, most)
     assert all(1 <= len(chunk) <= most for _, chunk in arrays)
     for size in set(sizes):
         chunks = [chunk for ask, chunk in arrays if ask.gpus == size]

@@ -103,7 +103,7 @@ class Task:
             raise DataError(self._missing(str(error.args[0]), row, index)) from error
         except (ValueError, TypeError, IndexError, AttributeError) as error:
             reason = error.reason if isinstance(error, Odd) else "that do not fit the task"
-            text = f"task {self.name!r}: row {index} does not fit: {error}. The row: {_shown(row)}"
+            text = f"task {self.name!r}: row {index} does not fit: {error}. The row: {_show(row)}"
             raise OddRow(text, reason) from error
 
     def _missing(self, column: str, row: Row, index: int) -> str:
@@ -135,7 +135,7 @@ def _require_classes(examples: Sequence[Example], classes: int) -> None:
             raise no_class("label", example.label, classes)
 
 
-def _shown(row: Row, width: int = 60) -> str:
+def _show(row: Row, width: int = 60) -> str:
     return ", ".join(f"{name}={str(value)[:width]!r}" for name, value in row.items())
 
 

@@ -9,7 +9,7 @@ from w2s_sweep.data.tasks.base import Example, Row, Task, label, letter, registe
 _MARKER = re.compile(r"\[(header|title|step|substeps)\]")
 
 
-def _joined(*parts: str) -> str:
+def _join(*parts: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
@@ -26,7 +26,7 @@ def _science(row: Row, support: str) -> Sequence[Example]:
     answers = [text(row, name) for name in ("correct_answer", "distractor1", "distractor2", "distractor3")]
     question = text(row, "question")
     passage = group_of("support", support) if support.strip() else None
-    return right_and_wrong(_joined(support, f"Question: {question}"), answers, 0, question, linked=passage)
+    return right_and_wrong(_join(support, f"Question: {question}"), answers, 0, question, linked=passage)
 
 
 def _openbookqa(row: Row) -> Sequence[Example]:
@@ -38,7 +38,7 @@ def _openbookqa(row: Row) -> Sequence[Example]:
 
 def _cosmos_qa(row: Row) -> Sequence[Example]:
     context = text(row, "context")
-    prompt = _joined(context, f"Question: {text(row, 'question')}")
+    prompt = _join(context, f"Question: {text(row, 'question')}")
     return right_and_wrong(prompt, [text(row, f"answer{n}") for n in range(4)], label(row), context)
 
 
@@ -46,22 +46,24 @@ def _dream(row: Row) -> Sequence[Example]:
     turns = "\n".join(row["dialogue"])
     choices = list(row["choice"])
     gold = choices.index(row["answer"]) if row["answer"] else None
-    return right_and_wrong(_joined(turns, f"Question: {text(row, 'question')}"), choices, gold, turns)
+    return right_and_wrong(_join(turns, f"Question: {text(row, 'question')}"), choices, gold, turns)
 
 
 def _hellaswag(row: Row) -> Sequence[Example]:
     """The context and one of its endings, without the markers of the how-to pages (`[header]`, `[title]`, `[step]`)."""
-    context = _unmarked(text(row, "ctx"))
-    return right_and_wrong(context, [_unmarked(ending) for ending in row["endings"]], label(row), context, line=" ")
+    context = _strip_markers(text(row, "ctx"))
+    return right_and_wrong(
+        context, [_strip_markers(ending) for ending in row["endings"]], label(row), context, line=" "
+    )
 
 
-def _unmarked(value: str) -> str:
+def _strip_markers(value: str) -> str:
     return " ".join(_MARKER.sub(" ", value.replace(" [title]", ". ")).split())
 
 
 def _quail(row: Row) -> Sequence[Example]:
     context = text(row, "context")
-    prompt = _joined(context, f"Question: {text(row, 'question')}")
+    prompt = _join(context, f"Question: {text(row, 'question')}")
     return right_and_wrong(prompt, list(row["answers"]), label(row, "correct_answer_id"), context)
 
 
@@ -74,14 +76,14 @@ def _piqa(row: Row) -> Sequence[Example]:
 
 def _quartz(row: Row) -> Sequence[Example]:
     choices, para = row["choices"], text(row, "para")
-    prompt = _joined(para, f"Question: {text(row, 'question')}")
+    prompt = _join(para, f"Question: {text(row, 'question')}")
     return right_and_wrong(prompt, choices["text"], letter(row, choices["label"]), para)
 
 
 def _social_iqa(row: Row) -> Sequence[Example]:
     """The label counts from 1."""
     context, number = text(row, "context"), label(row)
-    prompt = _joined(context, f"Question: {text(row, 'question')}")
+    prompt = _join(context, f"Question: {text(row, 'question')}")
     answers = [text(row, f"answer{name}") for name in "ABC"]
     return right_and_wrong(prompt, answers, None if number is None else number - 1, context)
 

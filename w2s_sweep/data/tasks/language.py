@@ -46,16 +46,16 @@ def _wic(row: Row) -> Sequence[Example]:
 def _multirc(row: Row) -> Sequence[Example]:
     """1: this answer is right; a question can have several right ones."""
     paragraph = text(row, "paragraph")
-    return one(f"{paragraph}\n{_asked(row)}", binary(row), paragraph)
+    return one(f"{paragraph}\n{_write_question(row)}", binary(row), paragraph)
 
 
 def _mc_taco(row: Row) -> Sequence[Example]:
     """1: this answer is plausible; a question can have several plausible ones."""
     sentence = text(row, "sentence")
-    return one(f"{sentence}\n{_asked(row)}", binary(row), sentence)
+    return one(f"{sentence}\n{_write_question(row)}", binary(row), sentence)
 
 
-def _asked(row: Row) -> str:
+def _write_question(row: Row) -> str:
     return f"Question: {text(row, 'question')}\nAnswer: {text(row, 'answer')}"
 
 

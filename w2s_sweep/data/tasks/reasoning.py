@@ -73,7 +73,7 @@ def _evaluate(node: ast.AST) -> Fraction:
             raise ValueError("no expression of numbers")
 
 
-def _worked(row: Row) -> Sequence[Example]:
+def _read_worked(row: Row) -> Sequence[Example]:
     """A question, and an answer whose steps end with "#### RESULT"."""
     question, answer = strict_text(row, "question").strip(), CALCULATOR.sub("", strict_text(row, "answer")).strip()
     if MARK not in answer or final_answer(answer) is None:
@@ -85,7 +85,7 @@ register(
     Task(
         "worked_answer",
         ("question", "answer"),
-        _worked,
+        _read_worked,
         kind="generate",
         answer=final_answer,
         sample={"question": "Ann has 3 pens and buys 4 more. How many has she?", "answer": "3 + 4 = 7.\n#### 7"},

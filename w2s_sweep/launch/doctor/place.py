@@ -55,13 +55,13 @@ def _try_writing(store: Store, folder: Path) -> Finding:
         os.link(mine, link)
         return _clock(store, folder)
     except OSError as error:
-        return _failed(store, folder, mine.exists(), error)
+        return _explain_failure(store, folder, mine.exists(), error)
     finally:
         for path in (mine, link):
             path.unlink(missing_ok=True)
 
 
-def _failed(store: Store, folder: Path, written: bool, error: OSError) -> Finding:
+def _explain_failure(store: Store, folder: Path, written: bool, error: OSError) -> Finding:
     if written and error.errno in NO_LINKS:
         todo = (
             "Two machines may now and then run one stage twice; nothing is lost. Better: a file system that has them."

@@ -27,7 +27,7 @@ from w2s_sweep.plan.packs import Pack
 from w2s_sweep.store.sharing import refuse_unsafe
 
 
-def grouped(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
+def group_packs(packs: Sequence[tuple[Pack, Ask]], most: int) -> list[tuple[Ask, list[Pack]]]:
     """One array for each set of resources, cut at `most` tasks."""
     # submitit sends any number of tasks as one array; sbatch refuses more than MaxArraySize of them
     # (facebookincubator/submitit#1624).

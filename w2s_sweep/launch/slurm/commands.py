@@ -92,7 +92,7 @@ def ask(command: Sequence[str], looks: int = LOOKS, seconds: float | None = None
     return ask(command, looks - 1, seconds)
 
 
-def shown(what: str, *flags: str, hurry: bool = False) -> list[dict[str, str]]:
+def show(what: str, *flags: str, hurry: bool = False) -> list[dict[str, str]]:
     """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them.
 
     `hurry`: ask once, and wait no longer than `PATIENCE_SECONDS`.

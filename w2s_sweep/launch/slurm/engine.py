@@ -14,7 +14,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.slurm import commands
-from w2s_sweep.launch.slurm.arrays import grouped, scripts_of
+from w2s_sweep.launch.slurm.arrays import group_packs, scripts_of
 from w2s_sweep.launch.slurm.explain import ask_alone, explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
@@ -108,7 +108,7 @@ class SlurmEngine:
         why = [*filter(None, [times]), *explain_asks(stages, settings, learned)]
         share = Division(settings, (), learned=learned)  # the cluster is not asked
         packs = make_packs(job.plan.graph, keys, self.pack_flops, share)
-        arrays = grouped([(pack, ask_of(pack, settings, learned)) for pack in packs], 1001)
+        arrays = group_packs([(pack, ask_of(pack, settings, learned)) for pack in packs], 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
         end = f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"
         print(harmless("\n".join([*said, *why, *scripts, end])))
@@ -192,7 +192,7 @@ class SlurmEngine:
         again: bool,
     ) -> None:
         cluster = commands.cluster_config()
-        arrays = grouped(packs, cluster.max_array_size)
+        arrays = group_packs(packs, cluster.max_array_size)
         running = {k: one for k, one in queued_jobs(job.store).items() if k in job.plan.keys("in flight")}
         _show(console, arrays, running)
         began = time.monotonic()

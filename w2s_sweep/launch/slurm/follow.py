@@ -31,7 +31,7 @@ def follow(job: Job, poll_seconds: float, submit: Callable[[], set[str]] = set) 
     with make_progress(job, waiting) as progress:
         asked = -QUEUE_SECONDS
         while waiting:
-            waiting -= _finished(job, waiting, progress)
+            waiting -= _find_finished(job, waiting, progress)
             if waiting and time.monotonic() - asked >= max(QUEUE_SECONDS, poll_seconds):
                 asked = time.monotonic()
                 waiting -= _gone(job, waiting, progress, submit)
@@ -57,10 +57,10 @@ def _names(path: Path) -> set[str]:
     return {p.name for p in path.iterdir()} if path.is_dir() else set()
 
 
-def _finished(job: Job, waiting: set[str], progress: Progress) -> set[str]:
+def _find_finished(job: Job, waiting: set[str], progress: Progress) -> set[str]:
     """Stages that are in the store now; those that started since the last look get a bar."""
     there = _names(job.store.stages)
-    done = {key for key in sorted(waiting & there) if job.store.done(key)}
+    done = {key for key in sorted(waiting & there) if job.store.is_done(key)}
     for key in sorted(waiting & _names(job.store.root / "claims") - done - progress.running.keys()):
         progress.start(key)
     for key in sorted(done):
@@ -97,4 +97,4 @@ def _gone(job: Job, waiting: set[str], progress: Progress, submit: Callable[[], 
 def _at_work(job: Job, key: str) -> bool:
     """Whether a stage is done, or somebody is at it."""
     claim = read_claim(job.store, key)
-    return (claim is not None and claim.alive) or job.store.done(key)
+    return (claim is not None and claim.alive) or job.store.is_done(key)

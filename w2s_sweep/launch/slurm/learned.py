@@ -76,10 +76,10 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
         if said is not None and seconds_of(said) is not None:
             summaries[work, int(said.get("GPUs", 0))].append(said)
-    return Learned(works, {name: _used(many) for name, many in summaries.items()})
+    return Learned(works, {name: _measure_use(many) for name, many in summaries.items()})
 
 
-def _used(many: list[Mapping[str, Any]]) -> Used:
+def _measure_use(many: list[Mapping[str, Any]]) -> Used:
     held = [gb for one in many if (gb := memory_of(one))]
     known = len(held) >= min(ENOUGH, len(many))  # what ran on GPUs with earlier versions does not say
     return Used(len(many), max(seconds_of(one) or 0.0 for one in many), max(held) if known else 0.0)

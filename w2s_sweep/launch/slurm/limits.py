@@ -34,7 +34,7 @@ def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
             _number(one.get("MaxMemPerNode")),
             _number(one.get("MaxCPUsPerNode")),
         )
-        for one in commands.shown("partition", hurry=hurry)
+        for one in commands.show("partition", hurry=hurry)
         if "PartitionName" in one
     }
 

@@ -107,7 +107,7 @@ def _end(store: Store, record: Mapping[str, Any], jobs: Mapping[str, QueuedTask]
 
 def _is_over(store: Store, stages: Sequence[str], now: float) -> bool:
     try:
-        return all(now - store.path(key).stat().st_mtime > OVER_SECONDS and store.done(key) for key in stages)
+        return all(now - store.path(key).stat().st_mtime > OVER_SECONDS and store.is_done(key) for key in stages)
     except FileNotFoundError:
         return False
 

@@ -22,32 +22,32 @@ PASSED_ON = (*PLACES, "reservation", "wckey")
 
 def options_of(pack: Pack, settings: Settings) -> Options:
     """The options of a pack; where its stages differ, those of the stage that costs most hold."""
-    found = _said(settings)
+    found = _collect(settings)
     for stage in sorted(pack.stages, key=lambda stage: stage.cost.flops):
         for label in (stage.kind, stage.hints.role):
             if label in settings.stages:
-                found |= _said(settings.stages[label])
+                found |= _collect(settings.stages[label])
     return tuple(sorted(found.items()))
 
 
 def placement(settings: Settings) -> Options:
     """The options of all tasks, whatever they run."""
-    return tuple(sorted(_said(settings).items()))
+    return tuple(sorted(_collect(settings).items()))
 
 
-def _said(of: Placement) -> dict[str, Option]:
+def _collect(of: Placement) -> dict[str, Option]:
     places: dict[str, Option] = {name: value for name in PLACES if (value := getattr(of, name)) is not None}
-    return places | {dashed(name): value for name, value in (of.sbatch or {}).items()}
+    return places | {to_dashes(name): value for name, value in (of.sbatch or {}).items()}
 
 
-def dashed(name: str) -> str:
+def to_dashes(name: str) -> str:
     """As sbatch spells it."""
     return name.replace("_", "-")
 
 
 def adopt_environment(settings: Settings) -> tuple[Settings, list[str]]:
     """The settings with what the shell's SBATCH_* add to them, and a line for each of these variables."""
-    own, free, said = _said(settings), dict(settings.sbatch or {}), list[str]()
+    own, free, said = _collect(settings), dict(settings.sbatch or {}), list[str]()
     for variable, value in sorted(os.environ.items()):
         name = variable.removeprefix("SBATCH_").lower()
         if not variable.startswith("SBATCH_"):
@@ -77,7 +77,7 @@ def rewrite(script: str, options: Options, values: Mapping[str, object]) -> str:
         lines.pop(name, None)
         without = values.get("gpus") == 0 and "{gpus}" in str(value)  # of a type that the task needs none of
         if value is not None and value is not False and not without:
-            lines[name] = f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(_filled(value, values))}")
+            lines[name] = f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(_fill(value, values))}")
     at = rest.index("# Parameters") + 1
     return "\n".join([*rest[:at], *(line for _, line in sorted(lines.items())), *rest[at:]])
 
@@ -86,7 +86,7 @@ def _name(line: str) -> str:
     return line.removeprefix("#SBATCH --").partition("=")[0]
 
 
-def _filled(value: Option, values: Mapping[str, object]) -> str:
+def _fill(value: Option, values: Mapping[str, object]) -> str:
     return string.Formatter().vformat(str(value), (), values)
 
 

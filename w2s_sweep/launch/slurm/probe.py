@@ -135,9 +135,9 @@ def site_settings(words: Sequence[str] = ()) -> Settings:
     """Settings of the launcher as a command with `hydra/launcher=slurm WORDS` would have them."""
     from omegaconf import OmegaConf
 
-    from w2s_sweep.launch.one import composed
+    from w2s_sweep.launch.one import compose_one
 
-    with composed(["hydra/launcher=slurm", *words], with_hydra=True) as whole:
+    with compose_one(["hydra/launcher=slurm", *words], with_hydra=True) as whole:
         plain: Any = OmegaConf.to_container(whole.hydra.launcher)
     return read_settings({k: v for k, v in plain.items() if k in Settings.__dataclass_fields__})  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
 

@@ -20,7 +20,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.commands import QueuedTask
 from w2s_sweep.store import Store
 from w2s_sweep.store.claim import file_system_now, slurm_job
-from w2s_sweep.store.files import read_json, write_json, written
+from w2s_sweep.store.files import read_json, time_written, write_json
 
 UNSEEN_SECONDS = 7 * 86_400.0
 """How long a job that cannot be seen is believed in, without a word from it."""
@@ -51,7 +51,7 @@ def submissions(store: Store) -> dict[Path, dict[str, Any]]:
     """What was written about the submissions of which something may still be in the queue, the oldest first."""
     folder = folder_of(store)
     paths = list(folder.glob("*.json")) if folder.is_dir() else []
-    found = {path: read_json(path) for path in sorted(paths, key=written)}
+    found = {path: read_json(path) for path in sorted(paths, key=time_written)}
     return {path: record for path, record in found.items() if record is not None}
 
 
@@ -138,7 +138,7 @@ def _is_over(record: Record, found: Mapping[tuple[str, str], list[Path]], now: f
     """Whether a job has said that it ended, or has said nothing for so long that it is not believed in any more."""
     said = found.get((record.name, record.job), [])
     states = [state for path in said if (state := read_json(path)) is not None]
-    last = max([record.submitted, *(written(path) for path in said)])
+    last = max([record.submitted, *(time_written(path) for path in said)])
     return any(state.get("state") == "ended" for state in states) or now - last > UNSEEN_SECONDS
 
 
@@ -173,7 +173,7 @@ def forget_ended(store: Store) -> None:
     """
     # A young record stays, whatever the queue says: only it explains tasks that a crashed controller brings back.
     old = file_system_now(folder_of(store)) - RETURN_SECONDS if folder_of(store).is_dir() else 0.0
-    known = {path: record for path, record in submissions(store).items() if written(path) < old}
+    known = {path: record for path, record in submissions(store).items() if time_written(path) < old}
     if not known:
         return
     alive = commands.queue({str(record["user"]) for record in known.values()}).values()

@@ -63,16 +63,16 @@ def ask_of(pack: Pack, settings: Settings, learned: Learned = NOTHING) -> Ask:
 
 
 def _amount(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
-    said = _said(stage, name, settings)
-    return _derived(stage, name, settings) if said is None else said
+    said = _find_set(stage, name, settings)
+    return _derive(stage, name, settings) if said is None else said
 
 
 def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> int:
-    said = _said(stage, "memory_gb", settings)
+    said = _find_set(stage, "memory_gb", settings)
     if said is not None:
         return said
     derived, beside, gpus = (
-        _derived(stage, "memory_gb", settings), settings.stages_per_gpu, gpus_asked(stage, settings)
+        _derive(stage, "memory_gb", settings), settings.stages_per_gpu, gpus_asked(stage, settings)
     )  # fmt: skip
     used = learned.of(stage, gpus)
     if used is None:
@@ -83,25 +83,25 @@ def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> int:
 
 def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
     """Bytes of a GPU for each of the stages that share it; None for a stage that was set to run on the CPU."""
-    return settings.gpu_memory_gb * 1e9 / settings.stages_per_gpu if _said(stage, "gpus", settings) != 0 else None
+    return settings.gpu_memory_gb * 1e9 / settings.stages_per_gpu if _find_set(stage, "gpus", settings) != 0 else None
 
 
 def counts_of(stage: Stage[Kind], settings: Settings) -> Sequence[int]:
     """Numbers of GPUs that a stage may compute on."""
     if not stage.settings.shards or settings.stages_per_gpu > 1:
         return (1,)
-    said = _said(stage, "gpus", settings)
+    said = _find_set(stage, "gpus", settings)
     return (said,) if said else COUNTS
 
 
 def _minutes(pack: Pack, settings: Settings, learned: Learned) -> int:
-    said = [minutes for stage in pack.stages if (minutes := _said(stage, "minutes", settings)) is not None]
+    said = [minutes for stage in pack.stages if (minutes := _find_set(stage, "minutes", settings)) is not None]
     return max(said) if said else min(settings.max_minutes, _needed_minutes(pack.stages, settings, learned))
 
 
 def _needed_minutes(stages: Sequence[Stage[Kind]], settings: Settings, learned: Learned) -> int:
     seconds = sum(_seconds(stage, settings, learned) for stage in stages)
-    return _rounded(math.ceil(seconds / 60) + settings.min_minutes)
+    return _round_up(math.ceil(seconds / 60) + settings.min_minutes)
 
 
 def _seconds(stage: Stage[Kind], settings: Settings, learned: Learned) -> float:
@@ -120,19 +120,19 @@ def gpus_asked(stage: Stage[Kind], settings: Settings) -> int:
 
 def learned_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
     """What decides the amount that a task asks for this stage; None where it is set by hand, or by default."""
-    used = learned.of(stage, gpus_asked(stage, settings)) if _said(stage, name, settings) is None else None
+    used = learned.of(stage, gpus_asked(stage, settings)) if _find_set(stage, name, settings) is None else None
     if used is None:
         return None
     if name == "minutes":
         return used if used.teaches(_estimate(stage, settings), used.seconds) else None
-    derived = _derived(stage, name, settings) / settings.stages_per_gpu
+    derived = _derive(stage, name, settings) / settings.stages_per_gpu
     return used if used.teaches(derived, used.memory_gb) else None
 
 
 def where_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> str:
     """Where the amount comes from that a task asks for this stage: set by hand, learned, or default, and the bound that
     cuts it."""
-    if _said(stage, name, settings) is not None:
+    if _find_set(stage, name, settings) is not None:
         return BY_HAND
     used = learned_from(stage, name, settings, learned)
     word = "default" if used is None else f"learned from {used.stages} finished stages"
@@ -140,7 +140,7 @@ def where_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned:
     return word + BOUNDED if cut else word
 
 
-def _said(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:
+def _find_set(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:
     """What somebody set, the most specific setting first."""
     return next((value for source in _sources(stage, settings) if (value := source.get(name)) is not None), None)
 
@@ -154,7 +154,7 @@ def _sources(stage: Stage[Kind], settings: Settings) -> Iterator[Mapping[str, An
         yield vars(stage.hints.model.resources)
 
 
-def _derived(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
+def _derive(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
     """What nobody set, from what the kind of stage holds in memory. Stages that run beside each other in a task add up
     on its CPUs and in its memory, and share its GPU."""
     memory, beside = memory_of(stage), settings.stages_per_gpu
@@ -167,6 +167,6 @@ def _derived(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
     return {"gpus": gpus, "cpus": 4 * processes, "memory_gb": host}[name]
 
 
-def _rounded(minutes: int) -> int:
+def _round_up(minutes: int) -> int:
     """Up to a quarter of an hour, so that packs of like size share an array."""
     return 15 * math.ceil(minutes / 15)

@@ -61,7 +61,7 @@ def submit(
     write_json(path, record)
     with _all_or_nothing(path, record):
         waits = _Waits(job, arrays, running)
-        for number, (ask, packs, text) in enumerate(_plain(waits, arrays) if settings.plain else _held(arrays)):
+        for number, (ask, packs, text) in enumerate(_plain(waits, arrays) if settings.plain else _hold(arrays)):
             found = submit_array(job, packs, ask, settings, code, f"w2s-{token}-{number}", text)
             waits.add(packs, found)
         packs = [pack for _, chunk in arrays for pack in chunk]
@@ -105,7 +105,7 @@ class _Waits:
             self._owner |= dict.fromkeys(pack.keys, one)
             self._sizes[one] += len(pack.keys)
 
-    def known(self, pack: Pack) -> bool:
+    def is_known(self, pack: Pack) -> bool:
         """Whether everything that a pack waits for has an id."""
         return all(key in self._owner for key in pack.waits_for & self._ours)
 
@@ -114,7 +114,7 @@ class _Waits:
         return dependency(pack, self._owner, self._sizes)
 
 
-def _held(arrays: Sequence[Array]) -> Iterator[tuple[Ask, list[Pack], str]]:
+def _hold(arrays: Sequence[Array]) -> Iterator[tuple[Ask, list[Pack], str]]:
     """All tasks of an array at once, which get their dependencies later."""
     for ask, packs in arrays:
         yield ask, packs, ""
@@ -125,7 +125,7 @@ def _plain(waits: _Waits, arrays: Sequence[Array]) -> Iterator[tuple[Ask, list[P
     a whole array, and nothing is changed afterwards."""
     left = [(number, pack) for number, (_, packs) in enumerate(arrays) for pack in packs]
     while left:
-        ready = {pack.name for _, pack in left if waits.known(pack)}
+        ready = {pack.name for _, pack in left if waits.is_known(pack)}
         alike: dict[tuple[int, str], list[Pack]] = {}
         for number, pack in left:
             if pack.name in ready:

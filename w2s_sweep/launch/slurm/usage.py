@@ -55,7 +55,7 @@ def usage(store: Store, name: str) -> Usage | None:
     for record in submissions_of(store, name):
         # A stage that was submitted twice counts for the task that was asked for last.
         tasks |= {key: task for task in record.get("tasks", ()) for key in task["stages"] if "ask" in task}
-    asked = {task["job"]: task for task in tasks.values() if all(store.done(key) for key in task["stages"])}
+    asked = {task["job"]: task for task in tasks.values() if all(store.is_done(key) for key in task["stages"])}
     found = [_of_task(store, task) for task in asked.values()]
     if not found:
         return None

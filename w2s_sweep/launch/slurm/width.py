@@ -41,7 +41,7 @@ class Node:
 
 def read_nodes() -> list[Node]:
     """Nodes that take jobs; empty where SLURM does not show them."""
-    found = commands.shown("node", "--detail")
+    found = commands.show("node", "--detail")
     return [_node(one) for one in found if _takes_jobs(one.get("State", ""))]
 
 

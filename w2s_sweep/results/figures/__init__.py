@@ -16,9 +16,9 @@ from w2s_sweep.results.figures.by_task import draw_by_task
 from w2s_sweep.results.figures.calibration import draw_calibration
 from w2s_sweep.results.figures.facets import facets
 from w2s_sweep.results.figures.heat import draw_heat
-from w2s_sweep.results.figures.look import REPORT, Look, drawn_for
+from w2s_sweep.results.figures.look import REPORT, Look, use_look
 from w2s_sweep.results.figures.pgr import draw_medians, draw_pgr
-from w2s_sweep.results.figures.saved import SavedFigure, fingerprint, keep, kept, write_figure
+from w2s_sweep.results.figures.saved import SavedFigure, find_kept, fingerprint, keep, write_figure
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
@@ -80,9 +80,9 @@ def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[Sa
     For whom: `look`. The order is that of the report. Nothing is drawn where the folder has them of the same results.
     """
     drawn_of = fingerprint(results, look)
-    if (there := kept(folder, drawn_of)) is not None:
+    if (there := find_kept(folder, drawn_of)) is not None:
         return there
-    with drawn_for(look):
+    with use_look(look):
         saved = [_save(plot, results, folder) for plot in choose_plots(results)]
     if saved:
         keep(folder, drawn_of, saved)

@@ -58,7 +58,7 @@ def draw_calibration(results: Results) -> "Figure":
     drawable = {name for lines in panels.values() for name in lines}
     variants, left_out = choose_settings(results, drawable, MOST_LINES, "calibration.csv")
     looks = _looks(results, variants)
-    shown = dict(list(_drawn(panels, variants, looks).items())[: min(MOST, current().most_panels(4))])
+    shown = dict(list(_choose_lines(panels, variants, looks).items())[: min(MOST, current().most_panels(4))])
     columns = columns_of(len(shown), len({g.strong_model for g in results.groups if results.reliability.get(g.group)}))
     columns, size = current().fit(columns, (WIDTHS[columns], 2.9 if columns < 4 else 2.6), len(shown))
     left = len(panels) - len(shown)
@@ -100,7 +100,7 @@ def _looks(results: Results, variants: Sequence[str]) -> dict[str, dict[str, Any
     return looks | {CEILING: {"color": INK, "marker": "D"}}
 
 
-def _drawn(panels: Panels, variants: Collection[str], names: Iterable[str]) -> Panels:
+def _choose_lines(panels: Panels, variants: Collection[str], names: Iterable[str]) -> Panels:
     """The lines that are drawn, in the order of `names`, of panels that have one of a setting."""
     kept = {title: lines for title, lines in panels.items() if any(name in variants for name in lines)}
     kept = kept or panels  # without predictions of students

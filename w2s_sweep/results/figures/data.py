@@ -39,14 +39,14 @@ def spread(name: str, estimate: Interval) -> Line:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _shown(shown: Facets) -> Iterable[Group]:
+def _list_groups(shown: Facets) -> Iterable[Group]:
     return (g for panel in shown.panels for g in panel.groups)
 
 
 def _points(results: Results, shown: Facets) -> list[Line]:
     """PGRs with the points that they are drawn beside, a row each: `of` says which."""
     rows: list[Line] = []
-    for g in _shown(shown):
+    for g in _list_groups(shown):
         about = place(results, g)
         rows.append(about | {"of": "all"} | spread("pgr", g.pgr) | {"note": g.unidentified})
         rows += [about | {"of": "point"} | spread("pgr", Interval(ratio)) | {"note": ""} for ratio in g.ratios]
@@ -62,7 +62,7 @@ def median_rows(results: Results) -> list[Line]:
 
 
 def bar_rows(results: Results) -> list[Line]:
-    groups = _shown(facets(results, pgr=False))
+    groups = _list_groups(facets(results, pgr=False))
     return [place(results, g) | _scores(g) | {"chance": g.chance} for g in groups]
 
 
@@ -126,7 +126,7 @@ def by_task_rows(results: Results) -> list[Line]:
 
 def agreement_rows(results: Results) -> list[Line]:
     """Agreement with a supervisor that is right, and with one that is wrong."""
-    rows = shares(list(_shown(facets(results, pgr=False))))
+    rows = shares(list(_list_groups(facets(results, pgr=False))))
     return [place(results, g) | spread("where_right", right) | spread("where_wrong", wrong) for g, right, wrong in rows]
 
 

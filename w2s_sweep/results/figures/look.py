@@ -78,7 +78,7 @@ def current() -> Look:
 
 
 @contextmanager
-def drawn_for(look: Look) -> Generator[None]:
+def use_look(look: Look) -> Generator[None]:
     """Within, figures have this look."""
     token = _LOOK.set(look)
     try:

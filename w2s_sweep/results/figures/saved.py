@@ -105,7 +105,7 @@ def keep(folder: Path, drawn_of: str, figures: Sequence[SavedFigure]) -> None:
     write_json(folder / RECORD, {"drawn of": drawn_of, "captions": _sha256(captions), "figures": said})
 
 
-def kept(folder: Path, drawn_of: str) -> list[SavedFigure] | None:
+def find_kept(folder: Path, drawn_of: str) -> list[SavedFigure] | None:
     """The figures of a folder; None where they are of something else, or a file is not as it was written."""
     record = read_json(folder / RECORD)
     if not is_mapping(record) or record.get("drawn of") != drawn_of or not is_list(said := record.get("figures")):

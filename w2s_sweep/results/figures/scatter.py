@@ -75,7 +75,7 @@ def draw_tasks(results: Results) -> "Figure":
     unknown = sum(p.pgr is None for p in points)
     note = f"a point is one of {tasks} tasks (over its seeds)" + "; level line: median over tasks" * lines
     note += f"; crosses at the bottom: PGR not identified ({unknown})" if unknown else ""
-    note += _left(len(every) - len(variants))
+    note += _note_left(len(every) - len(variants))
     columns, size = grid(len(variants), 2.7)
     title = f"PGR of each task against the gap in test {metric} it is a share of"
     figure, axes = make_panels(
@@ -137,7 +137,7 @@ def _legend(figure: Any, axis: Any, results: Results) -> None:
     legend_below(figure, handles, labels + [f"strong {name} ({short(params)})" for params, name in strong])
 
 
-def _left(count: int) -> str:
+def _note_left(count: int) -> str:
     return f"; {count} more settings are in the tables" if count else ""
 
 

@@ -82,7 +82,7 @@ def median_pgr(m: Median) -> str:
     return "not identified" if m.pgr.value is None and m.unidentified else interval(m.pgr)
 
 
-def left_out(m: Median) -> str:
+def note_left_out(m: Median) -> str:
     """`3 tasks: the gap is not told from 0`."""
     ordered = sorted(m.reasons.items(), key=lambda item: -item[1])
     return "; ".join(f"{_count(n, 'task')}: {reason}" for reason, n in ordered)
@@ -110,13 +110,13 @@ def method(results: Results, shown: Sequence[Comparison]) -> str:
     bases = " or ".join(sorted({results.variant(c.first) for c in shown}))
     text = f"Student {results.rows[0].metric} minus that of {bases} on the same task, models, seed and test examples. "
     tests = [c.test for c in shown if c.test is not None]
-    text += " ".join(_said(test, tests) for test in {t.name: t for t in tests}.values())
+    text += " ".join(_describe_test(test, tests) for test in {t.name: t for t in tests}.values())
     count = len({c.students for c in shown})
     holm = f"corrected by Holm over the {count} comparisons" if count > 1 else "nothing to correct for"
     return f"{text} Two-sided, {holm}."
 
 
-def _said(test: PairedTest, tests: Sequence[PairedTest]) -> str:
+def _describe_test(test: PairedTest, tests: Sequence[PairedTest]) -> str:
     """What a p is of."""
     if test.name == "sign flips":
         fewest = max((t for t in tests if t.name == test.name), key=lambda t: t.smallest)

@@ -24,7 +24,7 @@ class Written:
     rows: Sequence[Sequence[str]]
 
 
-def written(results: Results) -> Iterator[Written]:
+def list_written(results: Results) -> Iterator[Written]:
     """A row per group; medians over tasks where there are several; what is compared in pairs."""
     yield _groups(results)
     if len({row.dataset for row in results.rows}) > 1:
@@ -37,7 +37,7 @@ def written(results: Results) -> Iterator[Written]:
 def as_markdown(results: Results) -> str:
     """For a README or an issue."""
     blocks = [f"# {results.sweep}", results.constants]
-    for table in written(results):
+    for table in list_written(results):
         blocks += [text for text in (f"## {table.title}" * bool(table.title), table.about) if text]
         blocks.append("\n".join(map(_markdown_line, (table.heads, ["---"] * len(table.heads), *table.rows))))
     return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in lines.remarks(results))]) + "\n"
@@ -47,7 +47,7 @@ def as_latex(results: Results) -> str:
     """For a paper, with booktabs: one `table` each, whose caption says what the numbers are."""
     said = " ".join([f"{results.constants}.", *lines.remarks(results)])
     blocks = [f"% {_one_line(results.sweep)}: \\usepackage{{booktabs}}"]
-    for table in written(results):
+    for table in list_written(results):
         caption = " ".join(text for text in (f"{table.title}." * bool(table.title), table.about or said) if text)
         blocks.append(_latex_table(table, caption))
     return "\n\n".join(blocks) + "\n"
@@ -65,7 +65,7 @@ def _groups(results: Results) -> Written:
 
 def _medians(results: Results) -> Written:
     def line(m: Median) -> list[str]:
-        counts = [str(m.tasks), str(m.unidentified), lines.left_out(m), lines.median_pgr(m)]
+        counts = [str(m.tasks), str(m.unidentified), lines.note_left_out(m), lines.median_pgr(m)]
         return [*lines.median_texts(results, m), *counts]
 
     names = lines.median_heads(results)

@@ -40,7 +40,7 @@ class Server:
             self.entity = session.entity or str(self._api.default_entity)
         self.project = session.project
 
-    def arrived(self, name: str) -> Arrived | None:
+    def find_arrived(self, name: str) -> Arrived | None:
         """What it has of the run with this id; None where it has no such run."""
         with boundary("asking the server"):
             self._api.flush()  # it keeps what it was told before

@@ -83,11 +83,11 @@ class Push:
             self.failure = str(failure)
             with suppress(WandbFailed):
                 self._look()
-        return self._told(len(contents))
+        return self._report(len(contents))
 
     def _send(self, content: RunContent, message: tuple[str, str] | None) -> None:
         """Send what the server lacks of a run."""
-        found = self.server.arrived(content.name)
+        found = self.server.find_arrived(content.name)
         if found is not None and found.holds(len(content.rows), content.mark, content.stamp):
             self.present += 1
             self.notes.add({content.name: content.stamp})
@@ -106,7 +106,7 @@ class Push:
     def _look(self) -> None:
         """Note what has arrived of what was sent, as the server says."""
         for content in list(self.waiting):
-            found = self.server.arrived(content.name)
+            found = self.server.find_arrived(content.name)
             if found is not None and found.holds(len(content.rows), content.mark, content.stamp):
                 self.waiting.remove(content)
                 self.notes.add({content.name: content.stamp})
@@ -120,7 +120,7 @@ class Push:
             self._look()
         return not self.waiting
 
-    def _told(self, wanted: int) -> Sent:
+    def _report(self, wanted: int) -> Sent:
         where = f"{self.server.entity}/{self.server.project}"
         missing = wanted - self.present - self.arrived - self.deleted
         lines = [f"W&B {where}: {self.arrived} runs sent now, {self.present} there before"]
