@@ -207,9 +207,7 @@ class Run:
         self.looked, clock = now, file_system_now(self.job.store.root / "claims")
         working = {tuple(worker.running): worker for worker in self.workers if worker.running}
         silent = {
-            keys
-            for keys in working
-            if min(silent_seconds(self.job.store, key, clock) for key in keys) > 60 * minutes
+            keys for keys in working if min(silent_seconds(self.job.store, key, clock) for key in keys) > 60 * minutes
         }
         # At two looks: a stage that begins again has not written anything for a moment.
         for keys in silent & self.silent:

@@ -24,7 +24,7 @@ from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.loop import Training, finish, predict
 from w2s_sweep.training.preference import PreferenceLearner
 from w2s_sweep.training.supervision import fit_in_steps, publish_trained, read_supervision, rows_to_predict
-from w2s_sweep.training.together import Computer
+from w2s_sweep.training.together import Gradients
 
 Model = Classifier | LanguageScore
 
@@ -133,7 +133,7 @@ def run(context: Context[Finetune]) -> None:
     finish(run_in_steps(context))
 
 
-together = Computer
+together = Gradients
 """What answers the steps of several of these stages that have their frozen base in common."""
 
 

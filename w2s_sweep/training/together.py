@@ -59,7 +59,7 @@ class Answer:
     """Of the work that was done for all steps together."""
 
 
-class Together:
+class CommonPasses:
     """Computes steps of students that have a base in common, as long as the same ones ask; then another one is made."""
 
     def __init__(self, students: Sequence[Student]):
@@ -169,11 +169,11 @@ def _slopes(step: Step) -> tuple[Tensor, Tensor]:
     return value, by_row
 
 
-class Computer:
+class Gradients:
     """Answers the steps of whichever students ask at a time: together where there are several."""
 
     def __init__(self) -> None:
-        self.group: Together | None = None
+        self.group: CommonPasses | None = None
         self.apart = False
         """Whether a pass of all has failed, and not for want of memory."""
 
@@ -193,7 +193,7 @@ class Computer:
         try:
             if self.group is None or list(map(id, self.group.students)) != list(map(id, students)):
                 self.group = None  # before there is another one
-                self.group = Together(students)
+                self.group = CommonPasses(students)
             return self.group(steps)
         except Exception as error:  # the boundary: it may be of one student alone
             _require_device(error)
