@@ -21,7 +21,7 @@ from w2s_sweep.config.source import LocalSource
 from w2s_sweep.errors import DeviceLost
 from w2s_sweep.kinds.memory import CONTEXT, ENOUGH_TOKENS, HEADROOM, Memory
 from w2s_sweep.losses.confidence import Confidence
-from w2s_sweep.plan.packs import frozen_base
+from w2s_sweep.plan.packs import explain_cotrain, frozen_base
 from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner import budget, pack
 from w2s_sweep.runner.companions import companions_of, has_to_run_alone
@@ -262,7 +262,7 @@ NOT_TOGETHER = {"dropout": 0.1, "dora": True}
 
 
 def test_only_adapters_without_dropout_on_one_base_train_together(graph):
-    stages = [stage for stage in graph.stages.values() if stage.kind == "finetune"]
+    stages = trained_kinds(graph.stages.values())
     assert {frozen_base(stage) is None for stage in graph.stages.values()} == {True, False}
     assert len({frozen_base(stage) for stage in stages}) == 2  # of two models
 
@@ -275,9 +275,26 @@ def test_only_adapters_without_dropout_on_one_base_train_together(graph):
     others = [changed(finetune=dataclasses.replace(recipe, **{name: value})) for name, value in NOT_TOGETHER.items()]
     others.append(changed(reward="implicit", beta=0.1))
     full = merge([dataclasses.replace(cell(), finetune=Full())], setups.identify)
-    others += [stage for stage in full.stages.values() if stage.kind == "finetune"]
+    others += trained_kinds(full.stages.values())
     assert {frozen_base(stage) for stage in others} == {None}
     assert frozen_base(changed(finetune=dataclasses.replace(recipe, precision="bf16"))) != frozen_base(stages[0])
+
+
+def test_a_plan_says_how_many_train_alone_all_the_same(graph):
+    stages = list(graph.stages.values())
+    assert explain_cotrain(stages, 8) == explain_cotrain(stages, 1) == ()
+    full = merge([dataclasses.replace(cell(), finetune=Full())], setups.identify)
+    (line,) = explain_cotrain([*stages, *full.stages.values()], 4)
+    assert line.startswith(
+        f"cotrain=4: 3 of {len(trained_kinds(stages)) + 3} stages train alone all the same; together"
+    )
+    first = trained_kinds(stages)[:1]
+    (line,) = explain_cotrain(first, 4)
+    assert line.startswith("cotrain=4: 1 of 1 stages")
+
+
+def trained_kinds(stages):
+    return [stage for stage in stages if stage.kind == "finetune"]
 
 
 @pytest.mark.parametrize(("room", "count"), [(0, 1), (1, 2), (2.5, 3), (9, 4)])

@@ -16,7 +16,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.runner.context import seconds_of
+from w2s_sweep.runner.context import seconds_alone
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -88,7 +88,7 @@ def finished_like(store: Store, wanted: set[str], new: Set[str] = frozenset()) -
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for key in store.recent_stages(lambda one: one.key not in new and alike(one.label) in wanted, SAMPLED):
         said = read_json(store.path(key) / "summary.json") or {}
-        name, seconds = alike(str(said.get("label", ""))), seconds_of(said)
+        name, seconds = alike(str(said.get("label", ""))), seconds_alone(said)
         if name in wanted and seconds is not None:
             found[name].append((seconds, float(store.size(key))))
     return {name: (median(s for s, _ in many), median(b for _, b in many)) for name, many in found.items()}

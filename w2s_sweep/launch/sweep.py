@@ -28,6 +28,7 @@ from w2s_sweep.launch.show import show_plan
 from w2s_sweep.launch.sweep_claim import acquire_sweep, read_sweep_claim
 from w2s_sweep.modules import absolute
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
+from w2s_sweep.plan.packs import explain_cotrain
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
@@ -94,7 +95,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     found = needs(to_run, engine.device, engine.counts)
     on_gpu = any(engine.device(stage) is not None for stage in to_run)
     show_plan(console, plan, name, store, found, on_gpu, sweep.threads, listed=sweep.plan_only)
-    for line in tell_changed(store, resolved):
+    for line in [*explain_cotrain(to_run, sweep.cotrain), *tell_changed(store, resolved)]:
         console.print(line, highlight=False, markup=False)
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))

@@ -27,7 +27,7 @@ class Worker:
         self.places, self.log = places, log
         self.pack: Pack | None = None
         self.running: list[str] = []
-        """Keys of the stages that it works on, several where they train at the same time, the first one started first."""
+        """Keys of the stages that it works on, by their starts; several where they train at the same time."""
         self.hung = False
         """Whether it was ended since those stages made no progress."""
         gpus = [gpu for gpu in places if gpu is not None]

@@ -93,7 +93,8 @@ def group(backbones: Sequence[Backbone], owners: Owners) -> Backbone:
     if getattr(backbones[0].module.config, "relative_attention", False):
         # DeBERTa's attention gives embeddings of distances to the modules of queries and keys, as many as it likes.
         raise ModelError(
-            "cotrain: the attention of this model reads embeddings of distances, which are no student's own. Set cotrain=1."
+            "cotrain: the attention of this model reads embeddings of distances, which are no student's own. Set "
+            "cotrain=1."
         )
     found = twin(next((one for one in backbones if is_checkpointed(one.blocks)), backbones[0]))
     remove_lora(found.module)

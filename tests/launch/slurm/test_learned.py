@@ -188,6 +188,14 @@ def test_a_dry_run_shows_what_would_be_asked_for(sweeps, capsys):
     assert max(map(int, shown)) == 1440  # the longest, of 1500 that were learned
 
 
+def test_stages_that_trained_beside_others_teach_nothing(store):
+    one = student(1)
+    finish(store, one)
+    assert learn_used(store, [student()]).of(student(), 0) is not None
+    write_json(store.path(one.key) / "summary.json", {"seconds": 6000.0, "GPUs": 0, "students at once": 4})
+    assert learn_used(store, [student()]).of(student(), 0) is None
+
+
 def test_folders_that_cannot_be_read_teach_nothing(store):
     one = student(1)
     store.path(one.key).mkdir()

@@ -56,8 +56,8 @@ def test_limits_follow_what_stages_took_within_bounds(sweeps, monkeypatch, times
     assert said.startswith("time limits: 3 finished stages took")
 
 
-@pytest.mark.parametrize("less", [{"count": 2}, {"device": "cpu"}])
-def test_few_stages_and_those_of_a_cpu_teach_nothing(sweeps, monkeypatch, less):
+@pytest.mark.parametrize("less", [{"count": 2}, {"device": "cpu"}, {"students at once": 4}])
+def test_few_stages_and_those_of_a_cpu_or_beside_others_teach_nothing(sweeps, monkeypatch, less):
     monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
     assert learn_time(sweeps.store, done_stages(sweeps, 2.0, **less), Settings()) == (Settings(), "")
 

@@ -14,7 +14,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.launch.slurm.usage import ENOUGH, memory_of
 from w2s_sweep.plan.stage import Stage, canonical
-from w2s_sweep.runner.context import seconds_of
+from w2s_sweep.runner.context import seconds_alone, seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -74,7 +74,7 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
     for key in store.recent_stages(lambda one: one.kind in kinds and one.key not in works, SAMPLED):
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
-        if said is not None and seconds_of(said) is not None:
+        if said is not None and seconds_alone(said) is not None:
             summaries[work, int(said.get("GPUs", 0))].append(said)
     return Learned(works, {name: _measure_use(many) for name, many in summaries.items()})
 

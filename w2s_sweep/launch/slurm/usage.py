@@ -9,7 +9,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.slurm.queued import submissions_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.runner.context import seconds_of
+from w2s_sweep.runner.context import seconds_alone, seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -94,7 +94,7 @@ def learn_time(store: Store, done: Iterable[Stage[Kind]], settings: Settings) ->
 def _slowness(store: Store, stage: Stage[Kind], settings: Settings) -> float | None:
     """Time on a GPU over its estimate; None where that says nothing."""
     summary = read_json(store.path(stage.key) / "summary.json") or {}
-    seconds, flops = seconds_of(summary) or 0.0, stage.cost.flops
-    if summary.get("device") != "cuda" or seconds < SHORTEST or not flops:
+    seconds, flops = seconds_alone(summary), stage.cost.flops
+    if summary.get("device") != "cuda" or seconds is None or seconds < SHORTEST or not flops:
         return None
     return seconds * settings.gpu_tflops * 1e12 / flops
