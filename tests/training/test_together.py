@@ -274,3 +274,5 @@ def test_after_a_pass_that_broke_the_gpu_nobody_computes_alone(bases, monkeypatc
     monkeypatch.setattr("w2s_sweep.training.together.is_lost", lambda: True)
     with pytest.raises(DeviceLost):
         Gradients()(steps)
+    (answer,) = Gradients()([replace(asked(bases, [Student(Spoilt(error=True), 0)])[0], progress=0.5)])
+    assert isinstance(answer.value, ValueError)  # nobody else can have done it

@@ -170,13 +170,13 @@ class Kind(Hashed):
 
     @classmethod
     def load_steps(cls) -> Callable[[Any], Generator[Any, Any, None]]:
-        """As `load`, for stages with a frozen base in common: it stops wherever it needs what `load_together` makes."""
+        """As `load`, for stages with a frozen base in common: it stops where it needs what `load_gradients` makes."""
         return import_module(f"w2s_sweep.stages.{cls.kind}").run_in_steps
 
     @classmethod
-    def load_together(cls) -> Callable[[], Callable[[Sequence[Any]], Sequence[Any]]]:
+    def load_gradients(cls) -> Callable[[], Callable[[Sequence[Any]], Sequence[Any]]]:
         """What makes something that computes for several stages at once what each of them stopped for."""
-        return import_module(f"w2s_sweep.stages.{cls.kind}").together
+        return import_module(f"w2s_sweep.stages.{cls.kind}").gradients
 
     @classmethod
     def check_inputs(cls, names: Iterable[str]) -> None:

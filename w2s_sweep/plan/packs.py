@@ -49,14 +49,15 @@ def frozen_base(stage: Stage[Kind]) -> Hashable:
 
 def explain_cotrain(stages: Iterable[Stage[Kind]], most: int) -> Sequence[str]:
     """What to say of a plan where up to `most` stages are to train at the same time and some can not."""
-    bases = [frozen_base(stage) for stage in stages if isinstance(stage.settings, Tuned)]
-    alone = sum(count for base, count in Counter(bases).items() if base is None or count == 1)
-    if most == 1 or not alone:
+    if most == 1:
         return ()
-    return (
-        f"cotrain={most}: {alone} of {len(bases)} stages train alone all the same; together go LoRA students of one "
-        "model and dataset, without finetune.dropout, finetune.dora, implicit rewards and generated answers, on one GPU",
+    bases = Counter(frozen_base(stage) for stage in stages if isinstance(stage.settings, Tuned))
+    alone = sum(count for base, count in bases.items() if base is None or count == 1)
+    said = (
+        f"cotrain={most}: {alone} of {bases.total()} stages train alone all the same; together go LoRA students of one "
+        "model and dataset, without finetune.dropout, finetune.dora, implicit rewards or generated answers, on one GPU"
     )
+    return (said,) if alone else ()
 
 
 def model_changes(graph: Graph) -> Mapping[str, int]:

@@ -84,7 +84,8 @@ def run_together(
 
     Raises DeviceLost where the GPU can compute nothing any more: those that have not ended are then tried again, alone.
     """
-    compute = claimed[0][0].settings.load_together()()
+    new_gradients = claimed[0][0].settings.load_gradients()
+    compute = new_gradients()
     there: list[Running] = []
     try:
         there.extend(Running(pack, stage, lease, signals.stop, len(claimed)) for stage, lease in claimed)

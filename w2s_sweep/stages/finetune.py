@@ -133,7 +133,7 @@ def run(context: Context[Finetune]) -> None:
     finish(run_in_steps(context))
 
 
-together = Gradients
+gradients = Gradients
 """What answers the steps of several of these stages that have their frozen base in common."""
 
 

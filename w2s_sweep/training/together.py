@@ -183,7 +183,7 @@ class Gradients:
         if values is None or not all(map(math.isfinite, values)):  # one may have spoilt others
             if self.apart or len(steps) == 1:
                 self.group = None  # its modules and gradients are of no use any more
-            return [_answer_alone(step, 1 / len(steps)) for step in steps]
+            return [_answer_alone(step, len(steps)) for step in steps]
         works = [_student(step).tokens_of(step.rows) for step in steps]
         return [Answer(value, work / sum(works)) for value, work in zip(values, works, strict=True)]
 
@@ -207,14 +207,15 @@ def _student(step: Step) -> Any:
     return step.learner
 
 
-def _answer_alone(step: Step, share: float) -> Answer:
+def _answer_alone(step: Step, students: int) -> Answer:
     step.forget()
     try:
-        return Answer(step.alone(), share)
+        return Answer(step.alone(), 1 / students)
     except Exception as error:  # the boundary: the failure of one student is no other's
-        _require_device(error)
+        if students > 1:
+            _require_device(error)
         traceback.clear_frames(error.__traceback__)  # they hold the activations of the pass while others compute
-        return Answer(error, share)
+        return Answer(error, 1 / students)
 
 
 def _require_device(error: Exception) -> None:
