@@ -18,7 +18,7 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full, Lora
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
-from w2s_sweep.kinds.memory import CONTEXT, HEADROOM
+from w2s_sweep.kinds.memory import CONTEXT, ENOUGH_TOKENS, HEADROOM, Memory
 from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.models.device import frozen_dtype, peak_memory
 from w2s_sweep.runner import budget, process_cache, throughput
@@ -154,3 +154,22 @@ def test_a_gpu_stage_says_what_it_held_of_the_machine_too(monkeypatch):
     said = peak_memory(torch.device("cuda"))
     assert said["peak memory GB"] == 5
     assert 0.05 < said["peak RSS GB"] < 100
+
+
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (1, 2), (2.5, 3), (9, 4)])
+def test_as_many_train_at_once_as_have_room(room, count):
+    """The base with the adapters of one takes 100 bytes, a pass that keeps a GPU busy 2,048; each further one 50."""
+    need = Memory(fixed=100.0, token=1.0, least=10, own=50.0)
+    device = (CONTEXT + 100 + ENOUGH_TOKENS + 50 * room + 1) / HEADROOM
+    assert budget._most([need] * 4, device) == count
+
+
+def test_a_student_whose_passes_need_more_has_room_too():
+    """The one that holds the most beside its passes is not the one whose longest row takes the most."""
+    large, long = (
+        Memory(fixed=200.0, token=1.0, least=10, own=50.0),
+        Memory(fixed=100.0, token=1.0, least=9000, own=50.0),
+    )
+    device = (CONTEXT + 250 + ENOUGH_TOKENS + 1) / HEADROOM
+    assert budget._most([large] * 2, device) == 2
+    assert budget._most([large, long], device) == 1

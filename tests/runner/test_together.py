@@ -19,7 +19,6 @@ from w2s_sweep.config.finetune import Full, Lora
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.errors import DeviceLost
-from w2s_sweep.kinds.memory import CONTEXT, ENOUGH_TOKENS, HEADROOM, Memory
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.plan.packs import explain_cotrain, frozen_base
 from w2s_sweep.predictions import read_predictions
@@ -295,22 +294,3 @@ def test_a_plan_says_how_many_train_alone_all_the_same(graph):
 
 def trained_kinds(stages):
     return [stage for stage in stages if stage.kind == "finetune"]
-
-
-@pytest.mark.parametrize(("room", "count"), [(0, 1), (1, 2), (2.5, 3), (9, 4)])
-def test_as_many_train_at_once_as_have_room(room, count):
-    """The base with the adapters of one takes 100 bytes, a pass that keeps a GPU busy 2,048; each further one 50."""
-    need = Memory(fixed=100.0, token=1.0, least=10, own=50.0)
-    device = (CONTEXT + 100 + ENOUGH_TOKENS + 50 * room + 1) / HEADROOM
-    assert budget._most([need] * 4, device) == count
-
-
-def test_a_student_whose_passes_need_more_has_room_too():
-    """The one that holds the most beside its passes is not the one whose longest row takes the most."""
-    large, long = (
-        Memory(fixed=200.0, token=1.0, least=10, own=50.0),
-        Memory(fixed=100.0, token=1.0, least=9000, own=50.0),
-    )
-    device = (CONTEXT + 250 + ENOUGH_TOKENS + 1) / HEADROOM
-    assert budget._most([large] * 2, device) == 2
-    assert budget._most([large, long], device) == 1
