@@ -94,6 +94,13 @@ def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
     assert asked(store, student()).memory_gb == 2
 
 
+@pytest.mark.parametrize(("count", "rss", "least"), [(3, 10.0, 10), (3, 1.0, None), (1, 4.0, 5), (1, 6.0, 6)])
+def test_without_its_margin_memory_is_what_was_used_and_of_few_stages_the_estimate(store, count, rss, least):
+    """5 GB are derived; three that held 1 GB ask for 2, the least that there is."""
+    finish(store, *(student(seed) for seed in range(1, count + 1)), rss=rss)
+    assert asked(store, student()).least_gb == least
+
+
 def test_what_is_set_by_hand_stays(store):
     finish(store, *(student(seed) for seed in (1, 2, 3)), rss=10.0)
     by_hand = Settings(gpus=0, minutes=7, memory_gb=3)

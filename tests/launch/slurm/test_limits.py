@@ -1,11 +1,13 @@
 """What a partition gives at most: longer tasks are cut into runs, what no node gives is refused before sbatch."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.launch.slurm.scripts import submitted
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
-from w2s_sweep.launch.slurm.limits import Partition, fit, minutes_of, read_partitions
+from w2s_sweep.launch.slurm.limits import Partition, fit, minutes_of, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
 
@@ -52,6 +54,23 @@ def test_what_no_node_of_the_partition_gives_is_refused_at_once():
         "hydra.launcher.memory_gb, or a partition that gives more (hydra.launcher.partition)."
     )
     assert second.startswith("hydra.launcher.cpus: tasks ask for 9, and partition main gives at most 8 a node.")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "least", "asked"),
+    [(90, 40, 62), (50, 40, 50), (90, 62, 62), (90, 70, None)],
+    ids=["the margin is cut", "it fits", "to what was used", "what was used is too much"],
+)
+def test_a_margin_on_memory_that_was_learned_is_cut_before_anything_is_refused(wanted, least, asked):
+    learned = replace(ask(memory_gb=wanted), least_gb=least)
+    if asked is None:
+        with pytest.raises(ConfigError, match="tasks ask for 70, and partition main gives at most 62 a node"):
+            fit([(PACK, learned)], THERE)
+        return
+    after = fit([(PACK, learned)], THERE)
+    assert after == [(PACK, replace(ask(memory_gb=asked), most_minutes=60))]
+    told = [f"memory: {wanted} GB, with the margin on what finished stages used, are more than the partition gives"]
+    assert [line.partition(";")[0] for line in say_clipped([(PACK, learned)], after)] == told * (asked != wanted)
 
 
 def test_an_option_of_sbatch_in_its_place_is_left_to_sbatch():

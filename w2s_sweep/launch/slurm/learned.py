@@ -41,6 +41,12 @@ class Used:
         """What to ask for: `used` and a margin, and the estimate where that is more and few stages know better."""
         return MARGIN * used if self.teaches(estimate, used) else estimate
 
+    def at_least(self, estimate: float, used: float) -> float:
+        """What does without the margin: `used`, and not less than the estimate where few stages say so."""
+        if not self.teaches(estimate, used):
+            return estimate
+        return used if self.stages >= ENOUGH else max(used, estimate)
+
     def teaches(self, estimate: float, used: float) -> bool:
         """Whether it counts, and not the estimate."""
         return used > 0 and (self.stages >= ENOUGH or MARGIN * used > estimate)

@@ -1,7 +1,7 @@
 """What a partition gives at most, looked up before anything is submitted: above it tasks would wait for ever.
 
-Longer tasks get the longest time that there is and go on from their checkpoints; memory and CPUs that no node of the
-partition gives are refused.
+Longer tasks get the longest time that there is and go on from their checkpoints, and a margin on memory that was learned
+is cut; memory and CPUs that no node of the partition gives are refused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,11 +54,11 @@ def minutes_of(text: str) -> int | None:
 
 
 def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> list[tuple[Pack, Ask]]:
-    """The same with times that the partitions give; ConfigError with everything that none of them gives."""
-    asked = {ask: _partitions_of(ask, partitions) for _, ask in asks}
-    if problems := [line for ask, there in asked.items() for line in _problems(ask, there)]:
-        raise ConfigError(problems)
-    fitted = {ask: _with_time(ask, there.values()) for ask, there in asked.items()}
+    """The same with times and margins that the partitions give; ConfigError with everything that none of them gives."""
+    there = {ask: _partitions_of(ask, partitions) for _, ask in asks}
+    fitted = {ask: _with_time(_with_memory(ask, them.values()), them.values()) for ask, them in there.items()}
+    if problems := [line for ask, them in there.items() for line in _problems(fitted[ask], them)]:
+        raise ConfigError(list(dict.fromkeys(problems)))
     return [(pack, fitted[ask]) for pack, ask in asks]
 
 
@@ -76,12 +76,17 @@ def explain_limits(asks: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
 
 
 def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
-    """A line for each time limit that the partition has shortened."""
-    pairs = {(old.minutes, new.minutes) for (_, old), (_, new) in zip(before, after, strict=True)}
-    for old, new in sorted(pair for pair in pairs if pair[0] != pair[1]):
+    """A line for each time limit, and each memory with a margin, that the partition has cut."""
+    pairs = [(old, new) for (_, old), (_, new) in zip(before, after, strict=True)]
+    for old, new in sorted({(old.minutes, new.minutes) for old, new in pairs if old.minutes != new.minutes}):
         yield (
             f"time: {old} minutes are more than the partition gives; tasks get {new} and go on from their checkpoints "
             "(hydra.launcher.partition names another one)"
+        )
+    for old, new in sorted({(old.memory_gb, new.memory_gb) for old, new in pairs if old.memory_gb != new.memory_gb}):
+        yield (
+            f"memory: {old} GB, with the margin on what finished stages used, are more than the partition gives; tasks "
+            f"get {new} (hydra.launcher.partition names another one)"
         )
 
 
@@ -116,6 +121,14 @@ def _problems(ask: Ask, there: Mapping[str, Partition]) -> Iterator[str]:
                 f"most {most // unit} a node. Set hydra.launcher.{field}, or a partition that gives more "
                 "(hydra.launcher.partition)."
             )
+
+
+def _with_memory(ask: Ask, there: Iterable[Partition]) -> Ask:
+    """A margin that was learned is worth less than a submission that is not refused."""
+    most = _most(one.memory_mb for one in there)
+    if ask.least_gb is None or most is None or "mem" in dict(ask.options):
+        return replace(ask, least_gb=None)
+    return replace(ask, memory_gb=max(ask.least_gb, min(ask.memory_gb, most // 1024)), least_gb=None)
 
 
 def _with_time(ask: Ask, there: Iterable[Partition]) -> Ask:
