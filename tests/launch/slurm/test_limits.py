@@ -1,5 +1,6 @@
 """What a partition gives at most: longer tasks are cut into runs, what no node gives is refused before sbatch."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -102,23 +103,35 @@ def test_a_refusal_submits_nothing(sweeps, cluster):
 
 @pytest.fixture
 def planned(sweeps, cluster, capsys):
-    """What a plan prints of the limits; nothing is submitted, or written into the store."""
+    """What a plan prints of the limits; nothing is submitted."""
 
-    def plan(**settings):
+    def plan(how="plan_only", **settings):
         before = len(cluster.calls("sbatch"))
-        sweeps.submit(sweeps.cell(), plan_only=True, **settings)
+        sweeps.submit(sweeps.cell(seed=0), sweeps.cell(seed=1), **{how: True}, **settings)
         assert len(cluster.calls("sbatch")) == before
         return " ".join(capsys.readouterr().out.split())
 
     return plan
 
 
-def test_a_plan_says_what_partitions_would_make_of_it(planned, cluster):
-    assert "partition" not in planned()
+@pytest.mark.parametrize("how", ["plan_only", "dry_run"])
+def test_a_plan_says_what_partitions_would_make_of_it(planned, cluster, how):
+    assert "partition gives" not in planned(how)
     cluster.controller.partitions["main"] |= {"MaxTime": "00:40:00"}
-    assert "time: 45 minutes are more than the partition gives; tasks get 40" in planned()
+    told = planned(how)
+    assert "time: 45 minutes are more than the partition gives; tasks get 40" in told
+    assert set(re.findall(r"--time=(\d+)", told)) == ({"40"} if how == "dry_run" else set())
     cluster.controller.partitions["main"] |= {"MaxMemPerNode": "8000"}
-    assert "a submission is refused: hydra.launcher.memory_gb: tasks ask for" in planned()
+    assert "a submission is refused: hydra.launcher.memory_gb: tasks ask for" in planned(how)
+
+
+def test_a_plan_says_that_the_time_of_a_task_with_many_stages_is_cut(planned, cluster):
+    """Each of them alone would have it."""
+    slow = {"gpu_tflops": 1e-9, "max_minutes": 10**15}
+    alone = max(map(int, re.findall(r"(\d+) minutes \(", planned(**slow))))
+    cluster.controller.partitions["main"] |= {"MaxTime": f"00:{alone}:00"}
+    assert "more than the partition gives" not in planned(**slow)
+    assert f"minutes are more than the partition gives; tasks get {alone} " in planned(**slow, pack_flops=1e18)
 
 
 @pytest.mark.parametrize("controller", ["away", "hung", "no SLURM"])

@@ -1,7 +1,7 @@
 """What a partition gives at most, looked up before anything is submitted: above it tasks would wait for ever.
 
-Longer tasks get the longest time that there is and go on from their checkpoints, and a margin on memory that was learned
-is cut; memory and CPUs that no node of the partition gives are refused.
+Longer tasks get the longest time that there is and go on from their checkpoints, and a margin on memory that was
+learned is cut; memory and CPUs that no node of the partition gives are refused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,17 +62,19 @@ def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -
     return [(pack, fitted[ask]) for pack, ask in asks]
 
 
-def explain_limits(asks: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
-    """What the partitions make of these asks, for a plan: it waits for no busy controller, and needs none."""
-    if not commands.available() or not (asks := list(asks)):
-        return
+def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], list[str]]:
+    """What the partitions make of these asks, and what to say of that, for a plan: it waits for no busy controller,
+    needs none, and refuses nothing."""
+    as_they_are = fit(asks, {})
+    if not commands.available() or not asks:
+        return as_they_are, []
     if not (partitions := read_partitions(hurry=True)):
-        yield "limits of partitions: SLURM does not show them now; a submission looks again"
-        return
+        return as_they_are, ["limits of partitions: SLURM does not show them now; a submission looks again"]
     try:
-        yield from say_clipped(asks, fit(asks, partitions))
+        fitted = fit(asks, partitions)
     except ConfigError as error:
-        yield from (f"a submission is refused: {problem}" for problem in error.problems)
+        return as_they_are, [f"a submission is refused: {problem}" for problem in error.problems]
+    return fitted, list(say_clipped(asks, fitted))
 
 
 def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
