@@ -28,8 +28,6 @@ OTHER_SECONDS = 2.0
 """What a stage takes whose FLOPs say nothing: rows that are read and divided, probes, labels."""
 START_BYTES = 5e8
 """Python with torch."""
-SAMPLED = 1_000
-"""Stages that are looked at, at most."""
 SEED = re.compile(r" seed \d+.*")
 
 
@@ -86,7 +84,7 @@ def finished_like(store: Store, wanted: set[str], new: Set[str] = frozenset()) -
     `new`: keys of stages that are not finished.
     """
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for key in store.recent_stages(lambda one: one.key not in new and alike(one.label) in wanted, SAMPLED):
+    for key in store.recent_stages(lambda one: alike(one.label) in wanted, but=new):
         said = read_json(store.path(key) / "summary.json") or {}
         name, seconds = alike(str(said.get("label", ""))), seconds_of(said)
         if name in wanted and seconds is not None:

@@ -20,8 +20,6 @@ from w2s_sweep.store.files import read_json
 
 MARGIN = 1.5
 """No task asks for less than so many times what a stage like its own has used at most."""
-SAMPLED = 1_000
-"""Stages that are looked at, at most, those of the newest sweep first."""
 SAME_WORK = frozenset({"seed", "lr", "weight_decay"})
 """Settings that change results and not how long they take."""
 
@@ -77,7 +75,7 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
     works, kinds = {stage.key: _work(stage.preimage) for stage in stages}, {stage.kind for stage in stages}
     wanted = set(works.values())
     summaries: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for key in store.recent_stages(lambda one: one.kind in kinds and one.key not in works, SAMPLED):
+    for key in store.recent_stages(lambda one: one.kind in kinds, but=works.keys()):
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
         if said is not None and seconds_of(said) is not None:
