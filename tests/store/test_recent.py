@@ -130,11 +130,15 @@ def test_a_sweep_of_an_earlier_version_and_a_list_cut_off_give_what_there_is(sto
     assert recent(store) == ["cut000"]
 
 
-def test_a_stage_that_never_ran_is_found_in_lists_and_in_records_without_one(store):
+def test_a_stage_that_never_ran_is_found_in_lists_and_in_records_where_these_lack_it(store):
     sweep(store, "listed", 3)
     sweep(store, "recorded", 2)
     (store.sweep("recorded") / "stages.jsonl").unlink()
-    write_json(store.sweep("hurt") / "sweep.json", {})
+    sweep(store, "cut", 3)
+    path = store.sweep("cut") / "stages.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    write_json(store.sweep("hurt") / "sweep.json", {"stages": 7})
     assert store.find_named("listed00") == {"listed000", "listed001", "listed002"}
     assert store.find_named("recorded001") == {"recorded001"}
+    assert store.find_named("cut002") == {"cut002"}
     assert store.find_named("li.ted") == set()

@@ -18,7 +18,7 @@ from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.files import number_in, read_json
 
 CORE_FLOPS = 5e10
 """Sustained FLOP/s of a CPU core, about: those of experiment=demo on two cores without AVX-512."""
@@ -94,7 +94,8 @@ def finished_like(store: Store, wanted: set[str], new: Set[str] = frozenset()) -
 
 def _examples_of(store: Store, key: str) -> int | None:
     """Examples of a data stage; None where it is not there yet."""
-    return (read_json(store.path(key) / "summary.json") or {}).get("examples")
+    examples = number_in(read_json(store.path(key) / "summary.json") or {}, "examples")
+    return None if examples is None else int(examples)
 
 
 def scaled_cost(stage: Stage[Kind], made: Mapping[str, int | None]) -> Cost:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -109,15 +110,25 @@ class Records:
 
     def find_named(self, prefix: str) -> set[str]:
         """Keys that start with `prefix`, of the stages that sweeps name, whether these ever ran."""
-        found: set[str] = set()
-        for name in self.sweeps():
-            try:  # lines are searched, not parsed, which for 50,000 stages takes half a second
-                text = (self.sweep(name) / "stages.jsonl").read_text()
-            except (OSError, ValueError):
-                text = ""
-                found |= set((read_json(self.sweep(name) / "sweep.json") or {}).get("stages", ()))
-            found.update(re.findall(rf'"key": "({re.escape(prefix)}\w*)"', text))
-        return {key for key in found if key.startswith(prefix)}
+        sweeps = self.sweeps()
+        listed = set[str]().union(*(self._find_listed(name, prefix) for name in sweeps))
+        # A list may be of another version, cut off, or older than its record: none of them hides a stage.
+        return listed or set[str]().union(*(self._find_recorded(name, prefix) for name in sweeps))
+
+    def _find_listed(self, name: str, prefix: str) -> set[str]:
+        try:  # lines are searched, not parsed, which for 50,000 stages takes half a second
+            text = (self.sweep(name) / "stages.jsonl").read_text()
+        except (OSError, ValueError):
+            return self._find_recorded(name, prefix)
+        return set(re.findall(rf'"key": "({re.escape(prefix)}\w*)"', text))
+
+    def _find_recorded(self, name: str, prefix: str) -> set[str]:
+        path = self.sweep(name) / "sweep.json"
+        with suppress(OSError):  # most records do not have it, and are not parsed
+            if prefix.encode(errors="replace") in path.read_bytes():
+                stages = (read_json(path) or {}).get("stages")
+                return {key for key in stages if key.startswith(prefix)} if isinstance(stages, dict) else set()  # pyright: ignore[reportUnknownVariableType]
+        return set()
 
     def _listed(self, name: str) -> list[NamedStage]:
         """Nothing where the list is absent, damaged or another user's secret: what is learned from it is only time."""

@@ -1,5 +1,6 @@
 """What is asked for follows what finished stages of the same work used; what is set by hand stays. Numbers by hand."""
 
+import json
 import re
 import secrets
 
@@ -201,6 +202,20 @@ def test_folders_that_cannot_be_read_teach_nothing(store):
     (store.path(one.key) / "preimage.json").write_text("[")
     name_stages(store, "damaged", [NamedStage(one.key, one.kind, one.label)])
     assert learn_used(store, [student()]).of(student(), 0) is None
+
+
+@pytest.mark.parametrize("odd", [None, float("nan"), float("inf"), "much", [], 10**400], ids=lambda odd: str(odd)[:9])
+def test_a_summary_with_odd_numbers_stops_nobody(store, odd):
+    """It was damaged or edited; JSON's readers take NaN and Infinity."""
+    one = student(1)
+    finish(store, one, student(2), student(3), rss=10.0)
+    for name in ("seconds", "GPUs", "peak RSS GB"):
+        said = {"seconds": 60.0, "GPUs": 0, "peak RSS GB": 1.0} | {name: odd}
+        (store.path(one.key) / "summary.json").write_text(json.dumps(said))
+        found = learn_used(store, [student()])
+        assert ask_of(Pack("p", (student(),), frozenset()), CPU, found).minutes == 180
+    (store.path(one.key) / "preimage.json").write_text(json.dumps(one.preimage | {"inputs": odd, "settings": odd}))
+    assert learn_used(store, [student()]).of(student(), 0).stages == 2
 
 
 def test_a_submission_says_where_its_numbers_come_from(sweeps, capsys):

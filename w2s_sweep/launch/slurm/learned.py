@@ -12,7 +12,7 @@ from typing import Any
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.launch.slurm.usage import ENOUGH, memory_of
+from w2s_sweep.launch.slurm.usage import ENOUGH, gpus_in, held_gb
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
@@ -79,22 +79,25 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
         if said is not None and seconds_of(said) is not None:
-            summaries[work, int(said.get("GPUs", 0))].append(said)
+            summaries[work, gpus_in(said)].append(said)
     return Learned(works, {name: _measure_use(many) for name, many in summaries.items()})
 
 
 def _measure_use(many: list[Mapping[str, Any]]) -> Used:
-    held = [gb for one in many if (gb := memory_of(one))]
+    held = [gb for one in many if (gb := held_gb(one))]
     known = len(held) >= min(ENOUGH, len(many))  # what ran on GPUs with earlier versions does not say
     return Used(len(many), max(seconds_of(one) or 0.0 for one in many), max(held) if known else 0.0)
 
 
 def _work(preimage: Mapping[str, Any]) -> str:
     """What stages that take as long have in common."""
-    inputs: Mapping[str, Json] = preimage.get("inputs", {})
-    return canonical([
-        preimage.get("kind"), preimage.get("version"), _without(preimage.get("settings")), inputs.get("data")
-    ])  # fmt: skip
+    inputs: Any = preimage.get("inputs")
+    data = inputs.get("data") if isinstance(inputs, Mapping) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+    settings = _without(preimage.get("settings"))
+    try:
+        return canonical([preimage.get("kind"), preimage.get("version"), settings, data])
+    except ValueError:  # not a finite number, which no stage of ours has
+        return ""
 
 
 def _without(settings: Any) -> Json:

@@ -128,7 +128,10 @@ def _said_by_jobs(store: Store) -> Mapping[tuple[str, str], list[Path]]:
     """Start of a job's name and its id -> what it says of itself. One look at the folder, however many jobs."""
     folder = folder_of(store) / "jobs"
     found: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for path in folder.iterdir() if folder.is_dir() else ():
+    paths: list[Path] = []
+    with suppress(OSError):  # no job has said anything so far, or it is not for us to read
+        paths = list(folder.iterdir())
+    for path in paths:
         name, _, job = path.stem.rpartition("-")
         found["-".join([*name.split("-")[:2], ""]), job].append(path)
     return found
