@@ -109,7 +109,7 @@ def planned(sweeps, cluster, capsys):
         before = len(cluster.calls("sbatch"))
         sweeps.submit(sweeps.cell(seed=0), sweeps.cell(seed=1), **{how: True}, **settings)
         assert len(cluster.calls("sbatch")) == before
-        return " ".join(capsys.readouterr().out.split())
+        return " ".join(" ".join(capsys.readouterr()).split())
 
     return plan
 
@@ -132,6 +132,17 @@ def test_a_plan_says_that_the_time_of_a_task_with_many_stages_is_cut(planned, cl
     cluster.controller.partitions["main"] |= {"MaxTime": f"00:{alone}:00"}
     assert "more than the partition gives" not in planned(**slow)
     assert f"minutes are more than the partition gives; tasks get {alone} " in planned(**slow, pack_flops=1e18)
+
+
+@pytest.mark.parametrize("program", ["squeue", "scontrol"])
+def test_a_plan_waits_for_no_queue(sweeps, planned, cluster, monkeypatch, program):
+    """Where something was submitted from the store, SLURM is asked what is in flight, and whether it hides jobs."""
+    sweeps.submit(sweeps.cell())
+    cluster.install(program, "#!/bin/sh\nexec sleep 2\n")
+    monkeypatch.setattr(commands, "PATIENCE_SECONDS", 0.1)
+    told = planned()
+    assert f"what is queued is not known, SLURM does not answer: {program}: no answer in 0.1 s" in told
+    assert "asks of" in told
 
 
 @pytest.mark.parametrize("controller", ["away", "hung", "no SLURM"])
