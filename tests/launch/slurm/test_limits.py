@@ -8,7 +8,7 @@ import pytest
 from tests.launch.slurm.scripts import submitted
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
-from w2s_sweep.launch.slurm.limits import Partition, fit, minutes_of, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.limits import Partition, fit, look_at_nodes, minutes_of, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
 
@@ -72,6 +72,18 @@ def test_a_margin_on_memory_that_was_learned_is_cut_before_anything_is_refused(w
     assert after == [(PACK, replace(ask(memory_gb=asked), most_minutes=60))]
     told = [f"memory: {wanted} GB, with the margin on what finished stages used, are more than the partition gives"]
     assert [line.partition(";")[0] for line in say_clipped([(PACK, learned)], after)] == told * (asked != wanted)
+
+
+def test_the_largest_node_cuts_the_margin_too_where_the_partition_has_no_limit(cluster):
+    """Node 1 has 62 GB, of which 2 are SLURM's own."""
+    said = "NodeName=n{} RealMemory={} MemSpecLimit={} State=IDLE Partitions={}"
+    cluster.controller.nodes = [said.format(1, 64_000, 2048, "big"), said.format(2, 900_000, 0, "other")]
+    there = {"big": Partition(True, None, None, None), "other": Partition(False, None, None, None)}
+    learned = [(PACK, replace(ask(memory_gb=90), least_gb=40))]
+    assert fit(learned, look_at_nodes(there, learned)) == [(PACK, ask(memory_gb=60))]
+    assert fit(learned, look_at_nodes(there, [(PACK, replace(ask(), least_gb=None))])) == [(PACK, ask(memory_gb=90))]
+    cluster.controller.nodes = []
+    assert fit(learned, look_at_nodes(there, learned)) == [(PACK, ask(memory_gb=90))]
 
 
 def test_an_option_of_sbatch_in_its_place_is_left_to_sbatch():

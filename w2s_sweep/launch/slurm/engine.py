@@ -19,7 +19,7 @@ from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.learned import learn_used
-from w2s_sweep.launch.slurm.limits import fit, foresee, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.limits import fit, foresee, look_at_nodes, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.nodes import exclude_bad
@@ -176,7 +176,7 @@ class SlurmEngine:
         share = division(settings, partitions, learned, room.left)
         packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
         asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
-        fitted = fit(asked, partitions)
+        fitted = fit(asked, look_at_nodes(partitions, asked))
         for line in filter(
             None, (str(share), learned.say(learners(stages, settings, learned)), *say_clipped(asked, fitted))
         ):

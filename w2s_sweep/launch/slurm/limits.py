@@ -23,6 +23,8 @@ class Partition:
     """Per node."""
     cpus: int | None
     """Per node."""
+    largest_mb: int | None = None
+    """Memory of its largest node; None where that was not looked up (`look_at_nodes`)."""
 
 
 def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
@@ -37,6 +39,21 @@ def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
         for one in commands.show("partition", hurry=hurry)
         if "PartitionName" in one
     }
+
+
+def look_at_nodes(
+    partitions: Mapping[str, Partition], asks: Iterable[tuple[Pack, Ask]], *, hurry: bool = False
+) -> Mapping[str, Partition]:
+    """The same with the memory of their largest nodes, for asks with a margin that would be refused above it: few sites
+    set MaxMemPerNode."""
+    if not partitions or all(ask.least_gb is None for _, ask in asks):
+        return partitions
+    largest: dict[str, int] = {}
+    for node in commands.show("node", "--detail", hurry=hurry):
+        memory = (_number(node.get("RealMemory")) or 0) - (_number(node.get("MemSpecLimit")) or 0)
+        for name in node.get("Partitions", "").split(","):
+            largest[name] = max(memory, largest.get(name, 0))
+    return {name: replace(one, largest_mb=largest.get(name) or None) for name, one in partitions.items()}
 
 
 def _number(word: str | None) -> int | None:
@@ -71,7 +88,7 @@ def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], l
     if not (partitions := read_partitions(hurry=True)):
         return as_they_are, ["limits of partitions: SLURM does not show them now; a submission looks again"]
     try:
-        fitted = fit(asks, partitions)
+        fitted = fit(asks, look_at_nodes(partitions, asks, hurry=True))
     except ConfigError as error:
         return as_they_are, [f"a submission is refused: {problem}" for problem in error.problems]
     return fitted, list(say_clipped(asks, fitted))
@@ -127,7 +144,7 @@ def _problems(ask: Ask, there: Mapping[str, Partition]) -> Iterator[str]:
 
 def _with_memory(ask: Ask, there: Iterable[Partition]) -> Ask:
     """A margin that was learned is worth less than a submission that is not refused."""
-    most = _most(one.memory_mb for one in there)
+    most = _most(min(filter(None, (one.memory_mb, one.largest_mb)), default=None) for one in there)
     if ask.least_gb is None or most is None or "mem" in dict(ask.options):
         return replace(ask, least_gb=None)
     return replace(ask, memory_gb=max(ask.least_gb, min(ask.memory_gb, most // 1024)), least_gb=None)
