@@ -126,8 +126,9 @@ class Records:
         path = self.sweep(name) / "sweep.json"
         with suppress(OSError):  # most records do not have it, and are not parsed
             if prefix.encode(errors="replace") in path.read_bytes():
-                stages = (read_json(path) or {}).get("stages")
-                return {key for key in stages if key.startswith(prefix)} if isinstance(stages, dict) else set()  # pyright: ignore[reportUnknownVariableType]
+                stages: Any = (read_json(path) or {}).get("stages")
+                named: dict[str, Any] = stages if isinstance(stages, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+                return {key for key in named if key.startswith(prefix)}
         return set()
 
     def _listed(self, name: str) -> list[NamedStage]:
