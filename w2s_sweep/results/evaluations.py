@@ -14,7 +14,7 @@ from w2s_sweep.predictions import Evaluated
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Row
-from w2s_sweep.results.score import Batch, Measured
+from w2s_sweep.results.score import Batch, Measured, undefine
 
 SCORES = ("accuracy", "auroc")
 """Metrics of every point."""
@@ -78,7 +78,7 @@ class Evaluations:
         about = (key, id(ids), metric)
         if about not in self.scores:
             found = METRICS[metric].scores_of(self._on(key, ids))
-            self.scores[about] = np.full(len(ids), np.nan) if found is None else found
+            self.scores[about] = np.full(len(ids), np.nan) if found is None else undefine(found)
         return self.scores[about]
 
     def _split(self, role: str, training: int, row: Row, curve: Sequence[Evaluated]) -> list[_Part]:
@@ -98,7 +98,7 @@ class Evaluations:
         if (key, id(ids)) not in self.parts:
             found = self.final.examples(key)
             assert isinstance(found, Examples), "the cell is done"
-            self.parts[key, id(ids)] = found.on(ids)
+            self.parts[key, id(ids)] = self.final.parts.on(found, ids)
         return self.parts[key, id(ids)]
 
 
@@ -116,4 +116,4 @@ def _measure_alike(role: str, metric: str, parts: Sequence[_Part]) -> Batch:
         agreement = FURTHER[AGREEMENT]
         assert isinstance(agreement, OfCell)
         columns |= agreement.scores_of_each(roles)
-    return Batch(final.groups, tuple(columns), np.stack([*columns.values()], 1))
+    return Batch.of(final.groups, columns)

@@ -24,7 +24,12 @@ class Batch:
     names: tuple[str, ...]
     """Of the metrics: those of `Row.details`."""
     values: Array
-    """[cells, names, examples]: a number for each example, whose mean is the metric; NaN where it is undefined."""
+    """[cells, names, examples]: a number for each example, whose mean is the metric; all NaN where it is undefined."""
+
+    @classmethod
+    def of(cls, groups: Array, columns: Mapping[str, Array]) -> "Batch":
+        """Of the numbers [cells, examples] of each metric."""
+        return cls(groups, tuple(columns), undefine(np.stack([*columns.values()], 1)))
 
     @cached_property
     def means(self) -> list[list[float | None]]:
@@ -42,6 +47,12 @@ class Measured:
     batch: Batch
     place: int
     """In the batch."""
+
+
+def undefine(values: Array) -> Array:
+    """Numbers [..., examples]; all NaN where one of them is not finite, as a user's own metric may have them: they have
+    no mean, and would spoil what is computed beside them."""
+    return np.where(np.isfinite(values).all(-1, keepdims=True), values, np.nan)
 
 
 Roles = Mapping[str, Examples]
@@ -80,7 +91,7 @@ def _measure_alike(cells: Sequence[Roles]) -> Batch:
     for _, metric in FURTHER.items():
         if isinstance(metric, OfCell) and {*metric.needs} <= {*roles} & {*ROLES}:
             columns |= metric.scores_of_each(roles)
-    return Batch(cells[0]["student"].groups, tuple(columns), np.stack([*columns.values()], 1))
+    return Batch.of(cells[0]["student"].groups, columns)
 
 
 @dataclass(frozen=True, eq=False)
