@@ -238,7 +238,7 @@ def _is_positive(pairs: Square) -> Array:
 
 def _contrast(covariance: Square) -> Single:
     """The variance of the first column minus the second; of sets in which something is not finite that of the first."""
-    known = np.isfinite(covariance).all((-2, -1))
+    known = np.asarray(np.isfinite(covariance).all((-2, -1)))
     finite = np.where(known[..., None, None], covariance, 0)
     found = finite[..., 0, 0] - 2 * finite[..., 0, 1] + finite[..., 1, 1]
     return np.where(known, found, covariance[..., 0, 0])[..., None, None]

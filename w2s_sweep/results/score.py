@@ -12,6 +12,7 @@ import numpy as np
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import FURTHER, METRICS, ROLES, OfCell, OfRole, RolePredictions
+from w2s_sweep.results.alike import compute_alike
 from w2s_sweep.results.examples import Examples
 
 
@@ -62,14 +63,7 @@ absent."""
 
 def measure(cells: Sequence[Roles]) -> list[Measured]:
     """All of these cells, in their order."""
-    alike: dict[tuple[object, ...], list[int]] = {}
-    for place, cell in enumerate(cells):
-        alike.setdefault(_likeness(cell), []).append(place)
-    found: dict[int, Measured] = {}
-    for places in alike.values():
-        batch = _measure_alike([cells[place] for place in places])
-        found |= {place: Measured(batch, i) for i, place in enumerate(places)}
-    return [found[place] for place in range(len(cells))]
+    return compute_alike(cells, _likeness, _measure_alike)
 
 
 def _likeness(cell: Roles) -> tuple[object, ...]:
@@ -79,7 +73,7 @@ def _likeness(cell: Roles) -> tuple[object, ...]:
     return student.digest, id(student.groups), *shapes
 
 
-def _measure_alike(cells: Sequence[Roles]) -> Batch:
+def _measure_alike(cells: Sequence[Roles]) -> list[Measured]:
     stages = {role: _Stages.of([cell[role] for cell in cells]) for role in cells[0]}
     columns = {
         f"{name}/{role}": scores[stages[role].places]
@@ -91,7 +85,8 @@ def _measure_alike(cells: Sequence[Roles]) -> Batch:
     for _, metric in FURTHER.items():
         if isinstance(metric, OfCell) and {*metric.needs} <= {*roles} & {*ROLES}:
             columns |= metric.scores_of_each(roles)
-    return Batch.of(cells[0]["student"].groups, columns)
+    batch = Batch.of(cells[0]["student"].groups, columns)
+    return [Measured(batch, place) for place in range(len(cells))]
 
 
 @dataclass(frozen=True, eq=False)
