@@ -18,6 +18,7 @@ class Prefer(Divided):
     those samples `labels` of its supervisor that answer otherwise (direct preference optimization)."""
 
     kind: ClassVar[str] = "prefer"
+    version: ClassVar[int] = 2
     trains: ClassVar[bool] = True
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained", "labels", "own")
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)

@@ -16,6 +16,7 @@ class Sample(Divided):
     """Answers of a trained stage, the input `trained`, that were drawn and not the likeliest ones."""
 
     kind: ClassVar[str] = "sample"
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained")
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
     shards: ClassVar[bool] = True

@@ -275,7 +275,7 @@ class Generate(Tuned):
     """A language model that learns to continue texts."""
 
     kind: ClassVar[str] = "generate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
 
     unlabelled: Literal["refuse", "skip"] = "refuse"

@@ -1,6 +1,7 @@
 """Prefer stage: a student that has learnt its supervisor's solutions goes on to prefer its own, where its samples
 agree, to those of the supervisor that end elsewhere (after Yang et al. 2024, arXiv 2407.13647, stage II)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from w2s_sweep.stages.sample import WEIGHTS
 from w2s_sweep.training.answers import count_cut, read_prompts
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows
 from w2s_sweep.training.loop import train
-from w2s_sweep.training.preference import PreferenceLearner, pair_of, read_samples
+from w2s_sweep.training.preference import Drawn, PreferenceLearner, pair_of, read_samples
 from w2s_sweep.training.stored import stored_weights
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
@@ -34,7 +35,7 @@ PAIRS = "pairs.parquet"
 """What was preferred to what: id, preferred, rejected."""
 
 
-def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[int, tuple[str, str]]:
+def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[int, tuple[Drawn, Drawn]]:
     """Row -> (preferred answer, rejected one), for the rows of `on` that have such; DataError where none has."""
     mine, theirs = read_samples(own), read_samples(others)
     names = {row: str(rows.ids[row]) for row in rows.on(settings.on)}
@@ -48,6 +49,12 @@ def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[
     return found
 
 
+def end_where_ended(tokens: Sequence[int], sample: Drawn) -> Sequence[int]:
+    """The tokens of an answer and the end, the end only where the sample had one: what was cut must not be rejected for
+    an end that its model never wrote."""
+    return tokens if sample.ended else tokens[:-1]
+
+
 def run(context: Context[Any]) -> None:
     settings: Prefer = context.settings
     stage = context.stage
@@ -58,10 +65,14 @@ def run(context: Context[Any]) -> None:
     with this_process().in_turn():
         model = generate.build(trained)
         restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
-        prompts = read_prompts(trained, model.backbone, rows, {row: pair[0] for row, pair in pairs.items()})
-        rejected = read_prompts(trained, model.backbone, rows, {row: pair[1] for row, pair in pairs.items()}).answers
+        prompts = read_prompts(trained, model.backbone, rows, {row: one.text for row, (one, _) in pairs.items()})
+        rejected = read_prompts(trained, model.backbone, rows, {row: one.text for row, (_, one) in pairs.items()}).answers
         tokens = {
-            row: ([*prompts.rows[row], *rejected[row]], [*prompts.rows[row], *prompts.answers[row]]) for row in pairs
+            row: (
+                [*prompts.rows[row], *end_where_ended(rejected[row], pair[1])],
+                [*prompts.rows[row], *prompts.answers[row]],
+            )
+            for row, pair in pairs.items()
         }
         budget = fit_device(context, model.backbone, recipe.precision)
         starts = [len(prompt) for prompt in prompts.rows]
@@ -74,7 +85,8 @@ def run(context: Context[Any]) -> None:
     if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
         save_trained(model, context.out / WEIGHTS)
     table = [
-        {"id": str(rows.ids[row]), "preferred": good, "rejected": bad} for row, (good, bad) in sorted(pairs.items())
+        {"id": str(rows.ids[row]), "preferred": good.text, "rejected": bad.text}
+        for row, (good, bad) in sorted(pairs.items())
     ]
     pq.write_table(pa.Table.from_pylist(table), context.out / PAIRS)
     told = rows.on(*PREDICTED)
@@ -82,6 +94,6 @@ def run(context: Context[Any]) -> None:
     summary = {"tokens": learner.tokens_of(chosen), "pairs": len(pairs), "of": len(rows.on(settings.on))}
     summary |= learner.collator.summary() | {"cut": count_cut(written)}
     summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
-    answers = {row: good for row, (good, _) in pairs.items()}
+    answers = {row: good.text for row, (good, _) in pairs.items()}
     texts = {row: one.text for row, one in zip(told, written, strict=True)}
     generate.publish_texts(context, rows, texts, answers, summary)
