@@ -1,7 +1,6 @@
 """Sample stage: several answers of a trained language model to each text, drawn at a temperature, and the answer that
 most of them give (self-consistency, Wang et al. 2022, arXiv 2203.11171). All of them go to samples.parquet."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import load_file
 
-from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import sample
@@ -23,30 +21,24 @@ from w2s_sweep.predictions import SAMPLES, SAMPLES_SCHEMA
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages import generate
-from w2s_sweep.store.files import write_text
 from w2s_sweep.training.answers import Prompts, Reading, Written, count_cut, read_prompts, reading_of
 from w2s_sweep.training.examples import load_rows
+from w2s_sweep.training.kept import answer_in_chunks
 from w2s_sweep.training.stored import stored_weights
 
 WEIGHTS = "weights.safetensors"
 CHUNK = 32
-"""Rows between two looks at whether to save or to leave."""
+"""Rows that are drawn for together, see `answer_in_chunks`."""
 
 
 def draw(
     context: Context[Sample], model: LanguageModel, prompts: Prompts, names: Mapping[int, str], token_budget: int
 ) -> dict[int, list[Written]]:
-    """Row -> its samples, for the rows of `names`. What is done is kept in the work folder, so that a stage that is
-    killed goes on from there: a sample depends on its row alone."""
-    settings, path = context.settings, context.work / "drawn.json"
-    kept: dict[str, list[tuple[str, bool]]] = json.loads(path.read_text()) if path.is_file() else {}
-    found = {row: [Written(*one) for one in kept[name]] for row, name in names.items() if name in kept}
-    if found:
-        context.on_continue()
-    left = sorted(set(names) - set(found), key=lambda row: -len(prompts.rows[row]))
-    for start in range(0, len(left), CHUNK):
-        part = left[start : start + CHUNK]
-        new = sample(
+    """Row -> its samples, for the rows of `names`. A sample depends on its row alone."""
+    settings = context.settings
+
+    def answer(part: Sequence[int]) -> list[list[Written]]:
+        drawn = sample(
             model,
             [prompts.rows[row] for row in part],
             [names[row] for row in part],
@@ -58,15 +50,13 @@ def draw(
             precision=settings.trained.finetune.precision,
             token_budget=token_budget,
         )
-        for row, tokens in zip(part, new, strict=True):
-            found[row] = [generate.written_after(model, prompts, row, one) for one in tokens]
-        context.progress(len(found), len(names))
-        leave = context.stop()
-        if (leave or context.checkpoint_due()) and this_process().leads:
-            write_text(path, json.dumps({names[row]: drawn for row, drawn in found.items()}))
-        if leave:
-            raise Preempted
-    return found
+        return [
+            [generate.written_after(model, prompts, row, one) for one in tokens]
+            for row, tokens in zip(part, drawn, strict=True)
+        ]
+
+    found = answer_in_chunks(context, names, lambda row: len(prompts.rows[row]), answer, CHUNK)
+    return {row: [Written(*one) for one in texts] for row, texts in found.items()}
 
 
 def vote(read: Reading, texts: Sequence[str]) -> tuple[str, float]:
