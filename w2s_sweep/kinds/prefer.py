@@ -42,6 +42,10 @@ class Prefer(Divided):
         """How it is trained: as the stage it begins with, but for these two."""
         return replace(self.trained.finetune, epochs=self.epochs, lr=self.lr)
 
+    @property
+    def can_shard(self) -> bool:
+        return self.trained.can_shard
+
     def model_part(self) -> Generate:
         return self.trained
 

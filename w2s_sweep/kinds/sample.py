@@ -31,6 +31,10 @@ class Sample(Divided):
     temperature: float
     seed: int
 
+    @property
+    def can_shard(self) -> bool:
+        return self.trained.can_shard
+
     def model_part(self) -> Generate:
         return self.trained
 

@@ -225,6 +225,11 @@ class Tuned(Trained, OfModel):
         )
 
     @property
+    def can_shard(self) -> bool:
+        # Magnitudes are those of whole matrices, of which a process would have a share alone.
+        return not (isinstance(self.finetune, LoraRecipe) and self.finetune.dora)
+
+    @property
     def reads_likelihoods(self) -> bool:
         """Whether it needs the model's unembedding."""
         return False
