@@ -96,7 +96,7 @@ class Lora(Tuned):
     """Scale of the adapter is alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv 2312.03732)."""
     targets: Targets = "model"
     """model: the modules that `lora_targets` of each model names; all-linear: every linear module of the transformer,
-    as PEFT means it."""
+    as PEFT means it, but the outputs of Mamba's mixers and, beside experts, feed-forward matrices."""
     dora: bool = False
     """Each output of an adapted matrix has a magnitude of its own (Liu et al. 2024, DoRA, arXiv 2402.09353)."""
     quantise: Quantise = "none"

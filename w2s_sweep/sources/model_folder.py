@@ -155,13 +155,10 @@ def _is_native(family: str) -> bool:
 
 
 def _weights_problem(folder: Path) -> str | None:
-    files = sorted(folder.glob("*.safetensors"))
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        named = sorted(set(read_json(index).get("weight_map", {}).values()))
-        absent = [name for name in named if not (folder / name).is_file()]
-        if absent:
-            return f"lacks {len(absent)} of {len(named)} files of its weights, such as {absent[0]}. Complete the copy."
+    files, named = sorted(folder.glob("*.safetensors")), weight_files(folder)
+    absent = [name for name in named if not (folder / name).is_file()]
+    if absent:
+        return f"lacks {len(absent)} of {len(named)} files of its weights, such as {absent[0]}. Complete the copy."
     if not files:
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
         if pickles:
@@ -177,6 +174,11 @@ def _weights_problem(folder: Path) -> str | None:
         if why := damage_of(path):
             return f"has a file {path.name} that {why}. Copy it again."
     return None
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The files of weights that the folder's index names; none where it has no index, and its weights are one file."""
+    return sorted(set(read_json(folder / "model.safetensors.index.json").get("weight_map", {}).values()))
 
 
 def damage_of(path: Path) -> str | None:
