@@ -17,7 +17,6 @@ from w2s_sweep.training.answers import end_of
 from w2s_sweep.training.examples import EXAMPLES
 from w2s_sweep.training.kept import answer_in_chunks
 
-
 CHUNK = 128
 """Texts that are answered together, see `answer_in_chunks`."""
 

@@ -66,7 +66,9 @@ def run(context: Context[Any]) -> None:
         model = generate.build(trained)
         restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
         prompts = read_prompts(trained, model.backbone, rows, {row: one.text for row, (one, _) in pairs.items()})
-        rejected = read_prompts(trained, model.backbone, rows, {row: one.text for row, (_, one) in pairs.items()}).answers
+        rejected = read_prompts(
+            trained, model.backbone, rows, {row: one.text for row, (_, one) in pairs.items()}
+        ).answers
         tokens = {
             row: (
                 [*prompts.rows[row], *end_where_ended(rejected[row], pair[1])],
