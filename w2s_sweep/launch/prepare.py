@@ -11,7 +11,7 @@ from w2s_sweep.errors import ConfigError, W2SError, unknown
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Divided, Json, OfModel
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.kinds.forward import FeaturesFile
+from w2s_sweep.kinds.forward import FeaturesFile, Frozen
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.kinds.training import Supervised
 from w2s_sweep.launch.opened import Stages, model_folder, opened_by
@@ -19,7 +19,7 @@ from w2s_sweep.launch.positions import require_positions
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.sources import fetch
-from w2s_sweep.sources.weights import matrices
+from w2s_sweep.sources.weights import lists_blocks, matrices
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
@@ -39,7 +39,8 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     for name, one in opened_by(to_run).items():
         with console.status(f"fetching {one.kind} {one.name}"):
             there[name] = fetch(one.source, one.identity, one.kind)
-    _require_targets(to_run, there)
+    require_targets(to_run, there)
+    require_blocks(to_run, there)
     for kind in (Data.kind, LabelsFile.kind, FeaturesFile.kind):
         made = [stage for stage in to_run if stage.kind == kind]
         outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
@@ -132,7 +133,24 @@ def _require_truth(rows: "Rows", stage: Stage[Kind], stages: Stages) -> None:
             raise ConfigError([f"{other.label}: no row of {settings.on} has a label. {remedy}, or add some."])
 
 
-def _require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
+def require_blocks(stages: Stages, there: Mapping[str, Path]) -> None:
+    """ConfigError for features between the blocks of a model that has no list of them."""
+    models = {
+        stage.hints.of_model.name
+        for stage in stages
+        if isinstance(stage.settings, Frozen) and not lists_blocks(model_folder(stage, there))
+    }
+    if models:
+        raise ConfigError(
+            [
+                f"finetune: {name} passes one block several times, so there are no states between blocks for a probe. "
+                "Set finetune=full or lora, or choose another model."
+                for name in sorted(models)
+            ]
+        )
+
+
+def require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
     """ConfigError for LoRA targets that no weight of their model is named after."""
     problems: dict[str, None] = {}
     for stage in stages:

@@ -2,33 +2,29 @@
 agree, to those of the supervisor that end elsewhere (after Yang et al. 2024, arXiv 2407.13647, stage II)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.prefer import Prefer
 from w2s_sweep.kinds.training import Generate, LoraRecipe
 from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.models.lora import restore, save_trained, trainable
+from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import generate
 from w2s_sweep.stages.finetune import refer
-from w2s_sweep.stages.sample import WEIGHTS
+from w2s_sweep.stages.generate import WEIGHTS
 from w2s_sweep.training.answers import count_cut, read_prompts
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows
 from w2s_sweep.training.loop import train
 from w2s_sweep.training.preference import Drawn, PreferenceLearner, pair_of, read_samples
-from w2s_sweep.training.stored import stored_weights
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
 PAIRS = "pairs.parquet"
@@ -57,14 +53,10 @@ def end_where_ended(tokens: Sequence[int], sample: Drawn) -> Sequence[int]:
 
 def run(context: Context[Any]) -> None:
     settings: Prefer = context.settings
-    stage = context.stage
     rows, recipe = load_rows(context.input("data"), settings.split), settings.recipe
     pairs = choose_pairs(rows, settings, context.input("own"), context.input("labels"))
-    inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, "adapted")}
-    trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
     with this_process().in_turn():
-        model = generate.build(trained)
-        restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
+        trained, model = generate.reopen(context, settings.trained, (*Generate.needs, "adapted"))
         prompts = read_prompts(trained, model.backbone, rows, {row: one.text for row, (one, _) in pairs.items()})
         rejected = read_prompts(
             trained, model.backbone, rows, {row: one.text for row, (_, one) in pairs.items()}

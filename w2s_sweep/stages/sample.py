@@ -3,20 +3,15 @@ most of them give (self-consistency, Wang et al. 2022, arXiv 2203.11171). All of
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.torch import load_file
 
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import sample
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import SAMPLES, SAMPLES_SCHEMA
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -24,9 +19,7 @@ from w2s_sweep.stages import generate
 from w2s_sweep.training.answers import Prompts, Reading, Written, count_cut, read_prompts, reading_of
 from w2s_sweep.training.examples import load_rows
 from w2s_sweep.training.kept import answer_in_chunks
-from w2s_sweep.training.stored import stored_weights
 
-WEIGHTS = "weights.safetensors"
 CHUNK = 32
 """Rows that are drawn for together, see `answer_in_chunks`."""
 
@@ -74,12 +67,9 @@ def run(context: Context[Sample]) -> None:
     settings, stage = context.settings, context.stage
     rows = load_rows(context.input("data"), settings.split)
     chosen = rows.on(*settings.splits)
-    inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, *Generate.takes)}
-    trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
     precision = settings.trained.finetune.precision
     with this_process().in_turn():
-        model = generate.build(trained)
-        restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
+        trained, model = generate.reopen(context, settings.trained, (*Generate.needs, *Generate.takes))
         prompts = read_prompts(trained, model.backbone, rows, {})
         learner = generate.learner_of(model, prompts, precision, fit_device(trained, model.backbone, precision))
     context.describe = trained.describe
