@@ -23,6 +23,7 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.losses.confidence import Confidence
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.methods.ccs import Ccs
+from w2s_sweep.methods.critic import Critic
 from w2s_sweep.methods.generative import Generative
 from w2s_sweep.methods.icm import Icm, IcmFeatures
 from w2s_sweep.methods.mean_difference import MeanDifference
@@ -44,7 +45,7 @@ from w2s_sweep.training.answers import read_written
 ROWS = 48
 CLOSE = 0.02
 """Largest difference of a probability that is no finding: TF32 has 10 bits, and small models train a few steps."""
-SEARCHED = ("annotate", "elicit", "ccs", "sample")
+SEARCHED = ("annotate", "elicit", "ccs", "sample", "critique", "prefer")
 """Kinds that decide by thresholds on the way: rounding may turn a label over, with all that follows from it."""
 OTHER_TEXTS = 0.5
 """Largest share of texts written in another way that is no finding: one token that rounding turns over is enough."""
@@ -102,6 +103,8 @@ def cells(folder: Path, *, few: bool) -> Iterator[Cell]:
         )
         lora, probe = Lora(**how), Probe(epochs=2, precision="fp32")
         if not few:
+            wrote = Reasoning(samples=4, least=0.1, preference=True)
+            yield replace(plain, finetune=lora, dataset=rows["moves"], loss=CrossEntropy(), method=wrote)
             yield plain
             yield replace(plain, finetune=probe, method=Prompting(shots=2))
         yield replace(plain, finetune=lora, tests=(rows["more"],))
@@ -114,6 +117,7 @@ def cells(folder: Path, *, few: bool) -> Iterator[Cell]:
             yield replace(drawn, dataset=rows["moves"], method=Reasoning(samples=2, least=0.1, own=not few))
         yield replace(plain, finetune=probe, method=Icm(rows=8, steps=8, folds=2))
         yield replace(plain, finetune=lora, method=Generative())
+        yield replace(plain, finetune=lora, method=Critic(max_new_tokens=4))
         yield replace(plain, finetune=lora, dataset=rows["answers"], loss=CrossEntropy())
 
 

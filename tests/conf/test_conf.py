@@ -32,6 +32,7 @@ NEEDS = {
     ("dataset", "sandbox_math"): ["dataset.source.path=rows"],
     ("dataset", "sandbox_code"): ["dataset.source.path=rows"],
     ("loss", "wspo"): ["dataset=hh_rlhf", "finetune=lora", "finetune.reward=implicit"],
+    ("method", "critic"): ["dataset.max_tokens=256"],
     ("method", "bootstrapping"): ["method.chain=[smollm2_135m_first4]"],
     ("method", "implicit_conflict"): ["dataset=hh_rlhf", "method.mix=hh_rlhf_helpful"],
     ("method", "weak_ensemble"): ["method.others=[smollm2_135m_first4]"],

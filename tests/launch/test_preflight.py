@@ -48,7 +48,7 @@ def refused(tmp_path, *argv):
         (["hydra/launcher=slurm", "hydra.launcher.processes=2"], ["hydra.launcher", "'processes'", "partition"]),
         (
             ["hydra/launcher=slurm", "hydra.launcher.stages.celing.gpus=1"],
-            ["hydra.launcher.stages", "'celing'", "Did you mean 'ceiling'", "p_ik", "annotate"],
+            ["hydra.launcher.stages", "'celing'", "Did you mean 'ceiling'", "annotate", "in all)"],
         ),
         (["hydra/launcher=slurm", "+hydra.launcher.stages.link.gpu=1"], ["hydra.launcher.stages.link", "'gpus'"]),
         (["method=bootstrapping", "method.chain.keep_layers=1"], ["method.chain=[{model: NAME, keep_layers: VALUE}]"]),

@@ -34,7 +34,7 @@ SHORT = 32
 TEMPLATE = "report.html.j2"
 FILTERS = (
     "number", "interval", "plus_minus", "group_pgr", "cell_pgr", "median_pgr", "p_text", "distinct", "better",
-    "left_out", "difference_head",
+    "note_left_out", "difference_head",
 )  # fmt: skip
 """What the template takes from `lines`."""
 
