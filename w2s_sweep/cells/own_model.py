@@ -19,7 +19,8 @@ from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.sources.adapter import is_adapter, source_of
 from w2s_sweep.sources.hub_model import describe
 from w2s_sweep.sources.local import existing
-from w2s_sweep.sources.model_folder import Facts, read_facts, require_model
+from w2s_sweep.sources.model_facts import Facts, read_facts
+from w2s_sweep.sources.model_folder import require_model
 
 Settings = dict[str, Any]
 ROLES = ("weak", "strong")
