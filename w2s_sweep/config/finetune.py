@@ -1,5 +1,6 @@
 """How a model is trained: all weights, LoRA adapters, or a linear probe on frozen features."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
@@ -117,3 +118,8 @@ class Probe(Optimizer):
 
 
 Finetune = Annotated[Full | Lora | Probe, Field(discriminator="name")]
+
+
+def takes_all_linear(targets: Sequence[str]) -> bool:
+    """Whether adapters are put on every linear module."""
+    return tuple(targets) == (ALL_LINEAR,)

@@ -8,8 +8,9 @@ from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.kinds.memory import Memory
+from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe
 from w2s_sweep.kinds.shape import Shape
-from w2s_sweep.kinds.training import FullRecipe, Generate, LoraRecipe
+from w2s_sweep.kinds.training import Generate
 
 
 @schema

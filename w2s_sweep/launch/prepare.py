@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from w2s_sweep.config.finetune import ALL_LINEAR
+from w2s_sweep.config.finetune import takes_all_linear
 from w2s_sweep.errors import ConfigError, W2SError, unknown
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Divided, Json, OfModel
@@ -157,7 +157,7 @@ def require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
         if not isinstance(stage.settings, OfModel) or not (targets := stage.settings.lora_targets()):
             continue
         modules = matrices(model_folder(stage, there))
-        for target in targets if modules and targets != (ALL_LINEAR,) else ():
+        for target in targets if modules and not takes_all_linear(targets) else ():
             named = [module for module in modules if f".{module}".endswith(f".{target}")]
             if any(".experts." in module for module in named):
                 problems[

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.kinds.training import Generate, LoraRecipe, quantise_of
+from w2s_sweep.kinds.recipes import LoraRecipe, quantise_of
+from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import restore, save_trained, trainable

@@ -11,7 +11,8 @@ import torch
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.prefer import Prefer
-from w2s_sweep.kinds.training import Generate, LoraRecipe
+from w2s_sweep.kinds.recipes import LoraRecipe
+from w2s_sweep.kinds.training import Generate
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
