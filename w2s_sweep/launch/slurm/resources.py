@@ -95,7 +95,7 @@ def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
 
 def counts_of(stage: Stage[Kind], settings: Settings) -> Sequence[int]:
     """Numbers of GPUs that a stage may compute on."""
-    if not stage.settings.shards or settings.stages_per_gpu > 1:
+    if not stage.settings.can_shard or settings.stages_per_gpu > 1:
         return (1,)
     said = _find_set(stage, "gpus", settings)
     return (said,) if said else COUNTS
