@@ -11,6 +11,7 @@ import numpy as np
 
 from w2s_sweep.metrics import accuracy, auroc
 from w2s_sweep.predictions import CURVE, FILE, Evaluated, Predictions, write_curve, write_predictions
+from w2s_sweep.results.answers import AnswersReader
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
 
@@ -67,6 +68,11 @@ def _scores(one: Evaluated, final: Predictions) -> dict[str, float | None]:
     truth = dict(zip(final.ids, final.truth, strict=True))
     known = np.array([truth[name] for name in one.ids])
     return {"curve/accuracy": accuracy(one.probs, known), "curve/auroc": auroc(one.probs, known)}
+
+
+def read_curve(path: Path) -> list[Evaluated]:
+    """As the program reads curves, but for the digest."""
+    return AnswersReader().curve(path, path.read_bytes())
 
 
 @dataclass(frozen=True)

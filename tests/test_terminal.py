@@ -2,8 +2,10 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from w2s_sweep.results.collect import collect
 from w2s_sweep.results.figures import choose_plots
 from w2s_sweep.results.tables.files import as_csv
 from w2s_sweep.store.files import write_json
-from w2s_sweep.terminal import READER_LEFT, SafeConsole, harmless
+from w2s_sweep.terminal import READER_LEFT, SafeConsole, harmless, while_read
 
 TITLE = "\x1b]0;owned\x07"
 CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
@@ -96,3 +98,73 @@ def test_a_command_whose_reader_has_left_ends_without_a_word(tmp_path, words):
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert process.returncode == READER_LEFT
+
+
+@contextmanager
+def piped(monkeypatch):
+    """A pipe as standard output: its reading end. A fixture would be undone by what captures a test's output."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with open(writing, "w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        yield reading
+    os.close(reading)
+
+
+def break_another_pipe() -> int:
+    raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_broken_pipe_of_somebody_else_is_told_and_the_output_is_written(monkeypatch, capsys):
+    with piped(monkeypatch) as reading:
+        print("so far")
+        assert while_read(break_another_pipe) == 1
+        assert os.read(reading, 100) == b"so far\n"
+    assert capsys.readouterr().err == "A process that this command talked to has ended. Run the command again.\n"
+
+
+def test_a_broken_pipe_where_the_reader_has_left_is_not_told(monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        assert while_read(break_another_pipe) == READER_LEFT
+    assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_is_told_in_a_line(monkeypatch, capsys):
+    with open("/dev/full", "w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        assert while_read(lambda: print("lost") or 0) == 1
+    assert capsys.readouterr().err == "standard output: No space left on device. Write it to another place.\n"
+
+
+def test_a_closed_output_is_nobodys(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert while_read(lambda: sys.stdout.write("nothing") * 0) == 0
+    sys.stdout.close()
+
+
+def test_what_a_command_raises_is_raised_with_what_it_printed_before(monkeypatch):
+    with piped(monkeypatch) as reading:
+        with pytest.raises(ZeroDivisionError):
+            while_read(lambda: print("so far") or 1 // 0)
+        assert os.read(reading, 100) == b"so far\n"
+        with pytest.raises(SystemExit):
+            while_read(lambda: sys.exit(2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("columns >&- 2>&-", 0, ""),
+        ("--version >/dev/full", 1, "standard output: No space left on device"),
+    ],
+)
+def test_output_that_goes_nowhere(command, status, said):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    line = ["sh", "-c", f"{sys.executable} -m w2s_sweep {command}"]
+    done = subprocess.run(line, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+    assert said in done.stderr

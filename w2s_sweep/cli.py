@@ -69,7 +69,8 @@ def _run(words: Sequence[str]) -> int:
     except BrokenPipeError:
         raise  # is an OSError, and none of the store
     except OSError as error:  # of the store, most often: another user's file, a disk that is gone
-        print(f"{error.filename or 'store'}: {error.strerror or error}. Check its owner and mode.", file=sys.stderr)
+        what = error.filename or "the store, or standard output"  # an open file's failure does not say whose it is
+        print(f"{what}: {error.strerror or error}. Check owner, mode and free space.", file=sys.stderr)
         return 1
 
 

@@ -193,21 +193,6 @@ class Span:
     """[n] places in the file, or a slice of them."""
 
 
-def read_curve(path: Path) -> list[Evaluated]:
-    """The evaluations of a stage by rising step; those of equal rows share the array of ids.
-
-    Raises StoreError naming the path where the file is damaged.
-    """
-    try:
-        # A text for each row of each evaluation would take most of the time.
-        with pq.ParquetFile(path, read_dictionary=["id"]) as file:
-            table = file.read(use_threads=False).combine_chunks()
-        found, where = matrix(column(table, "probs")), spans(table)
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise StoreError(f"curve {path} cannot be read: {error}. {REMEDY}") from error
-    return [Evaluated(one.step, one.steps, one.ids, found[one.rows]) for one in where]
-
-
 def spans(table: pa.Table) -> list[Span]:
     """The evaluations of a curve's table, whose ids are a dictionary, by rising step."""
     ids = column(table, "id")

@@ -6,8 +6,10 @@ marks of direction could make a line read otherwise. They are shown as what they
 
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -21,20 +23,67 @@ READER_LEFT = 141
 
 
 def while_read(command: Callable[[], int]) -> int:
-    """The exit status of a command, which ends without a word when nobody reads what it prints any more."""
+    """The exit status of a command, which ends without a word when nobody reads what it prints any more.
+
+    What cannot be written for another reason, as on a full disk, and a pipe of somebody else's that broke, is told in
+    one line. With standard output or error closed (`w2s ... >&-`), what goes there is for nobody.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the program ends)
+    status, broken, ended = 1, False, None
     try:
-        try:
-            return command()
-        finally:
-            sys.stdout.flush()
+        status = command()
     except BrokenPipeError:
-        return _leave()
+        broken = True
+    except SystemExit as error:  # argparse's, and Hydra's
+        ended = error
+    except BaseException:
+        if _flush():
+            _discard(status)  # the exception says more
+        raise
+    if failure := _flush():
+        return _tell(failure)
+    if broken and _has_left():
+        return _discard(READER_LEFT)
+    if broken:
+        print("A process that this command talked to has ended. Run the command again.", file=sys.stderr)
+    if ended:
+        raise ended
+    return status
 
 
-def _leave() -> int:
-    # What is still buffered goes nowhere, else Python's own exit fails on it as well.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return READER_LEFT
+def _flush() -> OSError | None:
+    """Write what is buffered for standard output; what kept it from being written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def _tell(failure: OSError) -> int:
+    if isinstance(failure, BrokenPipeError):
+        return _discard(READER_LEFT)
+    print(f"standard output: {failure.strerror or failure}. Write it to another place.", file=sys.stderr)
+    return _discard(1)
+
+
+def _has_left() -> bool:
+    """Whether standard output is a pipe or socket that nobody reads."""
+    try:
+        looked = select.poll()
+        looked.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in looked.poll(0))
+    except (OSError, ValueError):  # no file of the system's, as in a notebook
+        return False
+
+
+def _discard(status: int) -> int:
+    """Let what is still buffered go nowhere, else Python's own exit fails on it as well."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def harmless(text: str) -> str:
@@ -52,7 +101,7 @@ class SafeConsole(Console):
 
     def on_broken_pipe(self) -> NoReturn:
         self.quiet = True
-        raise SystemExit(_leave())
+        raise SystemExit(_discard(READER_LEFT))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

@@ -141,3 +141,23 @@ def test_interval_and_p_of_a_mean_agree_and_an_interval_stays_within_its_bounds(
 )
 def test_t_quantiles_are_those_of_the_tables(freedom: float, quantile: float):
     assert t_quantile(0.95, freedom) == pytest.approx(quantile, rel=5e-3)
+
+
+def test_a_set_that_is_not_finite_changes_no_other_set():
+    names, values = dealt(2)
+    good = Design.of(names).moments(values[None])
+    bad = Moments(*(np.full_like(part, np.nan) for part in (good.mean, good.of_groups, good.of_runs, good.both)), 2, 4)
+    parts = [np.concatenate([getattr(one, name) for one in (good, bad)]) for name in ("mean", "of_groups", "of_runs")]
+    both = Moments(*parts, np.concatenate([good.both, bad.both]), good.seeds, good.groups)
+    np.testing.assert_array_equal(both.difference().covariance[0], good.difference().covariance[0])
+
+
+def test_freedom_is_finite_where_groups_and_runs_cancel():
+    """Every group is as much above the mean in one seed as it is below it in the other."""
+    values = np.array([1.0, -1.0, 2.0, -2.0])
+    found = Design.of([np.arange(4)] * 2).moments(np.concatenate([values, -values])[:, None])
+    assert (found.of_groups[0, 0], found.of_runs[0, 0]) == (0, 0)
+    assert found.covariance[0, 0] > 0
+    assert found.freedom == 4 * 2 - 1
+    ends = crossed_interval(found)
+    assert ends.low == -ends.high < 0

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.results_store import LOSSES, NAME, Shape, build, put_stage
+from tests.results_store import LOSSES, NAME, Shape, build, put_stage, read_curve
 from w2s_sweep.metrics import ROLES
-from w2s_sweep.predictions import CURVE, FILE, read_curve, read_predictions
+from w2s_sweep.predictions import CURVE, FILE, read_predictions
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.tables.arrow import curve_table

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
+from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage, read_curve
 from w2s_sweep.kinds.labels import LabelsFile
-from w2s_sweep.predictions import CURVE, FILE, Evaluated, read_curve, read_predictions
+from w2s_sweep.predictions import CURVE, FILE, Evaluated, read_predictions
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.collected import Results
 from w2s_sweep.store import Store

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 import w2s_sweep
 from tests.results_store import LOSSES, NAME, Shape, build
@@ -17,7 +18,7 @@ from w2s_sweep.results.outcome import outcome_of
 from w2s_sweep.results.report import write_results
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_json
-from w2s_sweep.tracking import TRACKERS, Outcome, Sent, make_tracker
+from w2s_sweep.tracking import TRACKERS, NoTracker, Outcome, Sent, make_tracker
 from w2s_sweep.tracking.wandb.session import (
     Session,
     WandbFailed,
@@ -206,6 +207,11 @@ def test_the_boundary_lets_other_peoples_exceptions_through():
         raise OSError("disk full")
 
 
+def test_a_broken_pipe_of_wandb_is_of_wandb():
+    with pytest.raises(WandbFailed, match="sending: BrokenPipeError"), boundary("sending"):
+        raise BrokenPipeError(32, "Broken pipe")
+
+
 class Notes:
     """A tracker that keeps in memory what it is given."""
 
@@ -244,6 +250,12 @@ def test_trackers_are_registered_and_no_other_name_is_taken(tmp_path):
     assert list(TRACKERS) == ["none", "tensorboard", "wandb"]
     with pytest.raises(ConfigError, match=r"unknown name 'mlflow'.*none, tensorboard, wandb"):
         make_tracker({"name": "mlflow"}, "s", tmp_path)
+
+
+def test_what_a_tracker_raises_when_it_is_opened_is_no_fault_of_its_settings(tmp_path, monkeypatch):
+    monkeypatch.setattr(NoTracker, "open", lambda *_: TypeAdapter(int).validate_python("of its own"))
+    with pytest.raises(ValidationError, match="of its own"):
+        make_tracker({"name": "none"}, "s", tmp_path)
 
 
 ROOM = Path(w2s_sweep.__file__).parent

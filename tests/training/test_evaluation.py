@@ -6,11 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tests.results_store import read_curve
 from w2s_sweep import sources
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.launch.examples import composed_cell
-from w2s_sweep.predictions import CURVE, Evaluated, read_curve, read_predictions, write_curve
+from w2s_sweep.predictions import CURVE, Evaluated, read_predictions, write_curve
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.store import Store

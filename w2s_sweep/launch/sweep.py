@@ -89,7 +89,7 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
     name = sweep.name or own_name(store, default_name(cells, graph.roles[: request.first or None]))
-    plan = plan_of(graph, store)
+    plan = plan_of(graph, store, hurry=sweep.plan_only)
     console = SafeConsole()
     to_run = [graph.stages[key] for key in plan.keys("to run")]
     found = needs(to_run, engine.device, engine.counts)
@@ -137,12 +137,12 @@ def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
         yield
 
 
-def plan_of(graph: Graph, store: Store) -> Plan:
-    """What is finished, in flight, and to run, from the store as it is now."""
+def plan_of(graph: Graph, store: Store, *, hurry: bool = False) -> Plan:
+    """What is finished, in flight, and to run, from the store as it is now. `hurry`: no busy SLURM is waited for."""
     claims = store.root / "claims"
     now = file_system_now(claims) if claims.is_dir() else 0.0
     finished = {key: store.is_done(key) for key in graph.stages}
-    queued = _queue(store)
+    queued = _queue(store, hurry)
 
     def owner(key: str) -> str | None:
         claim = read_claim(store, key, now) if claims.is_dir() else None
@@ -154,7 +154,7 @@ def plan_of(graph: Graph, store: Store) -> Plan:
     return make_plan(graph, finished.__getitem__, owner, lambda key: store.path(key).is_dir())
 
 
-def _queue(store: Store) -> Mapping[str, str]:
+def _queue(store: Store, hurry: bool) -> Mapping[str, str]:
     """Stage -> job that SLURM has for it; squeue is called only where something was ever submitted from this store."""
     folder = store.root / "queued"
     if not folder.is_dir() or shutil.which("squeue") is None:
@@ -162,7 +162,7 @@ def _queue(store: Store) -> Mapping[str, str]:
     from w2s_sweep.launch.slurm.queued import queued_jobs
 
     try:
-        return queued_jobs(store)
+        return queued_jobs(store, hurry=hurry)
     except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
         print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
         return {}

@@ -190,7 +190,8 @@ class Moments:
 
 
 def _freedom(whole: Any, of_groups: Any, of_runs: Any, groups: int, seeds: int) -> Any:
-    """Satterthwaite's degrees of freedom of variances with these parts."""
+    """Satterthwaite's degrees of freedom of variances with these parts; at most as many as groups within seeds have,
+    which alone are left where the other parts are about 0."""
     least = np.full(np.shape(whole), float(max(1, groups - 1)))
     if groups < 2:
         return least[()]
@@ -198,7 +199,8 @@ def _freedom(whole: Any, of_groups: Any, of_runs: Any, groups: int, seeds: int) 
     inverse = (of_groups / some) ** 2 / (groups - 1)
     if of_runs is not None:
         inverse = inverse + (of_runs / some) ** 2 / (seeds - 1)
-    return np.where(whole == 0, least, np.maximum(1.0, 1 / np.where(whole == 0, 1, inverse)))[()]  # a number, of one
+    found = 1 / np.maximum(inverse, 1 / (groups * seeds - 1))
+    return np.where(whole == 0, least, np.maximum(1.0, found))[()]  # a number, of one
 
 
 def _add(codes: RowCodes, values: Sums) -> Totals:
@@ -235,8 +237,8 @@ def _is_positive(pairs: Square) -> Array:
 
 
 def _contrast(covariance: Square) -> Single:
-    """The variance of the first column minus the second; infinite where the first's is."""
-    if not np.isfinite(covariance).all():  # of all sets, which share the design
-        return covariance[..., :1, :1]
-    found = covariance[..., 0, 0] - 2 * covariance[..., 0, 1] + covariance[..., 1, 1]
-    return found[..., None, None]
+    """The variance of the first column minus the second; of sets in which something is not finite that of the first."""
+    known = np.asarray(np.isfinite(covariance).all((-2, -1)))
+    finite = np.where(known[..., None, None], covariance, 0)
+    found = finite[..., 0, 0] - 2 * finite[..., 0, 1] + finite[..., 1, 1]
+    return np.where(known, found, covariance[..., 0, 0])[..., None, None]

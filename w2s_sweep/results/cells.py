@@ -17,6 +17,8 @@ from w2s_sweep.results.records import Row
 BLOCK = 2**16
 """Test examples of the cells of a block together: their numbers, and those of their evaluations, are in memory at a
 time. More is not faster."""
+USUAL = 10
+"""Evaluations of a cell with which its test examples count once; with more they count more often."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,8 @@ class Cell:
     """Fields of its row."""
     sets: Mapping[str, Examples]
     """Test predictions of its roles; none where it is not finished, or failed."""
+    evaluations: int = 0
+    """On test rows while its stages trained, at most."""
 
     @property
     def index(self) -> int:
@@ -36,6 +40,11 @@ class Cell:
     def size(self) -> int:
         """Test examples."""
         return len(self.sets["student"].ids) if self.sets else 0
+
+    @property
+    def weight(self) -> float:
+        """Test examples, as `BLOCK` counts them."""
+        return self.size * max(1.0, self.evaluations / USUAL)
 
     def row(self, numbers: Mapping[str, Any] | None) -> Row:
         """`numbers`: what cells and settings have in common; None of a cell without predictions."""
@@ -72,8 +81,8 @@ class CellReader:
         if absent and set(absent.values()) != {NO_TEST_LABELS}:
             return Cell(about | describe_absence(absent, keys, self.failures, self.record["stages"]), {})
         sets = {role: test for role, test in found.items() if isinstance(test, Examples)}
-        mismatch = _mismatch(sets)
-        return Cell(about | {"state": "failed", "note": mismatch}, {}) if mismatch else Cell(about, sets)
+        mismatch, evaluations = _mismatch(sets), int(entry["cell"].get("test_evaluations", 0))
+        return Cell(about | {"state": "failed", "note": mismatch}, {}) if mismatch else Cell(about, sets, evaluations)
 
     def _about(self, group: str, index: int, entry: Mapping[str, Any]) -> dict[str, Any]:
         cell, keys = entry["cell"], entry["roles"]
@@ -118,7 +127,7 @@ def blocks(cells: CellReader, groups: Mapping[str, Sequence[int]]) -> Iterator[B
         block: dict[str, Sequence[Cell]] = {}
         for name in names:
             block[name] = [cells.read(name, place) for place in groups[name]]
-            if sum(cell.size for found in block.values() for cell in found) >= BLOCK:
+            if sum(cell.weight for found in block.values() for cell in found) >= BLOCK:
                 yield Block(metric, block)
                 block = {}
         if block:

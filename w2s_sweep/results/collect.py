@@ -82,6 +82,7 @@ def collect_students(store: Store, record: dict[str, Any]) -> tuple[Results, Stu
     scored = dict[str, Scored]()
     for block in blocks(CellReader.of(reader, record, failures), groups):
         scored |= _score(block, designs, curves, counted)
+        reader.forget_curves()
     found, students = {name: scored[name] for name in groups}, Students(reader, designs)
     rows = sorted((row for one in found.values() for row in one.rows), key=lambda row: row.cell)
     summed = tuple(one.group for one in found.values())

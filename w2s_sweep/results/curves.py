@@ -15,6 +15,7 @@ import numpy as np
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import ROLES, Interval, Recovery
+from w2s_sweep.results.alike import compute_alike
 from w2s_sweep.results.curve_files import CurveFiles
 from w2s_sweep.results.curve_point import CurvePoint, StudentStep
 from w2s_sweep.results.estimate import Designs, Estimated, estimate
@@ -100,16 +101,16 @@ class CurveReader:
 
     def _estimate(self, role: str, jobs: Sequence["Job"]) -> list[Estimated]:
         """Jobs of the same rows and evaluations are computed together."""
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for place, job in enumerate(jobs):
-            alike.setdefault((tuple(job.numbers), *map(id, job.batches)), []).append(place)
-        found: dict[int, Estimated] = {}
-        for places in alike.values():
-            same = [jobs[place] for place in places]
-            batches = [self._batch(role, seed, same) for seed in range(len(same[0].seeds))]
-            entries = [[Measured(batch, place) for batch in batches] for place in range(len(same))]
-            found |= zip(places, estimate(entries, _ratios(role, same[0]), self.designs), strict=True)
-        return [found[place] for place in range(len(jobs))]
+        return compute_alike(
+            jobs,
+            lambda job: (tuple(job.numbers), *map(id, job.batches)),
+            lambda same: self._estimate_alike(role, same),
+        )
+
+    def _estimate_alike(self, role: str, jobs: Sequence["Job"]) -> list[Estimated]:
+        batches = [self._batch(role, seed, jobs) for seed in range(len(jobs[0].seeds))]
+        entries = [[Measured(batch, place) for batch in batches] for place in range(len(jobs))]
+        return estimate(entries, _ratios(role, jobs[0]), self.designs)
 
     def _batch(self, role: str, seed: int, jobs: Sequence["Job"]) -> Batch:
         """One seed of several jobs: the columns of all evaluations as NAME@NUMBER, and what lasts of other roles."""

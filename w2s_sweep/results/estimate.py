@@ -24,6 +24,7 @@ from w2s_sweep.metrics import (
     undefined_recovery,
     unscored_recovery,
 )
+from w2s_sweep.results.alike import compute_alike
 from w2s_sweep.results.score import Batch, Measured
 
 Entry = Sequence[Measured]
@@ -63,14 +64,11 @@ class Designs:
 
 def estimate(entries: Sequence[Entry], ratios: Mapping[str, Ratio], designs: Designs) -> list[Estimated]:
     """Means and PGRs of all of these entries, in their order."""
-    alike: dict[tuple[int, ...], list[int]] = {}
-    for number, cells in enumerate(entries):
-        alike.setdefault(tuple(id(cell.batch) for cell in cells), []).append(number)
-    found: dict[int, Estimated] = {}
-    for numbers in alike.values():
-        table = Table.of([entries[number] for number in numbers], designs)
-        found |= zip(numbers, table.estimate(ratios), strict=True)
-    return [found[number] for number in range(len(entries))]
+    return compute_alike(
+        entries,
+        lambda cells: tuple(id(cell.batch) for cell in cells),
+        lambda same: Table.of(same, designs).estimate(ratios),
+    )
 
 
 @dataclass(frozen=True, eq=False)

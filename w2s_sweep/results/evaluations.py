@@ -5,16 +5,18 @@ Supervisors and ceilings count with what they predict in the end, on the rows th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import FURTHER, METRICS, OfCell, RolePredictions
 from w2s_sweep.predictions import Evaluated
+from w2s_sweep.results.alike import compute_alike
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Row
-from w2s_sweep.results.score import Batch, Measured
+from w2s_sweep.results.score import Batch, Measured, undefine
 
 SCORES = ("accuracy", "auroc")
 """Metrics of every point."""
@@ -60,14 +62,14 @@ class Evaluations:
     def measure(self, role: str, trainings: Sequence[tuple[Row, Sequence[Evaluated]]]) -> list[Training]:
         """Trainings of one role, of cells that have one metric."""
         parts = [part for i, (row, curve) in enumerate(trainings) for part in self._split(role, i, row, curve)]
-        alike: dict[tuple[object, ...], list[_Part]] = {}
-        for part in parts:
-            alike.setdefault((id(part.ids), part.final.digest, part.probs.shape[2]), []).append(part)
+        measured = compute_alike(
+            parts,
+            lambda part: (id(part.ids), part.final.digest, part.probs.shape[2]),
+            lambda same: _measure_alike(role, trainings[0][0].metric, same),
+        )
         found: dict[tuple[int, int], Measured] = {}
-        for same in alike.values():
-            batch = _measure_alike(role, trainings[0][0].metric, same)
-            numbers = [(part.training, number) for part in same for number in part.numbers]
-            found |= {about: Measured(batch, place) for place, about in enumerate(numbers)}
+        for part, ones in zip(parts, measured, strict=True):
+            found |= {(part.training, number): one for number, one in zip(part.numbers, ones, strict=True)}
         return [
             Training(row, curve, [found[i, number] for number in range(len(curve))])
             for i, (row, curve) in enumerate(trainings)
@@ -78,7 +80,7 @@ class Evaluations:
         about = (key, id(ids), metric)
         if about not in self.scores:
             found = METRICS[metric].scores_of(self._on(key, ids))
-            self.scores[about] = np.full(len(ids), np.nan) if found is None else found
+            self.scores[about] = np.full(len(ids), np.nan) if found is None else undefine(found)
         return self.scores[about]
 
     def _split(self, role: str, training: int, row: Row, curve: Sequence[Evaluated]) -> list[_Part]:
@@ -98,12 +100,12 @@ class Evaluations:
         if (key, id(ids)) not in self.parts:
             found = self.final.examples(key)
             assert isinstance(found, Examples), "the cell is done"
-            self.parts[key, id(ids)] = found.on(ids)
+            self.parts[key, id(ids)] = self.final.parts.on(found, ids)
         return self.parts[key, id(ids)]
 
 
-def _measure_alike(role: str, metric: str, parts: Sequence[_Part]) -> Batch:
-    """Evaluations of the same rows with the same truth, of one training after another."""
+def _measure_alike(role: str, metric: str, parts: Sequence[_Part]) -> list[list[Measured]]:
+    """The evaluations of each part; all are of the same rows with the same truth."""
     final, probs = parts[0].final, np.concatenate([part.probs for part in parts])
     columns: dict[str, Array] = {
         f"{name}/{role}": METRICS[name].scores_of_each(probs, final) for name in dict.fromkeys((*SCORES, metric))
@@ -116,4 +118,5 @@ def _measure_alike(role: str, metric: str, parts: Sequence[_Part]) -> Batch:
         agreement = FURTHER[AGREEMENT]
         assert isinstance(agreement, OfCell)
         columns |= agreement.scores_of_each(roles)
-    return Batch(final.groups, tuple(columns), np.stack([*columns.values()], 1))
+    batch, places = Batch.of(final.groups, columns), count()
+    return [[Measured(batch, next(places)) for _ in part.numbers] for part in parts]

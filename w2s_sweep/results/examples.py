@@ -78,5 +78,22 @@ class Examples(RolePredictions):
         )
 
 
+@dataclass
+class Parts:
+    """Shows stages on some of their rows: those of the same rows have the same array of groups, as whole stages do."""
+
+    groups: dict[tuple[int, int], tuple[Array, Array, Array]] = field(
+        default_factory=dict[tuple[int, int], tuple[Array, Array, Array]]
+    )
+    """Identities of a stage's groups and of the wanted ids, both kept here so that no other arrays get these, -> the
+    groups of these ids."""
+
+    def on(self, whole: Examples, ids: Array) -> Examples:
+        """`whole.on(ids)`."""
+        part = whole.on(ids)
+        kept = self.groups.setdefault((id(whole.groups), id(ids)), (whole.groups, ids, part.groups))
+        return replace(part, groups=kept[2])
+
+
 def _digest(ids: Array, truth: Array) -> str:
     return hashlib.sha256("\n".join(ids.tolist()).encode() + truth.tobytes()).hexdigest()

@@ -4,7 +4,9 @@ A supervisor that is a file may label some test rows alone. Every number of its 
 these rows.
 """
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,9 +16,9 @@ from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
 from w2s_sweep.kinds.labels import LabelsFile
 from w2s_sweep.metrics import NO_CEILING, NO_TEST_LABELS
-from w2s_sweep.predictions import CURVE, FILE, TEXTS, Evaluated
+from w2s_sweep.predictions import CURVE, FILE, REMEDY, TEXTS, Evaluated
 from w2s_sweep.results.answers import AnswersReader, Layout, legal_of
-from w2s_sweep.results.examples import Examples, Frame
+from w2s_sweep.results.examples import Examples, Frame, Parts
 from w2s_sweep.store import Store
 
 EXAMPLES = "examples.parquet"
@@ -40,8 +42,11 @@ class Reader:
     """(data stage, layout of a file) -> its test rows."""
     orders: dict[tuple[str | None, str], Frame] = field(default_factory=dict[tuple[str | None, str], Frame])
     """(data stage, sorted ids) -> the first of these frames that had them."""
-    contents: dict[str, bytes | None] = field(default_factory=dict[str, bytes | None])
-    """Stage -> its curve, not yet asked for, as it was when digests were compared; None where it has none."""
+    contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """Stage -> its curve, not yet asked for, as it was when digests were compared."""
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+    """Stage -> SHA-256 of its curve as it was then; empty where it has none."""
+    parts: Parts = field(default_factory=Parts)
 
     def beside(self, key: str, weak: str) -> "Examples | str":
         """A stage's test predictions for a cell that the stage `weak` supervises; or, in words, why there are none."""
@@ -49,7 +54,7 @@ class Reader:
         if labelled is None:
             return self.examples(key)
         if (key, weak) not in self.narrow:
-            self.narrow[key, weak] = _on(self.examples(key), labelled)
+            self.narrow[key, weak] = self._on(self.examples(key), labelled)
         return self.narrow[key, weak]
 
     def find_labelled(self, weak: str) -> Array | None:
@@ -71,14 +76,14 @@ class Reader:
             return f"stage {data[:10]}, which says what test examples are one group, is gone; run the sweep again"
         try:
             content = self.store.contents(key, FILE, TEXTS, CURVE)  # a flipped bit would be another number
+            if FILE not in content:
+                return f"no predictions in {self.store.path(key)}"
             layout, probs = self.files.answers(self.store.path(key) / FILE, content[FILE])
             frame = self._frame(data, layout)
-        except KeyError:
-            return f"no predictions in {self.store.path(key)}"
         except StoreError as error:
             return str(error)
         if len(frame.ids):
-            self.contents[key] = content.get(CURVE)
+            self._keep_curve(key, content.get(CURVE))
             return Examples.of(frame, probs, legal_of(content.get(TEXTS)))
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
@@ -87,13 +92,32 @@ class Reader:
     def curve(self, key: str) -> list[Evaluated]:
         """What a stage with predictions said while it trained; nothing where that cannot be read."""
         try:
-            content = self.contents[key] if key in self.contents else self.store.contents(key, CURVE).get(CURVE)
-            if content is None:
-                return []
-            self.contents.pop(key, None)  # most are asked for once, and all together are large
-            return self.files.curve(self.store.path(key) / CURVE, content)
+            content = self._curve_of(key)
+            return [] if content is None else self.files.curve(self.store.path(key) / CURVE, content)
         except StoreError:
             return []  # a curve is no result: `w2s verify` tells of damage
+
+    def forget_curves(self) -> None:
+        """Let go of the curves that nobody has asked for so far; they are read again where somebody does."""
+        self.contents.clear()
+
+    def _keep_curve(self, key: str, content: bytes | None) -> None:
+        self.digests[key] = "" if content is None else hashlib.sha256(content).hexdigest()
+        if content is not None:
+            self.contents[key] = content
+
+    def _curve_of(self, key: str) -> bytes | None:
+        """The curve's bytes; None where the stage has none. StoreError where the stage is damaged."""
+        if self.digests.get(key) == "":
+            return None
+        if key in self.contents:
+            return self.contents.pop(key)  # most are asked for once, and all together are large
+        if key in self.digests:  # of a stage whose files were all compared: its weights are not read once more
+            with suppress(OSError):
+                content = (self.store.path(key) / CURVE).read_bytes()
+                if hashlib.sha256(content).hexdigest() == self.digests[key]:
+                    return content
+        return self.store.contents(key, CURVE).get(CURVE)
 
     def _data(self, key: str) -> str | None:
         """The data stage that a stage's examples come from."""
@@ -114,15 +138,15 @@ class Reader:
         if data is None:
             return {}
         if data not in self.groups:
-            table: Any = cast(Any, pyarrow.parquet).read_table(
-                self.store.verify(data) / EXAMPLES, columns=["id", "group"]
-            )
+            path = self.store.verify(data) / EXAMPLES
+            table: Any = cast(Any, pyarrow.parquet).read_table(path, columns=["id", "group"])
+            if absent := {"id", "group"} - {*table.column_names}:
+                raise StoreError(f"{path} has no column {', '.join(sorted(absent))}. {REMEDY}")
             self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return self.groups[data]
 
-
-def _on(found: "Examples | str", labelled: Array) -> "Examples | str":
-    """On the labelled rows where there are others too; a file with rows of its own is told of by who compares."""
-    if isinstance(found, str):
-        return found
-    return found.on(labelled) if {*labelled.tolist()} < {*found.ids.tolist()} else found
+    def _on(self, found: "Examples | str", labelled: Array) -> "Examples | str":
+        """On the labelled rows where there are others too; a file with rows of its own is told of by who compares."""
+        if isinstance(found, str):
+            return found
+        return self.parts.on(found, labelled) if {*labelled.tolist()} < {*found.ids.tolist()} else found

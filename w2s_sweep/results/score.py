@@ -12,6 +12,7 @@ import numpy as np
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.metrics import FURTHER, METRICS, ROLES, OfCell, OfRole, RolePredictions
+from w2s_sweep.results.alike import compute_alike
 from w2s_sweep.results.examples import Examples
 
 
@@ -24,7 +25,12 @@ class Batch:
     names: tuple[str, ...]
     """Of the metrics: those of `Row.details`."""
     values: Array
-    """[cells, names, examples]: a number for each example, whose mean is the metric; NaN where it is undefined."""
+    """[cells, names, examples]: a number for each example, whose mean is the metric; all NaN where it is undefined."""
+
+    @classmethod
+    def of(cls, groups: Array, columns: Mapping[str, Array]) -> "Batch":
+        """Of the numbers [cells, examples] of each metric."""
+        return cls(groups, tuple(columns), undefine(np.stack([*columns.values()], 1)))
 
     @cached_property
     def means(self) -> list[list[float | None]]:
@@ -44,6 +50,12 @@ class Measured:
     """In the batch."""
 
 
+def undefine(values: Array) -> Array:
+    """Numbers [..., examples]; all NaN where one of them is not finite, as a user's own metric may have them: they have
+    no mean, and would spoil what is computed beside them."""
+    return np.where(np.isfinite(values).all(-1, keepdims=True), values, np.nan)
+
+
 Roles = Mapping[str, Examples]
 """What each role of one cell predicts for the cell's test examples; a supervisor that has none and a ceiling may be
 absent."""
@@ -51,14 +63,7 @@ absent."""
 
 def measure(cells: Sequence[Roles]) -> list[Measured]:
     """All of these cells, in their order."""
-    alike: dict[tuple[object, ...], list[int]] = {}
-    for place, cell in enumerate(cells):
-        alike.setdefault(_likeness(cell), []).append(place)
-    found: dict[int, Measured] = {}
-    for places in alike.values():
-        batch = _measure_alike([cells[place] for place in places])
-        found |= {place: Measured(batch, i) for i, place in enumerate(places)}
-    return [found[place] for place in range(len(cells))]
+    return compute_alike(cells, _likeness, _measure_alike)
 
 
 def _likeness(cell: Roles) -> tuple[object, ...]:
@@ -68,7 +73,7 @@ def _likeness(cell: Roles) -> tuple[object, ...]:
     return student.digest, id(student.groups), *shapes
 
 
-def _measure_alike(cells: Sequence[Roles]) -> Batch:
+def _measure_alike(cells: Sequence[Roles]) -> list[Measured]:
     stages = {role: _Stages.of([cell[role] for cell in cells]) for role in cells[0]}
     columns = {
         f"{name}/{role}": scores[stages[role].places]
@@ -80,7 +85,8 @@ def _measure_alike(cells: Sequence[Roles]) -> Batch:
     for _, metric in FURTHER.items():
         if isinstance(metric, OfCell) and {*metric.needs} <= {*roles} & {*ROLES}:
             columns |= metric.scores_of_each(roles)
-    return Batch(cells[0]["student"].groups, tuple(columns), np.stack([*columns.values()], 1))
+    batch = Batch.of(cells[0]["student"].groups, columns)
+    return [Measured(batch, place) for place in range(len(cells))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import InputName
 from w2s_sweep.plan.stage import K, Stage
 from w2s_sweep.store import Store, read_jsonl
-from w2s_sweep.store.files import read_json, write_json, write_text
+from w2s_sweep.store.files import number_in, read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,7 @@ LOGGED_ROWS = 100
 
 def seconds_of(summary: Mapping[str, Any]) -> float | None:
     """What a finished stage took, the earlier runs that it continued from included; None where it does not say."""
-    said = summary.get(ALL_RUNS, summary.get("seconds"))
-    return float(said) if isinstance(said, int | float) else None
+    return number_in(summary, ALL_RUNS if ALL_RUNS in summary else "seconds")
 
 
 def seconds_alone(summary: Mapping[str, Any]) -> float | None:

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.kinds.training import Finetune, LoraRecipe, quantise_of
+from w2s_sweep.kinds.recipes import LoraRecipe, quantise_of
+from w2s_sweep.kinds.training import Finetune
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.lora import save_trained

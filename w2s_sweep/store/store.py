@@ -14,7 +14,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +26,10 @@ from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256
 from w2s_sweep.store.records import Records
 
 MANIFEST = "manifest.json"
+LONGEST = 64
+"""Characters of a key; of longer names file systems have none, and say so with an error."""
+LOOKS = 3
+"""At a stage that is sound each time it is read again."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +121,32 @@ class Store(Records):
         return self.path(key)
 
     def contents(self, key: str, *names: str) -> dict[str, bytes]:
-        """Those of the named files that the finished stage `key` has, after the digest of every file was checked."""
-        files, found, folder = self.manifest(key) or {}, dict[str, bytes](), os.fspath(self.path(key))
+        """Those of the named files that the finished stage `key` has, after the digest of every file was checked.
+
+        StoreError where the stage is damaged, or no two looks at it agree: no file that it has is left out.
+        """
+        folder = os.fspath(self.path(key))
+        for _ in range(LOOKS):  # another run may replace the stage between two reads, and a network's disk fail once
+            files = self.manifest(key) or {}
+            found = self._read(key, files, names)
+            rest = [name for name in files if name not in found]
+            sound = not any(name in names or _fault(f"{folder}/{name}", name, files[name]) for name in rest)
+            if files and sound:
+                return found
+            self.verify(key)  # raises, unless it is sound by now
+        raise StoreError(
+            f"stage {key} in {self.path(key)} cannot be used: {LOOKS} times what was read is not what its manifest "
+            "says, and was sound when it was read again. Does another run replace it, or its disk fail? Try again."
+        )
+
+    def _read(self, key: str, files: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> dict[str, bytes]:
+        """Those of the named files that can be read and have their digest."""
+        found, folder = dict[str, bytes](), os.fspath(self.path(key))
         for name in files.keys() & {*names}:
             with suppress(OSError), open(f"{folder}/{name}", "rb") as file:  # read once: many stages, many files
                 content = file.read()
                 if hashlib.sha256(content).hexdigest() == files[name]["sha256"]:
                     found[name] = content
-        if not files or any(_fault(f"{folder}/{name}", name, files[name]) for name in files if name not in found):
-            self.verify(key)  # raises
         return found
 
     def quarantine(self, key: str) -> Path:
@@ -150,7 +171,8 @@ class Store(Records):
 
     def find(self, prefix: str) -> str:
         """The one key that starts with `prefix`, among finished and unfinished stages."""
-        if prefix.isalnum() and any((folder / prefix).is_dir() for folder in (self.stages, self.root / "work")):
+        word = prefix.isalnum() and len(prefix) <= LONGEST
+        if word and any((folder / prefix).is_dir() for folder in (self.stages, self.root / "work")):
             return prefix  # a whole key
         # Names alone are read of all stages: a look at each folder takes seconds where there are 50,000 of them.
         folders = [folder for folder in (self.stages, self.root / "work") if folder.is_dir()]

@@ -28,10 +28,11 @@ def make_tracker(settings: Mapping[str, Any], sweep: str, folder: Path) -> Track
     """
     name = str(settings["name"])
     try:
-        return from_plain(TRACKERS[name], settings).open(sweep, folder)
+        known = from_plain(TRACKERS[name], settings)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise ConfigError([f"tracker {name}: these settings of the sweep are not its own any more: {wrong}"]) from error
+    return known.open(sweep, folder)
 
 
 __all__ = [
