@@ -12,6 +12,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    DebertaV2Config,
+    DebertaV2ForMaskedLM,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -118,6 +120,25 @@ def tiny_bert(folder: Path, *, layers: int = 2, hidden: int = 32, positions: int
         pad_token_id=0,
     )
     return _saved(folder, BertForMaskedLM, config, word_tokenizer(), seed)
+
+
+def tiny_deberta(folder: Path, *, layers: int = 1, hidden: int = 32, positions: int = 64, seed: int = 0) -> Path:
+    """A DeBERTa encoder whose modules of queries and keys read embeddings of distances too, as those of v3 do."""
+    config = DebertaV2Config(
+        vocab_size=len(word_tokenizer()),
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=positions,
+        initializer_range=SPREAD,
+        pad_token_id=0,
+        relative_attention=True,
+        position_buckets=8,
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+    )
+    return _saved(folder, DebertaV2ForMaskedLM, config, word_tokenizer(), seed)
 
 
 @cache

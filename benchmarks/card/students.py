@@ -16,7 +16,7 @@ from w2s_sweep.models.grouped import twin
 from w2s_sweep.models.lora import add_lora
 from w2s_sweep.stages.finetune import TextLearner
 from w2s_sweep.training.loop import Hooks, Recipe, Training, train_in_steps
-from w2s_sweep.training.together import Answer, Computer
+from w2s_sweep.training.together import Answer, Gradients
 
 COUNTS = (1, 4, 8)
 PAYS = 1.3
@@ -36,7 +36,7 @@ def at_once(scale: Scale, base: Backbone, device: torch.device, count: int) -> d
     recipe = Recipe(batch_size=scale.rows, epochs=1, lr=1e-5, seed=0, lr_schedule="constant")
     texts = scale.texts(2 + STEPS)  # the last step is begun and not made
     trainings = [_training(scale, twin(base), texts, replace(recipe, seed=seed), device) for seed in range(count)]
-    compute, steps = Computer(), [next(one) for one in trainings]
+    compute, steps = Gradients(), [next(one) for one in trainings]
     for _ in range(1 + STEPS):
         steps = [one.send(_value(answer)) for one, answer in zip(trainings, compute(steps), strict=True)]
         measured.step()

@@ -35,6 +35,14 @@ def test_a_method_for_two_classes_is_refused_and_says_why(method):
     assert problems_of(cell(method=method)) == []
 
 
+@pytest.mark.parametrize("task", ["text_label", "jsonl_triplet"])
+def test_whole_questions_need_all_of_their_answers(task):
+    one = replace(TWO, task=task)
+    (problem,) = problems_of(cell(dataset=one, metric="question_accuracy"))
+    assert "question_accuracy is of whole questions, and dataset.balance=classes leaves answers of two out" in problem
+    assert problems_of(cell(dataset=replace(one, balance="none"), metric="question_accuracy")) == []
+
+
 def test_only_these_methods_need_two_classes():
     assert {name for name, one in METHODS.items() if one.two_classes} == {"ccs", "icm", "icm_features", "selective"}
 

@@ -124,6 +124,15 @@ def test_a_failure_of_a_stage_alone_ends_no_process(tmp_path):
     assert outcomes == {bad.key: "failed", good.key: "done"}
 
 
+def test_after_a_failure_the_gpu_is_looked_at_once(tmp_path, monkeypatch):
+    """Looking waits for all that it computes."""
+    stages, looks = [rows(tmp_path, "bad", wrong=True), rows(tmp_path, "good"), rows(tmp_path, "more")], []
+    job = ready(tmp_path / "store", stages)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: looks.append(1))
+    run_pack(Pack(job.store, stages, RunSettings()), stop=lambda: False)
+    assert len(looks) == 1
+
+
 TELLS = """
 import os
 from pathlib import Path

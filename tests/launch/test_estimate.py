@@ -28,6 +28,15 @@ def test_the_time_of_a_stage_that_was_interrupted_is_that_of_all_its_runs(tmp_pa
     assert finished_like(store, {"student"})["student"][0] == 150.0
 
 
+def test_a_stage_that_trained_beside_others_says_nothing_of_the_time_of_one(tmp_path):
+    store = Store(tmp_path / "store")
+    store.prepare()
+    with store.attempt("k") as out:
+        write_json(out / "summary.json", {"label": "student seed 0", "seconds": 9.0, "students at once": 4})
+    name_stages(store, "sweep", [NamedStage("k", "finetune", "student seed 0")])
+    assert finished_like(store, {"student"}) == {}
+
+
 def estimate(out):
     examples = re.search(r"estimate: ([\d,]+) examples", out)
     expected = re.search(r"expected: (\d+) new stages, about (\S+) (?:s|min) one after another \((.*?)\)", out)

@@ -32,6 +32,8 @@ def test_nothing_else_is_needed(cache: Path) -> None:  # noqa: F811
     assert found() == {**shipped, **facts, "source": source}  # so that its keys are those of a file for it
     assert found(label_words=None, name="mine")["name"] == "mine"
     assert found(label_words=None)["label_words"] is None
+    four = found(name="mine", params=152, layers=3, hidden=8)  # the rest is still open
+    assert four == {**found(), "name": "mine"}
     with pytest.raises(ConfigError, match=r"strong.layers: 9, but org/name at main has 3"):
         found(layers=9)
 

@@ -5,6 +5,9 @@ import json
 import pytest
 
 from tests.command import launch, own_folder
+from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.preflight import check_words
+from w2s_sweep.launch.site import CONF
 
 
 def run(*argv):
@@ -259,3 +262,17 @@ def test_the_command_replaces_what_an_experiment_sweeps_over(tmp_path, said, cel
     status, out, err = launch("experiment=demo", said, "plan_only=true", f"store={tmp_path}")
     assert status == 0, err
     assert f"{cells} cells ask for" in out
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["loss=glob(con*)", "model@weak=glob(minilm*)", "finetune=glob([p*,l*],exclude=probe)", "experiment=glob(dem*)"],
+)
+def test_glob_names_choices_of_a_group(line):
+    """It takes them from Hydra's loader, which a parsed line did not have."""
+    assert check_words(["-m", line], CONF)[0] == line
+
+
+def test_a_glob_that_names_nothing_is_refused():
+    with pytest.raises(ConfigError, match=r"no choice of loss is like that. Allowed: .*xent"):
+        check_words(["-m", "loss=glob(zzz*)"], CONF)

@@ -12,6 +12,7 @@ from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.local import LocalEngine
 from w2s_sweep.launch.stall import LEAST_SECONDS, STALLED, patience, silent_seconds, silent_stage, stalled_seconds
 from w2s_sweep.launch.status import Queue, stage_states
+from w2s_sweep.runner.companions import forget_companions, has_to_run_alone, tell_alone, tell_companions
 from w2s_sweep.store import Store, acquire
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json, write_json
@@ -85,6 +86,37 @@ def test_whatever_a_stage_writes_breaks_its_silence(tmp_path):
     now = file_system_now(store.root)
     assert silent_seconds(store, "k", now) < 600
     assert silent_seconds(store, "absent", now) == 0
+
+
+def test_a_stage_waits_while_those_that_train_at_the_same_time_work(tmp_path):
+    store = store_with(tmp_path, "k", 9000, step=10, total=20, seconds=2000.0)
+    now = file_system_now(store.root)
+    tell_companions(store, ["k", "other"])
+    for key in ("k", "other"):
+        os.utime(store.work(key) / "companions.json", (now - 9000, now - 9000))
+    assert silent_seconds(store, "k", now) > 8000
+    write_json(store.work("other") / "progress.json", {"step": 10, "total": 20, "seconds": 4000.0})
+    assert silent_seconds(store, "k", now) < 600
+    then = now - 1500
+    os.utime(store.work("other") / "progress.json", (then, then))
+    assert stalled_seconds(store, "k", now) == 0  # a round of both takes 600 s
+    then -= 2000
+    os.utime(store.work("other") / "progress.json", (then, then))
+    assert stalled_seconds(store, "k", now) > 3000
+
+
+def test_what_ran_beside_a_stage_once_does_not_hide_that_it_hangs_alone(tmp_path):
+    store = store_with(tmp_path, "k", 9000, step=1, total=9, seconds=1.0)
+    tell_companions(store, ["k", "other"])
+    tell_alone(store, "k")
+    assert has_to_run_alone(store, "k")
+    now = file_system_now(store.root)
+    os.utime(store.work("k") / "companions.json", (now - 9000, now - 9000))
+    assert silent_seconds(store, "k", now) > 8000
+    forget_companions(store, "other")
+    assert not has_to_run_alone(store, "other")
+    tell_alone(store, "other")
+    assert not has_to_run_alone(store, "other")
 
 
 @pytest.mark.parametrize(("job", "words"), [("77_1", "`scontrol requeue 77_1` repeats"), (None, "Ctrl-C and the same")])

@@ -38,6 +38,13 @@ def test_a_critic_that_cannot_write_is_refused():
     assert "method.max_new_tokens: 300 of dataset.max_tokens=512" in problem
 
 
+def test_tokens_to_write_where_nothing_is_written_are_refused():
+    (problem,) = problems_of(cell(dataset=dataclasses.replace(dataset(), max_new_tokens=40)))
+    assert "dataset.max_new_tokens: is set, but task sst2 has no text to write" in problem
+    moves = dataclasses.replace(dataset(), task="chess_moves", max_new_tokens=40)
+    assert problems_of(cell(dataset=moves)) == []
+
+
 def worked(**changed):
     """A cell of a task whose answers are worked out."""
     return cell(dataset=dataclasses.replace(dataset(), task="worked_answer"), finetune=Lora(), **changed)

@@ -23,7 +23,7 @@ from w2s_sweep.models.language import unembedding_matrix
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.runner.pack import Pack, run_pack
 from w2s_sweep.sources import identify
-from w2s_sweep.sources.model_folder import read_facts
+from w2s_sweep.sources.model_facts import read_facts
 from w2s_sweep.store.files import read_json, write_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it

@@ -19,6 +19,7 @@ from w2s_sweep.stages.sample import draw
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.training.coherence import SearchState
+from w2s_sweep.training.kept import KEPT
 
 
 def passes(context, name="checkpoint"):
@@ -37,7 +38,7 @@ def annotate(context):
 
 
 def sampled(context):
-    (context.work / "drawn.json").write_text(json.dumps({"a": [["x", True]]}))
+    (context.work / KEPT).write_text(json.dumps({"a": [["x", True]]}))
     assert draw(context, SimpleNamespace(), SimpleNamespace(rows=[[1]]), {0: "a"}, 8) == {0: [("x", True)]}
 
 

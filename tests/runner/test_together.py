@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import random
+import shutil
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,16 +18,21 @@ from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.finetune import Full, Lora
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
+from w2s_sweep.errors import DeviceLost
 from w2s_sweep.kinds.memory import CONTEXT, ENOUGH_TOKENS, HEADROOM, Memory
 from w2s_sweep.losses.confidence import Confidence
-from w2s_sweep.plan.packs import frozen_base
+from w2s_sweep.plan.packs import explain_cotrain, frozen_base
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.runner import budget
+from w2s_sweep.runner import budget, pack
+from w2s_sweep.runner.companions import companions_of, has_to_run_alone
 from w2s_sweep.runner.context import RunSettings
 from w2s_sweep.runner.pack import Pack, run_pack
+from w2s_sweep.runner.together import most_at_once
 from w2s_sweep.sources import identify
 from w2s_sweep.store import Store
+from w2s_sweep.store.claim import read_claim
 from w2s_sweep.store.files import read_json
+from w2s_sweep.training.together import CommonPasses
 
 LORA = Lora(lr=0.01, epochs=2, batch_size=8, precision="fp32")
 ENDLESS = dataclasses.replace(LORA, alpha=1e45)
@@ -177,11 +183,86 @@ def test_killed_together_and_continued_alone_or_together_each_ends_as_if_nothing
     assert any("training begins after step 1" in log for log in logs)
 
 
+@pytest.fixture
+def mates(alone, tmp_path):
+    """A pack of students of one base in a store where nothing but they is left to do, and their stages."""
+    keys = [key for key in trained(alone) if alone.graph.stages[key].inputs.get("labels")]
+    base = frozen_base(alone.graph.stages[keys[0]])
+    stages = [stage for stage in map(alone.graph.stages.get, keys) if stage and frozen_base(stage) == base]
+    for key in {key for stage in stages for key in stage.inputs.values()}:
+        shutil.copytree(alone.store.path(key), Store(tmp_path).path(key))
+    store = Store(tmp_path)
+    store.prepare()
+    assert len(stages) > 1
+    return Pack(store, stages, RunSettings(threads=1, cotrain=8)), stages
+
+
+def break_device(monkeypatch):
+    """Common passes fail, and the GPU can compute nothing afterwards."""
+
+    def fail(self, steps):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(CommonPasses, "__call__", fail)
+    monkeypatch.setattr("w2s_sweep.training.together.is_lost", lambda: True)
+
+
+def test_students_whose_gpu_broke_under_them_are_tried_again_alone_and_none_has_failed(mates, monkeypatch):
+    job, stages = mates
+    store, ends = job.store, []
+    with monkeypatch.context() as broken:
+        break_device(broken)
+        with pytest.raises(DeviceLost) as lost:
+            run_pack(job, lambda: False, ends=lambda stage, outcome: ends.append(outcome))
+    assert (lost.value.failed, ends) == ((), [])
+    assert not list(store.root.glob("work/*/failure.json"))
+    assert {frozenset(companions_of(store, stage.key)) for stage in stages} == {frozenset(s.key for s in stages)}
+    assert [read_claim(store, stage.key) for stage in stages] == [None for _ in stages]
+    first, others = stages[0], stages[1:]
+    assert pack._mates(job, first, others, {}) == []
+    again = dataclasses.replace(job, stages=[first])
+    assert run_pack(again, lambda: False) == {first.key: "done"}
+    assert "students at once" not in (read_json(store.path(first.key) / "summary.json") or {})
+
+
+def test_what_ends_as_it_was_asked_to_may_train_beside_others_again(mates):
+    job, stages = mates
+    polls = iter(range(99))
+    assert set(run_pack(job, lambda: next(polls) > 2 * len(stages)).values()) == {"preempted"}
+    assert list(job.store.root.glob("work/*/log.txt"))
+    assert not any(has_to_run_alone(job.store, stage.key) for stage in stages)
+    assert pack._mates(job, stages[0], stages[1:], {}) == stages[1:]
+
+
+def test_where_a_claim_fails_the_others_are_released(mates, monkeypatch):
+    job, stages = mates
+    claims = iter([pack.acquire(job.store, stages[0].key)])
+
+    def acquire(store, key):
+        lease = next(claims, None)
+        if lease is None:
+            raise OSError("made up")
+        return lease
+
+    monkeypatch.setattr(pack, "acquire", acquire)
+    with pytest.raises(OSError, match="made up"):
+        run_pack(job, lambda: False)
+    assert read_claim(job.store, stages[0].key) is None
+
+
+def test_a_model_whose_size_cannot_be_told_runs_alone_and_ends_no_process(mates, monkeypatch):
+    def fail(stages):
+        raise KeyError("hidden_size")
+
+    monkeypatch.setattr(budget, "students_that_fit", fail)
+    assert most_at_once(mates[1]) == 1
+
+
 NOT_TOGETHER = {"dropout": 0.1, "dora": True}
 
 
 def test_only_adapters_without_dropout_on_one_base_train_together(graph):
-    stages = [stage for stage in graph.stages.values() if stage.kind == "finetune"]
+    stages = trained_kinds(graph.stages.values())
     assert {frozen_base(stage) is None for stage in graph.stages.values()} == {True, False}
     assert len({frozen_base(stage) for stage in stages}) == 2  # of two models
 
@@ -194,9 +275,26 @@ def test_only_adapters_without_dropout_on_one_base_train_together(graph):
     others = [changed(finetune=dataclasses.replace(recipe, **{name: value})) for name, value in NOT_TOGETHER.items()]
     others.append(changed(reward="implicit", beta=0.1))
     full = merge([dataclasses.replace(cell(), finetune=Full())], setups.identify)
-    others += [stage for stage in full.stages.values() if stage.kind == "finetune"]
+    others += trained_kinds(full.stages.values())
     assert {frozen_base(stage) for stage in others} == {None}
     assert frozen_base(changed(finetune=dataclasses.replace(recipe, precision="bf16"))) != frozen_base(stages[0])
+
+
+def test_a_plan_says_how_many_train_alone_all_the_same(graph):
+    stages = list(graph.stages.values())
+    assert explain_cotrain(stages, 8) == explain_cotrain(stages, 1) == ()
+    full = merge([dataclasses.replace(cell(), finetune=Full())], setups.identify)
+    (line,) = explain_cotrain([*stages, *full.stages.values()], 4)
+    assert line.startswith(
+        f"cotrain=4: 3 of {len(trained_kinds(stages)) + 3} stages train alone all the same; together"
+    )
+    first = trained_kinds(stages)[:1]
+    (line,) = explain_cotrain(first, 4)
+    assert line.startswith("cotrain=4: 1 of 1 stages")
+
+
+def trained_kinds(stages):
+    return [stage for stage in stages if stage.kind == "finetune"]
 
 
 @pytest.mark.parametrize(("room", "count"), [(0, 1), (1, 2), (2.5, 3), (9, 4)])
@@ -205,3 +303,14 @@ def test_as_many_train_at_once_as_have_room(room, count):
     need = Memory(fixed=100.0, token=1.0, least=10, own=50.0)
     device = (CONTEXT + 100 + ENOUGH_TOKENS + 50 * room + 1) / HEADROOM
     assert budget._most([need] * 4, device) == count
+
+
+def test_a_student_whose_passes_need_more_has_room_too():
+    """The one that holds the most beside its passes is not the one whose longest row takes the most."""
+    large, long = (
+        Memory(fixed=200.0, token=1.0, least=10, own=50.0),
+        Memory(fixed=100.0, token=1.0, least=9000, own=50.0),
+    )
+    device = (CONTEXT + 250 + ENOUGH_TOKENS + 1) / HEADROOM
+    assert budget._most([large] * 2, device) == 2
+    assert budget._most([large, long], device) == 1

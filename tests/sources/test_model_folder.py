@@ -12,7 +12,7 @@ import pytest
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources import identify
-from w2s_sweep.sources.model_folder import read_facts
+from w2s_sweep.sources.model_facts import read_facts
 
 CONFIG = {"model_type": "llama", "num_hidden_layers": 3, "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 11}
 

@@ -9,7 +9,8 @@ from w2s_sweep.config.source import ScratchSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.sources import fetch, find, identify
-from w2s_sweep.sources.model_folder import problem_of, read_facts
+from w2s_sweep.sources.model_facts import read_facts
+from w2s_sweep.sources.model_folder import problem_of
 
 
 def test_a_model_is_made_once_and_is_one_of_transformers(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.tiny import sentences
+from w2s_sweep.errors import Preempted
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.runner import process_cache
 from w2s_sweep.stages import critique
@@ -16,6 +17,33 @@ from w2s_sweep.training.examples import EXAMPLES
 
 QUESTION = " is it good ?"
 NEW = 6
+
+
+class Running:
+    """A stage that runs in `folder`, and is asked to leave after so many chunks."""
+
+    def __init__(self, folder, leave_after=None):
+        self.settings = SimpleNamespace(precision="fp32", question=QUESTION, max_new_tokens=NEW, max_tokens=48)
+        self.out, self.work, self.summary, self.told, self.continued = folder / "out", folder, {}, [], 0
+        self.leave_after = leave_after
+
+    def input(self, name):
+        return self.work.parent / name
+
+    def stop(self):
+        return len(self.told) == self.leave_after
+
+    def checkpoint_due(self):
+        return False
+
+    def on_continue(self):
+        self.continued += 1
+
+    def progress(self, done, total):
+        self.told.append((done, total))
+
+    def finish(self, summary):
+        self.summary |= summary
 
 
 @pytest.fixture
@@ -26,20 +54,13 @@ def told(tmp_path, tiny_llama_folder, monkeypatch):
         {"id": [*"abc"], "text": texts[:3], "label": pa.array([0, 1, 1], pa.int8()), "text_other": texts[3:]}
     )
     (tmp_path / "data").mkdir()
-    (tmp_path / "out").mkdir()
     pq.write_table(before, tmp_path / "data" / EXAMPLES)
-    summary = {}
-    context = SimpleNamespace(
-        settings=SimpleNamespace(precision="fp32", question=QUESTION, max_new_tokens=NEW, max_tokens=48),
-        input=lambda name: tmp_path / name,
-        out=tmp_path / "out",
-        progress_or_stop=lambda done, total: None,
-        finish=summary.update,
-    )
     monkeypatch.setattr(process_cache, "frozen_backbone", lambda context, precision: load_backbone(tiny_llama_folder))
     monkeypatch.setattr(critique, "fit_device", lambda context, backbone, precision: 512)
+    (tmp_path / "whole" / "out").mkdir(parents=True)
+    context = Running(tmp_path / "whole")
     critique.run(context)
-    return before, pq.read_table(tmp_path / "out" / EXAMPLES), summary
+    return before, pq.read_table(context.out / EXAMPLES), context.summary
 
 
 def test_each_text_is_followed_by_the_question_and_the_likeliest_answer(told, tiny_llama_folder):
@@ -58,3 +79,16 @@ def test_each_text_is_followed_by_the_question_and_the_likeliest_answer(told, ti
             assert found == backbone.tokenizer.decode(new, skip_special_tokens=True)
     assert after.drop(["text", "text_other"]).equals(before.drop(["text", "text_other"]))
     assert summary == {"examples": 3}
+
+
+def test_a_stage_that_was_stopped_goes_on_and_ends_as_one_that_was_not(told, tmp_path, monkeypatch):
+    monkeypatch.setattr(critique, "CHUNK", 2)
+    (tmp_path / "stopped" / "out").mkdir(parents=True)
+    first = Running(tmp_path / "stopped", leave_after=2)
+    with pytest.raises(Preempted):
+        critique.run(first)
+    assert first.told == [(2, 6), (4, 6)]
+    second = Running(tmp_path / "stopped")
+    critique.run(second)
+    assert (second.told, second.continued) == ([(6, 6)], 1)
+    assert pq.read_table(second.out / EXAMPLES).equals(told[1])

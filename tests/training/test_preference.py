@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
+from w2s_sweep.stages.prefer import end_where_ended
 from w2s_sweep.training.gradient import backward
 from w2s_sweep.training.loop import predict
 from w2s_sweep.training.preference import Drawn, PreferenceLearner, pair_of
@@ -40,7 +41,21 @@ def drawn(*answers, cut=()):
     ],
 )
 def test_a_pair_is_an_answer_that_samples_agree_on_and_one_that_ends_elsewhere(own, others, pair):
-    assert pair_of(own, others, 0.5) == pair
+    found = pair_of(own, others, 0.5)
+    assert (None if found is None else tuple(one.text for one in found)) == pair
+
+
+def test_a_share_is_enough_where_the_kept_labels_count_it_as_enough():
+    own = drawn(*"1" * 55, *"2" * 45)
+    assert 55 / 100 >= 0.55
+    assert pair_of(own, drawn("4"), 0.55) is not None
+    assert pair_of(own, drawn("4"), 0.56) is None
+
+
+def test_a_rejected_text_has_an_end_only_where_it_ended():
+    whole, cut = drawn("3", "4", cut={1})
+    assert end_where_ended([5, 6, 1], whole) == [5, 6, 1]
+    assert end_where_ended([5, 6, 1], cut) == [5, 6]
 
 
 @pytest.fixture(scope="module")

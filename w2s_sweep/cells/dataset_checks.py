@@ -31,6 +31,12 @@ def dataset_problems(cell: Cell) -> list[str]:
         )
     unknown_columns = [name for name, _ in dataset.columns or () if name not in columns]
     found += [unknown("dataset.columns", name, columns) for name in unknown_columns if columns]
+    task = TASKS.get(dataset.task)
+    if dataset.max_new_tokens is not None and task is not None and task.kind != "generate":
+        found.append(
+            f"dataset.max_new_tokens: is set, but task {dataset.task} has no text to write. Leave it null, or choose a "
+            "task of generation."
+        )
     return found + _difficulty_problems(dataset) + _unlabelled_problems(cell)
 
 

@@ -19,13 +19,16 @@ from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.sources.adapter import is_adapter, source_of
 from w2s_sweep.sources.hub_model import describe
 from w2s_sweep.sources.local import existing
-from w2s_sweep.sources.model_folder import Facts, read_facts, require_model
+from w2s_sweep.sources.model_facts import Facts, read_facts
+from w2s_sweep.sources.model_folder import require_model
 
 Settings = dict[str, Any]
 ROLES = ("weak", "strong")
 SMALL = 500e6
 """Parameters below which full fine-tuning takes the larger of the two usual learning rates."""
 MISSING = "???"
+LEFT_OPEN = ("name", "params", "layers", "hidden", "pooling", "lora_targets", "label_words", "lr_full")
+"""What the hub's files say of a model that is named by its repository alone."""
 EXACT = ("layers", "hidden")
 CLOSE = 0.05
 """How far a number of parameters that was set may be from that in the files, which counts no head."""
@@ -107,7 +110,7 @@ def _is_undescribed(model: Mapping[str, Any]) -> bool:
     """Whether a file of a model of the hub, as that of `strong=OWNER/NAME`, leaves open what the hub says of it."""
     source = model.get("source")
     on_hub = is_mapping(source) and source.get("kind") == "hub" and source.get("repository") != MISSING
-    return on_hub and MISSING in (model.get(name) for name in ("name", "params", *EXACT))
+    return on_hub and MISSING in (model.get(name) for name in LEFT_OPEN)
 
 
 def _names(composed: Sequence[Mapping[str, Any]]) -> dict[str, str]:

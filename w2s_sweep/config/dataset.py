@@ -101,7 +101,8 @@ class Dataset:
     max_tokens: Annotated[int, Field(ge=8)] = 512
     """Longer examples are cut to so many tokens, the same way for every model."""
     max_new_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generation: most tokens that a model writes, though it learns targets whole; null: those of the longest one."""
+    """Generation: most tokens that a model writes, fewer or more than the longest target has, though it learns targets
+    whole; null: those of the longest one."""
     tokens_per_example: Annotated[float, Field(gt=0)] = 100.0
     """Typical length of a text, for estimates of the work before the rows were read. Not hashed."""
     prompt: Prompt = Prompt()

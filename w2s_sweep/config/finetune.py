@@ -1,5 +1,6 @@
 """How a model is trained: all weights, LoRA adapters, or a linear probe on frozen features."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
@@ -96,7 +97,7 @@ class Lora(Tuned):
     """Scale of the adapter is alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv 2312.03732)."""
     targets: Targets = "model"
     """model: the modules that `lora_targets` of each model names; all-linear: every linear module of the transformer,
-    as PEFT means it."""
+    as PEFT means it, but the outputs of Mamba's mixers and, beside experts, feed-forward matrices."""
     dora: bool = False
     """Each output of an adapted matrix has a magnitude of its own (Liu et al. 2024, DoRA, arXiv 2402.09353)."""
     quantise: Quantise = "none"
@@ -117,3 +118,8 @@ class Probe(Optimizer):
 
 
 Finetune = Annotated[Full | Lora | Probe, Field(discriminator="name")]
+
+
+def takes_all_linear(targets: Sequence[str]) -> bool:
+    """Whether adapters are put on every linear module."""
+    return tuple(targets) == (ALL_LINEAR,)

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 from transformers.pytorch_utils import Conv1D
 
-from w2s_sweep.config.finetune import ALL_LINEAR
+from w2s_sweep.config.finetune import takes_all_linear
 from w2s_sweep.config.source import AdapterSource, HubSource
 from w2s_sweep.errors import ModelError
 from w2s_sweep.export.network import (
@@ -31,7 +31,8 @@ from w2s_sweep.export.network import (
 )
 from w2s_sweep.export.trained import HEAD, Trained
 from w2s_sweep.kinds.forward import Features
-from w2s_sweep.kinds.training import Finetune, LoraRecipe, Probe
+from w2s_sweep.kinds.recipes import LoraRecipe
+from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.models.adapted import MAGNITUDE
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.features import feature_layer
@@ -123,7 +124,7 @@ def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, fold
         revision=revision,
         r=recipe.rank,
         lora_alpha=recipe.alpha,  # pyright: ignore[reportArgumentType] - a ratio, any number will do
-        target_modules=_modules(weights) if recipe.targets == (ALL_LINEAR,) else list(recipe.targets),
+        target_modules=_modules(weights) if takes_all_linear(recipe.targets) else list(recipe.targets),
         use_dora=recipe.dora,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.module.modules()),
         modules_to_save=None if classifier is None else ["score"],

@@ -14,7 +14,8 @@ from w2s_sweep.export.card import write_card
 from w2s_sweep.export.forms import Form, write_adapter, write_probe, write_whole
 from w2s_sweep.export.snippet import snippet
 from w2s_sweep.export.trained import Trained, find_trained
-from w2s_sweep.kinds.training import LoraRecipe, Probe
+from w2s_sweep.kinds.recipes import LoraRecipe
+from w2s_sweep.kinds.training import Probe
 from w2s_sweep.models.load import quiet_libraries
 from w2s_sweep.predictions import FILE, read_predictions
 from w2s_sweep.store import Store

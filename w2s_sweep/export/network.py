@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_sweep.errors import ModelError
 from w2s_sweep.export.trained import Trained
-from w2s_sweep.kinds.training import Finetune, LoraRecipe, quantise_of
+from w2s_sweep.kinds.recipes import LoraRecipe, quantise_of
+from w2s_sweep.kinds.training import Finetune
 from w2s_sweep.models.adapted import add_products, load_model
 from w2s_sweep.models.backbone import Backbone, pad_id
 from w2s_sweep.models.classifier import Classifier

@@ -16,7 +16,8 @@ from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.forward import Features, FeaturesFile
 from w2s_sweep.kinds.labels import Pick
-from w2s_sweep.kinds.training import Finetune, FullRecipe, LoraRecipe, Probe
+from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe
+from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.results.differ import read_side
 from w2s_sweep.sources import fetch
 from w2s_sweep.store import Store

@@ -134,7 +134,7 @@ class Kind(Hashed):
     takes: ClassVar[tuple[InputName, ...]] = ()
     """Inputs that it reads where it has them."""
     shards: ClassVar[bool] = False
-    """Whether several processes, each with a GPU of its own, can compute it together."""
+    """Whether several processes, each with a GPU of its own, can compute such stages together; see `can_shard`."""
     members: ClassVar[bool] = False
     """Whether its inputs are any number of equals, `member 0`, `member 1`, ..."""
 
@@ -145,6 +145,11 @@ class Kind(Hashed):
     def memory(self, hints: Hints, shape: Shape) -> Memory:
         """What it holds in memory at once; no device memory means that it runs on the CPU. `shape`: of its model."""
         raise TypeError(f"{type(self).__name__} does not say what memory it needs")
+
+    @property
+    def can_shard(self) -> bool:
+        """Whether several processes can compute this stage of the kind together."""
+        return self.shards
 
     def model_part(self) -> "OfModel | None":
         """That of its settings which says what model it opens and how; None where it opens none."""
@@ -170,13 +175,13 @@ class Kind(Hashed):
 
     @classmethod
     def load_steps(cls) -> Callable[[Any], Generator[Any, Any, None]]:
-        """As `load`, for stages with a frozen base in common: it stops wherever it needs what `load_together` makes."""
+        """As `load`, for stages with a frozen base in common: it stops where it needs what `load_gradients` makes."""
         return import_module(f"w2s_sweep.stages.{cls.kind}").run_in_steps
 
     @classmethod
-    def load_together(cls) -> Callable[[], Callable[[Sequence[Any]], Sequence[Any]]]:
+    def load_gradients(cls) -> Callable[[], Callable[[Sequence[Any]], Sequence[Any]]]:
         """What makes something that computes for several stages at once what each of them stopped for."""
-        return import_module(f"w2s_sweep.stages.{cls.kind}").together
+        return import_module(f"w2s_sweep.stages.{cls.kind}").gradients
 
     @classmethod
     def check_inputs(cls, names: Iterable[str]) -> None:

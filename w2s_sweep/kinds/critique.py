@@ -12,7 +12,11 @@ from w2s_sweep.kinds.shape import Shape
 
 @schema
 class Critique(OfModel):
-    """The examples of `data`, each text followed by a question and what a model, without training, answers to it."""
+    """The examples of `data`, each text followed by a question and what a model, without training, answers to it.
+
+    It computes on one GPU: processes that decode together have shares of one model, and those that read a model as it
+    is have each the whole of it.
+    """
 
     kind: ClassVar[str] = "critique"
 

@@ -34,6 +34,10 @@ class Evaluate(Divided):
             raise ValueError("evaluate: says neither what probe nor what fine-tuning it shows rows to")
         return found
 
+    @property
+    def can_shard(self) -> bool:
+        return self.finetune is not None and self.finetune.can_shard
+
     def model_part(self) -> Finetune | None:
         return self.finetune
 

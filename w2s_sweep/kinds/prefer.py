@@ -8,8 +8,9 @@ from w2s_sweep.config.schema import schema
 from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.kinds.memory import Memory
+from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe
 from w2s_sweep.kinds.shape import Shape
-from w2s_sweep.kinds.training import FullRecipe, Generate, LoraRecipe
+from w2s_sweep.kinds.training import Generate
 
 
 @schema
@@ -18,6 +19,7 @@ class Prefer(Divided):
     those samples `labels` of its supervisor that answer otherwise (direct preference optimization)."""
 
     kind: ClassVar[str] = "prefer"
+    version: ClassVar[int] = 2
     trains: ClassVar[bool] = True
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained", "labels", "own")
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
@@ -40,6 +42,10 @@ class Prefer(Divided):
     def recipe(self) -> FullRecipe | LoraRecipe:
         """How it is trained: as the stage it begins with, but for these two."""
         return replace(self.trained.finetune, epochs=self.epochs, lr=self.lr)
+
+    @property
+    def can_shard(self) -> bool:
+        return self.trained.can_shard
 
     def model_part(self) -> Generate:
         return self.trained

@@ -16,6 +16,7 @@ class Sample(Divided):
     """Answers of a trained stage, the input `trained`, that were drawn and not the likeliest ones."""
 
     kind: ClassVar[str] = "sample"
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained")
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
     shards: ClassVar[bool] = True
@@ -29,6 +30,10 @@ class Sample(Divided):
     """Answers to a row."""
     temperature: float
     seed: int
+
+    @property
+    def can_shard(self) -> bool:
+        return self.trained.can_shard
 
     def model_part(self) -> Generate:
         return self.trained

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from w2s_sweep.config.finetune import ALL_LINEAR
+from w2s_sweep.config.finetune import takes_all_linear
 from w2s_sweep.config.model import Model
 
 VOCABULARY = 128_000
@@ -60,7 +60,7 @@ class Shape:
 
     def outputs(self, targets: Sequence[str]) -> float:
         """Outputs of a block's modules of these names together."""
-        if tuple(targets) == (ALL_LINEAR,):
+        if takes_all_linear(targets):
             into = (2 if self.gated else 1) * self.inner
             return self.queries + 2 * self.keys + 2 * self.hidden + into
         narrowing = {"o_proj": self.queries, "down_proj": self.inner}  # what goes in; `hidden` comes out
@@ -70,7 +70,7 @@ class Shape:
         """Inputs of a block's modules of these names that are kept for adapters alone, in units of width: those of
         attention's first matrices are kept anyway."""
         inner = (2 if self.gated else 1) * self.inner
-        if tuple(targets) == (ALL_LINEAR,):
+        if takes_all_linear(targets):
             return self.queries + self.hidden + inner
         return sum({"o_proj": self.queries, "up_proj": self.hidden, "down_proj": inner}.get(t, 0) for t in targets)
 
@@ -87,7 +87,7 @@ class Shape:
         """Inputs and outputs of a block's modules of these names together: what the size of adapters is a multiple
         of."""
         hidden, inner = self.hidden, self.inner
-        if tuple(targets) == (ALL_LINEAR,):
+        if takes_all_linear(targets):
             return self.sides + hidden * self.count
         sides = {
             "q_proj": hidden + self.queries,

@@ -6,12 +6,21 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PlainSerializer, PlainValidator
 
 from w2s_sweep.config.dataset import Partition, Split
-from w2s_sweep.config.finetune import HeadInit, Precision, Quantise, Schedule
+from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.schema import schema
 from w2s_sweep.errors import ConfigError
-from w2s_sweep.kinds.base import Divided, Hashed, Hints, InputName, OfModel
+from w2s_sweep.kinds.base import Divided, Hints, InputName, OfModel
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.kinds.memory import ON_CPU, Memory, training
+from w2s_sweep.kinds.recipes import (
+    AdaptRecipe,
+    FullRecipe,
+    LoraRecipe,
+    MixedRows,
+    ProbeRecipe,
+    StoppingRule,
+    quantise_of,
+)
 from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.losses import AbsentLoss, Loss, loss_from_plain, loss_settings
 
@@ -27,105 +36,6 @@ def _read_loss(value: Any) -> Loss:
 
 PlannedLoss = Annotated[Loss, PlainValidator(_read_loss), PlainSerializer(loss_settings)]
 """A loss together with the version that it was planned with, see `losses.loss_settings`."""
-
-
-@schema
-class StoppingRule(Hashed):
-    """Which parameters a stage ends with: those of its best evaluation on the validation split."""
-
-    against: Literal["truth", "labels"]
-    evaluations: int
-
-
-@schema
-class MixedRows(Hashed):
-    """Rows of another dataset that are learnt from beside those of the stage."""
-
-    rows: float
-    """How many, for each row of the stage."""
-    split: Partition
-    """How that dataset is split: its validation and test rows are not learnt from."""
-
-
-@schema
-class Optimization(Hashed):
-    """Part of all recipes; see `config.finetune.Optimizer` for meaning and units."""
-
-    batch_size: int
-    epochs: int
-    lr: float
-    lr_schedule: Schedule
-    lr_warmup: float
-    betas: tuple[float, float]
-    weight_decay: float
-    grad_clip: float | None
-
-
-@schema
-class ProbeRecipe(Optimization):
-    """How a linear probe is trained."""
-
-    name: Literal["probe"]
-    l2: float
-
-
-@schema
-class TunedRecipe(Optimization):
-    """Part of the recipes that train inside a transformer."""
-
-    precision: Precision
-    dropout: float
-    head_init: HeadInit | None = None
-    """None where there is no head: a language model that generates."""
-    label_words: tuple[str, ...] | None = None
-    """Where the head begins with their rows."""
-
-
-@schema
-class FullRecipe(TunedRecipe):
-    """How all weights are trained."""
-
-    name: Literal["full"]
-
-
-@schema
-class LoraRecipe(TunedRecipe):
-    """How adapters are trained."""
-
-    name: Literal["lora"]
-    rank: int
-    alpha: float
-    targets: tuple[str, ...]
-    quantise: Quantise = "none"
-    """What becomes of the frozen weights below."""
-    dora: bool = False
-    """Whether each output of an adapted matrix has a magnitude of its own."""
-
-
-def quantise_of(recipe: FullRecipe | LoraRecipe) -> Quantise:
-    """What becomes of weights that do not train; none of all of them."""
-    return recipe.quantise if isinstance(recipe, LoraRecipe) else "none"
-
-
-@schema
-class AdaptRecipe(Hashed):
-    """How a language model is trained on texts; see `config.model.Adapt`."""
-
-    epochs: int
-    lr: float
-    batch_size: int
-    rank: int | None
-    seed: int
-    alpha: float | None = None
-    """Where adapters are trained."""
-    targets: tuple[str, ...] | None = None
-
-    @property
-    def adapters(self) -> tuple[int, float, tuple[str, ...]] | None:
-        """(rank, alpha, targets) of the adapters; None where all weights are trained."""
-        if self.rank is None or self.alpha is None or self.targets is None:
-            return None
-        return self.rank, self.alpha, self.targets
 
 
 @schema
@@ -225,6 +135,11 @@ class Tuned(Trained, OfModel):
         )
 
     @property
+    def can_shard(self) -> bool:
+        # Magnitudes are those of whole matrices, of which a process would have a share alone.
+        return not (isinstance(self.finetune, LoraRecipe) and self.finetune.dora)
+
+    @property
     def reads_likelihoods(self) -> bool:
         """Whether it needs the model's unembedding."""
         return False
@@ -275,7 +190,7 @@ class Generate(Tuned):
     """A language model that learns to continue texts."""
 
     kind: ClassVar[str] = "generate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
 
     unlabelled: Literal["refuse", "skip"] = "refuse"

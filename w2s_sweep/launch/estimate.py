@@ -16,9 +16,9 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.launch.needs import memory_of
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.runner.context import seconds_of
+from w2s_sweep.runner.context import seconds_alone
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.files import number_in, read_json
 
 CORE_FLOPS = 5e10
 """Sustained FLOP/s of a CPU core, about: those of experiment=demo on two cores without AVX-512."""
@@ -28,8 +28,6 @@ OTHER_SECONDS = 2.0
 """What a stage takes whose FLOPs say nothing: rows that are read and divided, probes, labels."""
 START_BYTES = 5e8
 """Python with torch."""
-SAMPLED = 1_000
-"""Stages that are looked at, at most."""
 SEED = re.compile(r" seed \d+.*")
 
 
@@ -86,9 +84,9 @@ def finished_like(store: Store, wanted: set[str], new: Set[str] = frozenset()) -
     `new`: keys of stages that are not finished.
     """
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for key in store.recent_stages(lambda one: one.key not in new and alike(one.label) in wanted, SAMPLED):
+    for key in store.recent_stages(lambda one: alike(one.label) in wanted, but=new):
         said = read_json(store.path(key) / "summary.json") or {}
-        name, seconds = alike(str(said.get("label", ""))), seconds_of(said)
+        name, seconds = alike(str(said.get("label", ""))), seconds_alone(said)
         if name in wanted and seconds is not None:
             found[name].append((seconds, float(store.size(key))))
     return {name: (median(s for s, _ in many), median(b for _, b in many)) for name, many in found.items()}
@@ -96,7 +94,8 @@ def finished_like(store: Store, wanted: set[str], new: Set[str] = frozenset()) -
 
 def _examples_of(store: Store, key: str) -> int | None:
     """Examples of a data stage; None where it is not there yet."""
-    return (read_json(store.path(key) / "summary.json") or {}).get("examples")
+    examples = number_in(read_json(store.path(key) / "summary.json") or {}, "examples")
+    return None if examples is None else int(examples)
 
 
 def scaled_cost(stage: Stage[Kind], made: Mapping[str, int | None]) -> Cost:

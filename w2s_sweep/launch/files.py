@@ -12,6 +12,7 @@ from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import MISSING, Container, OmegaConf
 
+from w2s_sweep.cells.own_model import LEFT_OPEN
 from w2s_sweep.sources.adapter import REPOSITORY
 
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
@@ -22,9 +23,6 @@ OF_HYDRA = "${hydra:"
 
 OF_THE_HUB = "model/_hub"
 """What models of the hub have in common."""
-
-LEFT_OPEN = ("name", "params", "layers", "hidden", "pooling", "lora_targets", "label_words", "lr_full")
-"""What the hub's files say of a model that is named by its repository alone."""
 
 READ: dict[bytes, ConfigResult] = {}
 """Content of a file -> what it comes to: the sweeps of one process, such as a notebook, share nearly all files."""

@@ -97,7 +97,7 @@ class LocalEngine:
 
     def counts(self, stage: Stage[Kind]) -> Sequence[int]:
         """Numbers of GPUs that a stage may compute on."""
-        if not stage.settings.shards or self.beside > 1:
+        if not stage.settings.can_shard or self.beside > 1:
             return (1,)
         model = stage.hints.model
         said = self.gpus or (None if model is None else model.resources.gpus)

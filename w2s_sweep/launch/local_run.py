@@ -87,8 +87,8 @@ class Run:
         self.born = 0
         self.stalls: Counter[str] = Counter()
         """Stage -> how often it was ended since it hung."""
-        self.silent: set[str] = set()
-        """Stages that were silent for too long at the last look."""
+        self.silent: set[tuple[str, ...]] = set()
+        """Stages, those of a worker each, that were silent for too long at the last look."""
         self.looked = time.monotonic()
 
     def loop(self) -> None:
@@ -152,15 +152,16 @@ class Run:
         if worker not in self.workers:
             return
         if "start" in event:
-            worker.running = event["start"]
+            worker.running.append(event["start"])
             self.progress.start(event["start"])
         elif "end" in event:
-            if worker.running == event["end"]:  # else another one that runs beside it
-                worker.running = None
+            if event["end"] in worker.running:
+                worker.running.remove(event["end"])
             self.ended.add(event["end"])
             self.progress.end(event["end"], event["outcome"])
         elif "pack" in event:
             worker.pack = None
+            worker.running.clear()
         elif "died" in event:
             self._bury(worker, event["died"])
 
@@ -172,15 +173,7 @@ class Run:
         pack = worker.pack
         if pack is None:
             return
-        if worker.hung and worker.running and self.stalls[worker.running] < STALLS:
-            self.stalls[worker.running] += 1
-            self.progress.console.print(f"{worker.running[:10]}: no progress, it is repeated", highlight=False)
-        elif status != LOST:  # there the stage that broke the GPU context has told so itself
-            # Between two stages the next one is blamed: a pack that kills its workers must not go round for ever.
-            blamed = worker.running or next(key for key in pack.keys if key not in self.ended)
-            _record_death(self.job, blamed, status, worker)
-            self.ended.add(blamed)
-            self.progress.end(blamed, "failed")
+        self._blame(worker, pack, status)
         rest = tuple(stage for stage in pack.stages if stage.key not in self.ended)
         if rest:
             again = Pack(f"{pack.name}-{self.born}", rest, pack.waits_for)
@@ -188,18 +181,38 @@ class Run:
             self.counts[again.name] = self.counts[pack.name]
             self.waiting.insert(0, again)
 
+    def _blame(self, worker: Worker, pack: Pack, status: int) -> None:
+        """Find the stage that has failed, if one has."""
+        # Between two stages the next one is blamed: a pack that kills its workers must not go round for ever.
+        first, *others = worker.running or [next(key for key in pack.keys if key not in self.ended)]
+        if others:  # nobody can tell which one it was; each is repeated alone (runner/companions.py)
+            says = "no progress" if worker.hung else f"their process died ({_explain_status(status)})"
+            self._say(f"{', '.join(key[:10] for key in worker.running)}: {says}, each is repeated alone")
+        elif worker.hung and worker.running and self.stalls[first] < STALLS:
+            self.stalls[first] += 1
+            self._say(f"{first[:10]}: no progress, it is repeated")
+        elif status != LOST:  # there the stage that broke the GPU context has told so itself
+            _record_death(self.job, first, status, worker)
+            self.ended.add(first)
+            self.progress.end(first, "failed")
+
+    def _say(self, text: str) -> None:
+        self.progress.console.print(text, highlight=False)
+
     def _end_stalled(self) -> None:
         """Kill workers whose stage hangs: what is left of their packs goes to other workers, this stage too."""
         minutes, now = self.engine.stall_minutes, time.monotonic()
         if minutes is None or now - self.looked < min(10.0, 10 * minutes):
             return
         self.looked, clock = now, file_system_now(self.job.store.root / "claims")
-        working = {worker.running: worker for worker in self.workers if worker.running}
-        silent = {key for key in working if silent_seconds(self.job.store, key, clock) > 60 * minutes}
+        working = {tuple(worker.running): worker for worker in self.workers if worker.running}
+        silent = {
+            keys for keys in working if min(silent_seconds(self.job.store, key, clock) for key in keys) > 60 * minutes
+        }
         # At two looks: a stage that begins again has not written anything for a moment.
-        for key in silent & self.silent:
-            working[key].hung = True
-            working[key].process.kill()
+        for keys in silent & self.silent:
+            working[keys].hung = True
+            working[keys].process.kill()
         self.silent = silent
 
     def _interrupt(self) -> None:
@@ -213,9 +226,12 @@ class Run:
                 worker.process.kill()
 
 
+def _explain_status(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
 def _record_death(job: Job, key: str, status: int, worker: Worker) -> None:
-    cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-    cause = f"ended after {STALLS} more tries, it made no progress" if worker.hung else cause
+    cause = f"ended after {STALLS} more tries, it made no progress" if worker.hung else _explain_status(status)
     hint = (
         " The kernel kills processes when memory runs out: lower micro_batch_tokens."
         if status == -9 and not worker.hung

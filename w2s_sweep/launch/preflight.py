@@ -19,7 +19,7 @@ from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.read import is_list
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_shown
-from w2s_sweep.launch.hub_choice import as_choice, problem_of
+from w2s_sweep.launch.hub_choice import ROLES, as_choice, problem_of
 from w2s_sweep.launch.other_names import elsewhere, of_peft
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
@@ -52,11 +52,10 @@ def check_words(argv: Sequence[str], conf: Path, program: Path = Path("launch.py
     typed = tuple(overrides)
     for place, line in enumerate(typed):
         try:
-            override = parser.parse_override(line)
-            if (said_of_group := as_choice(line, override, _values(override))) != line:
+            override = _parse(line, parser)
+            if (said_of_group := as_choice(line, override, _values_of_role(override))) != line:
                 overrides[place] = line = said_of_group
-                override = parser.parse_override(line)
-            override.config_loader = places.loader  # for glob(), see `CachingConfigLoader`
+                override = _parse(line, parser)
             parsed.append(override)
         except HydraException as error:
             if (stray := stray_words(typed, place)) is not None or is_cut_off(typed, place):
@@ -78,6 +77,14 @@ def check_words(argv: Sequence[str], conf: Path, program: Path = Path("launch.py
     return as_words(said, _keep_last(overrides), program)
 
 
+def _parse(line: str, parser: OverridesParser) -> Override:
+    """One override. Of one line alone Hydra's parser leaves out the loader, which glob() takes its choices from (see
+    `CachingConfigLoader`)."""
+    override = parser.parse_override(line)
+    override.config_loader = parser.config_loader
+    return override
+
+
 def _of_environment(overrides: Sequence[str]) -> list[str]:
     """`store`, where the command line has none and $W2S_STORE names one, as for `w2s`: it counts more than files do."""
     store = os.environ.get("W2S_STORE")
@@ -92,7 +99,7 @@ def _modules(overrides: Sequence[str], places: Places, parser: OverridesParser) 
     for line in overrides:
         if line.lstrip("+").startswith("modules="):
             with suppress(HydraException):  # told with all other lines that cannot be read
-                said = [parser.parse_override(line).value()]
+                said = [_parse(line, parser).value()]
     for name in () if said else _experiments(overrides, parser):
         said += places.values(f"experiment/{name}", "modules")
     said = said or places.values("local/default", "modules") or places.values(places.name, "modules")
@@ -106,7 +113,7 @@ def _experiments(overrides: Sequence[str], parser: OverridesParser) -> list[str]
     for line in overrides:
         if line.lstrip("+").startswith("experiment="):
             with suppress(HydraException):
-                names += _values(parser.parse_override(line))
+                names += _values(_parse(line, parser))
     return names
 
 
@@ -177,6 +184,11 @@ def _values(override: Override) -> Iterable[str]:
     if override.is_sweep_override():
         return [str(v) for v in override.sweep_string_iterator()] if override.is_discrete_sweep() else []
     return ["null" if value is None else str(value)]
+
+
+def _values_of_role(override: Override) -> Iterable[str]:
+    """The names that may be models; of all other settings nothing, whose values may be more than can be listed."""
+    return _values(override) if override.key_or_group in ROLES else []
 
 
 def _key_problems(override: Override, key: str, places: Places) -> list[str]:

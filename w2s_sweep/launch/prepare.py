@@ -1,30 +1,30 @@
 """What happens where a sweep is submitted, before any job: sources are fetched and examples are made and divided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from w2s_sweep.config.finetune import ALL_LINEAR
-from w2s_sweep.errors import ConfigError, W2SError, too_long, unknown
+from w2s_sweep.config.finetune import takes_all_linear
+from w2s_sweep.errors import ConfigError, W2SError, unknown
 from w2s_sweep.kinds import Kind
-from w2s_sweep.kinds.base import Divided, Json, OfModel, Opened
+from w2s_sweep.kinds.base import Divided, Json, OfModel
 from w2s_sweep.kinds.data import Data
-from w2s_sweep.kinds.forward import Annotate, FeaturesFile
+from w2s_sweep.kinds.forward import FeaturesFile, Frozen
 from w2s_sweep.kinds.labels import LabelsFile
-from w2s_sweep.kinds.training import Generate, Supervised
+from w2s_sweep.kinds.training import Supervised
+from w2s_sweep.launch.opened import Stages, model_folder, opened_by
+from w2s_sweep.launch.positions import require_positions
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.stage import Stage, canonical
 from w2s_sweep.sources import fetch
-from w2s_sweep.sources.weights import context_length, longest, matrices, mean_length, positions
+from w2s_sweep.sources.weights import lists_blocks, matrices
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
 if TYPE_CHECKING:
     from w2s_sweep.training.examples import Rows
-
-Stages = Sequence[Stage[Kind]]
 
 
 def prepare(console: Console, store: Store, plan: Plan) -> None:
@@ -39,7 +39,8 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
     for name, one in opened_by(to_run).items():
         with console.status(f"fetching {one.kind} {one.name}"):
             there[name] = fetch(one.source, one.identity, one.kind)
-    _require_targets(to_run, there)
+    require_targets(to_run, there)
+    require_blocks(to_run, there)
     for kind in (Data.kind, LabelsFile.kind, FeaturesFile.kind):
         made = [stage for stage in to_run if stage.kind == kind]
         outcomes = run_pack(Pack(store, made, RunSettings()), stop=lambda: False)
@@ -53,7 +54,7 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
             console.print(f"{stage.label}: {told}", highlight=False)
     # Examples that a job makes of others are not there yet; their rows, and so their splits, are those of the others.
     readable = [stage for stage in to_run if "data" not in stage.inputs or store.is_done(stage.inputs["data"])]
-    _require_positions(store, readable, there)
+    require_positions(store, to_run, there)
     _try_splits(store, readable)
 
 
@@ -89,19 +90,6 @@ def _tell_left_out(made: Mapping[str, Json]) -> str:
         f"{count:,} {name.removeprefix('left out/')}" for name, count in made.items() if name.startswith("left out/")
     ]
     return f"; left out: {', '.join(odd)}" if odd else ""
-
-
-def opened_by(stages: Stages) -> dict[str, Opened]:
-    """The models and datasets that stages will open, each once."""
-    return {_name(one): one for stage in stages for one in stage.settings.opens(stage.hints)}
-
-
-def _name(opened: Opened) -> str:
-    return canonical(opened.identity) + opened.kind
-
-
-def _model_folder(stage: Stage[Kind], there: Mapping[str, Path]) -> Path:
-    return next(there[_name(one)] for one in stage.settings.opens(stage.hints) if one.kind == "model")
 
 
 def _try_splits(store: Store, stages: Stages) -> None:
@@ -145,67 +133,31 @@ def _require_truth(rows: "Rows", stage: Stage[Kind], stages: Stages) -> None:
             raise ConfigError([f"{other.label}: no row of {settings.on} has a label. {remedy}, or add some."])
 
 
-def _require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:
-    """ConfigError for texts, or prompts of many texts, that are too long for a model that will read them."""
-    problems: dict[str, None] = {}
-    measured: dict[str, int] = {}  # seeds and losses read the same texts
-    for stage in stages:
-        part = stage.settings.model_part()
-        if part is None:
-            continue
-        folder, limit = _model_folder(stage, there), part.max_tokens
-        table, name = positions(folder), stage.hints.of_model.name
-        if table is not None and limit > table:
-            generates = isinstance(stage.settings, Generate)
-            what = canonical([str(folder), generates, stage.inputs["data"], stage.inputs.get("mixed")])
-            if what not in measured:
-                measured[what] = longest(folder, _read_by(store, stage), table)
-            tokens = min(limit, measured[what])
-            if tokens > table:
-                problems[too_long(tokens, limit, table, name)] = None
-        context = table or context_length(folder)
-        if isinstance(stage.settings, Annotate) and context is not None:
-            problems |= dict.fromkeys(_prompt_problems(store, stage, stage.settings, folder, context))
-    if problems:
-        raise ConfigError(list(problems))
+def require_blocks(stages: Stages, there: Mapping[str, Path]) -> None:
+    """ConfigError for features between the blocks of a model that has no list of them."""
+    models = {
+        stage.hints.of_model.name
+        for stage in stages
+        if isinstance(stage.settings, Frozen) and not lists_blocks(model_folder(stage, there))
+    }
+    if models:
+        raise ConfigError(
+            [
+                f"finetune: {name} passes one block several times, so there are no states between blocks for a probe. "
+                "Set finetune=full or lora, or choose another model."
+                for name in sorted(models)
+            ]
+        )
 
 
-def _prompt_problems(store: Store, stage: Stage[Kind], settings: Annotate, folder: Path, context: int) -> list[str]:
-    """What is wrong with a prompt that shows all rows, for a model with room for `context` tokens."""
-    from w2s_sweep.training.examples import load_rows
-
-    rows = load_rows(store.path(stage.inputs["data"]), settings.split)
-    shown = min(settings.rows, len(rows.on(settings.on)))
-    texts = shown if rows.others is None else 2 * shown
-    tokens = texts * min(float(settings.max_tokens), mean_length(folder, _read_by(store, stage)))
-    if tokens <= context:
-        return []
-    fitting = int(0.8 * context * shown / tokens)
-    return [
-        f"method.rows: {shown} rows in one prompt have about {tokens:.0f} tokens, and {stage.hints.of_model.name} has "
-        f"room for {context}. Set method.rows={fitting} or less, or lower dataset.max_tokens."
-    ]
-
-
-def _read_by(store: Store, stage: Stage[Kind]) -> list[str]:
-    """The texts that a stage reads; a generation stage reads each with what is to be generated after it."""
-    from w2s_sweep.training.examples import load_targets, load_texts
-
-    data = store.path(stage.inputs["data"])
-    if isinstance(stage.settings, Generate):
-        return [text + target for text, target in zip(load_texts(data), load_targets(data), strict=True)]
-    mixed = load_texts(store.path(stage.inputs["mixed"])) if "mixed" in stage.inputs else []
-    return load_texts(data) + mixed
-
-
-def _require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
+def require_targets(stages: Stages, there: Mapping[str, Path]) -> None:
     """ConfigError for LoRA targets that no weight of their model is named after."""
     problems: dict[str, None] = {}
     for stage in stages:
         if not isinstance(stage.settings, OfModel) or not (targets := stage.settings.lora_targets()):
             continue
-        modules = matrices(_model_folder(stage, there))
-        for target in targets if modules and targets != (ALL_LINEAR,) else ():
+        modules = matrices(model_folder(stage, there))
+        for target in targets if modules and not takes_all_linear(targets) else ():
             named = [module for module in modules if f".{module}".endswith(f".{target}")]
             if any(".experts." in module for module in named):
                 problems[

@@ -106,8 +106,9 @@ def record_sweep(
             for (source, kind), identity in resolved.items()
         ],
     }
-    write_json(path, record)
+    # The list first: ended in between, a command leaves no stage that is recorded and not listed.
     store.list_stages(name, (NamedStage(key, stage.kind, stage.label) for key, stage in graph.stages.items()))
+    write_json(path, record)
 
 
 def keys_by_role(roles: Roles) -> dict[str, str]:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from w2s_sweep.runner.companions import companions_of
 from w2s_sweep.runner.context import seconds_so_far
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
@@ -20,25 +21,44 @@ INTERVALS = 5.0
 def silent_seconds(store: Store, key: str, now: float) -> float:
     """Since when a running stage has written nothing; `now` on the file system's clock. 0 where nothing is there yet.
 
-    Its log counts as well as its progress: each run of a stage begins there.
+    Its log counts as well as its progress: each run of a stage begins there. So does what is written by those that
+    train at the same time: a stage waits while another of them evaluates.
     """
+    return max(0.0, now - max(_last_word(store, one, now) for one in _all_of(store, key)))
+
+
+def _all_of(store: Store, key: str) -> Collection[str]:
+    """The stages of which one works while the others wait."""
+    return {key, *companions_of(store, key)}
+
+
+def _last_word(store: Store, key: str, now: float) -> float:
     try:
-        last = max((path.stat().st_mtime for path in store.work(key).rglob("*")), default=now)
+        return max((path.stat().st_mtime for path in store.work(key).rglob("*")), default=now)
     except OSError:  # it has ended meanwhile
-        return 0.0
-    return max(0.0, now - last)
+        return now
 
 
-def patience(progress: Mapping[str, Any] | None) -> float:
-    """Seconds of silence after which a stage has stalled, from how long its steps took so far."""
-    step, seconds = (progress or {}).get("step", 0), seconds_so_far(progress or {})
-    return max(LEAST_SECONDS, INTERVALS * seconds / step if step else 0.0)
+def patience(*progress: Mapping[str, Any] | None) -> float:
+    """Seconds of silence after which a stage has stalled, from how long its steps took so far.
+
+    `progress`: of all stages that train at the same time, whose seconds are each one's share of the time.
+    """
+    return max(LEAST_SECONDS, INTERVALS * sum(map(_seconds_a_step, progress)))
+
+
+def _seconds_a_step(progress: Mapping[str, Any] | None) -> float:
+    step = (progress or {}).get("step", 0)
+    return seconds_so_far(progress or {}) / step if step else 0.0
 
 
 def stalled_seconds(store: Store, key: str, now: float) -> float:
     """Seconds of silence of a running stage that has stalled; 0 for any other."""
     silent = silent_seconds(store, key, now)
-    return silent if silent > LEAST_SECONDS and silent > patience(read_json(store.work(key) / "progress.json")) else 0.0
+    if silent <= LEAST_SECONDS:
+        return 0.0
+    told = [read_json(store.work(one) / "progress.json") for one in _all_of(store, key)]
+    return silent if silent > patience(*told) else 0.0
 
 
 def watch(store: Store, keys: Collection[str], job: str | None, minutes: float, end: Callable[[str], None]) -> None:

@@ -28,6 +28,7 @@ from w2s_sweep.launch.show import show_plan
 from w2s_sweep.launch.sweep_claim import acquire_sweep, read_sweep_claim
 from w2s_sweep.modules import absolute
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
+from w2s_sweep.plan.packs import explain_cotrain
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import file_system_now
 from w2s_sweep.store.files import read_json
@@ -88,13 +89,13 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
     name = sweep.name or own_name(store, default_name(cells, graph.roles[: request.first or None]))
-    plan = plan_of(graph, store)
+    plan = plan_of(graph, store, hurry=sweep.plan_only)
     console = SafeConsole()
     to_run = [graph.stages[key] for key in plan.keys("to run")]
     found = needs(to_run, engine.device, engine.counts)
     on_gpu = any(engine.device(stage) is not None for stage in to_run)
     show_plan(console, plan, name, store, found, on_gpu, sweep.threads, listed=sweep.plan_only)
-    for line in tell_changed(store, resolved):
+    for line in [*explain_cotrain(to_run, sweep.cotrain), *tell_changed(store, resolved)]:
         console.print(line, highlight=False, markup=False)
     refuse_too_large(found)
     unknown = Ran(store, name, [CellResult(math.nan)] * len(cells))
@@ -136,12 +137,12 @@ def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
         yield
 
 
-def plan_of(graph: Graph, store: Store) -> Plan:
-    """What is finished, in flight, and to run, from the store as it is now."""
+def plan_of(graph: Graph, store: Store, *, hurry: bool = False) -> Plan:
+    """What is finished, in flight, and to run, from the store as it is now. `hurry`: no busy SLURM is waited for."""
     claims = store.root / "claims"
     now = file_system_now(claims) if claims.is_dir() else 0.0
     finished = {key: store.is_done(key) for key in graph.stages}
-    queued = _queue(store)
+    queued = _queue(store, hurry)
 
     def owner(key: str) -> str | None:
         claim = read_claim(store, key, now) if claims.is_dir() else None
@@ -153,7 +154,7 @@ def plan_of(graph: Graph, store: Store) -> Plan:
     return make_plan(graph, finished.__getitem__, owner, lambda key: store.path(key).is_dir())
 
 
-def _queue(store: Store) -> Mapping[str, str]:
+def _queue(store: Store, hurry: bool) -> Mapping[str, str]:
     """Stage -> job that SLURM has for it; squeue is called only where something was ever submitted from this store."""
     folder = store.root / "queued"
     if not folder.is_dir() or shutil.which("squeue") is None:
@@ -161,7 +162,7 @@ def _queue(store: Store) -> Mapping[str, str]:
     from w2s_sweep.launch.slurm.queued import queued_jobs
 
     try:
-        return queued_jobs(store)
+        return queued_jobs(store, hurry=hurry)
     except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
         print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
         return {}

@@ -26,10 +26,10 @@ class Worker:
         """
         self.places, self.log = places, log
         self.pack: Pack | None = None
-        self.running: str | None = None
-        """Key of the stage that it works on."""
+        self.running: list[str] = []
+        """Keys of the stages that it works on, by their starts; several where they train at the same time."""
         self.hung = False
-        """Whether it was ended since that stage made no progress."""
+        """Whether it was ended since those stages made no progress."""
         gpus = [gpu for gpu in places if gpu is not None]
         env = os.environ | {"W2S_RANKS": str(len(gpus) or cpu_ranks)}  # models/device.py
         if gpus:

@@ -17,6 +17,11 @@ def checkpoint_blocks(blocks: nn.ModuleList) -> None:
         block.forward = _Checkpointed(block.forward)
 
 
+def is_checkpointed(blocks: nn.ModuleList) -> bool:
+    """Whether `checkpoint_blocks` was called for them."""
+    return any(isinstance(block.forward, _Checkpointed) for block in blocks)
+
+
 class _Checkpointed:
     """A block's own `forward`, in its place."""
 

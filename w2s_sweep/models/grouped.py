@@ -17,6 +17,7 @@ from torch.nn.functional import linear
 
 from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.checkpointing import is_checkpointed
 from w2s_sweep.models.lora import lora_layers, remove_lora
 
 
@@ -62,31 +63,40 @@ class GroupedLinear(nn.Module):
         ranks = torch.tensor([len(product.down) for product in products])
         self.student = torch.tensor([product.student for product in products]).repeat_interleave(ranks).to(device)
         """int64 [sum of ranks]: whose each row of the adapters is."""
-        self.scale = torch.tensor([product.scale for product in products]).repeat_interleave(ranks).to(device)
 
     def forward(self, states: Tensor) -> Tensor:
         """[..., inputs] to [..., outputs]."""
         down = torch.cat([product.down for product in self.products])
-        up = torch.cat([product.up for product in self.products], dim=1)
+        # The scale here, where numbers have 32 bits: it may be one that 16 bits round.
+        up = torch.cat([product.up * product.scale for product in self.products], dim=1)
         inner = linear(states.to(down.dtype), down)
         found = self.base(states)
-        return found + linear(inner * self._factors(inner), up).to(found.dtype)
+        return found + linear(inner * self._own(inner), up).to(found.dtype)
 
-    def _factors(self, inner: Tensor) -> Tensor:
-        """The scale where a position meets its own student, else 0."""
-        owners = self.owners.of
-        if owners.numel() != inner[..., 0].numel():
+    def _own(self, inner: Tensor) -> Tensor:
+        """1 where a position meets its own student, else 0."""
+        owners, read = self.owners.of, inner.shape[:-1]
+        if owners.shape != read and (len(read) > 1 or owners.numel() != read.numel()):
             raise ModelError(
-                f"cotrain: a module read {inner[..., 0].numel()} positions of a pass of {owners.numel()}, so its rows "
-                "cannot be told apart. Set cotrain=1, or other model.lora_targets."
+                f"cotrain: a module read positions {list(read)} in a pass of {list(owners.shape)}, so its rows cannot "
+                "be told apart. Set cotrain=1, or other model.lora_targets."
             )
-        own = owners.reshape(*inner.shape[:-1], 1) == self.student
-        return (own * self.scale).to(inner.dtype)
+        return (owners.reshape(*read, 1) == self.student).to(inner.dtype)
 
 
 def group(backbones: Sequence[Backbone], owners: Owners) -> Backbone:
-    """The transformer that twins of one backbone share, with the adapters that each of them has, in their order."""
-    found = twin(backbones[0])
+    """The transformer that twins of one backbone share, with the adapters that each of them has, in their order; its
+    blocks are checkpointed where those of any of them are.
+
+    ModelError where its adapted modules also read what is no position of a text.
+    """
+    if getattr(backbones[0].module.config, "relative_attention", False):
+        # DeBERTa's attention gives embeddings of distances to the modules of queries and keys, as many as it likes.
+        raise ModelError(
+            "cotrain: the attention of this model reads embeddings of distances, which are no student's own. Set "
+            "cotrain=1."
+        )
+    found = twin(next((one for one in backbones if is_checkpointed(one.blocks)), backbones[0]))
     remove_lora(found.module)
     products: dict[str, list[Product]] = {}
     for student, backbone in enumerate(backbones):

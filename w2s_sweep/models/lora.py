@@ -37,7 +37,8 @@ def add_lora(
     dora: bool = False,
 ) -> None:
     """Freeze the transformer and put adapters of scale alpha / rank on its linear modules named in `targets`, of
-    `all-linear` on all of them; with `dora` each has magnitudes too.
+    `all-linear` on all of them but the output of Mamba's mixers and, where a model has experts, feed-forward matrices;
+    with `dora` each has magnitudes too.
 
     The adapters start as the identity, drawn from `seed` alone. Raises ModelError when a target names no linear module.
     """
@@ -146,8 +147,9 @@ def _linear_modules(module: nn.Module) -> dict[str, nn.Module]:
 
 def _find_modules(target: str, linear: Mapping[str, nn.Module], *, experts: bool) -> list[str]:
     if target == ALL_LINEAR:
-        left_out = (".mixer.out_proj",) if not experts else (".gate_proj", ".up_proj", ".down_proj")
-        return [name for name in linear if not name.endswith(left_out)]  # see `_require_adapted`; PEFT refuses Mamba's
+        # PEFT refuses Mamba's, and takes names of feed-forward matrices for those of experts, see `_require_adapted`.
+        left_out = (".mixer.out_proj", *((".gate_proj", ".up_proj", ".down_proj") if experts else ()))
+        return [name for name in linear if not name.endswith(left_out)]
     found = [name for name in linear if name == target or name.endswith(f".{target}")]
     if not found:
         raise ModelError(unknown("model.lora_targets", target, {name.rsplit(".", 1)[-1] for name in linear}))

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from w2s_sweep.errors import ModelError
 from w2s_sweep.sources.adapter import CONFIG, DOWN, INSIDE, UP, WEIGHTS, is_spare, module_of, scale_of
-from w2s_sweep.sources.model_folder import read_json
+from w2s_sweep.sources.model_facts import read_json
 
 
 def has_adapter(folder: Path) -> bool:

@@ -10,13 +10,8 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import has_targets
 from w2s_sweep.kinds.base import Identity
 from w2s_sweep.kinds.labels import Ccs, Correct, LabelsFile, MeanDifference, Reveal
-from w2s_sweep.kinds.training import (
-    Finetune,
-    Generate,
-    MixedRows,
-    Probe,
-    StoppingRule,
-)
+from w2s_sweep.kinds.recipes import MixedRows, StoppingRule
+from w2s_sweep.kinds.training import Finetune, Generate, Probe
 from w2s_sweep.losses import Loss
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.plan.finished import Finished

@@ -14,7 +14,8 @@ from w2s_sweep.kinds.base import Hints, Identity, Json, Kind, SourceKind
 from w2s_sweep.kinds.critique import Critique
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.forward import Contrast, Features, FeaturesFile
-from w2s_sweep.kinds.training import Adapt, AdaptRecipe
+from w2s_sweep.kinds.recipes import AdaptRecipe
+from w2s_sweep.kinds.training import Adapt
 from w2s_sweep.plan.setup import Setup
 from w2s_sweep.plan.stage import Stage
 

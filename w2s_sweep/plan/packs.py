@@ -7,12 +7,14 @@ and no result.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.forward import Features
+from w2s_sweep.kinds.training import Tuned
 from w2s_sweep.plan.graph import Graph
 from w2s_sweep.plan.stage import Stage, digest
 
@@ -43,6 +45,19 @@ def frozen_base(stage: Stage[Kind]) -> Hashable:
     """Stages of one pack with the same one can be trained at the same time; None of those that cannot."""
     own = stage.settings.frozen_base()
     return None if own is None else (affinity(stage), own)
+
+
+def explain_cotrain(stages: Iterable[Stage[Kind]], most: int) -> Sequence[str]:
+    """What to say of a plan where up to `most` stages are to train at the same time and some can not."""
+    if most == 1:
+        return ()
+    bases = Counter(frozen_base(stage) for stage in stages if isinstance(stage.settings, Tuned))
+    alone = sum(count for base, count in bases.items() if base is None or count == 1)
+    said = (
+        f"cotrain={most}: {alone} of {bases.total()} stages train alone all the same; together go LoRA students of one "
+        "model and dataset, without finetune.dropout, finetune.dora, implicit rewards or generated answers, on one GPU"
+    )
+    return (said,) if alone else ()
 
 
 def model_changes(graph: Graph) -> Mapping[str, int]:

@@ -6,11 +6,11 @@ from w2s_sweep.config import finetune as config
 from w2s_sweep.config.dataset import Dataset
 from w2s_sweep.config.model import Model
 from w2s_sweep.data.shape import head_words
-from w2s_sweep.kinds.training import FullRecipe, LoraRecipe, ProbeRecipe
+from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe, ProbeRecipe
 
 
 class OptimizationFields(TypedDict):
-    """The fields of `kinds.training.Optimization`."""
+    """The fields of `kinds.recipes.Optimization`."""
 
     batch_size: int
     epochs: int
@@ -23,7 +23,7 @@ class OptimizationFields(TypedDict):
 
 
 class TunedFields(TypedDict):
-    """The further fields of `kinds.training.TunedRecipe`."""
+    """The further fields of `kinds.recipes.TunedRecipe`."""
 
     precision: config.Precision
     dropout: float

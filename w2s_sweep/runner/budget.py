@@ -82,10 +82,9 @@ def students_that_fit(stages: Sequence[Stage[Kind]]) -> int:
 
 
 def _most(needs: Sequence[Memory], device: float) -> int:
-    """How many of these needs, at most that of the largest each, fit `device` bytes; at least one."""
+    """How many of these needs, whichever of them the passes are of, fit `device` bytes; at least one."""
     for count in range(len(needs), 1, -1):
-        largest = max(needs[:count], key=lambda need: need.fixed)
         own = max(need.own for need in needs[:count])
-        if fit(replace(largest, own=own).students(count), device) is not None:
+        if all(fit(replace(need, own=own).students(count), device) is not None for need in needs[:count]):
             return count
     return 1

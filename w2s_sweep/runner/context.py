@@ -13,7 +13,7 @@ from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import InputName
 from w2s_sweep.plan.stage import K, Stage
 from w2s_sweep.store import Store, read_jsonl
-from w2s_sweep.store.files import read_json, write_json, write_text
+from w2s_sweep.store.files import number_in, read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,21 @@ CHEAP_SECONDS = 1.0
 """A checkpoint that takes no longer is written as often as was asked for."""
 ALL_RUNS = "seconds of all runs"
 """In the summary of a stage that continued from a checkpoint, beside `seconds`, which are of its last run."""
+AT_ONCE = "students at once"
+"""In the summary of a stage that trained beside others: how many, at first."""
 LOGGED_ROWS = 100
 """A curve has about so many rows in metrics.jsonl, evenly spaced, however many steps there are."""
 
 
 def seconds_of(summary: Mapping[str, Any]) -> float | None:
     """What a finished stage took, the earlier runs that it continued from included; None where it does not say."""
-    said = summary.get(ALL_RUNS, summary.get("seconds"))
-    return float(said) if isinstance(said, int | float) else None
+    return number_in(summary, ALL_RUNS if ALL_RUNS in summary else "seconds")
+
+
+def seconds_alone(summary: Mapping[str, Any]) -> float | None:
+    """As `seconds_of`, of a stage from which others can learn how long they take; None too of one that trained beside
+    others, whose seconds are a share of what it may take alone."""
+    return None if AT_ONCE in summary else seconds_of(summary)
 
 
 def seconds_so_far(progress: Mapping[str, Any]) -> float:
@@ -196,7 +203,7 @@ class Context(Generic[K]):
         record = (
             dict(summary)
             | self.facts
-            | ({"students at once": self.beside.students} if self.beside.students > 1 else {})
+            | ({AT_ONCE: self.beside.students} if self.beside.students > 1 else {})
             | dict(self.describe())
             | {"seconds": round(seconds, 3), "label": self.stage.label}
             | ({ALL_RUNS: round(self._earlier + seconds, 3)} if self._earlier else {})

@@ -1,18 +1,20 @@
 """Runs a pack: each of its stages once, guarded by a claim; a failure stops nobody but the stages that need it."""
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
 
 from w2s_sweep.errors import DeviceLost
 from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.packs import frozen_base
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.attempt import run_stage
+from w2s_sweep.runner.companions import has_to_run_alone, tell_alone
 from w2s_sweep.runner.spec import Interrupts, Outcome, Pack
-from w2s_sweep.runner.together import most_at_once, run_together
+from w2s_sweep.runner.together import device_is_lost, most_at_once, run_together
 from w2s_sweep.store import Lease, Store, acquire, read_claim
 
 log = logging.getLogger(__name__)
@@ -45,9 +47,14 @@ def run_pack(
         for place, stage in enumerate(waiting):
             if stage.key in outcomes:
                 continue  # it was run beside another one
-            _turn(pack, [stage, *_mates(pack, stage, waiting[place + 1 :], outcomes)], signals, outcomes, starts, end)
-            if "failed" in outcomes.values() and _device_is_lost():
-                raise DeviceLost([key for key, one in outcomes.items() if one == "failed"])
+            before = _failed(outcomes)
+            try:
+                mates = _mates(pack, stage, waiting[place + 1 :], outcomes)
+                _turn(pack, [stage, *mates], signals, outcomes, starts, end)
+            except DeviceLost:  # of which nobody can tell whose fault it is
+                raise DeviceLost(_failed(outcomes)) from None
+            if len(_failed(outcomes)) > len(before) and device_is_lost():
+                raise DeviceLost(_failed(outcomes))
         left = [stage for stage in waiting if stage.key not in outcomes]
         if len(left) == len(waiting):
             # Other processes own what is left: wait for their results, or for their claims to go stale.
@@ -56,31 +63,29 @@ def run_pack(
     return outcomes
 
 
+def _failed(outcomes: Mapping[str, Outcome]) -> list[str]:
+    return [key for key, outcome in outcomes.items() if outcome == "failed"]
+
+
 def _mates(
     pack: Pack, stage: Stage[Kind], others: Sequence[Stage[Kind]], outcomes: Mapping[str, Outcome]
 ) -> list[Stage[Kind]]:
-    """Stages that may run at the same time as `stage`: they can now, on the same frozen base."""
-    base = frozen_base(stage) if pack.run.cotrain > 1 else None
-    if base is None or pack.store.is_done(stage.key):
+    """Stages that may run at the same time as `stage`: they can now, on the same frozen base, and no process has died
+    of that."""
+    store, base = pack.store, frozen_base(stage) if pack.run.cotrain > 1 else None
+    if base is None or store.is_done(stage.key) or has_to_run_alone(store, stage.key):
         return []
-    ready = [
+    ready = (
         other
         for other in others
         if other.key not in outcomes
         and frozen_base(other) == base
-        and not pack.store.is_done(other.key)
-        and all(map(pack.store.is_done, other.inputs.values()))
-    ]
-    return ready[: most_at_once(pack, [stage, *ready]) - 1]
-
-
-def _device_is_lost() -> bool:
-    """As `models.device.is_lost`, without loading torch where nothing has."""
-    if "torch" not in sys.modules:
-        return False
-    from w2s_sweep.models.device import is_lost
-
-    return is_lost()
+        and not store.is_done(other.key)
+        and all(map(store.is_done, other.inputs.values()))
+        and not has_to_run_alone(store, other.key)
+    )
+    wanted = [stage, *islice(ready, pack.run.cotrain - 1)]
+    return wanted[1 : most_at_once(wanted)]
 
 
 def _turn(
@@ -93,21 +98,23 @@ def _turn(
 ) -> None:
     """One try at stages, together where there are several; without an outcome when somebody else is running one or one
     of its inputs now."""
-    claimed: list[tuple[Stage[Kind], Lease]] = []
-    for stage in stages:
-        lease = _claim(pack, stage, signals, outcomes)
-        if isinstance(lease, Lease):
-            claimed.append((stage, lease))
-        else:
-            end(stage, lease)
-    if len(claimed) > 1:
-        run_together(pack, claimed, signals, starts, end)
-        return
-    for stage, lease in claimed:
-        with lease:
+    with ExitStack() as leases:
+        claimed: list[tuple[Stage[Kind], Lease]] = []
+        for stage in stages:
+            lease = _claim(pack, stage, signals, outcomes)
+            if isinstance(lease, Lease):
+                claimed.append((stage, leases.enter_context(lease)))
+            else:
+                end(stage, lease)
+        if len(claimed) > 1:
+            run_together(pack, claimed, signals, starts, end)
+            return
+        for stage, lease in claimed:
             starts(stage)
+            tell_alone(pack.store, stage.key)
             outcome = run_stage(pack, stage, lease, signals)
-        end(stage, outcome)
+            leases.close()
+            end(stage, outcome)
 
 
 def _claim(

@@ -33,8 +33,8 @@ STOP, SAVE = "stop", "save"
 
 
 def ranks_of(stage: Stage[Kind]) -> int:
-    """How many processes compute a stage here: as many as the launcher has set, where its kind can be shared out."""
-    shared = stage.settings.shards and stage.settings.model_part() is not None
+    """How many processes compute a stage here: as many as the launcher has set, where it can be shared out."""
+    shared = stage.settings.can_shard and stage.settings.model_part() is not None
     return int(os.environ.get(RANKS, "1")) if shared else 1
 
 

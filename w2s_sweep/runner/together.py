@@ -2,16 +2,18 @@
 are computed for all of them together. Whatever becomes of one, the others go on."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from w2s_sweep.errors import W2SError
+from w2s_sweep.errors import DeviceLost
 from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.attempt import Steps, log_of, logged, open_log, run_in_steps
+from w2s_sweep.runner.companions import forget_companions, tell_companions
 from w2s_sweep.runner.context import Beside
 from w2s_sweep.runner.ranks import ranks_of
 from w2s_sweep.runner.spec import Interrupts, Outcome, Pack
@@ -23,25 +25,33 @@ Starts = Callable[[Stage[Kind]], None]
 Ends = Callable[[Stage[Kind], Outcome | None], None]
 
 
-def most_at_once(pack: Pack, stages: Sequence[Stage[Kind]]) -> int:
-    """How many of the stages, the first ones, can run at the same time: as many as are wanted and fit the device."""
-    wanted = min(pack.run.cotrain, len(stages))
-    if wanted == 1 or ranks_of(stages[0]) > 1:
+def most_at_once(stages: Sequence[Stage[Kind]]) -> int:
+    """How many of the stages, the first ones, can run at the same time: as many as fit the device."""
+    if len(stages) == 1 or ranks_of(stages[0]) > 1:
         return 1
     from w2s_sweep.runner.budget import students_that_fit  # loads torch
 
     try:
-        return students_that_fit(stages[:wanted])
-    except W2SError as error:  # the same is said again, and recorded, where the first of them runs
-        log.warning("%s: runs alone: %s", stages[0].label, error)
+        return students_that_fit(stages)
+    except Exception as error:  # the boundary: it is said again, and recorded, where the first of them runs
+        log.warning("%s: runs alone: %s: %s", stages[0].label, type(error).__name__, error)
         return 1
+
+
+def device_is_lost() -> bool:
+    """As `models.device.is_lost`, without loading torch where nothing has."""
+    if "torch" not in sys.modules:
+        return False
+    from w2s_sweep.models.device import is_lost
+
+    return is_lost()
 
 
 class Running:
     """A stage on its way, up to where it waits for a gradient."""
 
     def __init__(self, pack: Pack, stage: Stage[Kind], lease: Lease, stop: Callable[[], bool], students: int):
-        self.stage, self.lease = stage, lease
+        self.store, self.stage, self.lease = pack.store, stage, lease
         self.save = threading.Event()
         self.beside = Beside(students)
         self.handler = open_log(log_of(pack, stage))
@@ -70,25 +80,32 @@ class Running:
 def run_together(
     pack: Pack, claimed: Sequence[tuple[Stage[Kind], Lease]], signals: Interrupts, starts: Starts, ends: Ends
 ) -> None:
-    """Run claimed stages of one kind to their ends; `ends` is told of each at once."""
-    with ExitStack() as leases:
-        for _, lease in claimed:
-            leases.enter_context(lease)
-        compute = claimed[0][0].settings.load_together()()
-        there = [Running(pack, stage, lease, signals.stop, len(claimed)) for stage, lease in claimed]
-        try:
-            for one in there:
-                starts(one.stage)
-            values: list[Any] = [None for _ in there]
-            while there := _go_on(there, values, ends):
-                if signals.save.is_set():
-                    signals.save.clear()
-                    for one in there:
-                        one.save.set()
-                values = _compute(there, compute)
-        finally:
-            for one in there:
-                one.close()
+    """Run claimed stages of one kind to their ends; `ends` is told of each at once.
+
+    Raises DeviceLost where the GPU can compute nothing any more: those that have not ended are then tried again, alone.
+    """
+    new_gradients = claimed[0][0].settings.load_gradients()
+    compute = new_gradients()
+    there: list[Running] = []
+    try:
+        there.extend(Running(pack, stage, lease, signals.stop, len(claimed)) for stage, lease in claimed)
+        tell_companions(pack.store, [one.stage.key for one in there])
+        for one in there:
+            starts(one.stage)
+        values: list[Any] = [None for _ in there]
+        while there:
+            left = _go_on(there, values, ends)
+            if len(left) < len(there):
+                tell_companions(pack.store, [one.stage.key for one in left])
+            there = left
+            if signals.save.is_set():
+                signals.save.clear()
+                for one in there:
+                    one.save.set()
+            values = _compute(there, compute) if there else []
+    finally:
+        for one in there:
+            one.close()
 
 
 def _go_on(there: Sequence[Running], values: Sequence[Any], ends: Ends) -> list[Running]:
@@ -102,10 +119,18 @@ def _go_on(there: Sequence[Running], values: Sequence[Any], ends: Ends) -> list[
             if other is not one and other.began:
                 other.beside.seconds += spent
         if over:
-            ends(one.stage, outcome)
+            _end(one, outcome, ends)
         else:
             left.append(one)
     return left
+
+
+def _end(one: Running, outcome: Outcome | None, ends: Ends) -> None:
+    if outcome is not None:  # else it is another process's
+        forget_companions(one.store, one.stage.key)
+    ends(one.stage, outcome)
+    if outcome == "failed" and device_is_lost():
+        raise DeviceLost([one.stage.key])
 
 
 def _compute(there: Sequence[Running], compute: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:

@@ -13,7 +13,8 @@ from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources import local
 from w2s_sweep.sources.cache import cache_root, publishing
-from w2s_sweep.sources.model_folder import damage_of, read_header, read_json
+from w2s_sweep.sources.model_facts import read_header, read_json
+from w2s_sweep.sources.model_folder import damage_of
 from w2s_sweep.sources.weights import shapes
 
 INSIDE = "adapter"

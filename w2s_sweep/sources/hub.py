@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources.cache import offline, recall, remember
+from w2s_sweep.sources.model_folder import weight_files
 
 RepoType = Literal["model", "dataset"]
 
@@ -43,11 +44,12 @@ def identify(source: HubSource, repo_type: RepoType) -> dict[str, Any]:
 def fetch(source: HubSource, identity: Mapping[str, Any], repo_type: RepoType) -> Path:
     """The snapshot folder of the commit, complete for what this project reads."""
     commit = str(identity["commit"])
-    about = ("files", repo_type, source.repository, commit, source.subset)
-    if (note := recall(*about)) and Path(note["path"]).is_dir():
-        return Path(note["path"])
+    found = find(source, identity, repo_type)
+    if found is not None and not (repo_type == "model" and _absent(found)):
+        return found
     folder = _download(source, commit, repo_type)
-    remember({"path": str(folder)}, *about)
+    if not no_network():  # what the cache happens to have may be a part
+        remember({"path": str(folder)}, "files", repo_type, source.repository, commit, source.subset)
     return folder
 
 
@@ -188,7 +190,14 @@ def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
     if repo_type == "model" and not any(Path(folder).glob(WEIGHTS)):
         why = _not_here if local else _without_weights
         raise SourceError(why(source.repository, commit))
+    if local and repo_type == "model" and (absent := _absent(Path(folder))):
+        raise SourceError(f"{_not_here(source.repository, commit)} {folder} lacks {', '.join(absent[:3])}.")
     return Path(folder)
+
+
+def _absent(folder: Path) -> list[str]:
+    """Files of weights that a model's index names and that are not there."""
+    return [name for name in weight_files(folder) if not (folder / name).is_file()]
 
 
 def _without_weights(repository: str, commit: str) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources import hub
-from w2s_sweep.sources.model_folder import Facts, problem_of, problem_without_weights, read_facts, require_model
+from w2s_sweep.sources.model_facts import Facts, read_facts
+from w2s_sweep.sources.model_folder import problem_of, problem_without_weights, require_model
 
 
 def describe(source: HubSource) -> Facts:

@@ -1,16 +1,24 @@
-"""What is wrong with a folder that is to be a model, and what its files say of it: told at once, without torch."""
+"""What is wrong with a folder that is to be a model: told at once, without torch."""
 
 import json
-import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from w2s_sweep.config.read import is_mapping
 from w2s_sweep.errors import SourceError
+from w2s_sweep.sources.model_facts import (
+    ATTENTION_HEADS,
+    HIDDEN,
+    LAYERS,
+    SIZES,
+    find_number,
+    read_gguf,
+    read_header,
+    read_json,
+)
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -22,35 +30,6 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
 )
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
-HEADS = (
-    "lm_head.", "cls.", "pooler.", "score.", "classifier.", "embed_out.", "vocab_", "head.", "predictions.",
-    "generator_", "discriminator_", "decoder.weight", "decoder.bias",
-)  # fmt: skip
-"""How names of weights begin that are no part of the backbone."""
-ENCODERS = ("bert", "roberta", "electra", "deberta", "modernbert", "albert", "camembert", "mpnet")
-"""Parts of the `model_type` of models that read a text in both directions."""
-TARGETS = (("gpt2", ("c_attn",)), ("gpt_neox", ("query_key_value",)), ("bloom", ("query_key_value",)),
-           ("falcon", ("query_key_value",)), ("phi3", ("qkv_proj",)), ("distilbert", ("q_lin", "v_lin")),
-           ("modernbert", ("Wqkv",)), ("deberta-v2", ("query_proj", "value_proj")), ("deberta", ("in_proj",)),
-           ("mamba", ("in_proj", "x_proj")), ("mpt", ("Wqkv",)), ("bert", ("query", "value")),
-           ("electra", ("query", "value")), ("roberta", ("query", "value")))  # fmt: skip
-"""How a `model_type` begins or ends -> linear modules of attention that get adapters; others have q_proj and v_proj."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the files of a folder say of a model."""
-
-    family: str
-    params: int
-    """Of the backbone, without a head; 0 where there is no safetensors file."""
-    layers: int
-    hidden: int
-    heads: int | None
-    context: int | None
-    """Tokens that it was made for."""
-    is_encoder: bool
-    lora_targets: tuple[str, ...]
 
 
 def problem_of(folder: Path) -> str | None:
@@ -120,7 +99,7 @@ def _config_problem(folder: Path) -> str | None:
         return f"is quantised ({how}), and such weights cannot be trained. Give the original weights."
     if config.get("auto_map") and not _is_native(family):
         return f"needs code of its own ({family}: auto_map), which is never run. Give a model that transformers knows."
-    if not all(_number(text, *names) for names in (LAYERS, HIDDEN)) or not _number(text, "vocab_size"):
+    if not all(find_number(text, *names) for names in (LAYERS, HIDDEN)) or not find_number(text, "vocab_size"):
         return f"is no language model: its config.json ({family}) has no layers, width or vocabulary."
     return _number_problem(family, text)
 
@@ -136,7 +115,7 @@ def _number_problem(family: str, config: Mapping[str, Any]) -> str | None:
 
 def _gguf_problem(path: Path) -> str | None:
     try:
-        facts = _read_gguf(path)
+        facts = read_gguf(path)
     # What the reader meets in a damaged file: offsets and lengths that point anywhere, text that is none.
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         return f"cannot be read as GGUF ({type(error).__name__}: {error}). Copy it again."
@@ -155,13 +134,10 @@ def _is_native(family: str) -> bool:
 
 
 def _weights_problem(folder: Path) -> str | None:
-    files = sorted(folder.glob("*.safetensors"))
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        named = sorted(set(read_json(index).get("weight_map", {}).values()))
-        absent = [name for name in named if not (folder / name).is_file()]
-        if absent:
-            return f"lacks {len(absent)} of {len(named)} files of its weights, such as {absent[0]}. Complete the copy."
+    files, named = sorted(folder.glob("*.safetensors")), weight_files(folder)
+    absent = [name for name in named if not (folder / name).is_file()]
+    if absent:
+        return f"lacks {len(absent)} of {len(named)} files of its weights, such as {absent[0]}. Complete the copy."
     if not files:
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
         if pickles:
@@ -177,6 +153,11 @@ def _weights_problem(folder: Path) -> str | None:
         if why := damage_of(path):
             return f"has a file {path.name} that {why}. Copy it again."
     return None
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The files of weights that the folder's index names; none where it has no index, and its weights are one file."""
+    return sorted(set(read_json(folder / "model.safetensors.index.json").get("weight_map", {}).values()))
 
 
 def damage_of(path: Path) -> str | None:
@@ -195,18 +176,6 @@ def damage_of(path: Path) -> str | None:
     return "is cut off" if path.stat().st_size < start + end else None
 
 
-def read_header(path: Path) -> Mapping[str, Any]:
-    """Name -> dtype, shape and place of every tensor of a safetensors file."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        if size > path.stat().st_size:
-            raise ValueError(size)
-        found: Any = json.loads(file.read(size))
-    if not is_mapping(found):
-        raise TypeError(path)
-    return {name: one for name, one in found.items() if name != "__metadata__"}
-
-
 def _tokenizer_problem(folder: Path) -> str | None:
     if any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
@@ -217,82 +186,3 @@ def require_model(folder: Path) -> None:
     """SourceError where the folder cannot be trained."""
     if why := problem_of(folder):
         raise SourceError(f"model {folder} {why}")
-
-
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-ATTENTION_HEADS = ("num_attention_heads", "n_head", "n_heads")
-SIZES = ("num_key_value_heads", "intermediate_size", "n_inner", "ffn_dim", "head_dim", "vocab_size")
-HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
-
-
-def read_facts(folder: Path, sizes: Mapping[str, int] | None = None) -> Facts:
-    """What a folder without problems, or a .gguf file, says. `sizes`: numbers in each tensor, of weights that are not
-    there."""
-    if folder.is_file():
-        return _read_gguf(folder)
-    whole = read_json(folder / "config.json")
-    config = {**whole, **whole.get("text_config", {})}
-    family = str(whole["model_type"])
-    return Facts(
-        family=family,
-        params=sum(n for name, n in (sizes or _sizes(folder)).items() if not name.startswith(HEADS)),
-        layers=_number(config, *LAYERS) or 0,
-        hidden=_number(config, *HIDDEN) or 0,
-        heads=_number(config, *ATTENTION_HEADS),
-        context=_number(config, "max_position_embeddings", "n_positions", "n_ctx"),
-        is_encoder=any(part in family for part in ENCODERS),
-        lora_targets=_latent(config) or _targets_of(family),
-    )
-
-
-def _latent(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The modules of attention that computes with latent vectors (DeepSeek-V2 and later); empty for others."""
-    if not config.get("kv_lora_rank"):
-        return ()
-    return ("q_b_proj" if config.get("q_lora_rank") else "q_proj", "kv_b_proj")
-
-
-def _read_gguf(path: Path) -> Facts:
-    from gguf import GGUFReader  # not needed for folders
-
-    reader = GGUFReader(path)
-    family = str(reader.fields["general.architecture"].contents())
-
-    def number(name: str) -> int | None:
-        field = reader.fields.get(f"{family}.{name}")
-        return None if field is None else int(field.contents())
-
-    return Facts(
-        family=family,
-        params=sum(int(one.n_elements) for one in reader.tensors if one.name != "output.weight"),
-        layers=number("block_count") or 0,
-        hidden=number("embedding_length") or 0,
-        heads=number("attention.head_count"),
-        context=number("context_length"),
-        is_encoder=any(part in family for part in ENCODERS),
-        lora_targets=_targets_of(family),
-    )
-
-
-def _targets_of(family: str) -> tuple[str, ...]:
-    found = (targets for name, targets in TARGETS if family.startswith(name) or family.endswith(name))
-    return next(found, ("q_proj", "v_proj"))
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    heads = (read_header(path) for path in folder.glob("*.safetensors"))
-    return {name: math.prod(one["shape"]) for head in heads for name, one in head.items()}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a file of JSON; empty where it cannot be read."""
-    try:
-        found: Any = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return dict(found) if is_mapping(found) else {}
-
-
-def _number(config: Mapping[str, Any], *names: str) -> int | None:
-    found = (config.get(name) for name in names)
-    return next((int(value) for value in found if isinstance(value, int) and not isinstance(value, bool)), None)

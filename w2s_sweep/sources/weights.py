@@ -66,6 +66,15 @@ def positions(folder: Path) -> int | None:
     return None
 
 
+@cache
+def lists_blocks(folder: Path) -> bool:
+    """Whether every block has weights of its own, named by its number; also where that cannot be told. A model that
+    passes one block several times (ALBERT) has no states between blocks that could be read."""
+    layers, names = read_config(folder).get("num_hidden_layers"), shapes(folder)
+    numbers = [next((int(part) for part in name.split(".") if part.isdigit()), -1) for name in names]
+    return not names or not isinstance(layers, int) or max(numbers) + 1 >= layers
+
+
 def _find_unused(table: str, config: Mapping[str, Any]) -> int:
     """Rows at the beginning of a table that stand for no position."""
     if table == "embed_positions":  # OPT

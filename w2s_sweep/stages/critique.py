@@ -15,6 +15,10 @@ from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.answers import end_of
 from w2s_sweep.training.examples import EXAMPLES
+from w2s_sweep.training.kept import answer_in_chunks
+
+CHUNK = 128
+"""Texts that are answered together, see `answer_in_chunks`."""
 
 
 def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[str], token_budget: int) -> list[str]:
@@ -23,17 +27,21 @@ def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[
     asked = [text + settings.question for text in texts]
     prompts = backbone.tokens(asked, settings.max_tokens, room=settings.max_new_tokens)
     backbone.require_positions(max(map(len, prompts)) + settings.max_new_tokens, settings.max_tokens)
-    new = greedy(
-        model.eval(),
-        prompts,
-        most=settings.max_new_tokens,
-        end=end_of(backbone.tokenizer),
-        precision=settings.precision,
-        token_budget=token_budget,
-        on_progress=context.progress_or_stop,
-    )
-    answers = (text_after(backbone.tokenizer, ids, one) for ids, one in zip(prompts, new, strict=True))
-    return [text + answer for text, answer in zip(asked, answers, strict=True)]
+
+    def answer(part: Sequence[int]) -> list[str]:
+        new = greedy(
+            model.eval(),
+            [prompts[row] for row in part],
+            most=settings.max_new_tokens,
+            end=end_of(backbone.tokenizer),
+            precision=settings.precision,
+            token_budget=token_budget,
+        )
+        return [text_after(backbone.tokenizer, prompts[row], one) for row, one in zip(part, new, strict=True)]
+
+    names = {row: str(row) for row in range(len(texts))}
+    answers = answer_in_chunks(context, names, lambda row: len(prompts[row]), answer, CHUNK)
+    return [text + answers[row] for row, text in enumerate(asked)]
 
 
 def run(context: Context[Critique]) -> None:

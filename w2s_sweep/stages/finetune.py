@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.kinds.training import Finetune, LoraRecipe, quantise_of
+from w2s_sweep.kinds.recipes import LoraRecipe, quantise_of
+from w2s_sweep.kinds.training import Finetune
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.lora import save_trained
@@ -24,7 +25,7 @@ from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.loop import Training, finish, predict
 from w2s_sweep.training.preference import PreferenceLearner
 from w2s_sweep.training.supervision import fit_in_steps, publish_trained, read_supervision, rows_to_predict
-from w2s_sweep.training.together import Computer
+from w2s_sweep.training.together import Gradients
 
 Model = Classifier | LanguageScore
 
@@ -133,7 +134,7 @@ def run(context: Context[Finetune]) -> None:
     finish(run_in_steps(context))
 
 
-together = Computer
+gradients = Gradients
 """What answers the steps of several of these stages that have their frozen base in common."""
 
 

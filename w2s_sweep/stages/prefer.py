@@ -1,40 +1,38 @@
 """Prefer stage: a student that has learnt its supervisor's solutions goes on to prefer its own, where its samples
 agree, to those of the supervisor that end elsewhere (after Yang et al. 2024, arXiv 2407.13647, stage II)."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.prefer import Prefer
-from w2s_sweep.kinds.training import Generate, LoraRecipe
+from w2s_sweep.kinds.recipes import LoraRecipe
+from w2s_sweep.kinds.training import Generate
 from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.models.lora import restore, save_trained, trainable
+from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import generate
 from w2s_sweep.stages.finetune import refer
-from w2s_sweep.stages.sample import WEIGHTS
+from w2s_sweep.stages.generate import WEIGHTS
 from w2s_sweep.training.answers import count_cut, read_prompts
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows
 from w2s_sweep.training.loop import train
-from w2s_sweep.training.preference import PreferenceLearner, pair_of, read_samples
-from w2s_sweep.training.stored import stored_weights
+from w2s_sweep.training.preference import Drawn, PreferenceLearner, pair_of, read_samples
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
 PAIRS = "pairs.parquet"
 """What was preferred to what: id, preferred, rejected."""
 
 
-def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[int, tuple[str, str]]:
+def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[int, tuple[Drawn, Drawn]]:
     """Row -> (preferred answer, rejected one), for the rows of `on` that have such; DataError where none has."""
     mine, theirs = read_samples(own), read_samples(others)
     names = {row: str(rows.ids[row]) for row in rows.on(settings.on)}
@@ -48,20 +46,28 @@ def choose_pairs(rows: Rows, settings: Prefer, own: Path, others: Path) -> dict[
     return found
 
 
+def end_where_ended(tokens: Sequence[int], sample: Drawn) -> Sequence[int]:
+    """The tokens of an answer and the end, the end only where the sample had one: what was cut must not be rejected for
+    an end that its model never wrote."""
+    return tokens if sample.ended else tokens[:-1]
+
+
 def run(context: Context[Any]) -> None:
     settings: Prefer = context.settings
-    stage = context.stage
     rows, recipe = load_rows(context.input("data"), settings.split), settings.recipe
     pairs = choose_pairs(rows, settings, context.input("own"), context.input("labels"))
-    inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, "adapted")}
-    trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
     with this_process().in_turn():
-        model = generate.build(trained)
-        restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
-        prompts = read_prompts(trained, model.backbone, rows, {row: pair[0] for row, pair in pairs.items()})
-        rejected = read_prompts(trained, model.backbone, rows, {row: pair[1] for row, pair in pairs.items()}).answers
+        trained, model = generate.reopen(context, settings.trained, (*Generate.needs, "adapted"))
+        prompts = read_prompts(trained, model.backbone, rows, {row: one.text for row, (one, _) in pairs.items()})
+        rejected = read_prompts(
+            trained, model.backbone, rows, {row: one.text for row, (_, one) in pairs.items()}
+        ).answers
         tokens = {
-            row: ([*prompts.rows[row], *rejected[row]], [*prompts.rows[row], *prompts.answers[row]]) for row in pairs
+            row: (
+                [*prompts.rows[row], *end_where_ended(rejected[row], pair[1])],
+                [*prompts.rows[row], *prompts.answers[row]],
+            )
+            for row, pair in pairs.items()
         }
         budget = fit_device(context, model.backbone, recipe.precision)
         starts = [len(prompt) for prompt in prompts.rows]
@@ -74,7 +80,8 @@ def run(context: Context[Any]) -> None:
     if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
         save_trained(model, context.out / WEIGHTS)
     table = [
-        {"id": str(rows.ids[row]), "preferred": good, "rejected": bad} for row, (good, bad) in sorted(pairs.items())
+        {"id": str(rows.ids[row]), "preferred": good.text, "rejected": bad.text}
+        for row, (good, bad) in sorted(pairs.items())
     ]
     pq.write_table(pa.Table.from_pylist(table), context.out / PAIRS)
     told = rows.on(*PREDICTED)
@@ -82,6 +89,6 @@ def run(context: Context[Any]) -> None:
     summary = {"tokens": learner.tokens_of(chosen), "pairs": len(pairs), "of": len(rows.on(settings.on))}
     summary |= learner.collator.summary() | {"cut": count_cut(written)}
     summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
-    answers = {row: good for row, (good, _) in pairs.items()}
+    answers = {row: good.text for row, (good, _) in pairs.items()}
     texts = {row: one.text for row, one in zip(told, written, strict=True)}
     generate.publish_texts(context, rows, texts, answers, summary)

@@ -1,52 +1,37 @@
 """Sample stage: several answers of a trained language model to each text, drawn at a temperature, and the answer that
 most of them give (self-consistency, Wang et al. 2022, arXiv 2203.11171). All of them go to samples.parquet."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.torch import load_file
 
-from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import sample
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import SAMPLES, SAMPLES_SCHEMA
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages import generate
-from w2s_sweep.store.files import write_text
 from w2s_sweep.training.answers import Prompts, Reading, Written, count_cut, read_prompts, reading_of
 from w2s_sweep.training.examples import load_rows
-from w2s_sweep.training.stored import stored_weights
+from w2s_sweep.training.kept import answer_in_chunks
 
-WEIGHTS = "weights.safetensors"
 CHUNK = 32
-"""Rows between two looks at whether to save or to leave."""
+"""Rows that are drawn for together, see `answer_in_chunks`."""
 
 
 def draw(
     context: Context[Sample], model: LanguageModel, prompts: Prompts, names: Mapping[int, str], token_budget: int
 ) -> dict[int, list[Written]]:
-    """Row -> its samples, for the rows of `names`. What is done is kept in the work folder, so that a stage that is
-    killed goes on from there: a sample depends on its row alone."""
-    settings, path = context.settings, context.work / "drawn.json"
-    kept: dict[str, list[tuple[str, bool]]] = json.loads(path.read_text()) if path.is_file() else {}
-    found = {row: [Written(*one) for one in kept[name]] for row, name in names.items() if name in kept}
-    if found:
-        context.on_continue()
-    left = sorted(set(names) - set(found), key=lambda row: -len(prompts.rows[row]))
-    for start in range(0, len(left), CHUNK):
-        part = left[start : start + CHUNK]
-        new = sample(
+    """Row -> its samples, for the rows of `names`. A sample depends on its row alone."""
+    settings = context.settings
+
+    def answer(part: Sequence[int]) -> list[list[Written]]:
+        drawn = sample(
             model,
             [prompts.rows[row] for row in part],
             [names[row] for row in part],
@@ -58,15 +43,13 @@ def draw(
             precision=settings.trained.finetune.precision,
             token_budget=token_budget,
         )
-        for row, tokens in zip(part, new, strict=True):
-            found[row] = [generate.written_after(model, prompts, row, one) for one in tokens]
-        context.progress(len(found), len(names))
-        leave = context.stop()
-        if (leave or context.checkpoint_due()) and this_process().leads:
-            write_text(path, json.dumps({names[row]: drawn for row, drawn in found.items()}))
-        if leave:
-            raise Preempted
-    return found
+        return [
+            [generate.written_after(model, prompts, row, one) for one in tokens]
+            for row, tokens in zip(part, drawn, strict=True)
+        ]
+
+    found = answer_in_chunks(context, names, lambda row: len(prompts.rows[row]), answer, CHUNK)
+    return {row: [Written(*one) for one in texts] for row, texts in found.items()}
 
 
 def vote(read: Reading, texts: Sequence[str]) -> tuple[str, float]:
@@ -84,12 +67,9 @@ def run(context: Context[Sample]) -> None:
     settings, stage = context.settings, context.stage
     rows = load_rows(context.input("data"), settings.split)
     chosen = rows.on(*settings.splits)
-    inputs = {name: key for name, key in stage.inputs.items() if name in (*Generate.needs, *Generate.takes)}
-    trained: Context[Any] = replace(context, stage=Stage(settings.trained, inputs, stage.hints))
     precision = settings.trained.finetune.precision
     with this_process().in_turn():
-        model = generate.build(trained)
-        restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
+        trained, model = generate.reopen(context, settings.trained, (*Generate.needs, *Generate.takes))
         prompts = read_prompts(trained, model.backbone, rows, {})
         learner = generate.learner_of(model, prompts, precision, fit_device(trained, model.backbone, precision))
     context.describe = trained.describe

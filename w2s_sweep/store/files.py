@@ -3,10 +3,11 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,6 +81,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def number_in(record: Mapping[str, Any], name: str) -> float | None:
+    """The number that a record of a file has under a name; None where there is none, or no finite one."""
+    said = record.get(name)
+    with suppress(OverflowError):  # an integer that no float holds
+        return float(said) if isinstance(said, int | float) and math.isfinite(said) else None
+    return None
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from w2s_sweep.store.files import read_json, read_jsonl, time_written, write_jso
 
 LISTED = 10_000
 """Names of stages that are read until no more sweeps are looked at for stages to learn from."""
+LOOKS = 4
+"""So many stages of a sweep are looked for, at most, for each that is finished: of one that was cancelled few are."""
+SAMPLED = 1_000
+"""Finished stages that something is learned from, at most."""
 REMEDY = "Run the sweep's command again, which writes it anew; finished stages are not trained again."
 
 
@@ -75,36 +80,56 @@ class Records:
         lines = (json.dumps(vars(one), ensure_ascii=False) for one in stages)
         write_text(self.sweep(name) / "stages.jsonl", "".join(f"{line}\n" for line in lines))
 
-    def recent_stages(self, wanted: Callable[[NamedStage], bool], most: int) -> Generator[str]:
-        """Keys of the stages that sweeps name, those of the newest sweep first: so many at most, and of one sweep not
-        more than a quarter of them, spread evenly. They need not be finished.
+    def recent_stages(
+        self, wanted: Callable[[NamedStage], bool], but: Set[str] = frozenset(), most: int = SAMPLED
+    ) -> Generator[str]:
+        """Keys of finished stages that sweeps name, those of the newest sweep first: so many at most, and of one sweep
+        not more than a quarter of them. `but`: keys that are left out, as of a sweep that is to run, for which `LISTED`
+        has room all the same.
 
-        No folder of stages is listed, since a store may have 50,000 of them, and `LISTED` names at most are read.
+        No folder of stages is listed, since a store may have 50,000 of them, and about `LISTED` names are read.
         """
         given: set[str] = set()
         read = 0
         for name in self.sweeps():
-            listed = self._listed(name)
+            listed = [one for one in self._listed(name) if one.key not in but]
             read += len(listed)
-            found = [one.key for one in listed if wanted(one) and one.key not in given]
-            step = max(1, math.ceil(len(found) / max(1, most // 4)))
-            for key in found[::step][: most - len(given)]:
+            # By their digests, which is by chance: cells name weak model, student and ceiling in turns, and every
+            # second or third stage of such a list is of one role.
+            found = sorted({one.key for one in listed if wanted(one)} - given)
+            share = min(max(1, most // 4), most - len(given))
+            for key in islice(filter(self._is_there, found[: LOOKS * share]), share):
                 given.add(key)
                 yield key
             if len(given) >= most or read >= LISTED:
                 return
 
+    def _is_there(self, key: str) -> bool:
+        """Whether the stage was finished; not, whether it is whole."""
+        return (self.root / "stages" / key).is_dir()
+
     def find_named(self, prefix: str) -> set[str]:
         """Keys that start with `prefix`, of the stages that sweeps name, whether these ever ran."""
-        found: set[str] = set()
-        for name in self.sweeps():
-            try:  # lines are searched, not parsed, which for 50,000 stages takes half a second
-                text = (self.sweep(name) / "stages.jsonl").read_text()
-            except (OSError, ValueError):
-                text = ""
-                found |= set((read_json(self.sweep(name) / "sweep.json") or {}).get("stages", ()))
-            found.update(re.findall(rf'"key": "({re.escape(prefix)}\w*)"', text))
-        return {key for key in found if key.startswith(prefix)}
+        sweeps = self.sweeps()
+        listed = set[str]().union(*(self._find_listed(name, prefix) for name in sweeps))
+        # A list may be of another version, cut off, or older than its record: none of them hides a stage.
+        return listed or set[str]().union(*(self._find_recorded(name, prefix) for name in sweeps))
+
+    def _find_listed(self, name: str, prefix: str) -> set[str]:
+        try:  # lines are searched, not parsed, which for 50,000 stages takes half a second
+            text = (self.sweep(name) / "stages.jsonl").read_text()
+        except (OSError, ValueError):
+            return self._find_recorded(name, prefix)
+        return set(re.findall(rf'"key": "({re.escape(prefix)}\w*)"', text))
+
+    def _find_recorded(self, name: str, prefix: str) -> set[str]:
+        path = self.sweep(name) / "sweep.json"
+        with suppress(OSError):  # most records do not have it, and are not parsed
+            if prefix.encode(errors="replace") in path.read_bytes():
+                stages: Any = (read_json(path) or {}).get("stages")
+                named: dict[str, Any] = stages if isinstance(stages, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+                return {key for key in named if key.startswith(prefix)}
+        return set()
 
     def _listed(self, name: str) -> list[NamedStage]:
         """Nothing where the list is absent, damaged or another user's secret: what is learned from it is only time."""

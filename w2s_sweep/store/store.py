@@ -26,6 +26,8 @@ from w2s_sweep.store.files import explain_errors, manifest_of, read_json, sha256
 from w2s_sweep.store.records import Records
 
 MANIFEST = "manifest.json"
+LONGEST = 64
+"""Characters of a key; of longer names file systems have none, and say so with an error."""
 LOOKS = 3
 """At a stage that is sound each time it is read again."""
 
@@ -169,7 +171,8 @@ class Store(Records):
 
     def find(self, prefix: str) -> str:
         """The one key that starts with `prefix`, among finished and unfinished stages."""
-        if prefix.isalnum() and any((folder / prefix).is_dir() for folder in (self.stages, self.root / "work")):
+        word = prefix.isalnum() and len(prefix) <= LONGEST
+        if word and any((folder / prefix).is_dir() for folder in (self.stages, self.root / "work")):
             return prefix  # a whole key
         # Names alone are read of all stages: a look at each folder takes seconds where there are 50,000 of them.
         folders = [folder for folder in (self.stages, self.root / "work") if folder.is_dir()]

@@ -23,11 +23,11 @@ class Prompts:
     """Texts and the answers to learn, as one model reads them."""
 
     rows: Sequence[Sequence[int]]
-    """Tokens of every text of the data, cut so that the longest target still fits behind it."""
+    """Tokens of every text of the data, cut so that the longest target, or what may be written, still fits behind."""
     answers: Mapping[int, Sequence[int]]
     """Row -> tokens of its answer and the end, for the rows that are trained on."""
     most: int
-    """Tokens that are written at most: those of the longest target and its end, or fewer where that is set."""
+    """Tokens that are written at most: those of the longest target and its end, or as many as are set."""
     end: int
     """The token that ends an answer."""
 
@@ -80,7 +80,8 @@ def targets_of(rows: Rows) -> list[str]:
 
 
 def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, answers: Mapping[int, str]) -> Prompts:
-    """Tokens of texts and answers; ModelError where the tokenizer has no end, or max_tokens no room for a target."""
+    """Tokens of texts and answers; ModelError where the tokenizer has no end, or max_tokens no room for a target or for
+    what may be written."""
     tokenizer = backbone.tokenizer
     end, limit = end_of(tokenizer), context.settings.max_tokens
     longest = max(map(len, tokenizer(targets_of(rows), add_special_tokens=False)["input_ids"]))
@@ -89,12 +90,19 @@ def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, ans
             f"dataset.max_tokens: {limit} leaves no room for a text before the longest target of {longest} tokens and "
             f"its end. Set it to {longest + 2} or more."
         )
-    prompts = process_cache.token_ids(context, backbone, rows.texts, room=longest + 1)
-    backbone.require_positions(max(map(len, prompts)) + longest + 1, limit)
+    most = context.settings.max_new_tokens or longest + 1
+    room = max(longest + 1, most)
+    if room >= limit:
+        raise ModelError(
+            f"dataset.max_new_tokens: {most} leaves no room for a text in dataset.max_tokens={limit}. Lower it, or set "
+            f"dataset.max_tokens to more than {most}."
+        )
+    prompts = process_cache.token_ids(context, backbone, rows.texts, room=room)
+    backbone.require_positions(max(map(len, prompts)) + room, limit)
     texts = list(answers.values())
     written: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    ids = {row: [*answer[:longest], end] for row, answer in zip(answers, written, strict=True)}
-    return Prompts(prompts, ids, min(longest + 1, context.settings.max_new_tokens or longest + 1), end)
+    ids = {row: [*answer[: room - 1], end] for row, answer in zip(answers, written, strict=True)}
+    return Prompts(prompts, ids, most, end)
 
 
 def end_of(tokenizer: PreTrainedTokenizerBase) -> int:

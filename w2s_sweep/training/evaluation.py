@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from w2s_sweep.data.hashing import hashes_of, ranks
-from w2s_sweep.kinds.training import Finetune, LoraRecipe, Probe
+from w2s_sweep.kinds.recipes import LoraRecipe
+from w2s_sweep.kinds.training import Finetune, Probe
 from w2s_sweep.metrics import accuracy, auroc
 from w2s_sweep.predictions import CURVE, Evaluated, softmax, write_curve
 from w2s_sweep.runner.context import Context

@@ -14,7 +14,8 @@ from w2s_sweep.data.hashing import hashes_of, ranks
 from w2s_sweep.data.sample import count_classes
 from w2s_sweep.data.split import assign
 from w2s_sweep.errors import DataError
-from w2s_sweep.kinds.training import MixedRows, Supervised, Trained
+from w2s_sweep.kinds.recipes import MixedRows
+from w2s_sweep.kinds.training import Supervised, Trained
 from w2s_sweep.metrics import accuracy, auroc
 from w2s_sweep.predictions import Predictions, read_predictions, softmax
 

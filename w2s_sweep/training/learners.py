@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.errors import ModelError, W2SError
-from w2s_sweep.kinds.training import LoraRecipe, Tuned
+from w2s_sweep.kinds.recipes import LoraRecipe
+from w2s_sweep.kinds.training import Tuned
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.device import has_bf16, pick_device
 from w2s_sweep.models.language import LanguageModel

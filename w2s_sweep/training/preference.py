@@ -35,7 +35,7 @@ def read_samples(folder: Path) -> dict[str, list[Drawn]]:
     return found
 
 
-def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tuple[str, str] | None:
+def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tuple[Drawn, Drawn] | None:
     """(a preferred answer, a rejected one) of one text, of samples of a model and of its supervisor.
 
     Preferred: the first of its own that ended and gives the answer that most of them give, where at least the share
@@ -46,9 +46,10 @@ def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tupl
     if not counts:
         return None
     answer, count = counts.most_common(1)[0]
-    preferred = [one.text for one in own if one.answer == answer and one.ended]
-    rejected = [one.text for one in (*others, *own) if one.answer != answer]
-    return (preferred[0], rejected[0]) if count >= least * len(own) and preferred and rejected else None
+    preferred = [one for one in own if one.answer == answer and one.ended]
+    rejected = [one for one in (*others, *own) if one.answer != answer]
+    # Divided, as the agree stage does: 0.55 * 100 is more than 55.
+    return (preferred[0], rejected[0]) if count / len(own) >= least and preferred and rejected else None
 
 
 class PreferenceLearner(TransformerLearner[LanguageModel]):

@@ -8,7 +8,8 @@ import torch
 
 from w2s_sweep.errors import ConfigError, DataError
 from w2s_sweep.kinds.base import Json, Kind
-from w2s_sweep.kinds.training import Finetune, MixedRows, Optimization, Probe, StoppingRule, Supervised
+from w2s_sweep.kinds.recipes import MixedRows, Optimization, StoppingRule
+from w2s_sweep.kinds.training import Finetune, Probe, Supervised
 from w2s_sweep.losses import AbsentLoss, Loss
 from w2s_sweep.losses.conflict import Conflict
 from w2s_sweep.metrics import accuracy

@@ -4,7 +4,8 @@ be alone, up to rounding. What goes wrong with one of them is repeated by each a
 
 import logging
 import math
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.batches import move
+from w2s_sweep.errors import DeviceLost
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.collator import Batch, Collator
-from w2s_sweep.models.device import autocast
+from w2s_sweep.models.device import autocast, is_lost
 from w2s_sweep.models.grouped import Owners, group
 from w2s_sweep.models.readout import pool
 from w2s_sweep.training.gradient import Learner, Step, backward_within_memory, slope_of_batch
@@ -57,7 +59,7 @@ class Answer:
     """Of the work that was done for all steps together."""
 
 
-class Together:
+class CommonPasses:
     """Computes steps of students that have a base in common, as long as the same ones ask; then another one is made."""
 
     def __init__(self, students: Sequence[Student]):
@@ -66,8 +68,6 @@ class Together:
         self.backbone = group([student.model.backbone for student in students], self.owners)
         self.collator = self.backbone.collator()
         self.token_budget = min(student.token_budget for student in students)
-        self.apart = False
-        """Whether a pass of all has failed, and not for want of memory."""
         self.items: list[tuple[int, int]] = []
         """(student, row) of the step that is computed now."""
 
@@ -77,29 +77,27 @@ class Together:
         return self.collator.split(lengths, rows, self.token_budget)
 
     def shrink(self) -> None:
+        for student in self.students:  # they have passes of their own too, see `_slopes`
+            student.shrink()
         self.token_budget = max(1, self.token_budget // 2)
 
-    def __call__(self, steps: Sequence[Step]) -> list[float] | None:
-        """The mean loss of each step, whose gradients are then accumulated; None where they have to be computed alone:
-        something failed, or some number is not finite and may have spoilt others."""
-        if self.apart:
-            return None
+    def __call__(self, steps: Sequence[Step]) -> list[float]:
+        """The mean loss of each step, whose gradients are then accumulated; numbers that are not finite may stand for
+        any of them, and for any of their gradients."""
         self.items = [(student, row) for student, step in enumerate(steps) for row in step.rows]
         params = {f"{i}.{name}": one for i, step in enumerate(steps) for name, one in step.params.items()}
-        try:
-            found = backward_within_memory(
-                self, range(len(self.items)), lambda rows: self._backward(steps, rows), params, steps[0].seed
-            )
-        except Exception as error:  # the boundary: it may be of one student alone
-            log.warning("cotrain: each student computes alone from here on: %s: %s", type(error).__name__, error)
-            self.apart = True
-            return None
-        grads = [one.grad for one in params.values() if one.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads)
-        *values, size = torch.cat([found, norm[None]]).tolist()
-        return values if all(map(math.isfinite, [*values, size])) else None
+        return backward_within_memory(
+            self, range(len(self.items)), lambda rows: self._backward(steps, rows, params), params, steps[0].seed
+        )
 
-    def _backward(self, steps: Sequence[Step], rows: Sequence[int]) -> Tensor:
+    def _backward(self, steps: Sequence[Step], rows: Sequence[int], params: Mapping[str, Tensor]) -> list[float]:
+        totals = self._accumulate(steps, rows)
+        norm = torch.nn.utils.get_total_norm([one.grad for one in params.values() if one.grad is not None])
+        # Once a step, and here: what a GPU could not compute is told to whoever waits for it.
+        *values, size = torch.cat([totals, norm[None]]).tolist()
+        return values if math.isfinite(size) else [math.nan for _ in steps]
+
+    def _accumulate(self, steps: Sequence[Step], rows: Sequence[int]) -> Tensor:
         """float32 [steps]: the mean losses."""
         parts = [self._by_student(part) for part in self.micro_batches(rows)]
         totals = torch.zeros(len(steps), device=self.students[0].device)
@@ -171,29 +169,57 @@ def _slopes(step: Step) -> tuple[Tensor, Tensor]:
     return value, by_row
 
 
-class Computer:
+class Gradients:
     """Answers the steps of whichever students ask at a time: together where there are several."""
 
     def __init__(self) -> None:
-        self.group: Together | None = None
+        self.group: CommonPasses | None = None
+        self.apart = False
+        """Whether a pass of all has failed, and not for want of memory."""
 
     def __call__(self, steps: Sequence[Step]) -> list[Answer]:
-        students: list[Any] = [step.learner for step in steps]
-        if len(steps) > 1:
+        """Raises DeviceLost where the GPU can compute nothing any more: nobody can tell by whose fault."""
+        values = None if self.apart or len(steps) == 1 else self._try_together(steps)
+        if values is None or not all(map(math.isfinite, values)):  # one may have spoilt others
+            if self.apart or len(steps) == 1:
+                self.group = None  # its modules and gradients are of no use any more
+            return [_answer_alone(step, len(steps)) for step in steps]
+        works = [_student(step).tokens_of(step.rows) for step in steps]
+        return [Answer(value, work / sum(works)) for value, work in zip(values, works, strict=True)]
+
+    def _try_together(self, steps: Sequence[Step]) -> list[float] | None:
+        """The mean losses; None where each has to be computed alone, as something failed."""
+        students = list(map(_student, steps))
+        try:
             if self.group is None or list(map(id, self.group.students)) != list(map(id, students)):
-                apart = self.group is not None and self.group.apart
-                self.group = Together(students)
-                self.group.apart = apart
-            values = self.group(steps)
-            if values is not None:
-                works = [student.tokens_of(step.rows) for student, step in zip(students, steps, strict=True)]
-                return [Answer(value, work / sum(works)) for value, work in zip(values, works, strict=True)]
-        return [_answer_alone(step, 1 / len(steps)) for step in steps]
+                self.group = None  # before there is another one
+                self.group = CommonPasses(students)
+            return self.group(steps)
+        except Exception as error:  # the boundary: it may be of one student alone
+            _require_device(error)
+            log.warning("cotrain: each student computes alone from here on: %s: %s", type(error).__name__, error)
+            self.apart = True
+            return None
 
 
-def _answer_alone(step: Step, share: float) -> Answer:
+def _student(step: Step) -> Any:
+    """A `Student`, who asks for the step."""
+    return step.learner
+
+
+def _answer_alone(step: Step, students: int) -> Answer:
     step.forget()
     try:
-        return Answer(step.alone(), share)
+        return Answer(step.alone(), 1 / students)
     except Exception as error:  # the boundary: the failure of one student is no other's
-        return Answer(error, share)
+        if students > 1:
+            _require_device(error)
+        traceback.clear_frames(error.__traceback__)  # they hold the activations of the pass while others compute
+        return Answer(error, 1 / students)
+
+
+def _require_device(error: Exception) -> None:
+    """DeviceLost where `error` has left a GPU that can compute nothing any more."""
+    if is_lost():
+        log.error("cotrain: %s: %s", type(error).__name__, error)
+        raise DeviceLost([]) from error

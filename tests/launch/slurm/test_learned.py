@@ -1,5 +1,6 @@
 """What is asked for follows what finished stages of the same work used; what is set by hand stays. Numbers by hand."""
 
+import json
 import re
 import secrets
 
@@ -92,6 +93,13 @@ def test_three_stages_lower_what_was_derived_and_fewer_only_raise_it(store):
     assert asked(store, student()).memory_gb == before
     finish(store, student(3), seconds=10.0, rss=0.4)
     assert asked(store, student()).memory_gb == 2
+
+
+@pytest.mark.parametrize(("count", "rss", "least"), [(3, 10.0, 10), (3, 1.0, None), (1, 4.0, 5), (1, 6.0, 6)])
+def test_without_its_margin_memory_is_what_was_used_and_of_few_stages_the_estimate(store, count, rss, least):
+    """5 GB are derived; three that held 1 GB ask for 2, the least that there is."""
+    finish(store, *(student(seed) for seed in range(1, count + 1)), rss=rss)
+    assert asked(store, student()).least_gb == least
 
 
 def test_what_is_set_by_hand_stays(store):
@@ -188,12 +196,34 @@ def test_a_dry_run_shows_what_would_be_asked_for(sweeps, capsys):
     assert max(map(int, shown)) == 1440  # the longest, of 1500 that were learned
 
 
+def test_stages_that_trained_beside_others_teach_nothing(store):
+    one = student(1)
+    finish(store, one)
+    assert learn_used(store, [student()]).of(student(), 0) is not None
+    write_json(store.path(one.key) / "summary.json", {"seconds": 6000.0, "GPUs": 0, "students at once": 4})
+    assert learn_used(store, [student()]).of(student(), 0) is None
+
+
 def test_folders_that_cannot_be_read_teach_nothing(store):
     one = student(1)
     store.path(one.key).mkdir()
     (store.path(one.key) / "preimage.json").write_text("[")
     name_stages(store, "damaged", [NamedStage(one.key, one.kind, one.label)])
     assert learn_used(store, [student()]).of(student(), 0) is None
+
+
+@pytest.mark.parametrize("odd", [None, float("nan"), float("inf"), "much", [], 10**400], ids=lambda odd: str(odd)[:9])
+def test_a_summary_with_odd_numbers_stops_nobody(store, odd):
+    """It was damaged or edited; JSON's readers take NaN and Infinity."""
+    one = student(1)
+    finish(store, one, student(2), student(3), rss=10.0)
+    for name in ("seconds", "GPUs", "peak RSS GB"):
+        said = {"seconds": 60.0, "GPUs": 0, "peak RSS GB": 1.0} | {name: odd}
+        (store.path(one.key) / "summary.json").write_text(json.dumps(said))
+        found = learn_used(store, [student()])
+        assert ask_of(Pack("p", (student(),), frozenset()), CPU, found).minutes == 180
+    (store.path(one.key) / "preimage.json").write_text(json.dumps(one.preimage | {"inputs": odd, "settings": odd}))
+    assert learn_used(store, [student()]).of(student(), 0).stages == 2
 
 
 def test_a_submission_says_where_its_numbers_come_from(sweeps, capsys):

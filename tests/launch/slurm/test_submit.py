@@ -177,3 +177,12 @@ def test_resources_that_no_node_has_are_refused_at_once(sweeps, cluster):
     with pytest.raises(LaunchError, match="sbatch refused"):
         sweeps.submit(sweeps.cell(), gpus=1, memory_gb=9000)
     assert not cluster.controller.tasks
+
+
+def test_a_sweep_is_recorded_once_its_stages_are_listed(sweeps):
+    """Ended in between, a command leaves no stage that `w2s logs` would not find."""
+    listed = sweeps.store.sweep("sweep") / "stages.jsonl"
+    listed.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        sweeps.submit(sweeps.cell())
+    assert sweeps.store.sweeps() == []

@@ -1,5 +1,6 @@
 """What cannot be seen is not gone: jobs of others where they are private, and of other clusters on the file system."""
 
+import errno
 import getpass
 import os
 from pathlib import Path
@@ -70,6 +71,19 @@ def test_what_jobs_say_is_looked_up_once_however_many_they_are(sweeps, roles, mo
         monkeypatch.setattr(Path, name, lambda path, *said, look=look: looks.append(path) or look(path, *said))
     assert len(queued_jobs(sweeps.store)) > 1
     assert looks.count(folder) == 1
+
+
+def test_jobs_whose_words_are_not_for_us_to_read_are_believed_in(sweeps, roles, monkeypatch):
+    folder, look = sweeps.store.root / "queued" / "jobs", Path.iterdir
+    folder.mkdir()
+
+    def refuse(path):
+        if path == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert queued_jobs(sweeps.store) == sweeps.jobs()
 
 
 def test_a_job_that_is_silent_for_long_is_believed_in_no_more(sweeps, roles, monkeypatch):

@@ -44,7 +44,7 @@ def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster,
     assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
     assert (
         "finished tasks asked for 2.2 hours and used 0.3; 2.2 and 0.3 hours of a GPU; 20 GB of memory at most, and "
-        "used 4.5; of one GPU 9.0 of 10.0 GB that were planned, at most"
+        "a stage held 4.5; of one GPU 9.0 of 10.0 GB that were planned, at most"
     ) in " ".join(capsys.readouterr().out.split())
 
 
@@ -56,8 +56,8 @@ def test_limits_follow_what_stages_took_within_bounds(sweeps, monkeypatch, times
     assert said.startswith("time limits: 3 finished stages took")
 
 
-@pytest.mark.parametrize("less", [{"count": 2}, {"device": "cpu"}])
-def test_few_stages_and_those_of_a_cpu_teach_nothing(sweeps, monkeypatch, less):
+@pytest.mark.parametrize("less", [{"count": 2}, {"device": "cpu"}, {"students at once": 4}])
+def test_few_stages_and_those_of_a_cpu_or_beside_others_teach_nothing(sweeps, monkeypatch, less):
     monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
     assert learn_time(sweeps.store, done_stages(sweeps, 2.0, **less), Settings()) == (Settings(), "")
 

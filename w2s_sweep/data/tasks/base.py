@@ -80,6 +80,8 @@ class Task:
     """What its classes 0, 1, ... are called: as many as there are names."""
     own_classes: bool = False
     """Whether the classes are those that `dataset.labels` names, where it names some."""
+    single_answers: bool = False
+    """Whether a row may be one answer of several to a question, so that balancing classes leaves answers out."""
     sample: Row | None = None
     """A made-up row in the schema of the source, for docs/TASKS.md; no row of a published data set."""
 

@@ -39,6 +39,7 @@ register(
         _text_label,
         optional=("group",),
         own_classes=True,
+        single_answers=True,
         sample={"text": "The parcel came a day early.", "label": 1, "group": "parcels"},
     ),
     Task(
@@ -47,6 +48,7 @@ register(
         _triplet,
         optional=("question", "choice", "text", "group"),
         fixed_halves=True,
+        single_answers=True,
         sample={"question": "What is the capital of Peru?", "choice": "Lima", "label": True},
     ),
     Task(

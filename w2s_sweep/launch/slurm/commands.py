@@ -92,14 +92,18 @@ def ask(command: Sequence[str], looks: int = LOOKS, seconds: float | None = None
     return ask(command, looks - 1, seconds)
 
 
+def patience(hurry: bool) -> tuple[int, float | None]:
+    """How often `ask` asks, and how long it waits; with `hurry` for what is good to know and not needed."""
+    return (1, PATIENCE_SECONDS) if hurry else (LOOKS, None)
+
+
 def show(what: str, *flags: str, hurry: bool = False) -> list[dict[str, str]]:
     """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them.
 
     `hurry`: ask once, and wait no longer than `PATIENCE_SECONDS`.
     """
-    how = (1, PATIENCE_SECONDS) if hurry else (LOOKS, None)
     try:
-        lines = ask(["scontrol", *flags, "show", what, "--oneliner"], *how).splitlines()
+        lines = ask(["scontrol", *flags, "show", what, "--oneliner"], *patience(hurry)).splitlines()
     except LaunchError:  # what is wrong with SLURM, sbatch will tell
         return []
     return [{name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines]
@@ -163,11 +167,11 @@ class QueuedTask:
         return self.unreleased or self.launch_failed
 
 
-def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
+def queue(users: Iterable[str] = (), *, hurry: bool = False) -> dict[str, QueuedTask]:
     """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
     whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
     # --array: squeue shows the pending tasks of an array as one line otherwise.
-    text = ask(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
+    text = ask(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"], *patience(hurry))
     found: dict[str, QueuedTask] = {}
     for line in text.splitlines():
         array, task, name, state, reason, left, starts = line.split("|", 6)
@@ -205,9 +209,9 @@ class ClusterConfig:
     """Whether squeue shows users their own jobs alone (PrivateData=jobs)."""
 
 
-def cluster_config() -> ClusterConfig:
+def cluster_config(*, hurry: bool = False) -> ClusterConfig:
     """The configuration of the cluster that commands reach from here."""
-    lines = (line.partition("=") for line in ask(["scontrol", "show", "config"]).splitlines())
+    lines = (line.partition("=") for line in ask(["scontrol", "show", "config"], *patience(hurry)).splitlines())
     found = {name.strip(): value.strip() for name, _, value in lines}
     hidden = {word.strip() for word in found.get("PrivateData", "").split(",")}
     return ClusterConfig(

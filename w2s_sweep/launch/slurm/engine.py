@@ -15,11 +15,11 @@ from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.notify import notify
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import group_packs, scripts_of
-from w2s_sweep.launch.slurm.explain import ask_alone, explain_asks, learners
+from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
 from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.learned import learn_used
-from w2s_sweep.launch.slurm.limits import explain_limits, fit, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.limits import fit, foresee, look_at_nodes, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.lock import settle, submission_lock
 from w2s_sweep.launch.slurm.mend import mend
 from w2s_sweep.launch.slurm.nodes import exclude_bad
@@ -73,11 +73,17 @@ class SlurmEngine:
 
     def explain(self, store: Store, plan: Plan) -> Sequence[str]:
         settings, _ = adopt_environment(self.checked)
+        return self._foresee(store, plan, settings)[1]
+
+    def _foresee(self, store: Store, plan: Plan, settings: Settings) -> tuple[list[tuple[Pack, Ask]], list[str]]:
+        """The packs of a submission now with what each asks for, and where that comes from; with or without SLURM."""
         settings, times = _learn_time(store, plan, settings)
         stages = plan.stages("to run")
         learned = learn_used(store, stages)
-        asks = (ask_alone(stage, settings, learned) for stage in stages)
-        return [*filter(None, [times]), *explain_asks(stages, settings, learned), *explain_limits(asks)]
+        share = Division(settings, (), learned=learned)  # what is free is not looked up
+        packs = make_packs(plan.graph, plan.keys("to run"), self.pack_flops, share)
+        asks, limits = foresee([(pack, ask_of(pack, settings, learned)) for pack in packs])
+        return asks, [*filter(None, [times]), *explain_asks(stages, settings, learned), *limits]
 
     def run(self, job: Job) -> bool:
         if "%" in str(job.store.root):  # SLURM and submitit fill in %j and its like, in names of folders too
@@ -100,15 +106,10 @@ class SlurmEngine:
         return self.wait
 
     def _show_scripts(self, job: Job) -> None:
-        """What would be submitted, without SLURM's help: on a laptop too."""
+        """What would be submitted; without SLURM too, as on a laptop."""
         settings, said = adopt_environment(self.checked)
-        settings, times = _learn_time(job.store, job.plan, settings)
-        keys, stages = job.plan.keys("to run"), job.plan.stages("to run")
-        learned = learn_used(job.store, stages)
-        why = [*filter(None, [times]), *explain_asks(stages, settings, learned)]
-        share = Division(settings, (), learned=learned)  # the cluster is not asked
-        packs = make_packs(job.plan.graph, keys, self.pack_flops, share)
-        arrays = group_packs([(pack, ask_of(pack, settings, learned)) for pack in packs], 1001)
+        asks, why = self._foresee(job.store, job.plan, settings)
+        arrays = group_packs(asks, 1001)
         scripts = scripts_of(job, arrays, settings, job.store.root / "code" / "SNAPSHOT")
         end = f"dry run: {len(arrays)} arrays of tasks, nothing was submitted"
         print(harmless("\n".join([*said, *why, *scripts, end])))
@@ -175,7 +176,7 @@ class SlurmEngine:
         share = division(settings, partitions, learned, room.left)
         packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
         asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
-        fitted = fit(asked, partitions)
+        fitted = fit(asked, look_at_nodes(partitions, asked))
         for line in filter(
             None, (str(share), learned.say(learners(stages, settings, learned)), *say_clipped(asked, fitted))
         ):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.slurm.learned import Learned
-from w2s_sweep.launch.slurm.resources import Ask, ask_of, gpus_asked, learned_from, where_from
+from w2s_sweep.launch.slurm.resources import ask_of, gpus_asked, learned_from, where_from
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.plan.stage import Stage
@@ -19,14 +19,8 @@ def explain_asks(stages: Sequence[Stage[Kind]], settings: Settings, learned: Lea
         yield f"asks of {count} {line}"
 
 
-def ask_alone(stage: Stage[Kind], settings: Settings, learned: Learned) -> tuple[Pack, Ask]:
-    """A task of one stage, and what it asks for."""
-    pack = Pack("", (stage,), frozenset())
-    return pack, ask_of(pack, settings, learned)
-
-
 def _line(stage: Stage[Kind], settings: Settings, learned: Learned) -> str:
-    _, ask = ask_alone(stage, settings, learned)
+    ask = ask_of(Pack("", (stage,), frozenset()), settings, learned)
     memory, time = (where_from(stage, name, settings, learned) for name in ("memory_gb", "minutes"))
     who = " ".join(filter(None, (stage.kind, stage.hints.role)))
     return f"{who}, a task each: {ask.memory_gb} GB ({memory}), {ask.minutes} minutes ({time})"

@@ -12,16 +12,14 @@ from typing import Any
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.launch.slurm.usage import ENOUGH, memory_of
+from w2s_sweep.launch.slurm.usage import ENOUGH, gpus_in, held_gb
 from w2s_sweep.plan.stage import Stage, canonical
-from w2s_sweep.runner.context import seconds_of
+from w2s_sweep.runner.context import seconds_alone, seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
 MARGIN = 1.5
 """No task asks for less than so many times what a stage like its own has used at most."""
-SAMPLED = 1_000
-"""Stages that are looked at, at most, those of the newest sweep first."""
 SAME_WORK = frozenset({"seed", "lr", "weight_decay"})
 """Settings that change results and not how long they take."""
 
@@ -40,6 +38,12 @@ class Used:
     def instead_of(self, estimate: float, used: float) -> float:
         """What to ask for: `used` and a margin, and the estimate where that is more and few stages know better."""
         return MARGIN * used if self.teaches(estimate, used) else estimate
+
+    def at_least(self, estimate: float, used: float) -> float:
+        """What does without the margin: `used`, and not less than the estimate where few stages say so."""
+        if not self.teaches(estimate, used):
+            return estimate
+        return used if self.stages >= ENOUGH else max(used, estimate)
 
     def teaches(self, estimate: float, used: float) -> bool:
         """Whether it counts, and not the estimate."""
@@ -71,26 +75,29 @@ def learn_used(store: Store, stages: Iterable[Stage[Kind]]) -> Learned:
     works, kinds = {stage.key: _work(stage.preimage) for stage in stages}, {stage.kind for stage in stages}
     wanted = set(works.values())
     summaries: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for key in store.recent_stages(lambda one: one.kind in kinds and one.key not in works, SAMPLED):
+    for key in store.recent_stages(lambda one: one.kind in kinds, but=works.keys()):
         work = _work(read_json(store.path(key) / "preimage.json") or {})
         said = read_json(store.path(key) / "summary.json") if work in wanted else None
-        if said is not None and seconds_of(said) is not None:
-            summaries[work, int(said.get("GPUs", 0))].append(said)
+        if said is not None and seconds_alone(said) is not None:
+            summaries[work, gpus_in(said)].append(said)
     return Learned(works, {name: _measure_use(many) for name, many in summaries.items()})
 
 
 def _measure_use(many: list[Mapping[str, Any]]) -> Used:
-    held = [gb for one in many if (gb := memory_of(one))]
+    held = [gb for one in many if (gb := held_gb(one))]
     known = len(held) >= min(ENOUGH, len(many))  # what ran on GPUs with earlier versions does not say
     return Used(len(many), max(seconds_of(one) or 0.0 for one in many), max(held) if known else 0.0)
 
 
 def _work(preimage: Mapping[str, Any]) -> str:
     """What stages that take as long have in common."""
-    inputs: Mapping[str, Json] = preimage.get("inputs", {})
-    return canonical([
-        preimage.get("kind"), preimage.get("version"), _without(preimage.get("settings")), inputs.get("data")
-    ])  # fmt: skip
+    inputs: Any = preimage.get("inputs")
+    data = inputs.get("data") if isinstance(inputs, Mapping) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+    settings = _without(preimage.get("settings"))
+    try:
+        return canonical([preimage.get("kind"), preimage.get("version"), settings, data])
+    except ValueError:  # not a finite number, which no stage of ours has
+        return ""
 
 
 def _without(settings: Any) -> Json:

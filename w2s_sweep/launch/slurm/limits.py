@@ -1,7 +1,7 @@
 """What a partition gives at most, looked up before anything is submitted: above it tasks would wait for ever.
 
-Longer tasks get the longest time that there is and go on from their checkpoints; memory and CPUs that no node of the
-partition gives are refused.
+Longer tasks get the longest time that there is and go on from their checkpoints, and a margin on memory that was
+learned is cut; memory and CPUs that no node of the partition gives are refused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +23,8 @@ class Partition:
     """Per node."""
     cpus: int | None
     """Per node."""
+    largest_mb: int | None = None
+    """Memory of its largest node; None where that was not looked up (`look_at_nodes`)."""
 
 
 def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
@@ -37,6 +39,21 @@ def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
         for one in commands.show("partition", hurry=hurry)
         if "PartitionName" in one
     }
+
+
+def look_at_nodes(
+    partitions: Mapping[str, Partition], asks: Iterable[tuple[Pack, Ask]], *, hurry: bool = False
+) -> Mapping[str, Partition]:
+    """The same with the memory of their largest nodes, for asks with a margin that would be refused above it: few sites
+    set MaxMemPerNode."""
+    if not partitions or all(ask.least_gb is None for _, ask in asks):
+        return partitions
+    largest: dict[str, int] = {}
+    for node in commands.show("node", "--detail", hurry=hurry):
+        memory = (_number(node.get("RealMemory")) or 0) - (_number(node.get("MemSpecLimit")) or 0)
+        for name in node.get("Partitions", "").split(","):
+            largest[name] = max(memory, largest.get(name, 0))
+    return {name: replace(one, largest_mb=largest.get(name) or None) for name, one in partitions.items()}
 
 
 def _number(word: str | None) -> int | None:
@@ -54,34 +71,41 @@ def minutes_of(text: str) -> int | None:
 
 
 def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> list[tuple[Pack, Ask]]:
-    """The same with times that the partitions give; ConfigError with everything that none of them gives."""
-    asked = {ask: _partitions_of(ask, partitions) for _, ask in asks}
-    if problems := [line for ask, there in asked.items() for line in _problems(ask, there)]:
-        raise ConfigError(problems)
-    fitted = {ask: _with_time(ask, there.values()) for ask, there in asked.items()}
+    """The same with times and margins that the partitions give; ConfigError with everything that none of them gives."""
+    there = {ask: _partitions_of(ask, partitions) for _, ask in asks}
+    fitted = {ask: _with_time(_with_memory(ask, them.values()), them.values()) for ask, them in there.items()}
+    if problems := [line for ask, them in there.items() for line in _problems(fitted[ask], them)]:
+        raise ConfigError(list(dict.fromkeys(problems)))
     return [(pack, fitted[ask]) for pack, ask in asks]
 
 
-def explain_limits(asks: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
-    """What the partitions make of these asks, for a plan: it waits for no busy controller, and needs none."""
-    if not commands.available() or not (asks := list(asks)):
-        return
+def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], list[str]]:
+    """What the partitions make of these asks, and what to say of that, for a plan: it waits for no busy controller,
+    needs none, and refuses nothing."""
+    as_they_are = fit(asks, {})
+    if not commands.available() or not asks:
+        return as_they_are, []
     if not (partitions := read_partitions(hurry=True)):
-        yield "limits of partitions: SLURM does not show them now; a submission looks again"
-        return
+        return as_they_are, ["limits of partitions: SLURM does not show them now; a submission looks again"]
     try:
-        yield from say_clipped(asks, fit(asks, partitions))
+        fitted = fit(asks, look_at_nodes(partitions, asks, hurry=True))
     except ConfigError as error:
-        yield from (f"a submission is refused: {problem}" for problem in error.problems)
+        return as_they_are, [f"a submission is refused: {problem}" for problem in error.problems]
+    return fitted, list(say_clipped(asks, fitted))
 
 
 def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
-    """A line for each time limit that the partition has shortened."""
-    pairs = {(old.minutes, new.minutes) for (_, old), (_, new) in zip(before, after, strict=True)}
-    for old, new in sorted(pair for pair in pairs if pair[0] != pair[1]):
+    """A line for each time limit, and each memory with a margin, that the partition has cut."""
+    pairs = [(old, new) for (_, old), (_, new) in zip(before, after, strict=True)]
+    for old, new in sorted({(old.minutes, new.minutes) for old, new in pairs if old.minutes != new.minutes}):
         yield (
             f"time: {old} minutes are more than the partition gives; tasks get {new} and go on from their checkpoints "
             "(hydra.launcher.partition names another one)"
+        )
+    for old, new in sorted({(old.memory_gb, new.memory_gb) for old, new in pairs if old.memory_gb != new.memory_gb}):
+        yield (
+            f"memory: {old} GB, with the margin on what finished stages used, are more than the partition gives; tasks "
+            f"get {new} (hydra.launcher.partition names another one)"
         )
 
 
@@ -116,6 +140,14 @@ def _problems(ask: Ask, there: Mapping[str, Partition]) -> Iterator[str]:
                 f"most {most // unit} a node. Set hydra.launcher.{field}, or a partition that gives more "
                 "(hydra.launcher.partition)."
             )
+
+
+def _with_memory(ask: Ask, there: Iterable[Partition]) -> Ask:
+    """A margin that was learned is worth less than a submission that is not refused."""
+    most = _most(min(filter(None, (one.memory_mb, one.largest_mb)), default=None) for one in there)
+    if ask.least_gb is None or most is None or "mem" in dict(ask.options):
+        return replace(ask, least_gb=None)
+    return replace(ask, memory_gb=max(ask.least_gb, min(ask.memory_gb, most // 1024)), least_gb=None)
 
 
 def _with_time(ask: Ask, there: Iterable[Partition]) -> Ask:

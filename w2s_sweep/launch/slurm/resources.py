@@ -45,6 +45,8 @@ class Ask:
     """Further options of sbatch."""
     most_minutes: int | None = None
     """The most that its partition gives, where that is known."""
+    least_gb: int | None = None
+    """Memory that does, where that it asks for has a margin that was learned; None: nothing less does."""
 
     def __str__(self) -> str:
         more = "".join(f", {name}={value}" for name, value in self.options)
@@ -53,12 +55,15 @@ class Ask:
 
 def ask_of(pack: Pack, settings: Settings, learned: Learned = NOTHING) -> Ask:
     """The resources of a pack: the most that any of its stages needs, and the time of all of them."""
+    memory = [_memory_gb(stage, settings, learned) for stage in pack.stages]
+    memory_gb, least_gb = max(wanted for wanted, _ in memory), max(least for _, least in memory)
     return Ask(
         gpus=max(_amount(stage, "gpus", settings) for stage in pack.stages),
         cpus=max(_amount(stage, "cpus", settings) for stage in pack.stages),
-        memory_gb=max(_memory_gb(stage, settings, learned) for stage in pack.stages),
+        memory_gb=memory_gb,
         minutes=_minutes(pack, settings, learned),
         options=options_of(pack, settings),
+        least_gb=least_gb if least_gb < memory_gb else None,
     )
 
 
@@ -67,18 +72,20 @@ def _amount(stage: Stage[Kind], name: Resource, settings: Settings) -> int:
     return _derive(stage, name, settings) if said is None else said
 
 
-def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> int:
+def _memory_gb(stage: Stage[Kind], settings: Settings, learned: Learned) -> tuple[int, int]:
+    """What to ask for, and what does where a partition gives no more: without the margin on what others have used."""
     said = _find_set(stage, "memory_gb", settings)
     if said is not None:
-        return said
+        return said, said
     derived, beside, gpus = (
         _derive(stage, "memory_gb", settings), settings.stages_per_gpu, gpus_asked(stage, settings)
     )  # fmt: skip
     used = learned.of(stage, gpus)
     if used is None:
-        return derived
-    least = HEADROOM_GB * gpus or LEAST_GB
-    return max(least, math.ceil(used.instead_of(derived / beside, used.memory_gb))) * beside
+        return derived, derived
+    floor, estimate = HEADROOM_GB * gpus or LEAST_GB, derived / beside
+    wanted, least = used.instead_of(estimate, used.memory_gb), used.at_least(estimate, used.memory_gb)
+    return max(floor, math.ceil(wanted)) * beside, max(floor, math.ceil(least)) * beside
 
 
 def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
@@ -88,7 +95,7 @@ def device_of(stage: Stage[Kind], settings: Settings) -> float | None:
 
 def counts_of(stage: Stage[Kind], settings: Settings) -> Sequence[int]:
     """Numbers of GPUs that a stage may compute on."""
-    if not stage.settings.shards or settings.stages_per_gpu > 1:
+    if not stage.settings.can_shard or settings.stages_per_gpu > 1:
         return (1,)
     said = _find_set(stage, "gpus", settings)
     return (said,) if said else COUNTS

@@ -9,9 +9,9 @@ from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.slurm.queued import submissions_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.stage import Stage
-from w2s_sweep.runner.context import seconds_of
+from w2s_sweep.runner.context import seconds_alone, seconds_of
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.files import number_in, read_json
 
 ENOUGH = 3
 """Stages from which times are learned."""
@@ -40,7 +40,8 @@ class Usage:
     gpu_gb: float = 0.0
 
     def __str__(self) -> str:
-        memory = f"; {self.asked_gb:.0f} GB of memory at most, and used {self.used_gb:.1f}" if self.used_gb else ""
+        held = f"; {self.asked_gb:.0f} GB of memory at most, and a stage held {self.used_gb:.1f}"
+        memory = held if self.used_gb else ""
         of = f" of {self.planned_gpu_gb:.1f} GB that were planned" if self.planned_gpu_gb else " GB"
         gpu = f"; of one GPU {self.gpu_gb:.1f}{of}, at most" if self.gpu_gb else ""
         return (
@@ -67,15 +68,21 @@ def _of_task(store: Store, task: Mapping[str, Any]) -> Usage:
     summaries = [read_json(store.path(key) / "summary.json") or {} for key in task["stages"]]
     asked, gpus = task["ask"]["minutes"] / 60, task["ask"]["gpus"]
     used = sum(seconds_of(one) or 0.0 for one in summaries) / 3600
-    memory = [max(map(memory_of, summaries), default=0.0)] + [
-        max((float(one.get(name, 0.0)) for one in summaries), default=0.0) for name in ("planned GB", "peak memory GB")
+    memory = [max(map(held_gb, summaries), default=0.0)] + [
+        max((number_in(one, name) or 0.0 for one in summaries), default=0.0)
+        for name in ("planned GB", "peak memory GB")
     ]
     return Usage(asked, used, asked * gpus, used * gpus, float(task["ask"]["memory_gb"]), *memory)
 
 
-def memory_of(summary: Mapping[str, Any]) -> float:
+def held_gb(summary: Mapping[str, Any]) -> float:
     """GB of the machine that a stage held, all processes that computed it together; 0 where it does not say."""
-    return float(summary.get("peak RSS GB", 0.0)) * max(1, int(summary.get("GPUs", 0)))
+    return (number_in(summary, "peak RSS GB") or 0.0) * max(1, gpus_in(summary))
+
+
+def gpus_in(summary: Mapping[str, Any]) -> int:
+    """GPUs that a stage was computed on; 0 where it does not say, or on a CPU."""
+    return int(number_in(summary, "GPUs") or 0)
 
 
 def learn_time(store: Store, done: Iterable[Stage[Kind]], settings: Settings) -> tuple[Settings, str]:
@@ -94,7 +101,7 @@ def learn_time(store: Store, done: Iterable[Stage[Kind]], settings: Settings) ->
 def _slowness(store: Store, stage: Stage[Kind], settings: Settings) -> float | None:
     """Time on a GPU over its estimate; None where that says nothing."""
     summary = read_json(store.path(stage.key) / "summary.json") or {}
-    seconds, flops = seconds_of(summary) or 0.0, stage.cost.flops
-    if summary.get("device") != "cuda" or seconds < SHORTEST or not flops:
+    seconds, flops = seconds_alone(summary), stage.cost.flops
+    if summary.get("device") != "cuda" or seconds is None or seconds < SHORTEST or not flops:
         return None
     return seconds * settings.gpu_tflops * 1e12 / flops
