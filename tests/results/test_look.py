@@ -89,6 +89,7 @@ def test_no_panel_is_empty(figures):
                 assert len(marks) > 2, f"{name}: {axis.get_title(loc='left')}"
 
 
+@pytest.mark.slow
 def test_title_and_note_stand_in_a_figure_or_in_its_captions_alone(figures):
     look, by_name = figures
     for name, figure in by_name.items():

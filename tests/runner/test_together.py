@@ -134,11 +134,13 @@ def require_same(one, other):
         np.testing.assert_allclose(*losses, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_leaves_what_it_leaves_alone(alone, together):
     require_same(alone, together)
     assert len(trained(together)) == 6
 
 
+@pytest.mark.slow
 def test_a_student_that_comes_to_no_numbers_fails_alone(alone, together):
     failed = {key for key, outcome in together.outcomes.items() if outcome == "failed"}
     assert alone.outcomes == together.outcomes
@@ -150,6 +152,7 @@ def test_a_student_that_comes_to_no_numbers_fails_alone(alone, together):
             assert "finetune.lr: the loss became nan at step 1" in failure["text"]
 
 
+@pytest.mark.slow
 def test_the_summary_says_how_many_trained_at_once_and_shares_the_time(alone, together):
     for key in trained(together):
         assert "students at once" not in alone.said(key)
@@ -160,6 +163,7 @@ def test_the_summary_says_how_many_trained_at_once_and_shares_the_time(alone, to
     assert sorted(together.ends) == sorted(alone.ends)
 
 
+@pytest.mark.slow
 def test_each_has_a_log_of_its_own(together):
     key = trained(together)[-1]
     log = (together.store.path(key) / "log.txt").read_text()

@@ -164,7 +164,7 @@ def test_the_token_budget_counts_both_texts(folder):
 
 
 @each_reward
-@pytest.mark.parametrize("cut", [1, 3])
+@pytest.mark.parametrize("cut", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_run_stopped_anywhere_ends_bitwise_the_same(folder, tmp_path, reward, cut):
     whole = learner(folder, reward)
     train(whole, range(ROWS), soft(), CrossEntropy(), RECIPE)
