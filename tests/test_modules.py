@@ -198,8 +198,8 @@ def test_installed_packages_are_found_by_their_entry_point(tmp_path):
     (info / "entry_points.txt").write_text("[w2s_sweep.plugins]\nfocal = own_focal\n")
     (tmp_path / "own_focal.py").write_text(FOCAL)
     code = (
-        "import sys; from w2s_sweep.launch.preflight import checked; from w2s_sweep.launch.main import CONF\n"
-        "checked(['loss.gamma=1'], CONF); from w2s_sweep.losses import LOSSES; sys.exit('focal' not in LOSSES)"
+        "import sys; from w2s_sweep.launch.preflight import check_words; from w2s_sweep.launch.main import CONF\n"
+        "check_words(['loss.gamma=1'], CONF); from w2s_sweep.losses import LOSSES; sys.exit('focal' not in LOSSES)"
     )
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])]))
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0

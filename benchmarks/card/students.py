@@ -43,8 +43,7 @@ def at_once(scale: Scale, base: Backbone, device: torch.device, count: int) -> d
     seconds = (measured.ends[-1] - measured.ends[0]) / STEPS
     tokens = count * sum(map(len, texts)) / (2 + STEPS)  # of a step, on the mean
     held = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
-    apart = compute.group is not None and compute.group.apart
-    return {"tokens/s": tokens / seconds, "seconds a step": seconds, "peak GB": held, "computed apart": apart}
+    return {"tokens/s": tokens / seconds, "seconds a step": seconds, "peak GB": held, "computed apart": compute.apart}
 
 
 def _value(answer: Answer) -> float:
