@@ -4,6 +4,7 @@ import json
 import random
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,36 +110,28 @@ def tiny_neox(folder: Path, *, layers: int = 2, hidden: int = 32, seed: int = 0)
 
 def tiny_bert(folder: Path, *, layers: int = 2, hidden: int = 32, positions: int = 64, seed: int = 0) -> Path:
     """A BERT encoder with [CLS] and [SEP] around every text."""
-    config = BertConfig(
-        vocab_size=len(word_tokenizer()),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        max_position_embeddings=positions,
-        initializer_range=SPREAD,
-        pad_token_id=0,
-    )
+    config = BertConfig(**_encoder(layers, hidden, positions))
     return _saved(folder, BertForMaskedLM, config, word_tokenizer(), seed)
 
 
 def tiny_deberta(folder: Path, *, layers: int = 1, hidden: int = 32, positions: int = 64, seed: int = 0) -> Path:
     """A DeBERTa encoder whose modules of queries and keys read embeddings of distances too, as those of v3 do."""
-    config = DebertaV2Config(
-        vocab_size=len(word_tokenizer()),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        max_position_embeddings=positions,
-        initializer_range=SPREAD,
-        pad_token_id=0,
-        relative_attention=True,
-        position_buckets=8,
-        share_att_key=True,
-        pos_att_type=["p2c", "c2p"],
-    )
+    distances = {"relative_attention": True, "position_buckets": 8, "share_att_key": True}
+    config = DebertaV2Config(**_encoder(layers, hidden, positions), **distances, pos_att_type=["p2c", "c2p"])
     return _saved(folder, DebertaV2ForMaskedLM, config, word_tokenizer(), seed)
+
+
+def _encoder(layers: int, hidden: int, positions: int) -> dict[str, Any]:
+    return {
+        "vocab_size": len(word_tokenizer()),
+        "hidden_size": hidden,
+        "intermediate_size": 2 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "max_position_embeddings": positions,
+        "initializer_range": SPREAD,
+        "pad_token_id": 0,
+    }
 
 
 @cache

@@ -30,7 +30,7 @@ from w2s_sweep.predictions import read_predictions
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 from w2s_sweep.training.answers import answers_of
-from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.gradient import Step, backward
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 
 DECODERS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "neox": tiny_neox}
@@ -55,7 +55,7 @@ def learner(folder, token_budget=10**6):
 
 
 def gradients(one):
-    value = backward(one, range(ROWS), torch.ones(ROWS, 1), NegativeLogLikelihood(), 0.0)
+    value = backward(Step(one, range(ROWS), torch.ones(ROWS, 1), NegativeLogLikelihood(), 0.0))
     return value, {name: p.grad for name, p in one.trainable().items() if p.grad is not None}
 
 

@@ -17,7 +17,7 @@ from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages.finetune import PairLearner
 from w2s_sweep.stages.probe import RewardProbe
-from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.gradient import Step, backward
 from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 
 ROWS = 32
@@ -69,7 +69,7 @@ def test_the_gradient_of_a_head_is_that_of_the_bradley_terry_model(folder):
     """mean over pairs of (sigma(w (f1 - f2)) - y) (f1 - f2), for final states f1, f2 of the two texts."""
     one = learner(folder, "head")
     torch.nn.init.normal_(one.model.head.weight, std=0.1, generator=torch.Generator().manual_seed(0))
-    value = backward(one, range(ROWS), soft(), CrossEntropy(), 0.0)
+    value = backward(Step(one, range(ROWS), soft(), CrossEntropy(), 0.0))
     with torch.no_grad():
         hidden = lambda ids: one.model.transformer(torch.tensor([ids])).last_hidden_state[0, -1]  # noqa: E731
         f1, f2 = (torch.stack([hidden(ids) for ids in part]) for part in (one.tokens, one.others))
@@ -86,7 +86,7 @@ def test_the_gradient_of_a_probe_is_that_of_the_bradley_terry_model():
     probe = RewardProbe(first, second, l2=0.3)
     with torch.no_grad():
         probe.weight.normal_(generator=draw)
-    backward(probe, range(ROWS), soft(), CrossEntropy(), 0.0)
+    backward(Step(probe, range(ROWS), soft(), CrossEntropy(), 0.0))
     w = probe.weight.detach()[0]
     errors = torch.sigmoid((first - second) @ w) - soft()[:, 1]
     torch.testing.assert_close(probe.weight.grad[0], (errors[:, None] * (first - second)).mean(0) + 0.3 * w)
@@ -98,7 +98,7 @@ def test_an_implicit_reward_learns_by_the_loss_of_dpo(folder):
     one.reference += torch.randn(ROWS, 2, generator=torch.Generator().manual_seed(0))
     rows, total = range(8), 0.0
     labels = torch.tensor([[0.0, 1.0]]).repeat(ROWS, 1)
-    value = backward(one, rows, labels, CrossEntropy(), 0.0)
+    value = backward(Step(one, rows, labels, CrossEntropy(), 0.0))
     for row in rows:
         log_p = []
         for ids in (one.others[row], one.tokens[row]):

@@ -20,7 +20,7 @@ from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.stages.finetune import TextLearner
 from w2s_sweep.stages.probe import LinearProbe
-from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.gradient import Step, backward
 from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 
 ROWS, CLASSES = 96, 2
@@ -144,7 +144,7 @@ def test_gradients_do_not_depend_on_the_micro_batch(folder, loss):
     for budget in (10**6, 64, 1):
         one = learner(folder, budget)
         torch.nn.init.normal_(one.model.head.weight, generator=torch.Generator().manual_seed(0))
-        backward(one, range(32), soft(), loss, 0.0)
+        backward(Step(one, range(32), soft(), loss, 0.0))
         grads.append(torch.cat([p.grad.flatten() for p in one.trainable().values()]))
     torch.testing.assert_close(grads[1], grads[0], atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(grads[2], grads[0], atol=1e-6, rtol=1e-4)
@@ -160,7 +160,7 @@ def test_weighted_gradients_are_weighted_sums_whatever_the_micro_batch(loss):
         probe = LinearProbe(features, 2, 0.0)
         torch.nn.init.normal_(probe.weight, generator=torch.Generator().manual_seed(2))
         probe.micro_batches = lambda rows: [list(rows[i : i + size]) for i in range(0, len(rows), size)]
-        backward(probe, of, soft()[:12], loss, 0.0, weights)
+        backward(Step(probe, of, soft()[:12], loss, 0.0, weights))
         return probe.weight.grad
 
     whole = slope(weights, 12)
@@ -194,7 +194,7 @@ def test_micro_batching_keeps_one_graph_alive_at_a_time():
             return Kept.apply(super().logits(rows))
 
     for loss in (CrossEntropy(), AboveMedian()):
-        backward(Watched(torch.randn(8, 3), 2, 0.0), range(8), soft()[:8], loss, 0.0)
+        backward(Step(Watched(torch.randn(8, 3), 2, 0.0), range(8), soft()[:8], loss, 0.0))
     assert len(kept) == 8 + 16
     assert max(alive) <= 1
 

@@ -12,7 +12,7 @@ from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages.finetune import PairLearner, TextLearner
-from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.gradient import Step, backward
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.training.loop import predict
 
@@ -43,7 +43,7 @@ def build(what, folder, budget):
 
 
 def step(learner, loss, labels):
-    value = backward(learner, range(ROWS), labels, loss, 0.5)
+    value = backward(Step(learner, range(ROWS), labels, loss, 0.5))
     return value, torch.cat([p.grad.flatten() for p in learner.trainable().values()]), predict(learner, range(ROWS))
 
 
@@ -77,7 +77,7 @@ def test_dropout_is_drawn_alike_in_both_passes_of_a_loss_with_a_batch_statistic(
     plain = learner.logits
     learner.logits = lambda rows: seen.append(plain(rows)) or seen[-1]
     torch.manual_seed(0)
-    backward(learner, range(ROWS), torch.eye(2)[[0, 1] * 6], ConfidenceReleased(), 0.5)
+    backward(Step(learner, range(ROWS), torch.eye(2)[[0, 1] * 6], ConfidenceReleased(), 0.5))
     half = len(seen) // 2
     assert half > 2
     assert all(torch.equal(first, second) for first, second in zip(seen[:half], seen[half:], strict=True))

@@ -9,7 +9,7 @@ from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.stages.prefer import end_where_ended
-from w2s_sweep.training.gradient import backward
+from w2s_sweep.training.gradient import Step, backward
 from w2s_sweep.training.loop import predict
 from w2s_sweep.training.preference import Drawn, PreferenceLearner, pair_of
 
@@ -84,7 +84,7 @@ def test_loss_and_gradient_are_those_of_dpo(learner, tiny_llama_folder):
     rewards = BETA * log_p.detach().numpy() - learner.reference[rows].numpy()
     np.testing.assert_allclose(predict(learner, rows), rewards, rtol=1e-4, atol=1e-5)
     labels = torch.tensor([[0.0, 1.0]]).expand(4, 2)
-    value = backward(learner, rows, labels, CrossEntropy(), 0.0)
+    value = backward(Step(learner, rows, labels, CrossEntropy(), 0.0))
     margin = rewards[:, 1] - rewards[:, 0]
     assert value == pytest.approx(float(np.log1p(np.exp(-margin)).mean()), rel=1e-5)
     # d loss = -beta sigma(-margin) (d log p(preferred) - d log p(rejected)), equation 7 differentiated

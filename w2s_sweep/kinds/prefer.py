@@ -3,31 +3,27 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from w2s_sweep.config.dataset import Partition, Split
+from w2s_sweep.config.dataset import Split
 from w2s_sweep.config.schema import schema
-from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
+from w2s_sweep.kinds.base import Hints, InputName
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.kinds.memory import Memory
 from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe
 from w2s_sweep.kinds.shape import Shape
-from w2s_sweep.kinds.training import Generate
+from w2s_sweep.kinds.training import OfWriter
 
 
 @schema
-class Prefer(Divided):
-    """A trained stage, the input `trained`, that learns to prefer its own agreed answers, of the samples `own`, to
-    those samples `labels` of its supervisor that answer otherwise (direct preference optimization)."""
+class Prefer(OfWriter):
+    """The trained stage, which it begins with and is measured from, learns to prefer its own agreed answers, of the
+    samples `own`, to those samples `labels` of its supervisor that answer otherwise (direct preference
+    optimization)."""
 
     kind: ClassVar[str] = "prefer"
     version: ClassVar[int] = 2
     trains: ClassVar[bool] = True
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained", "labels", "own")
-    takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
-    shards: ClassVar[bool] = True
 
-    split: Partition
-    trained: Generate
-    """Settings of the stage that it begins with, and is measured from."""
     on: Split
     least: float
     """Least share of a row's own samples that give the preferred answer."""
@@ -43,13 +39,6 @@ class Prefer(Divided):
         """How it is trained: as the stage it begins with, but for these two."""
         return replace(self.trained.finetune, epochs=self.epochs, lr=self.lr)
 
-    @property
-    def can_shard(self) -> bool:
-        return self.trained.can_shard
-
-    def model_part(self) -> Generate:
-        return self.trained
-
     def cost(self, hints: Hints) -> Cost:
         """Two texts a pair, at most one pair a row."""
         sizes, params = sizes_of(hints.dataset), hints.of_model.params
@@ -59,8 +48,5 @@ class Prefer(Divided):
 
     def memory(self, hints: Hints, shape: Shape) -> Memory:
         """As of the stage it begins with, but that both texts of a pair go through the model together."""
-        need = self.trained.memory(hints, shape)
+        need = super().memory(hints, shape)
         return replace(need, least=2 * need.least)
-
-    def opens(self, hints: Hints) -> tuple[Opened, ...]:
-        return self.trained.opens(hints)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import torch
@@ -56,30 +56,49 @@ class Splits(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """The gradient that a training asks for, of the mean (weighted) loss over `rows`, see `backward`."""
+    """The gradient that a training asks for: of the mean (weighted) loss over `rows`.
+
+    The sum of weighted losses is divided by the number of rows, not by the sum of their weights: how much an example
+    counts does not depend on which others its batch holds. Statistics of the batch are those without weights.
+    """
 
     learner: Learner
     rows: Sequence[int]
     labels: Tensor
     loss: Loss
     progress: float
-    weights: Tensor | None
-    params: Mapping[str, Tensor]
+    weights: Tensor | None = None
+    params: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     """Where it is accumulated."""
-    seed: int
+    seed: int = 0
     """Of the dropout masks."""
 
     def alone(self) -> float:
         """Accumulate it, in passes of these rows; returns the mean loss."""
-        return backward_within_memory(self.learner, self.rows, self._backward, self.params, self.seed)
+        return backward_within_memory(self.learner, self.rows, lambda: backward(self), self.params, self.seed)
 
-    def _backward(self, rows: Sequence[int]) -> float:
-        return backward(self.learner, rows, self.labels, self.loss, self.progress, self.weights)
+    def weigh(self, values: Tensor, rows: Sequence[int]) -> Tensor:
+        """The loss of each of `rows` times its weight."""
+        return values if self.weights is None else values * self.weights[list(rows)]
 
     def share(self, rows: Sequence[int], logits: Tensor) -> Tensor:
         """What some of the rows add to the mean."""
-        values = self.loss(logits, self.labels[rows], self.progress)
-        return weigh(values, rows, self.weights).sum() / len(self.rows)
+        # The sum over them by the rows of the whole batch: parts differ in size, and a mean of their means would weigh
+        # rows of small parts more (the defect of huggingface/transformers#34191).
+        return self.weigh(self.loss(logits, self.labels[rows], self.progress), rows).sum() / len(self.rows)
+
+    def slopes(self, parts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """(mean loss over the rows of all parts, its slope at each of their logits, in their order)."""
+        # A statistic of the batch needs all logits together, whose graphs would not fit into memory together. By the
+        # chain rule the second pass needs no more than the slope of the loss at each logit (Gao et al. 2021, arXiv
+        # 2101.06983).
+        with torch.no_grad():
+            logits = torch.cat([self.learner.logits(part) for part in parts])
+        logits.requires_grad_()
+        rows = [row for part in parts for row in part]
+        value = self.weigh(self.loss(logits, self.labels[rows], self.progress), rows).mean()
+        (slope,) = torch.autograd.grad(value, logits)
+        return value.detach(), slope
 
     def forget(self) -> None:
         """Drop what has been accumulated."""
@@ -93,15 +112,15 @@ V = TypeVar("V")
 def backward_within_memory(
     learner: Splits,
     rows: Sequence[int],
-    run: Callable[[Sequence[int]], V],
+    run: Callable[[], V],
     params: Mapping[str, Tensor],
     seed: int,
 ) -> V:
-    """`run(rows)`, from the start with half as large forward passes as often as they do not fit into memory."""
+    """`run()`, from the start with half as large forward passes as often as they do not fit into memory."""
     while True:
         torch.manual_seed(seed)
         try:
-            return run(rows)
+            return run()
         except torch.cuda.OutOfMemoryError as error:
             reason = str(error)
         # Here and not above: an exception that is handled keeps the frames, and with them the tensors, alive.
@@ -127,29 +146,16 @@ def shrink_or_fail(learner: Splits, rows: Sequence[int], reason: str) -> None:
     )
 
 
-def backward(
-    learner: Learner,
-    rows: Sequence[int],
-    labels: Tensor,
-    loss: Loss,
-    progress: float,
-    weights: Tensor | None = None,
-) -> float:
-    """Accumulate the gradient of the mean (weighted) loss over `rows`; returns that mean (with the penalty).
-
-    The sum of weighted losses is divided by the number of rows, not by the sum of their weights: how much an example
-    counts does not depend on which others its batch holds. Statistics of the batch are those without weights.
-    """
-    parts = learner.micro_batches(rows)
-    if len(parts) > 1 and loss.uses_batch_statistic:
-        total = _backward_whole_batch(learner, parts, labels, loss, progress, weights)
+def backward(step: Step) -> float:
+    """Accumulate the gradient of a step; returns the mean loss over its rows, with the penalty."""
+    learner = step.learner
+    parts = learner.micro_batches(step.rows)
+    if len(parts) > 1 and step.loss.uses_batch_statistic:
+        total = _backward_whole_batch(step, parts)
     else:
         total = torch.zeros(())
         for part in parts:
-            values = loss(learner.logits(part), labels[part], progress)
-            # The sum over the part by the rows of the whole batch: parts differ in size, and a mean of their means
-            # would weigh rows of small parts more (the defect of huggingface/transformers#34191).
-            share = weigh(values, part, weights).sum() / len(rows)
+            share = step.share(part, learner.logits(part))
             # At once: this frees the graph of the part, so that memory holds one part at a time.
             share.backward()
             total = total.to(share.device) + share.detach()
@@ -161,43 +167,11 @@ def backward(
     return float(total)
 
 
-def weigh(values: Tensor, rows: Sequence[int], weights: Tensor | None) -> Tensor:
-    """The loss of each of `rows` times its weight."""
-    return values if weights is None else values * weights[list(rows)]
-
-
-def _backward_whole_batch(
-    learner: Learner,
-    parts: Sequence[Sequence[int]],
-    labels: Tensor,
-    loss: Loss,
-    progress: float,
-    weights: Tensor | None,
-) -> Tensor:
+def _backward_whole_batch(step: Step, parts: Sequence[Sequence[int]]) -> Tensor:
     """For losses with a statistic of the batch: the gradient by logits first, over all of it, then by weights."""
     # fork_rng puts the generator back, so that the second pass draws the same dropout masks.
     with torch.random.fork_rng():
-        value, slope = slope_of_batch(learner, parts, labels, loss, progress, weights)
+        value, slope = step.slopes(parts)
     for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
-        (learner.logits(part) * part_slope).sum().backward()
+        (step.learner.logits(part) * part_slope).sum().backward()
     return value
-
-
-def slope_of_batch(
-    learner: Learner,
-    parts: Sequence[Sequence[int]],
-    labels: Tensor,
-    loss: Loss,
-    progress: float,
-    weights: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """(mean loss over the rows of all parts, its slope at each of their logits, in their order)."""
-    # A statistic of the batch needs all logits together, whose graphs would not fit into memory together. By the chain
-    # rule the second pass needs no more than the slope of the loss at each logit (Gao et al. 2021, arXiv 2101.06983).
-    with torch.no_grad():
-        logits = torch.cat([learner.logits(part) for part in parts])
-    logits.requires_grad_()
-    rows = [row for part in parts for row in part]
-    value = weigh(loss(logits, labels[rows], progress), rows, weights).mean()
-    (slope,) = torch.autograd.grad(value, logits)
-    return value.detach(), slope

@@ -20,7 +20,7 @@ from w2s_sweep.models.collator import Batch, Collator
 from w2s_sweep.models.device import autocast, is_lost
 from w2s_sweep.models.grouped import Owners, group
 from w2s_sweep.models.readout import pool
-from w2s_sweep.training.gradient import Learner, Step, backward_within_memory, slope_of_batch
+from w2s_sweep.training.gradient import Learner, Step, backward_within_memory
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +86,8 @@ class CommonPasses:
         any of them, and for any of their gradients."""
         self.items = [(student, row) for student, step in enumerate(steps) for row in step.rows]
         params = {f"{i}.{name}": one for i, step in enumerate(steps) for name, one in step.params.items()}
-        return backward_within_memory(
-            self, range(len(self.items)), lambda rows: self._backward(steps, rows, params), params, steps[0].seed
-        )
+        rows = range(len(self.items))
+        return backward_within_memory(self, rows, lambda: self._backward(steps, rows, params), params, steps[0].seed)
 
     def _backward(self, steps: Sequence[Step], rows: Sequence[int], params: Mapping[str, Tensor]) -> list[float]:
         totals = self._accumulate(steps, rows)
@@ -162,7 +161,7 @@ class CommonPasses:
 def _slopes(step: Step) -> tuple[Tensor, Tensor]:
     """The mean loss, and its slope at the logits [all rows, classes] of the rows of the step."""
     parts = step.learner.micro_batches(step.rows)
-    value, slope = slope_of_batch(step.learner, parts, step.labels, step.loss, step.progress, step.weights)
+    value, slope = step.slopes(parts)
     rows = [row for part in parts for row in part]
     by_row = slope.new_zeros(len(step.labels), slope.shape[1])
     by_row[rows] = slope
