@@ -88,11 +88,12 @@ def _make(
     with pack.store.attempt(stage.key) as out:
         if pack.spec is not None and (count := ranks_of(stage)) > 1:
             run_on_ranks(pack.spec, stage, out, count, stop, signals.save)
-        elif beside is not None:
-            context = Context(pack.store, stage, out, pack.run, stop, signals.save, beside)
-            yield from stage.settings.load_steps()(context)
         else:
-            stage.settings.load()(Context(pack.store, stage, out, pack.run, stop, signals.save))
+            context = Context(pack.store, stage, out, pack.run, stop, signals.save, beside or Beside())
+            if beside is None:
+                stage.settings.load()(context)
+            else:
+                yield from stage.settings.load_steps()(context)
         # Once more before publication: the last work of a stage may have been long, without a call of `stop`.
         if not lease.check():
             raise Preempted

@@ -1,6 +1,7 @@
 """Runs a pack: each of its stages once, guarded by a claim; a failure stops nobody but the stages that need it."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,7 @@ from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.attempt import run_stage
 from w2s_sweep.runner.companions import has_to_run_alone, tell_alone
 from w2s_sweep.runner.spec import Interrupts, Outcome, Pack
-from w2s_sweep.runner.together import device_is_lost, most_at_once, run_together
+from w2s_sweep.runner.together import most_at_once, run_together
 from w2s_sweep.store import Lease, Store, acquire, read_claim
 
 log = logging.getLogger(__name__)
@@ -41,20 +42,19 @@ def run_pack(
         if outcome is not None:
             outcomes[stage.key] = outcome
             ends(stage, outcome)
+        if outcome == "failed" and device_is_lost():
+            raise DeviceLost([stage.key])
 
     waiting: list[Stage[Kind]] = [stage for stage in pack.stages if stage.key not in outcomes]
     while waiting:
         for place, stage in enumerate(waiting):
             if stage.key in outcomes:
                 continue  # it was run beside another one
-            before = _failed(outcomes)
             try:
                 mates = _mates(pack, stage, waiting[place + 1 :], outcomes)
                 _turn(pack, [stage, *mates], signals, outcomes, starts, end)
-            except DeviceLost:  # of which nobody can tell whose fault it is
-                raise DeviceLost(_failed(outcomes)) from None
-            if len(_failed(outcomes)) > len(before) and device_is_lost():
-                raise DeviceLost(_failed(outcomes))
+            except DeviceLost:  # whoever noticed it knows its own stages at most
+                raise DeviceLost([key for key, outcome in outcomes.items() if outcome == "failed"]) from None
         left = [stage for stage in waiting if stage.key not in outcomes]
         if len(left) == len(waiting):
             # Other processes own what is left: wait for their results, or for their claims to go stale.
@@ -63,8 +63,13 @@ def run_pack(
     return outcomes
 
 
-def _failed(outcomes: Mapping[str, Outcome]) -> list[str]:
-    return [key for key, outcome in outcomes.items() if outcome == "failed"]
+def device_is_lost() -> bool:
+    """As `models.device.is_lost`, without loading torch where nothing has."""
+    if "torch" not in sys.modules:
+        return False
+    from w2s_sweep.models.device import is_lost
+
+    return is_lost()
 
 
 def _mates(

@@ -2,14 +2,12 @@
 are computed for all of them together. Whatever becomes of one, the others go on."""
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from w2s_sweep.errors import DeviceLost
 from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.attempt import Steps, log_of, logged, open_log, run_in_steps
@@ -36,15 +34,6 @@ def most_at_once(stages: Sequence[Stage[Kind]]) -> int:
     except Exception as error:  # the boundary: it is said again, and recorded, where the first of them runs
         log.warning("%s: runs alone: %s: %s", stages[0].label, type(error).__name__, error)
         return 1
-
-
-def device_is_lost() -> bool:
-    """As `models.device.is_lost`, without loading torch where nothing has."""
-    if "torch" not in sys.modules:
-        return False
-    from w2s_sweep.models.device import is_lost
-
-    return is_lost()
 
 
 class Running:
@@ -129,8 +118,6 @@ def _end(one: Running, outcome: Outcome | None, ends: Ends) -> None:
     if outcome is not None:  # else it is another process's
         forget_companions(one.store, one.stage.key)
     ends(one.stage, outcome)
-    if outcome == "failed" and device_is_lost():
-        raise DeviceLost([one.stage.key])
 
 
 def _compute(there: Sequence[Running], compute: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:

@@ -13,7 +13,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Agree
 from w2s_sweep.predictions import SAMPLES, TEXTS, TEXTS_SCHEMA
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.answers import read_written, reading_of
+from w2s_sweep.training.answers import read_samples, read_written, reading_of
 from w2s_sweep.training.labels import publish, read_labels
 
 
@@ -30,22 +30,23 @@ def shares_of(folder: Path, answers: Mapping[str, str | None]) -> dict[str, floa
 def ended_texts(folder: Path, answers: Mapping[str, str | None]) -> dict[str, str]:
     """Example id -> the first of its samples that gives its answer and was not cut; absent where none is."""
     found: dict[str, str] = {}
-    for row in pq.read_table(folder / SAMPLES).sort_by([("id", "ascending"), ("sample", "ascending")]).to_pylist():
-        if row["ended"] and row["answer"] is not None and row["answer"] == answers[row["id"]]:
-            found.setdefault(row["id"], row["text"])
+    for name, drawn in read_samples(folder).items():
+        for one in drawn:
+            if one.ended and one.answer is not None and one.answer == answers[name]:
+                found.setdefault(name, one.text)
     return found
 
 
 def run(context: Context[Agree]) -> None:
     settings = context.settings
-    labels = read_labels(context, "labels")
+    labels, folder = read_labels(context, "labels"), context.input("labels")
     read = reading_of(context.stage.hints.dataset.task)
-    texts = read_written(context.input("labels"))
+    texts = read_written(folder)
     answers = {name: read(text) for name, text in texts.items()}
-    shares = shares_of(context.input("labels"), answers)
+    shares = shares_of(folder, answers)
     own = context.optional("own")
     others = {} if own is None else read_written(own)
-    wanted = ended_texts(context.input("labels"), answers) if settings.ended else texts
+    wanted = ended_texts(folder, answers) if settings.ended else texts
 
     def stands(name: str) -> bool:
         agreed = shares[name] >= settings.least and (own is None or read(others[name]) == answers[name])

@@ -1,28 +1,23 @@
 """Evaluate stage: what a trained model predicts for the test rows of another dataset."""
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import torch
 from safetensors.numpy import load_file as load_arrays
-from safetensors.torch import load_file
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.evaluate import Evaluate
 from w2s_sweep.kinds.training import Finetune, Probe
-from w2s_sweep.models.lora import restore, trainable
+from w2s_sweep.models.lora import restore
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.models.throughput import Throughput
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import FILE, read_predictions, write_predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import finetune, probe
 from w2s_sweep.training.examples import Rows, load_rows, predictions_of, scores
 from w2s_sweep.training.loop import predict
-from w2s_sweep.training.stored import stored_weights
+from w2s_sweep.training.stored import restore_trained, stored_weights, trained_stage
 
 
 def probe_logits(context: Context[Evaluate], settings: Probe, rows: Rows, chosen: list[int]) -> np.ndarray:
@@ -39,15 +34,12 @@ def probe_logits(context: Context[Evaluate], settings: Probe, rows: Rows, chosen
 
 def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows, chosen: list[int]) -> np.ndarray:
     """float32 [chosen, classes]: of a transformer as its stage left it."""
-    stage = context.stage
-    inputs = {name: key for name, key in stage.inputs.items() if name in (*Finetune.needs, *Finetune.takes)}
-    trained: Context[Any] = replace(context, stage=Stage(settings, inputs, stage.hints))
+    trained = trained_stage(context, settings)
     with this_process().in_turn():
         learner = finetune.build(trained, rows.classes, rows.every_text, rows.others is not None)
     if isinstance(learner, finetune.PairLearner) and isinstance(learner.model, LanguageScore):
         finetune.refer(trained, learner, chosen)  # before the weights change
-    state = load_file(stored_weights(context.input("trained"), "weights.safetensors"))
-    restore(trainable(learner.model), state, "stored weights")
+    restore_trained(context, learner.model)
     learner.mode(training=False)
     context.describe, read = trained.describe, Throughput()
     read.add(length for row in chosen for length in learner.lengths[row])

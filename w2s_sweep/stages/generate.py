@@ -4,8 +4,7 @@ The loss of an example is -log p(answer and its end | text): cross-entropy with 
 a label is at temperature 0 (Burns et al. 2023, section 4.1). What the model writes goes to generated.parquet.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
@@ -22,9 +20,8 @@ from w2s_sweep.kinds.recipes import LoraRecipe, quantise_of
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.models.lora import restore, save_trained, trainable
+from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.plan.stage import Stage
 from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
@@ -47,10 +44,9 @@ from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.training.loop import train
 from w2s_sweep.training.stopping import EarlyStopping
-from w2s_sweep.training.stored import stored_weights
+from w2s_sweep.training.stored import WEIGHTS, restore_trained, trained_stage
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
-WEIGHTS = "weights.safetensors"
 """What training changed."""
 
 
@@ -68,16 +64,12 @@ def build(context: Context[Generate]) -> LanguageModel:
     return model
 
 
-def reopen(context: Context[Any], settings: Generate, names: Iterable[str]) -> tuple[Context[Generate], LanguageModel]:
-    """The stage of the input `trained`, of these settings, as one to go on with, and its model as it left it.
-
-    `names`: its inputs among those of `context`. Raises DataError where it kept no weights.
-    """
-    stage, wanted = context.stage, set(names)
-    inputs = {name: key for name, key in stage.inputs.items() if name in wanted}
-    trained: Context[Any] = replace(context, stage=Stage(settings, inputs, stage.hints))
+def reopen(context: Context[Any]) -> tuple[Context[Generate], LanguageModel]:
+    """The stage of the input `trained` as one to go on with, and its model as it left it; DataError where it kept no
+    weights."""
+    trained = trained_stage(context, context.settings.trained)
     model = build(trained)
-    restore(trainable(model), load_file(stored_weights(context.input("trained"), WEIGHTS)), "stored weights")
+    restore_trained(context, model)
     return trained, model
 
 
@@ -88,7 +80,6 @@ def learner_of(model: LanguageModel, prompts: Prompts, precision: Precision, tok
 
 
 def write_answers(
-    context: Context[Generate],
     learner: TransformerLearner[LanguageModel],
     prompts: Prompts,
     rows: Sequence[int],
@@ -101,7 +92,7 @@ def write_answers(
         asked,
         most=prompts.most,
         end=prompts.end,
-        precision=context.settings.finetune.precision,
+        precision=learner.precision,
         token_budget=learner.token_budget,
         on_progress=on_progress,
     )
@@ -127,7 +118,7 @@ def early_stopping(
     read = reading_of(context.stage.hints.dataset.task)
 
     def score() -> float:
-        written = write_answers(context, learner, prompts, held_out)
+        written = write_answers(learner, prompts, held_out)
         learner.mode(training=True)
         return float(np.mean([same(read, one.text, answers[row]) for row, one in zip(held_out, written, strict=True)]))
 
@@ -196,7 +187,7 @@ def run(context: Context[Generate]) -> None:
     )
     if isinstance(finetune, LoraRecipe) or context.run.keep_weights:
         save_trained(model, context.out / WEIGHTS)
-    written = write_answers(context, learner, prompts, told, context.progress_or_stop)
+    written = write_answers(learner, prompts, told, context.progress_or_stop)
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
     summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()

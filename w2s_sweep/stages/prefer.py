@@ -12,7 +12,6 @@ import torch
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.prefer import Prefer
 from w2s_sweep.kinds.recipes import LoraRecipe
-from w2s_sweep.kinds.training import Generate
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
@@ -21,11 +20,11 @@ from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import generate
 from w2s_sweep.stages.finetune import refer
-from w2s_sweep.stages.generate import WEIGHTS
-from w2s_sweep.training.answers import count_cut, read_prompts
+from w2s_sweep.training.answers import Drawn, count_cut, read_prompts, read_samples
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows
 from w2s_sweep.training.loop import train
-from w2s_sweep.training.preference import Drawn, PreferenceLearner, pair_of, read_samples
+from w2s_sweep.training.preference import PreferenceLearner, pair_of
+from w2s_sweep.training.stored import WEIGHTS
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
 PAIRS = "pairs.parquet"
@@ -57,11 +56,9 @@ def run(context: Context[Any]) -> None:
     rows, recipe = load_rows(context.input("data"), settings.split), settings.recipe
     pairs = choose_pairs(rows, settings, context.input("own"), context.input("labels"))
     with this_process().in_turn():
-        trained, model = generate.reopen(context, settings.trained, (*Generate.needs, "adapted"))
+        trained, model = generate.reopen(context)
         prompts = read_prompts(trained, model.backbone, rows, {row: one.text for row, (one, _) in pairs.items()})
-        rejected = read_prompts(
-            trained, model.backbone, rows, {row: one.text for row, (_, one) in pairs.items()}
-        ).answers
+        rejected = prompts.encode(model.backbone.tokenizer, {row: one.text for row, (_, one) in pairs.items()})
         tokens = {
             row: (
                 [*prompts.rows[row], *end_where_ended(rejected[row], pair[1])],
@@ -85,7 +82,7 @@ def run(context: Context[Any]) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(table), context.out / PAIRS)
     told = rows.on(*PREDICTED)
-    written = generate.write_answers(trained, learner, prompts, told, context.progress_or_stop)
+    written = generate.write_answers(learner, prompts, told, context.progress_or_stop)
     summary = {"tokens": learner.tokens_of(chosen), "pairs": len(pairs), "of": len(rows.on(settings.on))}
     summary |= learner.collator.summary() | {"cut": count_cut(written)}
     summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)

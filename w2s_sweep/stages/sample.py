@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_sweep.kinds.sample import Sample
-from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import sample
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.ranks import this_process
@@ -69,7 +68,7 @@ def run(context: Context[Sample]) -> None:
     chosen = rows.on(*settings.splits)
     precision = settings.trained.finetune.precision
     with this_process().in_turn():
-        trained, model = generate.reopen(context, settings.trained, (*Generate.needs, *Generate.takes))
+        trained, model = generate.reopen(context)
         prompts = read_prompts(trained, model.backbone, rows, {})
         learner = generate.learner_of(model, prompts, precision, fit_device(trained, model.backbone, precision))
     context.describe = trained.describe

@@ -1,7 +1,7 @@
 """The answers that a generation stage learns, in words and in tokens; at temperature 0 a label is one text."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from w2s_sweep.data.tasks import find
 from w2s_sweep.errors import DataError, ModelError
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.backbone import Backbone
-from w2s_sweep.predictions import TEXTS
+from w2s_sweep.predictions import SAMPLES, TEXTS
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import Rows
@@ -30,6 +30,14 @@ class Prompts:
     """Tokens that are written at most: those of the longest target and its end, or as many as are set."""
     end: int
     """The token that ends an answer."""
+    room: int
+    """Tokens that are kept free behind every text."""
+
+    def encode(self, tokenizer: PreTrainedTokenizerBase, answers: Mapping[int, str]) -> dict[int, list[int]]:
+        """Row -> tokens of its answer and the end, within the room."""
+        texts = list(answers.values())
+        written: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        return {row: [*answer[: self.room - 1], self.end] for row, answer in zip(answers, written, strict=True)}
 
     def sequences(self) -> list[list[int]]:
         return [[*prompt, *self.answers.get(row, ())] for row, prompt in enumerate(self.rows)]
@@ -73,6 +81,24 @@ def read_written(folder: Path) -> dict[str, str]:
     return dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """One sample of a text's answers."""
+
+    text: str
+    answer: str | None
+    """In the spelling of equal answers; None where it answers nothing."""
+    ended: bool
+
+
+def read_samples(folder: Path) -> dict[str, list[Drawn]]:
+    """Example id -> the samples of a finished stage, in the order in which they were drawn."""
+    found: dict[str, list[Drawn]] = {}
+    for row in pq.read_table(folder / SAMPLES).sort_by([("id", "ascending"), ("sample", "ascending")]).to_pylist():
+        found.setdefault(row["id"], []).append(Drawn(row["text"], row["answer"], row["ended"]))
+    return found
+
+
 def targets_of(rows: Rows) -> list[str]:
     if rows.targets is None:
         raise DataError("dataset.task: its examples have no text to generate.")
@@ -99,10 +125,8 @@ def read_prompts(context: Context[Generate], backbone: Backbone, rows: Rows, ans
         )
     prompts = process_cache.token_ids(context, backbone, rows.texts, room=room)
     backbone.require_positions(max(map(len, prompts)) + room, limit)
-    texts = list(answers.values())
-    written: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    ids = {row: [*answer[: room - 1], end] for row, answer in zip(answers, written, strict=True)}
-    return Prompts(prompts, ids, most, end)
+    found = Prompts(prompts, {}, most, end, room)
+    return replace(found, answers=found.encode(tokenizer, answers))
 
 
 def end_of(tokenizer: PreTrainedTokenizerBase) -> int:

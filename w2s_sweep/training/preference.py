@@ -3,36 +3,15 @@ al. 2023, arXiv 2305.18290, equation 7)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.language import LanguageModel
-from w2s_sweep.predictions import SAMPLES
+from w2s_sweep.training.answers import Drawn
 from w2s_sweep.training.learners import TransformerLearner
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One sample of a text's answers."""
-
-    text: str
-    answer: str | None
-    """In the spelling of equal answers; None where it answers nothing."""
-    ended: bool
-
-
-def read_samples(folder: Path) -> dict[str, list[Drawn]]:
-    """Example id -> the samples of a finished stage, in the order in which they were drawn."""
-    found: dict[str, list[Drawn]] = {}
-    for row in pq.read_table(folder / SAMPLES).sort_by([("id", "ascending"), ("sample", "ascending")]).to_pylist():
-        found.setdefault(row["id"], []).append(Drawn(row["text"], row["answer"], row["ended"]))
-    return found
 
 
 def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tuple[Drawn, Drawn] | None:

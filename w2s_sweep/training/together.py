@@ -178,13 +178,12 @@ class Gradients:
 
     def __call__(self, steps: Sequence[Step]) -> list[Answer]:
         """Raises DeviceLost where the GPU can compute nothing any more: nobody can tell by whose fault."""
-        values = None if self.apart or len(steps) == 1 else self._try_together(steps)
-        if values is None or not all(map(math.isfinite, values)):  # one may have spoilt others
-            if self.apart or len(steps) == 1:
-                self.group = None  # its modules and gradients are of no use any more
-            return [_answer_alone(step, len(steps)) for step in steps]
-        works = [_student(step).tokens_of(step.rows) for step in steps]
-        return [Answer(value, work / sum(works)) for value, work in zip(values, works, strict=True)]
+        if self.apart or len(steps) == 1:
+            self.group = None  # its modules and gradients are of no use any more
+        elif (values := self._try_together(steps)) is not None and all(map(math.isfinite, values)):
+            works = [_student(step).tokens_of(step.rows) for step in steps]
+            return [Answer(value, work / sum(works)) for value, work in zip(values, works, strict=True)]
+        return [_answer_alone(step, len(steps)) for step in steps]  # one may have spoilt others
 
     def _try_together(self, steps: Sequence[Step]) -> list[float] | None:
         """The mean losses; None where each has to be computed alone, as something failed."""
@@ -197,7 +196,7 @@ class Gradients:
         except Exception as error:  # the boundary: it may be of one student alone
             _require_device(error)
             log.warning("cotrain: each student computes alone from here on: %s: %s", type(error).__name__, error)
-            self.apart = True
+            self.apart, self.group = True, None
             return None
 
 
