@@ -7,7 +7,7 @@ mean gaps over the seeds, as that of the group is.
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -93,7 +93,7 @@ class CurveReader:
         known, jobs = iter(found), list[Job]()
         for about, many in curves.items():
             self.own[about] = []
-            jobs += _jobs(role, about, [next(known) for _, curve in many if curve])
+            jobs += _jobs(about, [next(known) for _, curve in many if curve])
         for job, estimated in zip(jobs, self._estimate(role, jobs), strict=True):
             self.own[job.about] += [job.point(role, number, estimated) for number in job.numbers]
         for about in todo:
@@ -120,7 +120,7 @@ class CurveReader:
         values = values.reshape(len(jobs), len(names), -1)
         if role != "student":
             return Batch(whole.groups, names, values)
-        lasting = np.array([self._lasting(job.seeds[seed], job.first(seed)) for job in jobs])
+        lasting = np.array([self._lasting(job.seeds[seed], job.numbers[0]) for job in jobs])
         others = tuple(f"{jobs[0].metric}/{other}" for other in OTHERS)
         return Batch(whole.groups, (*names, *others), np.concatenate([values, lasting], 1))
 
@@ -137,18 +137,9 @@ class CurveReader:
         found = list[StudentStep]()
         for at, one in zip(training.curve, training.measured, strict=True):
             means, (weak, ceiling) = one.batch.means[one.place], others[id(one.batch)]
-            student, agreement, right, wrong = (means[place] for place in places)
-            found.append(
-                StudentStep(
-                    step=at.step,
-                    weak=weak,
-                    student=student,
-                    ceiling=ceiling,
-                    agreement=agreement,
-                    agreement_supervisor_right=right,
-                    agreement_supervisor_wrong=wrong,
-                )
-            )
+            student, *shares = (means[place] for place in places)
+            agreements = dict(zip(FIELDS, shares, strict=True))
+            found.append(StudentStep(step=at.step, weak=weak, student=student, ceiling=ceiling, **agreements))
         return tuple(found)
 
 
@@ -158,10 +149,9 @@ class Job:
 
     about: About
     numbers: Sequence[int]
-    """Of the last evaluations that all seeds have: 0 is the first of these."""
+    """Of the evaluations of `seeds`."""
     seeds: Sequence[Training]
-    common: int
-    """Evaluations that all seeds have."""
+    """With the last evaluations of each, as many as all of them have."""
 
     @property
     def metric(self) -> str:
@@ -170,22 +160,16 @@ class Job:
     @property
     def batches(self) -> list[Batch]:
         """Of each seed."""
-        return [seed.measured[self.first(place)].batch for place, seed in enumerate(self.seeds)]
-
-    def first(self, seed: int) -> int:
-        return self._number(seed, self.numbers[0])
+        return [seed.measured[self.numbers[0]].batch for seed in self.seeds]
 
     def of_seed(self, seed: int) -> list[Measured]:
-        return [self.seeds[seed].measured[self._number(seed, number)] for number in self.numbers]
-
-    def _number(self, seed: int, number: int) -> int:
-        return len(self.seeds[seed].curve) - self.common + number
+        return [self.seeds[seed].measured[number] for number in self.numbers]
 
     def point(self, role: str, number: int, estimated: Estimated) -> dict[str, Any]:
         """One point, but for where in the sweep it stands."""
         known: Mapping[str, Interval] = defaultdict(lambda: NONE, estimated.means)
         recovery: Recovery | None = estimated.recoveries.get(str(number))
-        at = [seed.curve[self._number(place, number)] for place, seed in enumerate(self.seeds)]
+        at = [seed.curve[number] for seed in self.seeds]
         return {
             "role": role,
             "seeds": tuple(sorted(seed.row.seed for seed in self.seeds)),
@@ -204,14 +188,14 @@ class Job:
         }
 
 
-def _jobs(role: str, about: About, seeds: Sequence[Training]) -> list[Job]:
+def _jobs(about: About, trainings: Sequence[Training]) -> list[Job]:
     """Evaluations are matched by their number from the end: trainings of one setting may differ by a few steps."""
-    common = min((len(seed.curve) for seed in seeds), default=0)
+    common = min((len(one.curve) for one in trainings), default=0)
+    seeds = [replace(one, curve=one.curve[-common:], measured=one.measured[-common:]) for one in trainings]
     together: dict[tuple[int, ...], list[int]] = {}
     for number in range(common):
-        batches = tuple(id(seed.measured[len(seed.curve) - common + number].batch) for seed in seeds)
-        together.setdefault(batches, []).append(number)
-    return [Job(about, numbers, seeds, common) for numbers in together.values()]
+        together.setdefault(tuple(id(seed.measured[number].batch) for seed in seeds), []).append(number)
+    return [Job(about, numbers, seeds) for numbers in together.values()]
 
 
 def _ratios(role: str, job: Job) -> dict[str, tuple[str, str, str]]:

@@ -6,6 +6,7 @@ together: an entry is a cell by itself, the cells of a setting, or an evaluation
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -93,11 +94,11 @@ class Table:
         lacking = frozenset(name for batch in batches for name in {*names} - {*batch.names})
         return cls(names, np.concatenate(parts, 2), lacking, [batch.groups for batch in batches], designs)
 
-    @property
+    @cached_property
     def design(self) -> Design:
         return self.designs.of(self.groups)
 
-    @property
+    @cached_property
     def known(self) -> Array:
         """[seeds, entries, names] Whether it is defined."""
         return np.stack([~np.isnan(self.values[:, :, rows.start]) for rows in self.design.spans])

@@ -5,7 +5,7 @@ Supervisors and ceilings count with what they predict in the end, on the rows th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import islice
 
 import numpy as np
 
@@ -37,14 +37,12 @@ class Training:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """The evaluations of a training that are of the same rows."""
+class _One:
+    """One evaluation of a training."""
 
-    training: int
-    numbers: Sequence[int]
     ids: Array
     probs: Array
-    """[evaluations, rows, classes]"""
+    """[rows, classes]"""
     final: Examples
     """What the supervisor of a student, or the stage itself, predicts for these rows in the end."""
 
@@ -61,19 +59,14 @@ class Evaluations:
 
     def measure(self, role: str, trainings: Sequence[tuple[Row, Sequence[Evaluated]]]) -> list[Training]:
         """Trainings of one role, of cells that have one metric."""
-        parts = [part for i, (row, curve) in enumerate(trainings) for part in self._split(role, i, row, curve)]
+        ones = [one for row, curve in trainings for one in self._with_final(role, row, curve)]
         measured = compute_alike(
-            parts,
-            lambda part: (id(part.ids), part.final.digest, part.probs.shape[2]),
+            ones,
+            lambda one: (id(one.ids), one.final.digest, one.probs.shape[1]),
             lambda same: _measure_alike(role, trainings[0][0].metric, same),
         )
-        found: dict[tuple[int, int], Measured] = {}
-        for part, ones in zip(parts, measured, strict=True):
-            found |= {(part.training, number): one for number, one in zip(part.numbers, ones, strict=True)}
-        return [
-            Training(row, curve, [found[i, number] for number in range(len(curve))])
-            for i, (row, curve) in enumerate(trainings)
-        ]
+        found = iter(measured)
+        return [Training(row, curve, list(islice(found, len(curve)))) for row, curve in trainings]
 
     def final_scores(self, metric: str, key: str, ids: Array) -> Array:
         """[rows] What each row adds to a stage's metric when its training has ended; NaN where it is undefined."""
@@ -83,17 +76,9 @@ class Evaluations:
             self.scores[about] = np.full(len(ids), np.nan) if found is None else undefine(found)
         return self.scores[about]
 
-    def _split(self, role: str, training: int, row: Row, curve: Sequence[Evaluated]) -> list[_Part]:
+    def _with_final(self, role: str, row: Row, curve: Sequence[Evaluated]) -> list[_One]:
         key = row.weak_key if role == "student" else getattr(row, f"{role}_key")
-        alike: dict[int, list[int]] = {}
-        for number, one in enumerate(curve):
-            alike.setdefault(id(one.ids), []).append(number)
-        found = list[_Part]()
-        for numbers in alike.values():
-            ids = curve[numbers[0]].ids
-            probs = np.stack([curve[number].probs for number in numbers])
-            found.append(_Part(training, numbers, ids, probs, self._on(key, ids)))
-        return found
+        return [_One(one.ids, one.probs, self._on(key, one.ids)) for one in curve]
 
     def _on(self, key: str, ids: Array) -> Examples:
         """The final predictions of a finished stage on the rows of an evaluation, in its order."""
@@ -104,19 +89,19 @@ class Evaluations:
         return self.parts[key, id(ids)]
 
 
-def _measure_alike(role: str, metric: str, parts: Sequence[_Part]) -> list[list[Measured]]:
-    """The evaluations of each part; all are of the same rows with the same truth."""
-    final, probs = parts[0].final, np.concatenate([part.probs for part in parts])
+def _measure_alike(role: str, metric: str, ones: Sequence[_One]) -> list[Measured]:
+    """Evaluations of the same rows with the same truth."""
+    final, probs = ones[0].final, np.stack([one.probs for one in ones])
     columns: dict[str, Array] = {
         f"{name}/{role}": METRICS[name].scores_of_each(probs, final) for name in dict.fromkeys((*SCORES, metric))
     }
     if role == "student":
-        weak = np.repeat(np.stack([part.final.probs for part in parts]), [len(part.numbers) for part in parts], 0)
+        weak = np.stack([one.final.probs for one in ones])
         roles = {
             name: RolePredictions(probs=said, truth=final.truth) for name, said in (("student", probs), ("weak", weak))
         }
         agreement = FURTHER[AGREEMENT]
         assert isinstance(agreement, OfCell)
         columns |= agreement.scores_of_each(roles)
-    batch, places = Batch.of(final.groups, columns), count()
-    return [[Measured(batch, next(places)) for _ in part.numbers] for part in parts]
+    batch = Batch.of(final.groups, columns)
+    return [Measured(batch, place) for place in range(len(ones))]
