@@ -6,9 +6,8 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
+from w2s_sweep.cells.own_model import ROLES
 from w2s_sweep.sources.adapter import REPOSITORY
-
-ROLES = ("weak", "strong")
 
 
 def as_choice(line: str, override: Override, names: Iterable[str]) -> str:

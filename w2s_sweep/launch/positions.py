@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from w2s_sweep.errors import ConfigError, too_long
@@ -31,13 +32,14 @@ class Reading:
 
 def require_positions(store: Store, stages: Stages, there: Mapping[str, Path]) -> None:
     """ConfigError for texts, or prompts of many texts, that are too long for a model that will read them."""
+    is_done = cache(store.is_done)  # many stages read the same examples
     problems: dict[str, None] = {}
     measured: dict[str, int] = {}  # seeds and losses read the same texts
     critics = {stage.key: stage for stage in stages if isinstance(stage.settings, Critique)}
     for stage in stages:
         part, critic = stage.settings.model_part(), critics.get(stage.inputs.get("data", ""))
         # Examples that a job makes of others are not there yet; those that it makes critiques of are.
-        if part is None or not store.is_done((critic or stage).inputs["data"]):
+        if part is None or not is_done((critic or stage).inputs["data"]):
             continue
         folder, limit = model_folder(stage, there), part.max_tokens
         table, name = positions(folder), stage.hints.of_model.name

@@ -14,12 +14,13 @@ from hydra.core.override_parser.types import Sweep as HydraSweep
 from hydra.errors import HydraException
 
 from w2s_sweep.cells.cell import Cell, Sweep
+from w2s_sweep.cells.own_model import ROLES
 from w2s_sweep.cells.parse import hints_of, misfit
 from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.read import is_list
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.launch.flags import as_words, config_path, read_flags, sweeps_shown
-from w2s_sweep.launch.hub_choice import ROLES, as_choice, problem_of
+from w2s_sweep.launch.hub_choice import as_choice, problem_of
 from w2s_sweep.launch.other_names import elsewhere, of_peft
 from w2s_sweep.launch.places import SEARCHPATH, Places, find_places
 from w2s_sweep.launch.slurm.settings import STAGES, StageSettings, stage_names
@@ -27,7 +28,7 @@ from w2s_sweep.launch.stray import in_quotes, is_cut_off, stray_words
 from w2s_sweep.methods.base import Method, NamedField, named_fields
 from w2s_sweep.modules import import_all
 
-PACKAGES = {"model": ("weak", "strong")}
+PACKAGES = {"model": ROLES}
 """Groups that are used in a package: `model@weak=NAME`."""
 
 

@@ -1,6 +1,7 @@
 """What happens where a sweep is submitted, before any job: sources are fetched and examples are made and divided."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
             told = TELL[kind](summary) if kind != Data.kind else tell_examples(summary, balanced=balanced)
             console.print(f"{stage.label}: {told}", highlight=False)
     # Examples that a job makes of others are not there yet; their rows, and so their splits, are those of the others.
-    readable = [stage for stage in to_run if "data" not in stage.inputs or store.is_done(stage.inputs["data"])]
+    is_done = cache(store.is_done)  # many stages read the same ones
+    readable = [stage for stage in to_run if "data" not in stage.inputs or is_done(stage.inputs["data"])]
     require_positions(store, to_run, there)
     _try_splits(store, readable)
 

@@ -7,7 +7,7 @@ from w2s_sweep.config.source import HubSource
 from w2s_sweep.errors import SourceError
 from w2s_sweep.sources import hub
 from w2s_sweep.sources.model_facts import Facts, read_facts
-from w2s_sweep.sources.model_folder import problem_of, problem_without_weights, require_model
+from w2s_sweep.sources.model_folder import problem_of, problem_without_weights
 
 
 def describe(source: HubSource) -> Facts:
@@ -15,14 +15,15 @@ def describe(source: HubSource) -> Facts:
     identity = hub.identify(source, "model")
     commit = str(identity["commit"])
     folder = hub.find(source, identity, "model") or hub.snapshot(source.repository, commit)
-    if folder is None or not any(folder.glob(hub.WEIGHTS)) or (problem_of(folder) and not hub.no_network()):
-        if not hub.no_network():
-            return _of_the_hub(source, commit)
+    whole = folder is not None and any(folder.glob(hub.WEIGHTS))
+    why = problem_of(folder) if folder is not None and whole else None
+    if (not whole or why) and not hub.no_network():
+        return _of_the_hub(source, commit)
+    if folder is None or not whole:
         folder = hub.fetch(source, identity, "model")
-    try:
-        require_model(folder)
-    except SourceError as error:
-        raise SourceError(f"source.repository: {source.repository} as the cache has it: {error}") from error
+        why = problem_of(folder)
+    if why:
+        raise SourceError(f"source.repository: {source.repository} as the cache has it: model {folder} {why}")
     return read_facts(folder)
 
 

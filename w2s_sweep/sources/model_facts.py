@@ -53,7 +53,7 @@ def read_facts(folder: Path, sizes: Mapping[str, int] | None = None) -> Facts:
     if folder.is_file():
         return read_gguf(folder)
     whole = read_json(folder / "config.json")
-    config = {**whole, **whole.get("text_config", {})}
+    config = with_text_part(whole)
     family = str(whole["model_type"])
     return Facts(
         family=family,
@@ -114,6 +114,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return dict(found) if is_mapping(found) else {}
+
+
+def with_text_part(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the settings of its part about text, of models that read more than that."""
+    return {**config, **config.get("text_config", {})}
 
 
 def find_number(config: Mapping[str, Any], *names: str) -> int | None:

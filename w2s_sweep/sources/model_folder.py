@@ -18,6 +18,7 @@ from w2s_sweep.sources.model_facts import (
     read_gguf,
     read_header,
     read_json,
+    with_text_part,
 )
 
 TOKENIZER_FILES = (
@@ -91,7 +92,7 @@ def _config_problem(folder: Path) -> str | None:
         return f"has a config.json that cannot be read ({error}). Restore the file."
     if not is_mapping(config) or not config.get("model_type"):
         return "has a config.json without model_type: it is no model of transformers."
-    family, text = str(config["model_type"]), {**config, **config.get("text_config", {})}
+    family, text = str(config["model_type"]), with_text_part(config)
     if config.get("is_encoder_decoder"):
         return f"is an encoder-decoder ({family}). Give a decoder, such as Llama, or an encoder, such as BERT."
     if quantized := config.get("quantization_config"):

@@ -1,7 +1,6 @@
 """What is known of a model before it is loaded: names and shapes of its weights out of the heads of its files, and its
 tokenizer."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Protocol, Self, cast
 
 from safetensors import SafetensorError, safe_open
 
-from w2s_sweep.config.read import is_mapping
+from w2s_sweep.sources.model_facts import read_json, with_text_part
 
 EMBEDDINGS = ("embed", "wte", "wpe", "lm_head", "score")
 """Parts of names of matrices that are looked up in, or read out of, and no target of adapters."""
@@ -91,11 +90,7 @@ def context_length(folder: Path) -> int | None:
 
 def read_config(folder: Path) -> Mapping[str, Any]:
     """What config.json says of a model's text part; empty where it cannot be read."""
-    try:
-        found: Any = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return {**found, **found.get("text_config", {})} if is_mapping(found) else {}
+    return with_text_part(read_json(folder / "config.json"))
 
 
 def longest(folder: Path, texts: Sequence[str], more_than: int, among: int = 64) -> int:
