@@ -130,6 +130,15 @@ def test_the_view_shows_states_speed_time_left_and_the_last_pgr(job, clock):
     assert last.endswith("30.0 s  PGR 0.50")
 
 
+def test_a_stage_that_chooses_rows_says_how_many_are_left(job, clock):
+    progress, key = watch(job, terminal=True), job.plan.graph.roles[0].weak
+    progress.start(key)
+    with job.store.attempt(key) as out:
+        write_json(out / "summary.json", {"kept": 27, "of": 1980})
+    progress.end(key, "done")
+    assert "27 of 1,980 rows kept" in said(progress)
+
+
 def test_failures_are_counted_and_said(job, clock):
     progress, key = watch(job, terminal=True), job.plan.graph.roles[0].weak
     progress.start(key)

@@ -34,6 +34,13 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
 
         print(harmless(explain_pgr(store, collect(store, *args.sweeps, test=args.test), args.why)))
         return 0
+    if args.baselines is not None:
+        from w2s_sweep.results.baselines import compare_sweep
+        from w2s_sweep.results.collect import collect
+
+        found = collect(store, *args.sweeps, test=args.test)
+        print(harmless(compare_sweep(found, Path(args.baselines), args.test)))
+        return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     own = own / "tests" / args.test if own and args.test else own
     folder = Path(args.out).absolute() if args.out else own
@@ -80,6 +87,11 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         "--why", type=int, metavar="CELL", help="only lay one PGR open: counts, gaps, covariance, folders"
     )
     parser.add_argument(
+        "--baselines",
+        metavar="FILE",
+        help="only print the students against scores of a weak supervisor, a ceiling and methods in a JSON file",
+    )
+    parser.add_argument(
         "--test", metavar="NAME", help="of one of the further test sets that the cells have (tests=[...])"
     )
     parser.add_argument("--style", choices=("paper", "talk"), help="only draw the figures, for a paper or a talk")
@@ -97,7 +109,8 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="KEY=VALUE",
         help="weak=FILE student=FILE ceiling=FILE truth=FILE (FILE,FILE: one a seed), metric=accuracy, group=COLUMN of "
-        "the truth, classes=[a,b], missing=refuse|skip, columns.probability=NAME and the like",
+        "the truth, classes=[a,b], missing=refuse|skip, columns.probability=NAME and the like; baselines=FILE "
+        "(task=NAME) instead of weak and ceiling: their scores over seeds, as JSON",
     )
 
 

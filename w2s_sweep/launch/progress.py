@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -64,8 +65,7 @@ class Progress:
             return f"{line}: {str(failure.get('error', 'unknown error')).splitlines()[0]}"
         if outcome == "blocked":
             return f"{line}  (a stage that it needs has not come to its end)"
-        scored = (read_json(self.job.store.path(key) / "summary.json") or {}).get("accuracy/test")
-        score = "" if scored is None else f"  accuracy {scored:.3f}"
+        score = _found(read_json(self.job.store.path(key) / "summary.json") or {})
         took = "  (by another process)" if spent is None else f"  {spent:.1f} s"
         more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
         return f"{line}{score}{took}" + (f"  {cells[0].text.partition('  ')[0]}{more}" if cells else "")
@@ -114,3 +114,14 @@ def make_progress(job: Job, keys: Iterable[str]) -> Generator[Progress]:
     )
     with live if progress.console.is_terminal else nullcontext():
         yield progress
+
+
+def _found(summary: Mapping[str, Any]) -> str:
+    """What a stage says of its result: how many rows are left of those it chose from, or its accuracy."""
+    said = [
+        f"  {summary[name]:,} of {summary['of']:,} rows {what}"
+        for name, what in (("kept", "kept"), ("pairs", "have a pair"))
+        if name in summary and "of" in summary
+    ]
+    scored = summary.get("accuracy/test")
+    return "".join(said if scored is None else [*said, f"  accuracy {scored:.3f}"])

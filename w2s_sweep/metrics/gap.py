@@ -49,23 +49,23 @@ def recover_all(moments: Moments, level: float = LEVEL) -> list[Recovery]:
     gaps = crossed_intervals(moments.singles(), [ANY, ANY], level)
     excesses = crossed_intervals(moments.difference().singles(), [ANY], level)
     below, freedom = moments.mean[:, 1], moments.freedom
-    a, low, high = _fieller(moments, t_quantiles(level, freedom) ** 2)
+    a, low, high = fieller(moments.mean, moments.covariance, t_quantiles(level, freedom) ** 2)
     with np.errstate(divide="ignore", invalid="ignore"):  # a gap of 0 is told of below
         ratio = moments.mean[:, 0] / below
     numbers = zip(*(column.tolist() for column in (a, freedom, ratio, low, high)), strict=True)
     found = list[Recovery]()
     for place, ((gain, gap), (excess,), (room, free, *ends)) in enumerate(zip(gaps, excesses, numbers, strict=True)):
-        reason = _why(gap, room, free)
+        reason = why_unidentified(gap, room, free)
         pgr = Interval(None) if reason else Interval(*ends)
         found.append(Recovery(gain, gap, excess, pgr, reason, moments.of_set(place)))
     return found
 
 
-def _fieller(moments: Moments, square: Array) -> tuple[Array, Array, Array]:
-    """Ratios r of the two means where gain - r gap is as far from 0 as the square of a quantile says: by how much the
-    gap is further than that, the lower r and the upper one. Only where the first is above 0 are they an interval."""
-    above, below = moments.mean[:, 0], moments.mean[:, 1]
-    cov = moments.covariance
+def fieller(mean: Array, cov: Array, square: Array) -> tuple[Array, Array, Array]:
+    """Ratios r of two means [sets, 2], of covariances [sets, 2, 2], where gain - r gap is as far from 0 as the square
+    of a quantile says: by how much the gap is further than that, the lower r and the upper one. Only where the first is
+    above 0 are they an interval."""
+    above, below = mean[:, 0], mean[:, 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         a = below**2 - square * cov[:, 1, 1]
         b = above * below - square * cov[:, 0, 1]
@@ -109,7 +109,7 @@ def cause(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def _why(gap: Interval, room: float, freedom: float) -> str:
+def why_unidentified(gap: Interval, room: float, freedom: float) -> str:
     """Why there is no PGR over this gap; empty where it is told from 0, also with these degrees of freedom, and is
     positive."""
     if gap.low is None or gap.high is None:

@@ -12,6 +12,7 @@ from w2s_sweep.config.supervisor import LabelColumns
 from w2s_sweep.data.labels_file import Key, Said, read_said
 from w2s_sweep.errors import ConfigError, DataError, unknown
 from w2s_sweep.metrics import METRICS, ROLES, Interval, Recovery
+from w2s_sweep.results.baselines import Baselines, describe_students, read_baselines
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.score import measure
 from w2s_sweep.results.summary import summarize
@@ -19,7 +20,17 @@ from w2s_sweep.results.tables.lines import interval
 from w2s_sweep.results.why import explain_recovery
 
 FILES = (*ROLES, "truth")
-SETTINGS = ("metric", "group", "classes", "missing", *(f"columns.{name}" for name in LabelColumns.__dataclass_fields__))
+OF_BASELINES = ("weak", "ceiling")
+"""Roles whose scores a file of baselines has."""
+SETTINGS = (
+    "baselines",
+    "task",
+    "metric",
+    "group",
+    "classes",
+    "missing",
+    *(f"columns.{name}" for name in LabelColumns.__dataclass_fields__),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,8 @@ class Request:
     """Column of the truth: rows with the same value are one observation, such as one document."""
     skip: bool = False
     """Leave out examples that a role has no prediction for, instead of refusing."""
+    baselines: Baselines | None = None
+    """Scores of weak supervisor and ceiling, instead of their files."""
 
     @property
     def seeds(self) -> int:
@@ -45,22 +58,28 @@ class Request:
 
 
 def parse_request(words: Sequence[str]) -> Request:
-    """`weak=FILE student=FILE ceiling=FILE truth=FILE [SETTING=VALUE ...]`; ConfigError with all that is wrong."""
+    """`weak=FILE student=FILE ceiling=FILE truth=FILE [SETTING=VALUE ...]`, or `baselines=FILE` for weak and ceiling;
+    ConfigError with all that is wrong, DataError for a file of baselines."""
     said = {name: value for name, _, value in (word.partition("=") for word in words)}
+    fixed = "baselines" in said
+    roles = [role for role in ROLES if not (fixed and role in OF_BASELINES)]
     problems = [unknown("score", name, (*FILES, *SETTINGS)) for name in said if name not in (*FILES, *SETTINGS)]
-    problems += [f"{name}: needs a file, as in {name}=FILE." for name in FILES if not said.get(name)]
+    needed = [name for name in ("baselines", *FILES) if name in (*roles, "truth") or (fixed and name == "baselines")]
+    problems += [f"{name}: needs a file, as in {name}=FILE." for name in needed if not said.get(name)]
+    problems += [_beside_baselines(role) for role in OF_BASELINES if fixed and role in said]
+    problems += ["task: is one of those in a file of baselines; add baselines=FILE."] * ("task" in said and not fixed)
     metric = said.get("metric", "accuracy")
     problems += [unknown("metric", metric, METRICS)] if metric not in METRICS else []
     if said.get("missing", "refuse") not in ("refuse", "skip"):
         problems.append(f"missing: got {said['missing']!r}. Allowed: refuse, skip.")
-    files = {role: tuple(map(Path, said.get(role, "").split(","))) for role in ROLES}
+    files = {role: tuple(map(Path, said.get(role, "").split(","))) for role in roles}
     counts = {len(found) for found in files.values()} - {1}
     if len(counts) > 1:
         told = ", ".join(f"{role} {len(found)}" for role, found in files.items())
         problems.append(f"files: {told}; give one of each role, or one for each seed, separated by commas.")
     for name, path in [
         *((role, p) for role, found in files.items() for p in found),
-        ("truth", Path(said.get("truth", ""))),
+        *((name, Path(said.get(name, ""))) for name in ("truth", "baselines")),
     ]:
         if said.get(name) and not path.is_file():
             problems.append(f"{name}: {path} is no file.")
@@ -68,15 +87,23 @@ def parse_request(words: Sequence[str]) -> Request:
         raise ConfigError(problems)
     columns = {name.removeprefix("columns."): value for name, value in said.items() if name.startswith("columns.")}
     classes = said["classes"].strip("[]").split(",") if "classes" in said else None
+    baselines = read_baselines(Path(said["baselines"]), said.get("task")) if fixed else None
+    if baselines is not None and "metric" in said and metric != baselines.metric:
+        raise ConfigError([f"metric: got {metric!r}, while the baselines are of {baselines.metric!r}. Leave it out."])
     return Request(
         files=files,
         truth=Path(said["truth"]),
         columns=LabelColumns(**columns),
         classes=None if classes is None else tuple(one.strip() for one in classes),
-        metric=metric,
+        metric=metric if baselines is None else baselines.metric,
         group=said.get("group"),
         skip=said.get("missing") == "skip",
+        baselines=baselines,
     )
+
+
+def _beside_baselines(role: str) -> str:
+    return f"{role}: its scores are those of the file of baselines; leave {role}=FILE out, or baselines=FILE."
 
 
 def score_files(request: Request) -> str:
@@ -88,8 +115,26 @@ def score_files(request: Request) -> str:
     keys, notes = _common(request, truth, said)
     width = max(truth.classes, *(one.classes for found in said.values() for one in found))
     cells = [_examples(request, truth, _of_seed(said, seed), keys, width) for seed in range(request.seeds)]
+    if request.baselines is not None:
+        return "\n".join([*notes, "", *_against(request, request.baselines, cells, len(keys))])
     ((common, found),) = summarize([measure(cells)], request.metric)
     return "\n".join([*notes, "", *_describe(request, common, found, len(keys))])
+
+
+def _against(
+    request: Request, baselines: Baselines, cells: Sequence[Mapping[str, Examples]], examples: int
+) -> list[str]:
+    if baselines.examples not in (None, examples):
+        raise DataError(
+            f"baselines: their scores are of {baselines.examples:,} test examples, {examples:,} are scored here. Fixed "
+            "baselines are for one test set: give predictions of the same examples."
+        )
+    name = f"{request.metric}/student"
+    measured = [dict(zip(one.batch.names, one.batch.means[one.place], strict=True)) for one in measure(cells)]
+    scores = [found for one in measured if (found := one.get(name)) is not None]
+    if len(scores) < len(cells):
+        raise DataError(f"student: {request.metric} is undefined for these examples.")
+    return [f"metric {request.metric}", "", *describe_students(baselines, {"student": scores})]
 
 
 def _read(request: Request, path: Path, field: str) -> Said:

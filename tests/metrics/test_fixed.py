@@ -1,0 +1,55 @@
+"""PGR against fixed baselines: Welch's and Fieller's intervals of independent runs."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
+from w2s_sweep.metrics.gap import cause
+from w2s_sweep.metrics.interval import t_quantile
+
+
+def runs(mean: float, seeds: int, rng: np.random.Generator, spread: float = 0.01) -> Runs:
+    return Runs.of([float(one) for one in mean + spread * rng.normal(size=seeds)])
+
+
+def test_differences_are_those_of_welch():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=4), rng.normal(1, 3, size=7)
+    known = ttest_ind(one, other, equal_var=False)
+    found = difference(Runs.of(list(one)), Runs.of(list(other)))
+    assert (found.low, found.high) == pytest.approx(tuple(known.confidence_interval()))
+    assert difference_p(Runs.of(list(one)), Runs.of(list(other))) == pytest.approx(known.pvalue)
+
+
+def test_the_interval_holds_exactly_the_ratios_that_are_not_rejected():
+    weak, student, ceiling = (Runs(mean, 5, error) for mean, error in ((0.6, 0.004), (0.7, 0.006), (0.8, 0.003)))
+    found = recover_fixed(student, weak, ceiling).pgr
+    parts = [2 * weak.variance, student.variance, ceiling.variance]
+    quantile = t_quantile(0.95, sum(parts) ** 2 / sum(part**2 / 4 for part in parts))
+
+    def distance(r: float) -> float:
+        """Of student - weak - r (ceiling - weak), which holds the supervisor's runs once."""
+        variance = student.variance + (1 - r) ** 2 * weak.variance + r**2 * ceiling.variance
+        return abs(0.1 - r * 0.2) / math.sqrt(variance) - quantile
+
+    assert found.value == pytest.approx(0.5)
+    assert [distance(found.low), distance(found.high)] == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_it_covers_the_truth():
+    rng = np.random.default_rng(1)
+    found = [recover_fixed(runs(0.65, 3, rng), runs(0.6, 5, rng), runs(0.7, 5, rng)).pgr for _ in range(150)]
+    assert np.mean([one.low <= 0.5 <= one.high for one in found]) > 0.9
+
+
+def test_no_gap_is_not_identified_and_a_single_run_has_no_interval():
+    weak, ceiling = Runs.of([0.6, 0.62, 0.58]), Runs.of([0.61, 0.6, 0.63])
+    assert cause(recover_fixed(Runs.of([0.6, 0.61]), weak, ceiling).reason) == "the gap is not told from 0"
+    assert cause(recover_fixed(Runs.of([0.6]), weak, ceiling).reason) == "the gap is not told from 0"
+    point = recover_fixed(Runs.of([0.7]), weak, Runs.of([0.8, 0.81])).pgr
+    assert (point.value, point.low) == (pytest.approx(0.1 / 0.205), None)
+    assert difference_p(Runs.of([0.7]), weak) is None
+    assert "not above" in recover_fixed(Runs.of([0.7]), weak, Runs.of([0.5])).reason

@@ -1,0 +1,83 @@
+"""Fixed baselines in a file: read strictly, and students of files and of sweeps are scored against them."""
+
+import json
+
+import pytest
+
+from tests.results_store import NAME, Shape, build
+from w2s_sweep.cli import main
+from w2s_sweep.errors import ConfigError, DataError
+from w2s_sweep.metrics.fixed import Runs
+from w2s_sweep.results.baselines import read_baselines
+from w2s_sweep.results.score_files import parse_request, score_files
+
+TASK = {"weak": [0.59, 0.6, 0.61], "ceiling": [0.79, 0.8, 0.81], "methods": {"naive": [0.64, 0.66]}}
+
+
+def write(path, said):
+    path.write_text(json.dumps(said))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ([0.6], "is no object"),
+        ({"weak": [0.6]}, "lacks ceiling"),
+        ({**TASK, "cieling": [0.8]}, "Did you mean 'ceiling'"),
+        ({**TASK, "weak": []}, "weak: is empty"),
+        ({**TASK, "weak": [61.0]}, "Percent are written as shares: 0.61"),
+        ({**TASK, "weak": ["0.6"]}, "weak: '0.6' is no number"),
+        ({**TASK, "weak": [True]}, "weak: True is no number"),
+        ({**TASK, "weak": {"mean": 0.6}}, "Allowed: a list of scores, or mean, error, seeds"),
+        ({**TASK, "weak": {"mean": 0.6, "error": 0.1, "seeds": 0}}, "seeds is a count from 1"),
+        ({**TASK, "metric": "acuracy"}, "Did you mean 'accuracy'"),
+        ({**TASK, "methods": [0.6]}, "methods: got"),
+        ({"chat": TASK, "math": TASK}, "is of several tasks: chat, math"),
+        ({"other": [0.6]}, "has neither weak nor ceiling"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_is_allowed(tmp_path, said, told):
+    with pytest.raises(DataError, match=r"baselines: .*base\.json") as error:
+        read_baselines(write(tmp_path / "base.json", said))
+    assert told in str(error.value)
+
+
+def test_lists_single_scores_and_summaries_are_runs(tmp_path):
+    said = {"chat": {"weak": 0.6, "ceiling": {"mean": 0.8, "error": 0.01, "seeds": 5}}}
+    found = read_baselines(write(tmp_path / "base.json", said), "chat")
+    assert (found.weak, found.ceiling) == (Runs(0.6, 1), Runs(0.8, 5, 0.01))
+    with pytest.raises(DataError, match="Did you mean 'chat'"):
+        read_baselines(tmp_path / "base.json", "chatt")
+
+
+def test_students_in_files_are_scored_against_it(tmp_path):
+    truth = tmp_path / "truth.jsonl"
+    truth.write_text("".join(json.dumps({"id": f"e{i}", "label": i % 2}) + "\n" for i in range(100)))
+    words = [f"truth={truth}", f"baselines={write(tmp_path / 'base.json', TASK)}"]
+    paths = []
+    for right in (68, 70, 72):
+        paths.append(tmp_path / f"{right}.jsonl")
+        rows = ({"id": f"e{i}", "label": i % 2 if i < right else 1 - i % 2} for i in range(100))
+        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = score_files(parse_request([*words, f"student={','.join(map(str, paths))}"]))
+    assert "student  3 seeds  .7000 [.6503, .7497]   PGR .50 [" in out
+    assert "student - naive: .0500 [" in out
+    with pytest.raises(ConfigError, match="weak: its scores are those of the file of baselines"):
+        parse_request([*words, f"student={paths[0]}", f"weak={paths[0]}"])
+    write(tmp_path / "base.json", TASK | {"examples": 90})
+    with pytest.raises(DataError, match="of 90 test examples, 100 are scored"):
+        score_files(parse_request([*words, f"student={paths[0]}"]))
+
+
+def test_the_students_of_a_sweep_are_scored_against_it(tmp_path, capsys):
+    store = build(tmp_path / "store", Shape(seeds=(0, 1), n_test=100))
+    base = write(tmp_path / "base.json", {"sciq": TASK})
+    assert main(["--store", str(store.root), "report", NAME, "--baselines", str(base)]) == 0
+    out = capsys.readouterr().out
+    assert "sciq: metric accuracy" in out
+    assert "xent  2 seeds  .7000 [.7000, .7000]   PGR .50 [" in out
+    assert not (store.sweep(NAME) / "table.csv").exists()
+    write(tmp_path / "base.json", {"sciq": TASK | {"examples": 50}})
+    assert main(["--store", str(store.root), "report", NAME, "--baselines", str(base)]) != 0
+    assert "50 test examples of sciq" in capsys.readouterr().err

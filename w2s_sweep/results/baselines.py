@@ -1,0 +1,174 @@
+"""Students against fixed baselines: scores of a weak supervisor, of a ceiling and of methods, over seeds, in a file."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from w2s_sweep.errors import DataError, nearest_first, unknown
+from w2s_sweep.metrics import METRICS
+from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
+from w2s_sweep.results.collected import Results
+from w2s_sweep.results.tables.lines import interval, p_text
+
+KEYS = ("weak", "ceiling", "metric", "examples", "methods")
+FORM = '{"weak": [0.61, 0.63], "ceiling": [0.80, 0.81], "methods": {"naive": [0.66, 0.70]}}'
+SUMMARY = ("mean", "error", "seeds")
+ALONE = "one run, whose spread is unknown: what it is in has no interval"
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a file says of one task."""
+
+    weak: Runs
+    ceiling: Runs
+    methods: Mapping[str, Runs] = field(default_factory=dict[str, Runs])
+    """Further students, each with its scores."""
+    metric: str = "accuracy"
+    examples: int | None = None
+    """Test examples that all were scored on; None where the file does not say."""
+
+
+def read_baselines(path: Path, task: str | None = None) -> Baselines:
+    """What a JSON file says: of one task, or of several by name, of which `task` is one. Raises DataError."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"baselines: {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise DataError(f"baselines: {path} is no JSON: {error}. Its form is {FORM}.") from error
+    if isinstance(said, dict) and said and not {*KEYS} & {*said}:
+        return _read_task(cast(Mapping[str, Any], said), path, task)
+    return _read_one(said, f"baselines: {path}")
+
+
+def _read_task(said: Mapping[str, Any], path: Path, task: str | None) -> Baselines:
+    """Of a file that has tasks by name."""
+    if not all(isinstance(one, dict) for one in said.values()):
+        raise DataError(f"baselines: {path}: has neither weak nor ceiling. Its form is {FORM}, or this for each task.")
+    if task is None and len(said) > 1:
+        names = ", ".join(sorted(said))
+        raise DataError(
+            f"baselines: {path} is of several tasks: {names}. Say which: task={nearest_first('', said)[0]}."
+        )
+    if task is not None and task not in said:
+        raise DataError(f"baselines: {path}: {unknown('task', task, said)}")
+    name = task or next(iter(said))
+    return _read_one(said[name], f"baselines: {path}: {name}")
+
+
+def _read_one(said: Any, where: str) -> Baselines:
+    if not isinstance(said, dict):
+        raise DataError(f"{where}: is no object. Its form is {FORM}.")
+    found = cast(dict[str, Any], said)
+    for key in found:
+        if key not in KEYS:
+            raise DataError(f"{where}: {unknown('key', key, KEYS)} Scores of other methods stand under methods.")
+    lacking = [role for role in ("weak", "ceiling") if role not in found]
+    if lacking:
+        raise DataError(f"{where}: lacks {' and '.join(lacking)}. Its form is {FORM}.")
+    metric, examples, methods = found.get("metric", "accuracy"), found.get("examples"), found.get("methods", {})
+    if metric not in METRICS:
+        raise DataError(f"{where}: {unknown('metric', str(metric), METRICS)}")
+    if examples is not None and (not isinstance(examples, int) or examples < 1):
+        raise DataError(f"{where}: examples: got {examples!r}. Allowed: how many test examples were scored.")
+    if not isinstance(methods, dict):
+        raise DataError(f'{where}: methods: got {methods!r}. Allowed: scores by name, {{"naive": [0.66, 0.70]}}.')
+    named = cast(dict[str, Any], methods)
+    weak, ceiling = (_runs(found[role], f"{where}: {role}", metric) for role in ("weak", "ceiling"))
+    others = {name: _runs(one, f"{where}: methods: {name}", metric) for name, one in named.items()}
+    return Baselines(weak, ceiling, others, metric, examples)
+
+
+def _runs(said: Any, where: str, metric: str) -> Runs:
+    """`[0.61, 0.63]`, one a seed; `0.61`, one run; or `{"mean": 0.62, "error": 0.01, "seeds": 5}`."""
+    if isinstance(said, dict):
+        about = cast(dict[str, Any], said)
+        if {*about} != {*SUMMARY}:
+            raise DataError(f"{where}: has {', '.join(about)}. Allowed: a list of scores, or {', '.join(SUMMARY)}.")
+        mean, error = (_number(about[name], f"{where}: {name}") for name in ("mean", "error"))
+        seeds = about["seeds"]
+        if not isinstance(seeds, int) or seeds < 1 or error < 0:
+            raise DataError(f"{where}: seeds is a count from 1, error the standard error of the mean, from 0.")
+        return Runs(_score(mean, where, metric), seeds, error if seeds > 1 else None)
+    listed = cast(list[Any], said) if isinstance(said, list) else [said]
+    if not listed:
+        raise DataError(f"{where}: is empty. Give one score a seed.")
+    return Runs.of([_score(_number(one, where), where, metric) for one in listed])
+
+
+def _number(said: Any, where: str) -> float:
+    if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said):
+        raise DataError(f"{where}: {said!r} is no number.")
+    return float(said)
+
+
+def _score(value: float, where: str, metric: str) -> float:
+    low, high = METRICS[metric].bounds
+    if not low <= value <= high:
+        hint = f" Percent are written as shares: {value / 100:.4g}." if high == 1 and 1 < value <= 100 else ""
+        raise DataError(f"{where}: {value:g} is no {metric}, which is from {low:g} to {high:g}.{hint}")
+    return value
+
+
+def describe_students(baselines: Baselines, students: Mapping[str, Sequence[float]]) -> list[str]:
+    """Scores, PGRs and differences to the file's methods, as lines of text. `students`: name -> one score a seed."""
+    found = {name: Runs.of(scores) for name, scores in students.items()}
+    rows = [("weak", baselines.weak, ""), ("ceiling", baselines.ceiling, "")]
+    rows += [(name, runs, _pgr(baselines, runs)) for name, runs in [*baselines.methods.items(), *found.items()]]
+    width = max(len(name) for name, _, _ in rows)
+    lines = [
+        f"{name:<{width}} {_seeds(runs):>8}  {interval(runs.interval, 4):<22} {pgr}".rstrip()
+        for name, runs, pgr in rows
+    ]
+    compared = [
+        f"{name} - {other}: {interval(difference(runs, base), 4)}, p {p_text(difference_p(runs, base))}"
+        for name, runs in found.items()
+        for other, base in baselines.methods.items()
+    ]
+    alone = [f"{name}: {ALONE}." for name, runs, _ in rows if runs.error is None]
+    told = (
+        "Intervals are over runs (of the student and of the baselines) on these test examples, not over other test "
+        "examples. The PGR is over the file's weak and ceiling."
+    )
+    return [*lines, *([""] if compared else []), *compared, "", *alone, told]
+
+
+def _seeds(runs: Runs) -> str:
+    return f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
+
+
+def _pgr(baselines: Baselines, runs: Runs) -> str:
+    found = recover_fixed(runs, baselines.weak, baselines.ceiling)
+    return f"PGR not identified: {found.reason}" if found.reason else f"PGR {interval(found.pgr)}"
+
+
+def compare_sweep(results: Results, path: Path, test: str | None = None) -> str:
+    """The students of a sweep against the baselines of a file, task by task. `test`: the further test set that these
+    results are of. Raises DataError."""
+    tasks: dict[str, dict[str, list[float]]] = {}
+    read: dict[str, Baselines] = {}
+    for row in results.rows:
+        name = test or str(results.record["cells"][row.cell]["cell"]["dataset"]["name"])
+        base = read.setdefault(name, read_baselines(path, name))
+        if row.state != "done":
+            continue
+        if base.examples not in (None, row.n_test):
+            raise DataError(
+                f"baselines: {path}: scores are of {base.examples:,} test examples of {name}, those of the sweep of "
+                f"{row.n_test:,}. Fixed baselines are for one test set."
+            )
+        score = row.details[f"{base.metric}/student"].value
+        if score is not None:
+            label = f"{row.pair} {results.variant(row)}"
+            tasks.setdefault(name, {}).setdefault(label, []).append(score)
+    if not tasks:
+        return f"No cell of {results.sweep} is finished."
+    parts = [
+        [f"{name}: metric {read[name].metric}", "", *describe_students(read[name], students)]
+        for name, students in tasks.items()
+    ]
+    return "\n\n".join("\n".join(part) for part in parts)
