@@ -8,7 +8,8 @@ import pytest
 from tests.command import launch
 from tests.sources.test_model_folder import write_model
 from tests.tiny import tiny_llama, write_gguf
-from w2s_sweep.cells.own_model import name_of, with_own_models
+from w2s_sweep.cells.described import name_of
+from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.errors import ConfigError
 
 PRESET = {

@@ -7,7 +7,9 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from tests.sources.test_hub_model import cache, write_cached  # noqa: F401 - a fixture
+from tests.sources.test_model_folder import write_model
 from w2s_sweep.cells.own_model import with_own_models
+from w2s_sweep.cells.parse import parse
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.compose import plain_cell
 from w2s_sweep.launch.preflight import check_words
@@ -44,6 +46,38 @@ def test_two_of_one_name_are_told_apart(cache: Path) -> None:  # noqa: F811
     jobs = [["model@strong=org/name", "model@weak=other/name"]]
     (cell,) = with_own_models([plain_cell(compose("config", jobs[0]))], jobs)
     assert (cell["weak"]["name"], cell["strong"]["name"]) == ("other-name", "org-name")
+
+
+def test_in_a_list_of_a_method(cache: Path, tmp_path: Path) -> None:  # noqa: F811
+    write_cached(cache, model_type="gpt2")
+    mine = write_model(tmp_path / "mine")
+    entries = f"org/name,{{model: org/name, keep_layers: 1, name: first}},{{path: {mine}}},gpt2"
+    jobs = [["method=bootstrapping", f"method.chain=[{entries}]"]]
+    (cell,) = with_own_models([plain_cell(compose("config", jobs[0]))], jobs)
+    found = [(one["name"], one["layers"], one["keep_layers"]) for one in cell["method"]["chain"]]
+    assert found == [("name", 3, None), ("first", 3, 1), ("mine", 3, None), ("gpt2", 12, None)]
+    whole = parse([{**cell, "strong": cell["method"]["chain"][2]}])[0][0]
+    assert [one.source.kind for one in whole.method.models()] == ["hub", "hub", "local", "hub"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("gpt2_larg", "method.chain: unknown name 'gpt2_larg'. Did you mean 'gpt2_large'"),
+        ("no/where", "method.chain: source.repository: no/where at 'main' is not in the cache"),
+        ("/usr/bin", r"method.chain: /usr/bin is a path of this machine. Say method.chain=\[{path: /usr/bin}\]"),
+        ("{path: /no/such}", "method.chain: source.path: /no/such does not exist"),
+        ("{path: /usr/bin}", "method.chain: model /usr/bin holds no config.json"),
+        ("{model: gpt2, path: MINE}", "method.chain, layers: 12, but .* has 3"),
+        ("{model: org/name, layers: 9}", "method.chain, layers: 9, but org/name at main has 3"),
+    ],
+)
+def test_what_cannot_be_in_such_a_list_is_told(cache: Path, tmp_path: Path, entry: str, told: str) -> None:  # noqa: F811
+    write_cached(cache)
+    entry = entry.replace("MINE", str(write_model(tmp_path / "mine")))
+    job = ["method=bootstrapping", f"method.chain=[{entry}]"]
+    with pytest.raises(ConfigError, match=told):
+        with_own_models([plain_cell(compose("config", job))], [job])
 
 
 def test_how_it_is_said() -> None:

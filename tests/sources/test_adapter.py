@@ -12,9 +12,13 @@ from peft import LoraConfig, TaskType, get_peft_model
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from tests.sources.test_hub import COMMIT
+from tests.sources.test_hub_model import cache, online, publish  # noqa: F401 - fixtures
 from tests.tiny import sentences, tiny_gpt2, tiny_llama
+from w2s_sweep.cells.described import LEFT_OPEN
 from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parsed import Parsed
+from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.source import AdapterSource, HubSource, LocalSource
 from w2s_sweep.errors import ConfigError, SourceError
 from w2s_sweep.models.features import frozen_features
@@ -197,11 +201,28 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
         f"base: org/base, but {llama / 'base'} is no adapter (a folder with adapter_config.json). Leave it out."
     ]
     far = changed(llama, tmp_path, base_model_name_or_path="org/base")
-    with pytest.raises(ConfigError, match=r"an adapter on org/base of the hub.*model@strong=NAME.*strong.base=FOLDER"):
+    told = r"an adapter on org/base of the hub.*not in the cache.*base=FOLDER.*model@strong=NAME"
+    with pytest.raises(ConfigError, match=told):
         with_own_models([{"strong": model | {"path": str(far)}}], [[f"strong.path={far}"]])
     words = [f"strong.path={far}", "experiment=mine"]  # which chooses the model
     (cell,) = with_own_models([{"strong": model | {"path": str(far)}}], [words])
     assert (cell["strong"]["name"], cell["strong"]["layers"]) == ("mine", 30)
+
+
+@pytest.mark.usefixtures("online")
+def test_one_on_the_hub_is_fetched_and_is_its_base_with_it(llama, tmp_path, cache):  # noqa: F811
+    shutil.copytree(llama / "base", cache.parent / "models--org--base" / "snapshots" / COMMIT)
+    publish(changed(llama, tmp_path, base_model_name_or_path="org/base"))
+    source = {"kind": "hub", "repository": "me/mine", "revision": "main"}
+    model = {**dict.fromkeys(LEFT_OPEN, "???"), "source": source, "path": None, "base": None}
+    with pytest.raises(ConfigError, match=r"strong\.layers: 9, but me/mine at main has 2"):
+        with_own_models([{"strong": model | {"layers": 9}}], [["model@strong=me/mine", "strong.layers=9"]])
+    (cell,) = with_own_models([{"strong": model}], [["model@strong=me/mine"]])
+    assert (cell["strong"]["name"], cell["strong"]["layers"], cell["strong"]["hidden"]) == ("mine", 2, 32)
+    found = from_plain(AdapterSource, Parsed([]).locate(cell["strong"])["source"])
+    assert found.base == HubSource(repository="org/base")
+    identity = identify(found, "model")
+    assert (fetch(found, identity, "model") / "adapter" / "adapter_model.safetensors").is_file()
 
 
 def test_a_base_without_an_adapter_is_told():

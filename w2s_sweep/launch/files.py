@@ -12,7 +12,7 @@ from hydra.core.default_element import ConfigDefault, InputDefault
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import MISSING, Container, OmegaConf
 
-from w2s_sweep.cells.own_model import LEFT_OPEN
+from w2s_sweep.cells.described import LEFT_OPEN
 from w2s_sweep.sources.adapter import REPOSITORY
 
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")

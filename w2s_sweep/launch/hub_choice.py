@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
-from w2s_sweep.cells.own_model import ROLES
+from w2s_sweep.cells.described import ROLES
 from w2s_sweep.sources.adapter import REPOSITORY
 
 

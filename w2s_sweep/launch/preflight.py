@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Sweep as HydraSweep
 from hydra.errors import HydraException
 
 from w2s_sweep.cells.cell import Cell, Sweep
-from w2s_sweep.cells.own_model import ROLES
+from w2s_sweep.cells.described import ROLES
 from w2s_sweep.cells.parse import hints_of, misfit
 from w2s_sweep.config.choice import classes_of
 from w2s_sweep.config.read import is_list

@@ -1,21 +1,26 @@
 """Models and datasets that a method names by files of conf/model and conf/dataset, read while Hydra composes a cell.
 
 What is named is the name of a file; or the file and what to change, `{model: gpt2, keep_layers: 6}`; or a whole model
-or dataset. Hydra's own packages (`model@strong=NAME`) reach single settings only, not the entries of a list.
+or dataset. A model may also be a repository of the hub, `OWNER/NAME`, or a folder, `{path: FOLDER}`: what its files say
+of it is left open here (see `cells.own_model`). Hydra's own packages (`model@strong=NAME`) reach single settings only,
+not the entries of a list.
 """
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import MISSING, OmegaConf
 
+from w2s_sweep.cells.described import LEFT_OPEN
 from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.base import NamedField, named_fields
+from w2s_sweep.sources.adapter import REPOSITORY
 
 Group = Literal["model", "dataset"]
 
@@ -56,14 +61,27 @@ def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:
 def _whole(where: str, entry: Any, group: Group, problems: list[str]) -> Any:
     """The model or dataset that an entry stands for."""
     changes = dict(entry) if is_mapping(entry) else {group: entry}
+    sources = tuple(source.path for source in GlobalHydra.instance().config_loader().get_sources())
     if group not in changes:
+        if group == "model" and "source" not in changes and isinstance(path := changes.get("path"), str):
+            return {**_open({"kind": "local", "path": path}, sources), **changes}
         return changes
     name = changes.pop(group)
-    sources = tuple(source.path for source in GlobalHydra.instance().config_loader().get_sources())
     if name not in _options(group, sources):
+        if group == "model" and "/" in str(name) and Path(str(name)).expanduser().exists():
+            problems.append(f"{where}: {name} is a path of this machine. Say {where}=[{{path: {name}}}].")
+            return entry
+        if group == "model" and REPOSITORY.fullmatch(str(name)):
+            hub = _file(group, "_hub", sources)["source"]
+            return {**_open({**hub, "repository": name}, sources), **changes}
         problems.append(unknown(where, str(name), _options(group, sources)))
         return entry
     return {**_file(group, name, sources), **changes}
+
+
+def _open(source: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, Any]:
+    """A model of which no more is said than where it is."""
+    return {**_file("model", "_hub", sources), **dict.fromkeys(LEFT_OPEN, MISSING), "source": source}
 
 
 @cache

@@ -65,15 +65,16 @@ def snapshot(repository: str, commit: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def fetch_small(repository: str, commit: str) -> Path:
-    """The folder of a model's commit with its configuration and tokenizer alone. Raises SourceError."""
+def fetch_small(repository: str, commit: str, *more: str) -> Path:
+    """The folder of a model's commit with its configuration and tokenizer alone, and with files named `more`. Raises
+    SourceError."""
     import huggingface_hub
 
     try:
         folder: str = cast(Any, huggingface_hub).snapshot_download(  # some of its types are unknown
             repository,
             revision=commit,
-            allow_patterns=[pattern for pattern in MODEL_FILES if pattern != WEIGHTS],
+            allow_patterns=[*(pattern for pattern in MODEL_FILES if pattern != WEIGHTS), *more],
             ignore_patterns=NOT_MODEL_FILES,
             endpoint=_endpoint(),
         )

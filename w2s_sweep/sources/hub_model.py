@@ -5,7 +5,7 @@ from pathlib import Path
 
 from w2s_sweep.config.source import HubSource
 from w2s_sweep.errors import SourceError
-from w2s_sweep.sources import hub
+from w2s_sweep.sources import adapter, hub
 from w2s_sweep.sources.model_facts import Facts, read_facts
 from w2s_sweep.sources.model_folder import problem_of, problem_without_weights
 
@@ -25,6 +25,16 @@ def describe(source: HubSource) -> Facts:
     if why:
         raise SourceError(f"source.repository: {source.repository} as the cache has it: model {folder} {why}")
     return read_facts(folder)
+
+
+def find_adapter(source: HubSource) -> Path | None:
+    """The folder of the PEFT adapter that a repository holds, fetched where it is not here; None where it holds a
+    model, or what `describe` refuses."""
+    commit = str(hub.identify(source, "model")["commit"])
+    folder = hub.snapshot(source.repository, commit)
+    if not hub.no_network() and not (folder is not None and (folder / "config.json").is_file()):
+        folder = hub.fetch_small(source.repository, commit, adapter.WEIGHTS)
+    return folder if folder is not None and adapter.is_adapter(folder) else None
 
 
 def _of_the_hub(source: HubSource, commit: str) -> Facts:

@@ -53,7 +53,7 @@ def problem_of(folder: Path) -> str | None:
 def problem_without_weights(folder: Path) -> str | None:
     """Why a model cannot be trained, of a folder that has its configuration and tokenizer alone."""
     if (folder / "adapter_config.json").is_file():
-        return "holds an adapter (adapter_config.json). Fetch it into a folder and give that as path."
+        return "holds an adapter (adapter_config.json) beside a model's files. Give one that has the adapter alone."
     if not (folder / "config.json").is_file():
         return _without_config(folder)
     return _config_problem(folder) or _tokenizer_problem(folder)

@@ -1,0 +1,141 @@
+"""What the files of a model say of it: those of a folder, of an adapter's base, or of a repository of the hub."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from w2s_sweep.config.plain import from_plain
+from w2s_sweep.config.read import is_mapping
+from w2s_sweep.config.source import HubSource, LocalSource
+from w2s_sweep.errors import SourceError
+from w2s_sweep.sources.adapter import is_adapter, source_of
+from w2s_sweep.sources.hub_model import describe, find_adapter
+from w2s_sweep.sources.local import existing
+from w2s_sweep.sources.model_facts import Facts, read_facts
+from w2s_sweep.sources.model_folder import require_model
+
+Settings = dict[str, Any]
+ROLES = ("weak", "strong")
+SMALL = 500e6
+"""Parameters below which full fine-tuning takes the larger of the two usual learning rates."""
+MISSING = "???"
+LEFT_OPEN = ("name", "params", "layers", "hidden", "pooling", "lora_targets", "label_words", "lr_full")
+"""What the hub's files say of a model that is named by its repository alone."""
+EXACT = ("layers", "hidden")
+CLOSE = 0.05
+"""How far a number of parameters that was set may be from that in the files, which counts no head."""
+
+
+def is_open(model: Mapping[str, Any]) -> bool:
+    """Whether it is left open what the files of a model say of it."""
+    return MISSING in (model.get(name) for name in LEFT_OPEN)
+
+
+def is_undescribed(model: Mapping[str, Any]) -> bool:
+    """Whether a file of a model of the hub, as that of `strong=OWNER/NAME`, leaves open what the hub says of it."""
+    source = model.get("source")
+    on_hub = is_mapping(source) and source.get("kind") == "hub" and source.get("repository") != MISSING
+    return on_hub and is_open(model)
+
+
+def fill(model: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings:
+    """A model with what is derived for what is open."""
+    return {**model, **{name: value for name, value in derived.items() if model.get(name) == MISSING}}
+
+
+def read_facts_of(
+    path: str, model: Mapping[str, Any], known: dict[str, Facts], described: bool = False
+) -> Facts | None:
+    """What the files at a path say, of an adapter those of its base; None where that is on the hub and the command has
+    `described` it. Raises SourceError."""
+    folder = existing(LocalSource(path=path))
+    if is_adapter(folder):
+        base = source_of(path, model.get("base")).base
+        if isinstance(base, HubSource):
+            return None if described else _base_on_hub(path, base, known)
+        folder = existing(base)
+    if str(folder) not in known:
+        require_model(folder)
+        known[str(folder)] = read_facts(folder)
+    return known[str(folder)]
+
+
+def _base_on_hub(path: str, base: HubSource, known: dict[str, Facts]) -> Facts:
+    try:
+        return _ask_hub(base, known)
+    except SourceError as error:
+        raise SourceError(
+            f"{path} is an adapter on {base.repository} of the hub: {error} Or set base=FOLDER, beside path, to a copy "
+            "of that model, or choose its model too (model@strong=NAME)."
+        ) from error
+
+
+def _ask_hub(source: HubSource, known: dict[str, Facts]) -> Facts:
+    where = f"{source.repository} at {source.revision}"
+    if where not in known:
+        known[where] = describe(source)
+    return known[where]
+
+
+def describe_on_hub(
+    where: str, model: Mapping[str, Any], names: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
+) -> Settings:
+    """A model of the hub with all that was left open; an adapter there is fetched, and is its base with it."""
+    try:
+        source: HubSource = from_plain(HubSource, model["source"])
+        folder = find_adapter(source)
+        if folder is not None:
+            model = {**model, "path": str(folder)}
+        facts = _ask_hub(source, known) if folder is None else read_facts_of(str(folder), model, known)
+    except (SourceError, ValidationError) as error:
+        problems[f"{where}: {error}"] = None
+        return dict(model)
+    assert facts is not None  # which is of a model that was described alone
+    by, of = where.removeprefix("model@"), f"{source.repository} at {source.revision}"
+    set_by_hand = [name for name in (*EXACT, "params") if model[name] != MISSING]
+    problems |= dict.fromkeys(find_contradictions(by, model, facts, of, set_by_hand))
+    return fill(model, derive_fields(names[source.repository], facts))
+
+
+def find_contradictions(by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> list[str]:
+    """What was said of a model and its files deny."""
+    found: list[str] = []
+    for name in names:
+        value, true = model[name], getattr(facts, name)
+        if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
+            field = f"{by}.{name}" if by in ROLES else f"{by}, {name}"
+            found.append(f"{field}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the model's files.")
+    return found
+
+
+def derive_fields(name: str, facts: Facts) -> Settings:
+    """The fields of `config.model.Model` that follow from the files."""
+    return {
+        "name": name,
+        "params": max(1, facts.params),
+        "layers": facts.layers,
+        "hidden": facts.hidden,
+        "keep_layers": None,
+        "feature_layer": None,
+        "pooling": "mean" if facts.is_encoder else "last",
+        "lora_targets": list(facts.lora_targets),
+        "label_words": None if facts.is_encoder else [" incorrect", " correct"],
+        "lr_full": 5e-5 if facts.params < SMALL else 1e-5,
+        "lr_lora": 1e-4,
+        "confidence_weight": 0.5,
+    }
+
+
+def name_of(path: Path) -> str:
+    """What tables call a local model: its folder, with that around it where the folder's own name says nothing."""
+    path = path.expanduser().absolute()
+    parts = path.parts
+    if path.parent.name == "snapshots":  # of the hub's cache: models--OWNER--NAME/snapshots/COMMIT
+        parts = (path.parent.parent.name.rpartition("--")[2],)
+    elif path.name.startswith("checkpoint-"):
+        parts = (f"{path.parent.name}-{path.name}",)
+    stem = re.sub(r"\.gguf$", "", parts[-1], flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "model"
