@@ -21,7 +21,7 @@ from w2s_sweep.config.supervisor import Supervisor
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.show import describe
 from w2s_sweep.data.split import assign
-from w2s_sweep.errors import ConfigError
+from w2s_sweep.errors import ConfigError, DataError
 from w2s_sweep.launch.prepare import _require_truth, tell_examples
 from w2s_sweep.launch.record import keys_by_role
 from w2s_sweep.methods.ground_truth_budget import GroundTruthBudget
@@ -54,6 +54,32 @@ def built(folder, **change):
 
 
 PARTITION = Partition(seed=0, validation=0.1, test=0.25)
+
+
+def test_a_second_half_whose_labels_are_held_back_is_all_of_half_b(tmp_path):
+    """As a server does it: halves that files fix, of which the second has no truth."""
+
+    def put(name, labels):
+        rows = [
+            {"question": f"{name} {i // 2}", "choice": f"answer {i % 2}", "label": one} for i, one in enumerate(labels)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    for name, labels in (("label", [0, 1] * 20), ("unlabel", [-1, None] * 15), ("test", [0, 1] * 8)):
+        put(name, labels)
+    known = {"task": "jsonl_triplet", "train_split": "label+unlabel", "test_split": "test", "balance": "none"}
+    table = built(tmp_path, **known)
+    parts = assign(table, PARTITION)
+    assert {part: int((parts == part).sum()) for part in sorted({*parts.tolist()})} == {
+        "half_a": 36, "half_b": 30, "test": 16, "validation": 4
+    }  # fmt: skip
+    assert {*np.array(table["label"])[parts == "half_b"].tolist()} == {-1}
+    put("unlabel", [-1, None] * 10 + [0, 1] * 5)  # some are known: they are of half B too, and of validation
+    parts = assign(built(tmp_path, **known), PARTITION)
+    assert int((parts == "half_b").sum()) > 20
+    put("unlabel", [-1] * 10)
+    with pytest.raises(DataError, match=r"held back, set dataset.unlabelled=half_b"):
+        built(tmp_path, **known, unlabelled="leave_out")
 
 
 def test_rows_without_a_label_are_all_in_half_b_and_the_others_are_divided_as_if_these_were_not_there(tmp_path):

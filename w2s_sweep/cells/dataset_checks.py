@@ -68,10 +68,10 @@ def _unlabelled_problems(cell: Cell) -> list[str]:
     if cell.dataset.unlabelled == "leave_out":
         return []
     task, found = TASKS.get(cell.dataset.task), list[str]()
-    if task is None or task.kind != "classify" or "label" not in task.columns or task.fixed_halves:
+    if task is None or task.kind != "classify" or "label" not in task.columns:
         found.append(
-            f"dataset.unlabelled: half_b, but task {cell.dataset.task} has no column label that could be empty, or "
-            "halves of its own. Choose dataset=local (task text_label)."
+            f"dataset.unlabelled: half_b, but task {cell.dataset.task} has no column label that could be empty. Choose "
+            "dataset=local (task text_label)."
         )
     if isinstance(cell.method, SPENDS_HALF_B):
         found.append(

@@ -22,6 +22,7 @@ from w2s_sweep.data.readers import read_rows
 from w2s_sweep.data.sample import TOLERANCE, count_in_words, join_counts, sample
 from w2s_sweep.data.split import UNLABELLED
 from w2s_sweep.data.tasks import Example, Task, find
+from w2s_sweep.data.tasks.base import QUESTION
 from w2s_sweep.errors import DataError
 
 LEAST_PER_CLASS = 4
@@ -75,8 +76,9 @@ def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None
 
     `path`: the fetched source. `left_out`: counts rows and examples that are not in it, by reason.
     Columns: id, text (string); label (int8, 0 to k-1, and every split has each; -1 where there is none); group
-    (string); origin ("train", "test", or "half_a" and "half_b" where the source fixes the halves, "unlabelled" of rows
-    without a label that are kept); text_other for pairs; target for generation. Raises DataError.
+    (string); question (string) where rows answer several questions about one group; origin ("train", "test", or
+    "half_a" and "half_b" where the source fixes the halves, "unlabelled" of rows without a label that are kept);
+    text_other for pairs; target for generation. Raises DataError.
     """
     task = find(settings.task)
     pools = [scan(split, origin) for split, origin in _splits(task, settings, path)]
@@ -93,7 +95,7 @@ def build_examples(settings: Sampling, path: Path, left_out: Counter[str] | None
             left_out[f"{why}beyond n_train or n_test"] += len(free) - len(kept)
         _check(pool, free, kept)
         parts.append(_table(pool, groups[number], kept))
-    return pa.concat_tables(parts)
+    return pa.concat_tables(parts, promote_options="default")
 
 
 def _splits(task: Task, settings: Sampling, path: Path) -> list[tuple[SourceSplit, str]]:
@@ -131,7 +133,7 @@ def _with_unlabelled(splits: Sequence[tuple[SourceSplit, str]]) -> list[tuple[So
     """The training rows without a label as a pool of their own, before all others."""
     parted: list[tuple[SourceSplit, str]] = []
     for split, origin in splits:
-        if origin == "train":
+        if origin in ("train", "half_b"):
             parted.insert(0, (replace(split, only="unlabelled", share=1.0), UNLABELLED))
             split = replace(split, only="labelled")
         parted.append((split, origin))
@@ -218,6 +220,9 @@ def _table(pool: Pool, groups: Hashes, kept: Positions) -> pa.Table:
         "origin": [pool.origin] * len(examples),
     }
     schema = COLUMNS
+    if any(example.question is not None for example in examples):
+        columns[QUESTION] = [example.question for example in examples]
+        schema = schema | {QUESTION: pa.string()}
     extra = EXTRA[pool.split.task.kind]
     if extra is not None:
         columns[extra] = [getattr(example, extra) for example in examples]

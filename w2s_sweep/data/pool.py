@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_sweep.data.difficulty import Difficulty
-from w2s_sweep.data.hashing import Hashes, stable_hash
+from w2s_sweep.data.hashing import Hashes, group_of, stable_hash
 from w2s_sweep.data.readers import Row, class_names, count_rows, read_rows
 from w2s_sweep.data.tasks import Example, Task
-from w2s_sweep.data.tasks.base import Odd, OddRow, label
+from w2s_sweep.data.tasks.base import QUESTION, Odd, OddRow, label
 from w2s_sweep.errors import DataError, nearest_first
 
 THINNED = 20
@@ -93,6 +93,8 @@ class SourceSplit:
                     raise
                 counts[error.reason] += 1
                 continue
+            if self.task.own_classes and QUESTION in self.columns:
+                found = [_of_question(example, row) for example in found]
             if lent:
                 found = [replace(example, label=-1) for example in found]
             else:
@@ -132,6 +134,16 @@ class SourceSplit:
             )
             raise OddRow(text + f"{', '.join(nearest_first(said, self.labels))} of dataset.labels.", NO_CLASS)
         return row | {"label": self.labels.index(said) if said in self.labels else None}
+
+
+def _of_question(example: Example, row: Row) -> Example:
+    """With the question that it answers, told by its column: within the row's group, which stays together, or as that
+    where rows name none."""
+    said = str(row.get(QUESTION))
+    if row.get("group") is not None:
+        return replace(example, question=group_of(example.group, said))
+    name = group_of(QUESTION, said)
+    return replace(example, question=name, group=name)
 
 
 def _whole(said: str) -> str:
@@ -194,9 +206,10 @@ def scan(split: SourceSplit, origin: str) -> Pool:
             "column."
         )
     if not labels and split.only is None:
+        held_back = "; where those of half B are held back, set dataset.unlabelled=half_b"
         raise DataError(
             f"task {split.task.name!r}: no row of split {split.name!r} has a label that the task uses. "
-            "Choose a split with labels."
+            f"Choose a split with labels{held_back if origin in ('train', 'half_b') else ''}."
         )
     names, linked, content = (np.array(values, dtype=np.uint64) for values in (groups, links, contents))
     reasons = {reason: count for reason, count in left_out.items() if count}

@@ -35,8 +35,12 @@ def assign(examples: pa.Table, split: Partition) -> Parts:
 
 
 def _find_filled(examples: pa.Table) -> Sequence[str]:
-    """Parts that rows with a label fill, where there are others: without training rows test alone."""
-    return SPLITS if "train" in examples["origin"].to_pylist() else ("test",)
+    """Parts that rows with a label fill, where there are others: without training rows test alone, and without those
+    of a half that the source fixes all but that half."""
+    origins = {*examples["origin"].to_pylist()}
+    if "half_a" in origins:
+        return [part for part in SPLITS if part != "half_b" or part in origins]
+    return SPLITS if "train" in origins else ("test",)
 
 
 def _assign(examples: pa.Table, split: Partition, filled: Sequence[str]) -> Parts:

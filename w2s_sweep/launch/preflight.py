@@ -198,7 +198,8 @@ def _key_problems(override: Override, key: str, places: Places) -> list[str]:
     for place, part in enumerate(parts):
         owners, where = _owners(parts[:place]), ".".join(parts[:place])
         if not owners and (whole := _whole(parts[:place])):
-            entry = f"{{{whole.group}: NAME, {part}: VALUE}}"
+            field = next((one for one in parts[place:] if not one.isdigit()), "name")  # of tests.0.path it is path
+            entry = f"{{{whole.group}: NAME, {field}: VALUE}}"
             return [f"{key}: {where} is set as a whole, as in {where}={f'[{entry}]' if whole.many else entry}."]
         if not owners:
             return [f"{key}: {where} is a single value and has no fields."]

@@ -36,11 +36,15 @@ class RolePredictions:
     known; None where it never is."""
     groups: Names | None = None
     """Text: the name of each example's group; None where they are not known."""
+    questions: Names | None = None
+    """Text: the name of the question that each example answers, where that is not its group; else None."""
 
     def of_set(self, place: int) -> RolePredictions:
         """One of several sets."""
         legal = None if self.legal is None else self.legal[place]
-        return RolePredictions(probs=self.probs[place], truth=self.truth, legal=legal, groups=self.groups)
+        return RolePredictions(
+            probs=self.probs[place], truth=self.truth, legal=legal, groups=self.groups, questions=self.questions
+        )
 
 
 class Further(ABC):

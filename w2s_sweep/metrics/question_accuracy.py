@@ -1,8 +1,9 @@
 """Accuracy of whole questions: of the answers to one question the right one must get the highest score.
 
 The examples of multiple choice are (question, answer) pairs, and a group of them is a question where exactly one of its
-answers is right. A model may tell which of two answers is better and still call both right: such a question counts 1
-here and one half in the accuracy of single answers.
+answers is right; where several questions share a group, such as a passage, examples say which one they answer. A model
+may tell which of two answers is better and still call both right: such a question counts 1 here and one half in the
+accuracy of single answers.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class QuestionAccuracy(Metric):
         return None
 
     def scores_of(self, role: RolePredictions) -> PerExample | None:
-        return None if role.groups is None else question_scores(role.probs, role.truth, role.groups)
+        names = _names(role)
+        return None if names is None else question_scores(role.probs, role.truth, names)
 
     def scores_of_each(self, probs: SeveralProbs, role: RolePredictions) -> SeveralScores:
-        if role.groups is None or no_questions(probs[0], role.truth, role.groups) is not None:
+        names = _names(role)
+        if names is None or no_questions(probs[0], role.truth, names) is not None:
             return np.full(probs.shape[:2], np.nan)  # which does not depend on what is predicted
         return super().scores_of_each(probs, role)
 
@@ -50,6 +53,11 @@ class QuestionAccuracy(Metric):
 
     def why_unfit(self, kind: str) -> str | None:
         return None if kind == "classify" else f"a task of kind {kind}, whose examples are no answers to questions"
+
+
+def _names(role: RolePredictions) -> Names | None:
+    """What each example answers: its question, else its group."""
+    return role.groups if role.questions is None else role.questions
 
 
 METRICS.register(QuestionAccuracy.name, QuestionAccuracy())

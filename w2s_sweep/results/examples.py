@@ -22,14 +22,18 @@ class Frame:
     groups: Array
     truth: Array
     digest: str
+    questions: Array | None = None
+    """What each one answers, where that is not its group."""
 
     @classmethod
-    def of(cls, layout: Layout, groups: Mapping[str, str]) -> "Frame":
-        """`groups`: example id -> name of its group; an example without one is a group of its own."""
+    def of(cls, layout: Layout, groups: Mapping[str, str], questions: Mapping[str, str] | None = None) -> "Frame":
+        """`groups`: example id -> name of its group; an example without one is a group of its own. `questions`: example
+        id -> the question that it answers, where several are about one group."""
         places = np.argsort(layout.ids.astype(str), kind="stable")
         ids, truth = layout.ids[places], layout.truth[places]
         names = np.array([groups.get(str(name), str(name)) for name in ids], dtype=str)
-        return cls(layout.rows[places], ids, names, truth, _digest(ids, truth))
+        asked = np.array([questions.get(str(name), str(name)) for name in ids], dtype=str) if questions else None
+        return cls(layout.rows[places], ids, names, truth, _digest(ids, truth), asked)
 
     def share(self, known: "Frame") -> "Frame":
         """The same with the arrays of another of the same ids and groups: designs are made once for one array."""
@@ -57,6 +61,7 @@ class Examples(RolePredictions):
             self,
             ids=ids,
             groups=self.groups[place],
+            questions=None if self.questions is None else self.questions[place],
             truth=self.truth[place],
             probs=self.probs[place],
             legal=None if self.legal is None else self.legal[place],
@@ -71,6 +76,7 @@ class Examples(RolePredictions):
         return cls(
             ids=frame.ids,
             groups=frame.groups,
+            questions=frame.questions,
             truth=frame.truth,
             probs=probs[frame.rows],
             legal=None if flags is None or np.isnan(flags).all() else flags,

@@ -37,6 +37,8 @@ class Reader:
     """(stage, file that supervises) -> the stage's predictions for the rows that the file labels."""
     groups: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Key of a data stage -> example id -> name of its group."""
+    questions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """The same of the questions that examples answer, where that is not their group; of stages in `groups`."""
     files: AnswersReader = field(default_factory=AnswersReader)
     frames: dict[tuple[str | None, int], Frame] = field(default_factory=dict[tuple[str | None, int], Frame])
     """(data stage, layout of a file) -> its test rows."""
@@ -129,7 +131,7 @@ class Reader:
     def _frame(self, data: str | None, layout: Layout) -> Frame:
         about = (data, id(layout))  # which `files` keeps
         if about not in self.frames:
-            made = Frame.of(layout, self._groups(data))
+            made = Frame.of(layout, self._groups(data), self.questions.get(data or ""))
             self.frames[about] = made.share(self.orders.setdefault((data, "\n".join(made.ids.tolist())), made))
         return self.frames[about]
 
@@ -139,10 +141,15 @@ class Reader:
             return {}
         if data not in self.groups:
             path = self.store.verify(data) / EXAMPLES
-            table: Any = cast(Any, pyarrow.parquet).read_table(path, columns=["id", "group"])
+            there = set(cast(Any, pyarrow.parquet).read_schema(path).names)
+            names = [name for name in ("id", "group", "question") if name in there]
+            table: Any = cast(Any, pyarrow.parquet).read_table(path, columns=names)
             if absent := {"id", "group"} - {*table.column_names}:
                 raise StoreError(f"{path} has no column {', '.join(sorted(absent))}. {REMEDY}")
             self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
+            if "question" in names:
+                pairs = zip(table["id"].to_pylist(), table["question"].to_pylist(), strict=True)
+                self.questions[data] = {one: name for one, name in pairs if name is not None}
         return self.groups[data]
 
     def _on(self, found: "Examples | str", labelled: Array) -> "Examples | str":

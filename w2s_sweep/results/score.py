@@ -107,6 +107,7 @@ class _Stages:
             truth=first.truth,
             legal=None if first.legal is None else np.array([one.legal for one in distinct]),
             groups=first.groups,
+            questions=first.questions,
         )
         return cls(seen, np.array([number[id(one)] for one in cells]))
 
@@ -114,7 +115,9 @@ class _Stages:
         """What each cell is shown."""
         seen = self.seen
         legal = None if seen.legal is None else seen.legal[self.places]
-        return RolePredictions(probs=seen.probs[self.places], truth=seen.truth, legal=legal, groups=seen.groups)
+        return RolePredictions(
+            probs=seen.probs[self.places], truth=seen.truth, legal=legal, groups=seen.groups, questions=seen.questions
+        )
 
 
 def _of_stages(seen: RolePredictions) -> dict[str, Array]:

@@ -29,6 +29,8 @@ class Example:
     """Text to generate after `text`."""
     linked: str | None = None
     """Another group this row belongs to as well: the two become one."""
+    question: str | None = None
+    """The question that it answers, where that is not its group: of several about one passage."""
 
 
 class Odd(ValueError):
@@ -47,6 +49,8 @@ class OddRow(DataError):
         self.reason = reason
 
 
+QUESTION = "question"
+"""Column that says which rows are answers to one question; it is read where `dataset.columns` names it."""
 Convert = Callable[[Row], Sequence[Example]]
 TWO = ("0", "1")
 """What two classes without names are called."""
@@ -109,14 +113,14 @@ class Task:
             raise OddRow(text, reason) from error
 
     def _missing(self, column: str, row: Row, index: int) -> str:
-        return (
-            f"task {self.name!r}: row {index} has no column {column!r}. Columns found: {', '.join(sorted(row))}. "
-            + (
-                "Choose dataset=local, the task of such rows."
-                if {"text", "label"} <= row.keys() and self.name != "text_label"
-                else "Choose the dataset (its task) that fits the source, or rename the column."
-            )
+        advice = (
+            "Choose dataset=local, the task of such rows."
+            if {"text", "label"} <= row.keys() and self.name != "text_label"
+            else f"Choose the dataset (its task{_fitting(row)}) that fits the source, or say what the file calls it, "
+            f"dataset.columns={{{column}: NAME}}."
         )
+        found = ", ".join(sorted(row))
+        return f"task {self.name!r}: row {index} has no column {column!r}. Columns found: {found}. {advice}"
 
 
 TASKS: Registry[Task] = Registry("dataset.task")
@@ -129,6 +133,13 @@ def register(*tasks: Task) -> None:
     for task in tasks:
         require_version("task", task.name, task.version, place)
         TASKS.register(task.name, task, place)
+
+
+def _fitting(row: Row) -> str:
+    """Tasks that read the columns of a row, most columns first; one column says too little."""
+    fits = [task for _, task in TASKS.items() if len(task.columns) > 1 and {*task.columns} <= {*row}]
+    found = sorted((-len(task.columns), task.name) for task in fits)
+    return f", such as {' or '.join(name for _, name in found[:2])}," if found else ""
 
 
 def _require_classes(examples: Sequence[Example], classes: int) -> None:

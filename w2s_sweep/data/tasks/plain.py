@@ -1,9 +1,10 @@
 """Sources that are labelled texts already, and the three-file form of weak-to-strong research sandboxes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import Example, Row, Task, binary, label, one, register, strict_text, text
+from w2s_sweep.data.tasks.base import QUESTION, Example, Row, Task, binary, label, one, register, strict_text, text
 
 
 def _text_label(row: Row) -> Sequence[Example]:
@@ -14,22 +15,33 @@ def _text_label(row: Row) -> Sequence[Example]:
 
 
 def _triplet(row: Row) -> Sequence[Example]:
-    """question, choice and a true or false label; or text and label."""
+    """question, choice and a true or false label; or text and label. Rows of one question stay together, and of one
+    `group`, such as the passage that several questions are about."""
     if "question" not in row:
         return _text_label(row)
     question = text(row, "question")
-    return one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), question)
+    group, linked = _together(row, question)
+    found = one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), *group, linked=linked)
+    return found if linked is None else [replace(example, question=linked) for example in found]
+
+
+def _together(row: Row, question: str) -> tuple[tuple[str, ...], str | None]:
+    """The texts that name the group of a row, and another group that it belongs to as well."""
+    if row.get("group") is None:
+        return (question,), None
+    return ("group", text(row, "group")), group_of(question)
 
 
 def _triplet_pairs(row: Row) -> Sequence[Example]:
-    """prompt, first and second answer, and the letter of the better one."""
+    """prompt, first and second answer, and the letter of the better one; `group` as in `_triplet`."""
     prompt, letter = text(row, "prompt"), text(row, "label")
     if not letter:
         return []
     if letter not in ("A", "B"):
         raise ValueError(f"column 'label' is {letter!r}, allowed: A (first is better), B")
     first, second = (f"Question: {prompt}\nAnswer: {text(row, name)}" for name in ("first", "second"))
-    return [Example(first, int(letter == "A"), group_of(prompt), text_other=second)]
+    group, linked = _together(row, prompt)
+    return [Example(first, int(letter == "A"), group_of(*group), text_other=second, linked=linked)]
 
 
 register(
@@ -37,7 +49,7 @@ register(
         "text_label",
         ("text", "label"),
         _text_label,
-        optional=("group",),
+        optional=("group", QUESTION),
         own_classes=True,
         single_answers=True,
         sample={"text": "The parcel came a day early.", "label": 1, "group": "parcels"},
@@ -48,6 +60,7 @@ register(
         _triplet,
         optional=("question", "choice", "text", "group"),
         fixed_halves=True,
+        version=2,
         single_answers=True,
         sample={"question": "What is the capital of Peru?", "choice": "Lima", "label": True},
     ),
@@ -56,7 +69,9 @@ register(
         ("prompt", "first", "second", "label"),
         _triplet_pairs,
         kind="pair",
+        optional=("group",),
         fixed_halves=True,
+        version=2,
         sample={
             "prompt": "Name a prime number.",
             "first": "Seven.",
