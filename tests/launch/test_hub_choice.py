@@ -56,6 +56,9 @@ def test_in_a_list_of_a_method(cache: Path, tmp_path: Path) -> None:  # noqa: F8
     (cell,) = with_own_models([plain_cell(compose("config", jobs[0]))], jobs)
     found = [(one["name"], one["layers"], one["keep_layers"]) for one in cell["method"]["chain"]]
     assert found == [("name", 3, None), ("first", 3, 1), ("mine", 3, None), ("gpt2", 12, None)]
+    critic = ["method=critic", "++method.critic=org/name"]
+    (one,) = with_own_models([plain_cell(compose("config", critic))], [critic])
+    assert one["method"]["critic"]["layers"] == 3
     whole = parse([{**cell, "strong": cell["method"]["chain"][2]}])[0][0]
     assert [one.source.kind for one in whole.method.models()] == ["hub", "hub", "local", "hub"]
 

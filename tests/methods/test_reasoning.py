@@ -25,6 +25,9 @@ def test_a_critic_helps_a_judge_whose_labels_the_student_learns():
     assert (judge.hints.model.name, judge.settings.on, "labels" in judge.inputs) == ("w0", "half_a", False)
     assert (read.kind, read.hints.model.name) == ("critique", "s0")
     assert student.inputs["data"] == read.inputs["data"]
+    assert graph_of(Critic(critic=model("m0"))).stages.keys() & {read.key, judge.key, roles.student} == set()
+    own = [one for one in graph_of(Critic(critic=model("m0"))).stages.values() if one.kind == "critique"]
+    assert [one.hints.model.name for one in own] == ["m0"]
     probes = graph_of(Critic(), finetune=Probe())
     (judge,) = [stage for stage in probes.stages.values() if stage.hints.role == "link"]
     assert probes.stages[judge.inputs["features"]].inputs["data"] == judge.inputs["data"]
@@ -34,6 +37,8 @@ def test_a_critic_that_cannot_write_is_refused():
     vectors = dataclasses.replace(model("s0"), features="vectors.npz")
     (problem,) = problems_of(cell(method=Critic(), strong=vectors, finetune=Probe()))
     assert "strong writes critiques, and s0 is a file of vectors" in problem
+    (problem,) = problems_of(cell(method=Critic(critic=vectors), finetune=Probe()))
+    assert "method.critic writes critiques, and s0 is a file of vectors" in problem
     (problem,) = problems_of(cell(method=Critic(max_new_tokens=300)))
     assert "method.max_new_tokens: 300 of dataset.max_tokens=512" in problem
 

@@ -186,3 +186,12 @@ def test_a_report_counts_settings_without_a_curve_and_names_no_folder_of_the_mac
         page = write_results(store, collect(store, NAME), store.sweep(NAME)).html.read_text()
         assert ("no curve of 1 of 1 settings" in page) == told
         assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize("shape", [Shape(), Shape(strong=("s410", "s1000"), datasets=("sciq", "boolq"))])
+def test_a_metric_that_no_cell_has_is_drawn_without_a_point(tmp_path, shape):
+    store = build(tmp_path, replace(shape, metric="question_accuracy", n_test=20))  # rows that answer no questions
+    results = collect(store, NAME)
+    assert {g.student.value for g in results.groups} == {None}
+    for plot in choose_plots(results):
+        plot.draw(results)

@@ -131,7 +131,7 @@ def _prompting_problems(cell: Cell) -> list[str]:
 
 
 def _critic_problems(cell: Cell) -> list[str]:
-    """What keeps the strong model from writing critiques."""
+    """What keeps a model from writing critiques."""
     method, limit = cell.method, cell.dataset.max_tokens
     if not isinstance(method, Critic):
         return []
@@ -141,7 +141,8 @@ def _critic_problems(cell: Cell) -> list[str]:
             f"method.max_new_tokens: {method.max_new_tokens} of dataset.max_tokens={limit} leave less than half to the "
             f"text. Set it to {limit // 2} or less, or raise dataset.max_tokens."
         )
-    models = (("strong", cell.strong, "writes critiques"), ("weak", cell.weak, "reads critiques"))
+    writer = ("strong", cell.strong) if method.critic is None else ("method.critic", method.critic)
+    models = ((*writer, "writes critiques"), ("weak", cell.weak, "reads critiques"))
     found += [
         f"method: critic, where {side} {what}, and {one.name} is a file of vectors. Choose a language model as {side}."
         for side, one, what in models

@@ -4,7 +4,7 @@ as help for judges: Saunders et al. 2022, arXiv 2206.05802)."""
 
 from typing import ClassVar, Literal
 
-from w2s_sweep.config.model import Count
+from w2s_sweep.config.model import Count, Model
 from w2s_sweep.config.schema import schema
 from w2s_sweep.methods.base import Method
 from w2s_sweep.plan.builder import GROUND_TRUTH, Builder, Roles
@@ -17,13 +17,16 @@ class Critic(Method):
     the truth of half A with a critique behind each text. student: trained on the judge's labels of half B, without
     critiques. ceiling: as in `naive`.
 
-    The critic is the strong model as it is. In the sandbox it is trained on as well: first on critiques of the weak
-    model, then by reinforcement, with a reward where the judge calls the text wrong. Neither is built here.
+    The critic is the strong model as it is, or a model of its own. In the sandbox it is trained as well: first on
+    critiques of the weak model, then by reinforcement (GRPO), with a reward of 1 where the judge calls the text wrong.
+    Neither is built here; a critic that was trained elsewhere is `critic`.
     """
 
     needs_weak_model: ClassVar[bool] = True
 
     name: Literal["critic"] = "critic"
+    critic: Model | None = None
+    """What writes the critiques; null is the strong model as it is."""
     question: str = "\nIn one sentence, what is wrong with this, if anything?\n"
     """What the critic is asked behind each text."""
     max_new_tokens: Count = 64
@@ -31,7 +34,7 @@ class Critic(Method):
 
     def graph(self, cell: Setup, build: Builder) -> Roles:
         weak = build.supervisor()
-        read = build.critique(cell.strong, question=self.question, max_new_tokens=self.max_new_tokens)
+        read = build.critique(self.critic or cell.strong, question=self.question, max_new_tokens=self.max_new_tokens)
         judge = build.train(cell.weak_model, role="link", on="half_a", labels=GROUND_TRUTH, data=read)
         student = build.train(cell.strong, role="student", on="half_b", labels=judge, loss=cell.loss)
         return Roles(weak=weak, student=student, ceiling=build.ceiling(cell.strong))

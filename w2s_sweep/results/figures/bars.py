@@ -45,7 +45,7 @@ def draw_bars(results: Results) -> "Figure":
 def _span(scores: Sequence[Interval], chance: float, bounds: tuple[float, float]) -> list[float]:
     """Limits that hold all bars, and intervals as far as they are no wider than a tenth on either side."""
     values = [score.value for score in scores if score.value is not None]
-    outside = max(bounds[0], min([chance, *values]) - 0.1), min(bounds[1], max(values) + 0.1)
+    outside = max(bounds[0], min([chance, *values]) - 0.1), min(bounds[1], max([chance, *values]) + 0.1)
     return robust_range([end for score in scores for end in ends(score)], (chance, chance + 0.1), outside)
 
 
