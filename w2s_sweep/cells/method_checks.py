@@ -141,8 +141,8 @@ def _critic_problems(cell: Cell) -> list[str]:
             f"method.max_new_tokens: {method.max_new_tokens} of dataset.max_tokens={limit} leave less than half to the "
             f"text. Set it to {limit // 2} or less, or raise dataset.max_tokens."
         )
-    writer = ("strong", cell.strong) if method.critic is None else ("method.critic", method.critic)
-    models = ((*writer, "writes critiques"), ("weak", cell.weak, "reads critiques"))
+    writes = ("strong", cell.strong) if method.critic is None else ("method.critic", method.critic)
+    models = ((writes[0], writes[1], "writes critiques"), ("weak", cell.weak, "reads critiques"))
     found += [
         f"method: critic, where {side} {what}, and {one.name} is a file of vectors. Choose a language model as {side}."
         for side, one, what in models
