@@ -14,6 +14,7 @@ from w2s_sweep.plan.stage import Stage
 from w2s_sweep.runner.context import Context
 
 WEIGHTS = "weights.safetensors"
+"""What training changed."""
 
 
 def trained_stage(context: Context[Any], settings: Kind) -> Context[Any]:
