@@ -29,7 +29,7 @@ from w2s_sweep.export.network import (
     require_head,
     stored_state,
 )
-from w2s_sweep.export.trained import HEAD, Trained
+from w2s_sweep.export.trained import Trained
 from w2s_sweep.kinds.forward import Features
 from w2s_sweep.kinds.recipes import LoraRecipe
 from w2s_sweep.kinds.training import Finetune, Probe
@@ -37,6 +37,7 @@ from w2s_sweep.models.adapted import MAGNITUDE
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.features import feature_layer
 from w2s_sweep.models.readout import Pooling
+from w2s_sweep.predictions import HEAD
 
 PROBE = "probe.safetensors"
 FINAL_NORMS = ("ln_f", "final_layer_norm", "final_layernorm", "norm")

@@ -22,7 +22,7 @@ from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
+from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, WEIGHTS, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -44,7 +44,7 @@ from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.training.loop import train
 from w2s_sweep.training.stopping import EarlyStopping
-from w2s_sweep.training.stored import WEIGHTS, restore_trained, trained_stage
+from w2s_sweep.training.stored import restore_trained, trained_stage
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
 
