@@ -94,8 +94,9 @@ def write_whole(trained: Trained, settings: Finetune, names: Sequence[str] | Non
 
 
 def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, folder: Path) -> Form:
-    """A PEFT adapter: on the sequence classifier of transformers, whose head it replaces, where that reads texts the
-    same way, else on the plain model with the head beside it. ModelError where its base is published nowhere."""
+    """A PEFT adapter. Where the sequence classifier of transformers reads texts the same way, it is on that and
+    replaces its head; else it is on the plain model, with the head beside it. ModelError where its base is published
+    nowhere."""
     require_head(settings)
     if trained.adapted is not None:
         raise ModelError(

@@ -149,8 +149,8 @@ class Labels(Inputs):
         return self._labelling(HeldOut(), _members(members), self._model_of(members[-1]))
 
     def refine(self, labels: str, proposals: str, judge: str, *, on: Split, max_replace: float) -> str:
-        """The predictions `labels`, but on the split `on` those of `proposals` that say another class and that `judge`
-        prefers, at most the share `max_replace` of those that do."""
+        """The predictions `labels`. On the split `on` those of `proposals` replace them where they say another class
+        and `judge` prefers it: at most the share `max_replace` of all that say another class."""
         inputs = {"own": proposals, "weak": labels, "knows": judge}
         settings = Refine(on=on, max_replace=max_replace)
         return self._labelling(settings, inputs, self._model_of(proposals))

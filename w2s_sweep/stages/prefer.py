@@ -1,5 +1,6 @@
-"""Prefer stage: a student that has learnt its supervisor's solutions goes on to prefer its own, where its samples
-agree, to those of the supervisor that end elsewhere (after Yang et al. 2024, arXiv 2407.13647, stage II)."""
+"""Prefer stage: a student that has learnt its supervisor's solutions is trained on to prefer the answer that its own
+samples agree on to samples of the supervisor with another answer (after Yang et al. 2024, arXiv 2407.13647, stage
+II)."""
 
 from collections.abc import Sequence
 from pathlib import Path
