@@ -93,7 +93,7 @@ def test_every_parameter_of_a_method_changes_its_student(method):
         "weight": 0.9, "rounds": 5, "part": "easy", "calibrate": "none", "harden": False,
         "prior": 0.5, "penalty": 2.0, "alpha": 10.0, "sweeps": 7, "groups": "halves", "shots": 4, "threshold": 0.7,
         "neighbours": 3, "question": " why ?", "max_new_tokens": 9, "start": 4, "steps": 50, "folds": 2,
-        "max_replace": 0.6, "judge": model("j0"), "strength": 0.7, "others": (model("m2"),),
+        "max_replace": 0.6, "judge": model("j0"), "critic": model("j1"), "strength": 0.7, "others": (model("m2"),),
         "mix": dataset("third"),
         "kind": "opposite" if getattr(method, "kind", "") == "explicit" else "explicit",
     }  # fmt: skip
