@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,69 +47,70 @@ def fill(model: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings:
     return {**model, **{name: value for name, value in derived.items() if model.get(name) == MISSING}}
 
 
-def read_facts_of(
-    path: str, model: Mapping[str, Any], known: dict[str, Facts], described: bool = False
-) -> Facts | None:
-    """What the files at a path say, of an adapter those of its base; None where that is on the hub and the command has
-    `described` it. Raises SourceError."""
-    folder = existing(LocalSource(path=path))
-    if is_adapter(folder):
-        base = source_of(path, model.get("base")).base
-        if isinstance(base, HubSource):
-            return None if described else _base_on_hub(path, base, known)
-        folder = existing(base)
-    if str(folder) not in known:
-        require_model(folder)
-        known[str(folder)] = read_facts(folder)
-    return known[str(folder)]
+@dataclass
+class Descriptions:
+    """What is found out of the models of a sweep: files are read once, what is wrong is kept."""
 
+    names: Mapping[str, str]
+    """Repository -> what tables call it."""
+    facts: dict[str, Facts] = field(default_factory=dict[str, Facts])
+    """Folder, or repository and revision -> what its files say."""
+    problems: dict[str, None] = field(default_factory=dict[str, None])
+    """Each once, in the order in which they were met."""
 
-def _base_on_hub(path: str, base: HubSource, known: dict[str, Facts]) -> Facts:
-    try:
-        return _ask_hub(base, known)
-    except SourceError as error:
-        raise SourceError(
-            f"{path} is an adapter on {base.repository} of the hub: {error} Or set base=FOLDER, beside path, to a copy "
-            "of that model, or choose its model too (model@strong=NAME)."
-        ) from error
+    def read(self, path: str, model: Mapping[str, Any], described: bool = False) -> Facts | None:
+        """What the files at a path say, of an adapter those of its base; None where that is on the hub and the command
+        has `described` it. Raises SourceError."""
+        folder = existing(LocalSource(path=path))
+        if is_adapter(folder):
+            base = source_of(path, model.get("base")).base
+            if isinstance(base, HubSource):
+                return None if described else self._base_on_hub(path, base)
+            folder = existing(base)
+        if str(folder) not in self.facts:
+            require_model(folder)
+            self.facts[str(folder)] = read_facts(folder)
+        return self.facts[str(folder)]
 
+    def _base_on_hub(self, path: str, base: HubSource) -> Facts:
+        try:
+            return self._ask_hub(base)
+        except SourceError as error:
+            raise SourceError(
+                f"{path} is an adapter on {base.repository} of the hub: {error} Or set base=FOLDER, beside path, to a "
+                "copy of that model, or choose its model too (model@strong=NAME)."
+            ) from error
 
-def _ask_hub(source: HubSource, known: dict[str, Facts]) -> Facts:
-    where = f"{source.repository} at {source.revision}"
-    if where not in known:
-        known[where] = describe(source)
-    return known[where]
+    def _ask_hub(self, source: HubSource) -> Facts:
+        where = f"{source.repository} at {source.revision}"
+        if where not in self.facts:
+            self.facts[where] = describe(source)
+        return self.facts[where]
 
+    def on_hub(self, where: str, model: Mapping[str, Any]) -> Settings:
+        """A model of the hub with all that was left open; an adapter there is fetched, and is its base with it."""
+        try:
+            source: HubSource = from_plain(HubSource, model["source"])
+            folder = find_adapter(source)
+            if folder is not None:
+                model = {**model, "path": str(folder)}
+            facts = self._ask_hub(source) if folder is None else self.read(str(folder), model)
+        except (SourceError, ValidationError) as error:
+            self.problems[f"{where}: {error}"] = None
+            return dict(model)
+        assert facts is not None  # which is of a model that was described alone
+        by, of = where.removeprefix("model@"), f"{source.repository} at {source.revision}"
+        self.compare(by, model, facts, of, [name for name in (*EXACT, "params") if model[name] != MISSING])
+        return fill(model, derive_fields(self.names[source.repository], facts))
 
-def describe_on_hub(
-    where: str, model: Mapping[str, Any], names: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
-) -> Settings:
-    """A model of the hub with all that was left open; an adapter there is fetched, and is its base with it."""
-    try:
-        source: HubSource = from_plain(HubSource, model["source"])
-        folder = find_adapter(source)
-        if folder is not None:
-            model = {**model, "path": str(folder)}
-        facts = _ask_hub(source, known) if folder is None else read_facts_of(str(folder), model, known)
-    except (SourceError, ValidationError) as error:
-        problems[f"{where}: {error}"] = None
-        return dict(model)
-    assert facts is not None  # which is of a model that was described alone
-    by, of = where.removeprefix("model@"), f"{source.repository} at {source.revision}"
-    set_by_hand = [name for name in (*EXACT, "params") if model[name] != MISSING]
-    problems |= dict.fromkeys(find_contradictions(by, model, facts, of, set_by_hand))
-    return fill(model, derive_fields(names[source.repository], facts))
-
-
-def find_contradictions(by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> list[str]:
-    """What was said of a model and its files deny."""
-    found: list[str] = []
-    for name in names:
-        value, true = model[name], getattr(facts, name)
-        if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
-            field = f"{by}.{name}" if by in ROLES else f"{by}, {name}"
-            found.append(f"{field}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the model's files.")
-    return found
+    def compare(self, by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> None:
+        """Keep as a problem what was said of a model under these names and its files deny."""
+        for name in names:
+            value, true = model[name], getattr(facts, name)
+            if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
+                what = f"{by}.{name}" if by in ROLES else f"{by}, {name}"
+                problem = f"{what}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the model's files."
+                self.problems[problem] = None
 
 
 def derive_fields(name: str, facts: Facts) -> Settings:

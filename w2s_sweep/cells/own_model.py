@@ -13,15 +13,13 @@ from w2s_sweep.cells.described import (
     EXACT,
     MISSING,
     ROLES,
+    Descriptions,
     Settings,
     derive_fields,
-    describe_on_hub,
     fill,
-    find_contradictions,
     is_open,
     is_undescribed,
     name_of,
-    read_facts_of,
 )
 from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.config.source import LocalSource
@@ -30,7 +28,6 @@ from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.base import named_fields
 from w2s_sweep.sources.adapter import is_adapter
 from w2s_sweep.sources.local import existing
-from w2s_sweep.sources.model_facts import Facts
 
 
 def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[Settings]:
@@ -38,9 +35,9 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
 
     Raises ConfigError with all folders that cannot be trained, and all settings that contradict their files.
     """
-    problems: dict[str, None] = {}
-    names = _names(composed)
-    known: dict[str, Facts] = {}
+    models = _models(composed)
+    undescribed = {about for about, model in models.items() if is_undescribed(model)}
+    found = Descriptions(_names([models[about] for about in undescribed]))
     done: dict[object, Settings] = {}
     cells: list[Settings] = []
     for cell, lines in zip(composed, overrides, strict=True):
@@ -50,20 +47,20 @@ def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[S
             model = cell.get(role)
             if not is_mapping(model) or not _is_used(cell, role):
                 continue
-            if {f"{role}.path", f"{role}.features"} & {*said} or is_undescribed(model):
+            if {f"{role}.path", f"{role}.features"} & {*said} or id(model) in undescribed:
                 # One object for all cells that say the same of the same model: what cells share is read once.
                 one = (role, id(model), _about(role, said))
                 if one not in done:
-                    done[one] = _describe(role, model, said, names, known, problems)
+                    done[one] = _describe(role, model, said, found)
                 described[role] = done[one]
         if any(is_open(model) or isinstance(model.get("path"), str) for model in _named(cell)):
             one = ("method", id(cell["method"]))
             if one not in done:
-                done[one] = _describe_method(cell["method"], names, known, problems)
+                done[one] = _describe_method(cell["method"], found)
             described["method"] = done[one]
         cells.append({**cell, **described})
-    if problems:
-        raise ConfigError(list(problems))
+    if found.problems:
+        raise ConfigError(list(found.problems))
     return cells
 
 
@@ -73,73 +70,61 @@ def _is_used(cell: Mapping[str, Any], role: str) -> bool:
     return role != "weak" or not (is_mapping(supervisor) and supervisor.get("labels"))
 
 
-def _describe(
-    role: str, model: Mapping[str, Any], said: Mapping[str, str], names: Mapping[str, str], known: dict[str, Facts],
-    problems: dict[str, None],
-) -> Settings:  # fmt: skip
+def _describe(role: str, model: Mapping[str, Any], said: Mapping[str, str], found: Descriptions) -> Settings:
     path, vectors = model.get("path"), model.get("features")
-    by_name = is_undescribed(model)
+    by_name, own = is_undescribed(model), _own(role, said)
     if isinstance(path, str) and isinstance(vectors, str):
-        problems[f"{role}.path and {role}.features: a model is opened, or a file of vectors. Set one of them."] = None
+        both = f"{role}.path and {role}.features: a model is opened, or a file of vectors. Set one of them."
+        found.problems[both] = None
     if isinstance(vectors, str):
         return {**model, **_unless_said(role, said, _of_vectors(vectors))}
     if not isinstance(path, str):
-        return describe_on_hub(f"model@{role}", model, names, known, problems) if by_name else dict(model)
+        return found.on_hub(f"model@{role}", model) if by_name else dict(model)
     chosen = not by_name and (f"model@{role}" in said or said.get("experiment", "null") != "null")
     try:
         folder = existing(LocalSource(path=path))
         if is_adapter(folder):  # whatever model it is on, it is another one than that
             model = {**model, **_unless_said(role, said, {"name": name_of(folder)})}
-        described = chosen or {"layers", "hidden", "params"} <= _own(role, said)
-        facts = read_facts_of(path, model, known, described)
+        facts = found.read(path, model, described=chosen or {"layers", "hidden", "params"} <= own)
     except SourceError as error:
-        problems[f"model@{role}: {error}"] = None
+        found.problems[f"model@{role}: {error}"] = None
         return dict(model)
     if facts is None:
         return dict(model)
     if chosen:
         by = f"model@{role}={said.get(f'model@{role}', model['name'])}"
-        problems |= dict.fromkeys(find_contradictions(by, model, facts, path, EXACT))
+        found.compare(by, model, facts, path, EXACT)
         return dict(model)
-    own = _own(role, said)
-    problems |= dict.fromkeys(
-        find_contradictions(role, model, facts, path, [n for n in (*EXACT, "params") if n in own])
-    )
+    found.compare(role, model, facts, path, [name for name in (*EXACT, "params") if name in own])
     return {**model, **_unless_said(role, said, derive_fields(name_of(Path(path)), facts))}
 
 
-def _describe_method(
-    method: Mapping[str, Any], names: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
-) -> Settings:
+def _describe_method(method: Mapping[str, Any], found: Descriptions) -> Settings:
     """A method with all models described that it names by a repository or a folder."""
-    found = dict(method)
-    for field in _model_fields(method):
-        value, where = method.get(field), f"method.{field}"
+    described = dict(method)
+    for name in _model_fields(method):
+        value, where = method.get(name), f"method.{name}"
         if is_list(value):
-            found[field] = [
-                _describe_named(where, one, names, known, problems) if is_mapping(one) else one for one in value
-            ]
+            described[name] = [_describe_named(where, one, found) if is_mapping(one) else one for one in value]
         elif is_mapping(value):
-            found[field] = _describe_named(where, value, names, known, problems)
-    return found
+            described[name] = _describe_named(where, value, found)
+    return described
 
 
-def _describe_named(
-    where: str, model: Mapping[str, Any], names: Mapping[str, str], known: dict[str, Facts], problems: dict[str, None]
-) -> Settings:
+def _describe_named(where: str, model: Mapping[str, Any], found: Descriptions) -> Settings:
     """One of these models; a folder beside a file of `conf/model` is a copy of that model."""
     path = model.get("path")
     if not isinstance(path, str):
-        return describe_on_hub(where, model, names, known, problems) if is_undescribed(model) else dict(model)
+        return found.on_hub(where, model) if is_undescribed(model) else dict(model)
     try:
-        facts = read_facts_of(path, model, known, described=not is_open(model))
+        facts = found.read(path, model, described=not is_open(model))
     except SourceError as error:
-        problems[f"{where}: {error}"] = None
+        found.problems[f"{where}: {error}"] = None
         return dict(model)
     if facts is None:
         return dict(model)
     set_by_hand = [name for name in (*EXACT, *(["params"] if is_open(model) else [])) if model.get(name) != MISSING]
-    problems |= dict.fromkeys(find_contradictions(where, model, facts, path, set_by_hand))
+    found.compare(where, model, facts, path, set_by_hand)
     return fill(model, derive_fields(name_of(Path(path)), facts))
 
 
@@ -158,12 +143,15 @@ def _model_fields(method: Mapping[str, Any]) -> list[str]:
     return [] if cls is None else [name for name, field in named_fields(cls).items() if field.group == "model"]
 
 
-def _names(composed: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Repository -> what tables call it: its owner too where another one has the same name in this sweep."""
+def _models(composed: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """All models that cells name, each once, by identity."""
     listed = [model for cell in composed for model in (*map(cell.get, ROLES), *_named(cell)) if is_mapping(model)]
-    models = {id(model): model for model in listed}
-    repositories = {str(model["source"]["repository"]) for model in models.values() if is_undescribed(model)}
-    short = {one: name_of(Path(one)) for one in repositories}
+    return {id(model): model for model in listed}
+
+
+def _names(undescribed: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Repository -> what tables call it: its owner too where another one has the same name in this sweep."""
+    short = {one: name_of(Path(one)) for one in {str(model["source"]["repository"]) for model in undescribed}}
     twice = [name for name, count in Counter(short.values()).items() if count > 1]
     return {one: name_of(Path(one.replace("/", "-"))) if name in twice else name for one, name in short.items()}
 
