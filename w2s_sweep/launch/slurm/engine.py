@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import group_packs, scripts_of
 from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
+from w2s_sweep.launch.slurm.inventory import read_nodes
 from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.learned import learn_used
 from w2s_sweep.launch.slurm.limits import fit, foresee, look_at_nodes, read_partitions, say_clipped
@@ -172,11 +174,11 @@ class SlurmEngine:
     ) -> list[tuple[Pack, Ask]]:
         """The packs, by what is free, and what each asks for, by what like ones have used and the partition gives."""
         stages = [job.plan.graph.stages[key] for key in wanted]
-        learned, partitions = learn_used(job.store, stages), read_partitions()
-        share = division(settings, partitions, learned, room.left)
+        learned, partitions, nodes = learn_used(job.store, stages), read_partitions(), cache(read_nodes)
+        share = division(settings, partitions, nodes, learned, room.left)
         packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
         asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
-        fitted = fit(asked, look_at_nodes(partitions, asked))
+        fitted = fit(asked, look_at_nodes(partitions, asked, nodes))
         for line in filter(
             None, (str(share), learned.say(learners(stages, settings, learned)), *say_clipped(asked, fitted))
         ):
