@@ -243,11 +243,11 @@ def sweep_status(
 
 def _usage(store: Store, name: str) -> str:
     """What the jobs of a sweep that has ended asked for and used; empty where there were none."""
-    if not (store.sweep(name) / "launcher.json").is_file():
+    if not store.submissions(name):
         return ""
-    from w2s_sweep.launch.slurm.usage import usage
+    from w2s_sweep.results.usage import usage_of_tasks  # a look at a running sweep needs none of it
 
-    return str(usage(store, name) or "")
+    return str(usage_of_tasks(store, store.read_sweep(name)) or "")
 
 
 def _tail(text: str, lines: int = 6) -> str:

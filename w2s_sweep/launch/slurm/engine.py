@@ -30,8 +30,8 @@ from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_j
 from w2s_sweep.launch.slurm.resources import Ask, ask_of, counts_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
+from w2s_sweep.launch.slurm.speed import learn_time
 from w2s_sweep.launch.slurm.submit import Array, submit
-from w2s_sweep.launch.slurm.usage import learn_time
 from w2s_sweep.launch.slurm.waves import (
     Room,
     after_refusal,

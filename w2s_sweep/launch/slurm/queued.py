@@ -55,12 +55,6 @@ def submissions(store: Store) -> dict[Path, dict[str, Any]]:
     return {path: record for path, record in found.items() if record is not None}
 
 
-def submissions_of(store: Store, sweep: str) -> list[dict[str, Any]]:
-    """What was written about all submissions of a sweep, the oldest first."""
-    records = [read_json(path) or {} for path in (store.sweep(sweep) / "jobs").glob("submission-*.json")]
-    return sorted(records, key=lambda one: one.get("submitted", 0.0))
-
-
 def records(store: Store) -> dict[str, Record]:
     """Stage -> the job that was submitted for it last."""
     found: dict[str, Record] = {}
