@@ -198,7 +198,7 @@ def _ending(store: Store, key: str, queue: Queue, ends: Mapping[str, str]) -> st
     elif status == str(STALLED):
         said.append("it was ended each time, as it made no progress")
     elif status is not None:
-        said.append(f"its process ended with {status}")
+        said.append(f"its process ended with {status}, `w2s logs {key[:10]}` shows its last words")
     return f": {'; '.join(said)}" if said else ""
 
 

@@ -108,7 +108,8 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     refuse_others(store, name, "its record and table must not be overwritten.")
     store.prepare()
     with _alone(store, name, graph):
-        record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
+        if not engine.dry_run:
+            record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
         prepare(console, store, plan)
         job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
         if not engine.run(job):

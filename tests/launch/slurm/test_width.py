@@ -25,12 +25,12 @@ def line(name="n1", state="IDLE", partitions="main,low", used=0, gpus=4, cpus=0,
 
 def node(partition, gpus=4):
     """One on which nothing runs."""
-    return Node(frozenset({partition}), 64_000, gpus, True, 16, 64_000, gpus)
+    return Node(frozenset({partition}), 64_000, 16, gpus, True, 16, 64_000, gpus)
 
 
 def test_what_is_free_of_a_node(cluster):
     cluster.controller.nodes = [line(used=1, cpus=5, memory=1000)]
-    assert read_nodes() == [Node(frozenset({"main", "low"}), 64_000, 4, True, 11, 63_000, 3)]
+    assert read_nodes() == [Node(frozenset({"main", "low"}), 64_000, 16, 4, True, 11, 63_000, 3)]
 
 
 @pytest.mark.parametrize(

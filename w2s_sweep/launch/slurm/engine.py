@@ -67,6 +67,10 @@ class SlurmEngine:
         self.settings = {name: _plain(value) for name, value in self.settings.items()}
         self.checked = read_settings(self.settings)
 
+    @property
+    def dry_run(self) -> bool:
+        return self.checked.dry_run
+
     def device(self, stage: Stage[Kind]) -> float | None:
         return device_of(stage, self.checked)
 
@@ -92,7 +96,7 @@ class SlurmEngine:
             raise LaunchError(
                 f"store: {job.store.root} has a % in its name, which names of logs cannot have with SLURM."
             )
-        if self.checked.dry_run:
+        if self.dry_run:
             self._show_scripts(job)
             return False
         write_json(job.folder / "launcher.json", {"settings": self.settings, "pack_flops": self.pack_flops})

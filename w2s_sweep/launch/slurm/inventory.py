@@ -17,6 +17,7 @@ class Node:
     partitions: frozenset[str]
     memory_mb: int
     """For jobs: without what is SLURM's own."""
+    cpus: int
     gpus: int
     takes_jobs: bool
     free_cpus: int
@@ -39,12 +40,14 @@ def read_nodes() -> list[Node]:
 def _node(said: Mapping[str, str]) -> Node:
     state, *more = said.get("State", "").split("+")
     memory, gpus = _number(said, "RealMemory") - _number(said, "MemSpecLimit"), sum(_gpus(said.get("Gres", "")))
+    cpus = _number(said, "CPUTot")
     return Node(
         partitions=frozenset(said.get("Partitions", "").split(",")),
         memory_mb=memory,
+        cpus=cpus,
         gpus=gpus,
         takes_jobs=state in USABLE and HARMLESS.issuperset(more),
-        free_cpus=_number(said, "CPUTot") - _number(said, "CPUAlloc"),
+        free_cpus=cpus - _number(said, "CPUAlloc"),
         free_mb=memory - _number(said, "AllocMem"),
         free_gpus=gpus - sum(_gpus(said.get("GresUsed", ""))),
     )
