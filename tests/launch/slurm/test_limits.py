@@ -161,6 +161,10 @@ def test_a_plan_says_that_the_time_of_a_task_with_many_stages_is_cut(planned, cl
     assert f"minutes are more than the partition gives; tasks get {alone} " in planned(**slow, pack_flops=1e18)
 
 
+def test_a_plan_names_partitions_where_one_is_misspelt(planned):
+    assert "hydra.launcher.partition: SLURM shows no mian here. Partitions: main." in planned(partition="main,mian")
+
+
 @pytest.mark.parametrize("program", ["squeue", "scontrol"])
 def test_a_plan_waits_for_no_queue(sweeps, planned, cluster, monkeypatch, program):
     """Where something was submitted from the store, SLURM is asked what is in flight, and whether it hides jobs."""

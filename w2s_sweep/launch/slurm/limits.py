@@ -99,7 +99,14 @@ def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], l
         fitted = fit(asks, there)
     except ConfigError as error:
         return as_they_are, [f"a submission is refused: {problem}" for problem in error.problems]
-    return fitted, list(say_clipped(asks, fitted))
+    return fitted, [*_say_unknown(asks, partitions), *say_clipped(asks, fitted)]
+
+
+def _say_unknown(asks: Iterable[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> Iterator[str]:
+    """A line for each partition that is named and not shown; SLURM may hide it."""
+    named = {name for _, ask in asks for name in named_partitions(ask, ())}
+    for name in sorted(named - partitions.keys()):
+        yield f"hydra.launcher.partition: SLURM shows no {name} here. Partitions: {', '.join(partitions)}."
 
 
 def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
