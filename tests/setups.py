@@ -42,6 +42,15 @@ def cell(*, weak="w0", strong="s0", **change):
     return Cell(**(fields | change))
 
 
+def ancestors(graph, keys):
+    """The stages that one of `keys` needs, directly or not, and `keys` themselves."""
+    found = set(keys)
+    for key, stage in reversed(list(graph.stages.items())):
+        if key in found:
+            found.update(stage.inputs.values())
+    return found
+
+
 def data_settings(**change):
     """Settings of a data stage that takes all rows of a source."""
     neutral = {"task": "sst2", "source": {}, "train_split": "train", "test_split": None, "sample_seed": 0}

@@ -28,6 +28,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from w2s_sweep.models.lora import trainable
+
 WORDS = (  # noqa: SIM905 - one word a string would fill the screen
     "the a an of and to in is was it that film movie story acting plot scene good great fine warm clever bright superb "
     "bad poor dull weak boring awful slow tedious correct incorrect yes no not very quite rather really somehow"
@@ -41,38 +43,13 @@ def tiny_llama(
     folder: Path, *, layers: int = 2, hidden: int = 32, tied: bool = True, bos: bool = False, seed: int = 0
 ) -> Path:
     """A Llama with rotary positions; adds no token of its own unless `bos`."""
-    config = LlamaConfig(
-        vocab_size=len(byte_tokenizer(bos)),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=tied,
-        initializer_range=SPREAD,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
+    config = LlamaConfig(**_decoder(layers, hidden), num_key_value_heads=2, tie_word_embeddings=tied, pad_token_id=2)
     return _saved(folder, LlamaForCausalLM, config, byte_tokenizer(bos), seed)
 
 
 def tiny_qwen2(folder: Path, *, layers: int = 2, hidden: int = 32, seed: int = 0) -> Path:
     """A Qwen2: biases in attention, a root-mean-square norm at the end."""
-    config = Qwen2Config(
-        vocab_size=len(byte_tokenizer()),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        initializer_range=SPREAD,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
+    config = Qwen2Config(**_decoder(layers, hidden), num_key_value_heads=2, tie_word_embeddings=True)
     return _saved(folder, Qwen2ForCausalLM, config, byte_tokenizer(), seed)
 
 
@@ -93,18 +70,7 @@ def tiny_gpt2(folder: Path, *, layers: int = 2, hidden: int = 32, positions: int
 
 def tiny_neox(folder: Path, *, layers: int = 2, hidden: int = 32, seed: int = 0) -> Path:
     """A GPT-NeoX as in Pythia: the head has weights of its own."""
-    config = GPTNeoXConfig(
-        vocab_size=len(byte_tokenizer()),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        tie_word_embeddings=False,
-        initializer_range=SPREAD,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
+    config = GPTNeoXConfig(**_decoder(layers, hidden), tie_word_embeddings=False)
     return _saved(folder, GPTNeoXForCausalLM, config, byte_tokenizer(), seed)
 
 
@@ -121,16 +87,23 @@ def tiny_deberta(folder: Path, *, layers: int = 1, hidden: int = 32, positions: 
     return _saved(folder, DebertaV2ForMaskedLM, config, word_tokenizer(), seed)
 
 
+def _decoder(layers: int, hidden: int) -> dict[str, Any]:
+    return {**_sizes(byte_tokenizer(), layers, hidden, 256), "bos_token_id": 0, "eos_token_id": 1}
+
+
 def _encoder(layers: int, hidden: int, positions: int) -> dict[str, Any]:
+    return {**_sizes(word_tokenizer(), layers, hidden, positions), "pad_token_id": 0}
+
+
+def _sizes(tokenizer: PreTrainedTokenizerFast, layers: int, hidden: int, positions: int) -> dict[str, Any]:
     return {
-        "vocab_size": len(word_tokenizer()),
+        "vocab_size": len(tokenizer),
         "hidden_size": hidden,
         "intermediate_size": 2 * hidden,
         "num_hidden_layers": layers,
         "num_attention_heads": 4,
         "max_position_embeddings": positions,
         "initializer_range": SPREAD,
-        "pad_token_id": 0,
     }
 
 
@@ -170,6 +143,11 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
     )
+
+
+def trainable_state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Name -> value of what training changes: adapters and head, or every weight."""
+    return {name: parameter.detach().clone() for name, parameter in trainable(module).items()}
 
 
 def sentences(count: int, *, seed: int = 0, most: int = 12) -> list[str]:

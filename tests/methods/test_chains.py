@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests.methods.every import METHODS, graph_of, name_of
-from tests.setups import cell, dataset, identify, model
+from tests.setups import ancestors, cell, dataset, identify, model
 from w2s_sweep.cells.checks import problems_of
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Probe
@@ -124,7 +124,7 @@ def test_only_the_student_sees_the_other_dataset_which_is_cut_like_its_own(finet
     (roles,) = graph.roles
     student = graph.stages[roles.student]
     assert graph.stages[student.inputs["mixed"]].settings.source["repository"] == "owner/other"
-    used = graph.ancestors({roles.weak, roles.ceiling, roles.reference})
+    used = ancestors(graph, {roles.weak, roles.ceiling, roles.reference})
     assert student.inputs["mixed"] not in used
     features = [s for s in graph.stages.values() if s.kind == "features"]
     assert {s.settings.max_tokens for s in features} <= {32}

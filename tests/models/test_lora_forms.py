@@ -6,14 +6,14 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModel
 
 from tests.kinds.test_memory import FAMILIES, Held, kept, shape_of
-from tests.tiny import sentences, tiny_bert, tiny_gpt2, tiny_llama
+from tests.tiny import sentences, tiny_bert, tiny_gpt2, tiny_llama, trainable_state
 from w2s_sweep.data.batches import pad
 from w2s_sweep.kinds.memory import training
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.adapted import add_products
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
-from w2s_sweep.models.lora import add_lora, trainable_state
+from w2s_sweep.models.lora import add_lora
 from w2s_sweep.stages.finetune import TextLearner
 from w2s_sweep.training.loop import Recipe, train
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.setups import cell, identify
+from tests.setups import ancestors, cell, identify
 from w2s_sweep.cells.merge import merge
 from w2s_sweep.config.finetune import Full, Lora, Probe
 from w2s_sweep.kinds import TRAINED
@@ -157,7 +157,7 @@ def test_only_what_an_unfinished_result_needs_is_run(done, running):
             assert plan.states[needed] in ("done", "in flight", "to run")
     roles = {key for role in graph.roles for key in role.keys()}  # noqa: SIM118
     assert roles <= finished | flying | to_run
-    useful = graph.ancestors(roles - finished)
+    useful = ancestors(graph, roles - finished)
     assert to_run <= useful
     assert not to_run & (finished | flying)
 

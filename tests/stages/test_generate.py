@@ -55,7 +55,7 @@ def learner(folder, token_budget=10**6):
 
 
 def gradients(one):
-    value = backward(Step(one, range(ROWS), torch.ones(ROWS, 1), NegativeLogLikelihood(), 0.0))
+    value = backward(Step(one, range(ROWS), torch.ones(ROWS, 1), NegativeLogLikelihood(), 0.0, params=one.trainable()))
     return value, {name: p.grad for name, p in one.trainable().items() if p.grad is not None}
 
 

@@ -59,9 +59,9 @@ def own_splits(dataset: Dataset) -> tuple[Dataset, str]:
         for file in visible
         if file not in files and not any(part.startswith(".") for part in file.relative_to(path).parts)
     ]
-    told = [f"{name} {split!r}" for name, split in (("train", read.train_split), *_name_splits(chosen)) if split]
+    splits = [f"{name} {split!r}" for name, split in (("train", read.train_split), *_name_splits(chosen)) if split]
     unused = f"; not read: {', '.join(spare[:10])}" + (f" and {len(spare) - 10} more" if len(spare) > 10 else "")
-    return read, f"dataset {dataset.name} from {path}: {', '.join(told)}{unused if spare else ''}"
+    return read, f"dataset {dataset.name} from {path}: {', '.join(splits)}{unused if spare else ''}"
 
 
 def _name_splits(chosen: dict[str, str | None]) -> list[tuple[str, str | None]]:

@@ -38,13 +38,12 @@ def parse(composed: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], Sweep]:
     if len(shared) > 1:
         problems.append(f"{_differing(shared)}: must be the same for all cells of a sweep, so it cannot be swept over.")
     known = Parsed(problems)
-    cells = [_cell(c, problems, known) for c in composed]
-    problems += [problem for cell in cells if cell is not None for problem in problems_of(cell)]
-    problems += _large_supervisors([cell for cell in cells if cell is not None], sweep)
-    problems += _lost_weights([cell for cell in cells if cell is not None], sweep)
+    cells = [cell for c in composed if (cell := _cell(c, problems, known)) is not None]
+    problems += [problem for cell in cells for problem in problems_of(cell)]
+    problems += _large_supervisors(cells, sweep) + _lost_weights(cells, sweep)
     if problems or sweep is None:
         raise ConfigError(problems)
-    return [cell for cell in cells if cell is not None], sweep
+    return cells, sweep
 
 
 def _large_supervisors(cells: Sequence[Cell], sweep: Sweep | None) -> list[str]:

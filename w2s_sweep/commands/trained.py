@@ -15,15 +15,15 @@ WHAT = "KEY of a trained stage, or leading digits of it, or SWEEP/CELL[:ROLE], s
 def export_model(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.export.model import export_model as export  # torch and peft are loaded only where they are needed
 
-    told = export(store, args.stage, Path(args.folder).expanduser().absolute(), whole=args.whole)
-    console.print(told, highlight=False, markup=False)
+    message = export(store, args.stage, Path(args.folder).expanduser().absolute(), whole=args.whole)
+    console.print(message, highlight=False, markup=False)
     return 0
 
 
 def predict(console: Console, store: Store, args: argparse.Namespace) -> int:
     from w2s_sweep.export.predict import predict_file
 
-    told = predict_file(
+    message = predict_file(
         store,
         args.stage,
         Path(args.file).expanduser(),
@@ -33,7 +33,7 @@ def predict(console: Console, store: Store, args: argparse.Namespace) -> int:
         name=args.id,
         progress=lambda done, total: print(f"{done:,} of {total:,} texts", file=sys.stderr),
     )
-    console.print(told, highlight=False, markup=False)
+    console.print(message, highlight=False, markup=False)
     return 0
 
 

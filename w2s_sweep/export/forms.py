@@ -29,7 +29,7 @@ from w2s_sweep.export.network import (
     require_head,
     stored_state,
 )
-from w2s_sweep.export.trained import HEAD, Trained
+from w2s_sweep.export.trained import Trained
 from w2s_sweep.kinds.forward import Features
 from w2s_sweep.kinds.recipes import LoraRecipe
 from w2s_sweep.kinds.training import Finetune, Probe
@@ -37,6 +37,7 @@ from w2s_sweep.models.adapted import MAGNITUDE
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.features import feature_layer
 from w2s_sweep.models.readout import Pooling
+from w2s_sweep.predictions import HEAD
 
 PROBE = "probe.safetensors"
 FINAL_NORMS = ("ln_f", "final_layer_norm", "final_layernorm", "norm")
@@ -93,8 +94,9 @@ def write_whole(trained: Trained, settings: Finetune, names: Sequence[str] | Non
 
 
 def write_adapter(trained: Trained, settings: Finetune, recipe: LoraRecipe, folder: Path) -> Form:
-    """A PEFT adapter: on the sequence classifier of transformers, whose head it replaces, where that reads texts the
-    same way, else on the plain model with the head beside it. ModelError where its base is published nowhere."""
+    """A PEFT adapter. Where the sequence classifier of transformers reads texts the same way, it is on that and
+    replaces its head; else it is on the plain model, with the head beside it. ModelError where its base is published
+    nowhere."""
     require_head(settings)
     if trained.adapted is not None:
         raise ModelError(

@@ -24,8 +24,9 @@ from w2s_sweep.models.features import feature_layer, frozen_features
 from w2s_sweep.models.load import read_shape
 from w2s_sweep.predictions import softmax
 from w2s_sweep.results.tables.files import write_parquet
+from w2s_sweep.stages.evaluate import reopen_probe
 from w2s_sweep.stages.finetune import PairLearner, TextLearner
-from w2s_sweep.stages.probe import Scaling, make_probe, one_thread
+from w2s_sweep.stages.probe import one_thread
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 from w2s_sweep.training.learners import TransformerLearner
@@ -139,9 +140,8 @@ def _learner(trained: Trained, settings: Finetune, texts: list[str], pairs: bool
 
 
 def _of_probe(trained: Trained, asked: Asked, progress: Progress) -> Array:
-    features, settings = trained.features, trained.settings
+    features = trained.features
     assert features is not None
-    assert isinstance(settings, Probe)
     layer = feature_layer(read_shape(trained.model_folder, features.keep_layers), features.feature_layer)
     device = pick_device()
     keep = features.keep_layers if trained.adapted is not None else max(1, layer)
@@ -161,20 +161,9 @@ def _of_probe(trained: Trained, asked: Asked, progress: Progress) -> Array:
         )
         progress(min(start + PART, len(texts)), len(texts))
     vectors, rows = np.concatenate(done), len(asked.texts)
-    state = load_file(trained.weights)
     tables = {"features": vectors[:rows]} | ({} if asked.others is None else {"features_other": vectors[rows:]})
-    made = make_probe(tables, Scaling(state["mean"], state["scale"]), len(state["weight"]), settings.finetune.l2)
-    _restore(made.trainable(), state)
     with one_thread():
-        return predict(made, range(rows))
-
-
-def _restore(parameters: dict[str, Any], state: dict[str, Any]) -> None:
-    import torch
-
-    from w2s_sweep.models.lora import restore
-
-    restore(parameters, {name: torch.from_numpy(state[name]) for name in parameters}, "stored weights")
+        return predict(reopen_probe(load_file(trained.weights), tables), range(rows))
 
 
 def _write(out: Path, asked: Asked, probs: Array, names: Sequence[str] | None) -> None:

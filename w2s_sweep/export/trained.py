@@ -18,13 +18,13 @@ from w2s_sweep.kinds.forward import Features, FeaturesFile
 from w2s_sweep.kinds.labels import Pick
 from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe
 from w2s_sweep.kinds.training import Finetune, Probe
+from w2s_sweep.predictions import HEAD, WEIGHTS
 from w2s_sweep.results.differ import read_side
 from w2s_sweep.sources import fetch
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 
 CELL = re.compile(r"(?P<cell>.+/\d+)(:(?P<role>\w+))?")
-WEIGHTS, HEAD = "weights.safetensors", "head.safetensors"
 
 
 @dataclass(frozen=True)

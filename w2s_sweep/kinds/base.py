@@ -133,8 +133,6 @@ class Kind(Hashed):
     """Inputs without which it cannot run."""
     takes: ClassVar[tuple[InputName, ...]] = ()
     """Inputs that it reads where it has them."""
-    shards: ClassVar[bool] = False
-    """Whether several processes, each with a GPU of its own, can compute such stages together; see `can_shard`."""
     members: ClassVar[bool] = False
     """Whether its inputs are any number of equals, `member 0`, `member 1`, ..."""
 
@@ -148,8 +146,9 @@ class Kind(Hashed):
 
     @property
     def can_shard(self) -> bool:
-        """Whether several processes can compute this stage of the kind together."""
-        return self.shards
+        """Whether several processes, each with a GPU of its own, can compute it together."""
+        part = self.model_part()
+        return part is not None and part.can_shard
 
     def model_part(self) -> "OfModel | None":
         """That of its settings which says what model it opens and how; None where it opens none."""
@@ -162,7 +161,8 @@ class Kind(Hashed):
 
     def opens(self, hints: Hints) -> tuple[Opened, ...]:
         """What has to be on the machine before it runs."""
-        return ()
+        part = self.model_part()
+        return () if part is None else part.opens(hints)
 
     def lora_targets(self) -> tuple[str, ...]:
         """Names of the modules of its model that get adapters."""
@@ -208,6 +208,8 @@ class OfModel(Kind):
     """Part of all kinds that open a model and read texts with it."""
 
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
+    shards: ClassVar[bool] = False
+    """Whether several processes can compute such a stage together, where `can_shard` says no more of it."""
 
     model: Identity
     """Which weights: what the model's source resolved to, and `keep_layers`."""
@@ -216,6 +218,10 @@ class OfModel(Kind):
 
     def model_part(self) -> "OfModel":
         return self
+
+    @property
+    def can_shard(self) -> bool:
+        return self.shards
 
     @property
     def way(self) -> str:

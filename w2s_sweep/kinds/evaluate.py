@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from w2s_sweep.config.dataset import Partition
 from w2s_sweep.config.schema import schema
-from w2s_sweep.kinds.base import Divided, Hints, InputName, Opened
+from w2s_sweep.kinds.base import Divided, Hints, InputName
 from w2s_sweep.kinds.cost import Cost, forward, sizes_of
 from w2s_sweep.kinds.memory import ON_CPU, Memory
 from w2s_sweep.kinds.shape import Shape
@@ -18,7 +18,6 @@ class Evaluate(Divided):
     kind: ClassVar[str] = "evaluate"
     needs: ClassVar[tuple[InputName, ...]] = ("data", "trained")
     takes: ClassVar[tuple[InputName, ...]] = ("features", "adapted")
-    shards: ClassVar[bool] = True
 
     split: Partition
     """How the rows of `data` are divided: a test set of the source's own, or one dealt by the cell's seed."""
@@ -34,10 +33,6 @@ class Evaluate(Divided):
             raise ValueError("evaluate: says neither what probe nor what fine-tuning it shows rows to")
         return found
 
-    @property
-    def can_shard(self) -> bool:
-        return self.finetune is not None and self.finetune.can_shard
-
     def model_part(self) -> Finetune | None:
         return self.finetune
 
@@ -51,6 +46,3 @@ class Evaluate(Divided):
         if self.finetune is None:
             return ON_CPU
         return self.finetune.memory(hints, shape)  # it is built as for training
-
-    def opens(self, hints: Hints) -> tuple[Opened, ...]:
-        return () if self.finetune is None else self.finetune.opens(hints)

@@ -185,51 +185,56 @@ def training(
     keeps the best parameters beside those that train; `language`: it computes likelihoods with an unembedding, which
     is counted as one of its own, in 32 bits; `quantise`: what becomes of frozen matrices; `dora`: adapters have
     magnitudes."""
-    way: Way = "full" if adapters is None else "lora"
-    half = precision == "bf16"
-    outputs = shape.outputs(adapters[1]) if adapters and dora else 0
-    trained = (
-        shape.params if adapters is None else (adapters[0] * shape.adapter_size(adapters[1]) + outputs) * shape.layers
-    )
-    frozen = 0.0 if adapters is None else shape.params * (2 if half else 4)
-    packed = 0.0
-    if quantise == "nf4":
-        # A matrix is whole again while it computes; the largest one is that of a feed-forward layer.
-        packed = shape.matrices * shape.layers * NF4
-        frozen = (shape.params - shape.matrices * shape.layers) * (2 if half else 4) + packed
-        frozen += shape.hidden * shape.inner * (2 if half else 4)
-    # weights, gradients and two moments in 32 bits, the best weights so far, and the copies in 16 bits that autocast
-    # keeps of weights that train
-    copies = 2 * (shape.matrices * shape.layers if adapters is None else trained) if half else 0
-    head = shape.head * (4 if adapters else 16 + 4 * stopping) + LOGITS if language else 0
-    fixed = frozen + trained * (16 + 4 * stopping) + copies + head
-    # FSDP: two blocks are whole at a time, the one that computes and the next one, in 16 bits where products are, with
-    # the gradients of one before they are divided; embedding and unembedding always, with theirs. Blocks in 16 bits are
-    # the copies that autocast would keep.
-    grads = 0 if adapters else 4
-    outside = shape.params - shape.matrices * shape.layers + (shape.head if language else 0)
-    block = shape.matrices * (2 * (2 if half else 4) + grads)
-    gathered = block + max(0.0, outside) * ((2 if half and adapters else 4) + grads) - copies
-    state = shape.hidden * (2 if half and adapters else 4)
-    kept = of_block(shape, way, precision)
-    if adapters and half:
-        kept += 2 * shape.kept_inputs(adapters[1])
-    kept += outputs * (4 if half else 8)
-    if outputs and adapters:  # what the norms of the widest matrix are computed from: it, its change, and a square
-        wide = shape.inner if shape.kept_inputs(adapters[1]) else shape.hidden
+    lora, half, packed = adapters is not None, precision == "bf16", quantise == "nf4"
+    rank, targets = adapters or (0, ())
+    weight = 2 if half and lora else 4  # bytes; those that train are in 32 bits
+    learnt = 16 + 4 * stopping  # of one that trains: with its gradient, two moments and its best value so far
+    magnitudes = shape.outputs(targets) if dora else 0
+    trained = (rank * shape.adapter_size(targets) + magnitudes) * shape.layers if lora else shape.params
+    # what autocast keeps in 16 bits of weights that train
+    copies = 2 * (trained if lora else shape.matrices * shape.layers) if half else 0
+    logits = LOGITS if language else 0
+    head = shape.head * (4 if lora else learnt) + logits if language else 0
+    fixed = (_frozen(shape, weight, packed) if lora else 0) + trained * learnt + copies + head
+    kept = of_block(shape, "lora" if lora else "full", precision)
+    if half and lora:
+        kept += 2 * shape.kept_inputs(targets)
+    if magnitudes:
+        kept += magnitudes * (4 if half else 8)
+        # what the norms of the widest matrix are computed from: it, its change, and a square
+        wide = shape.inner if shape.kept_inputs(targets) else shape.hidden
         fixed += 4 * wide * (wide + 3 * shape.hidden)
-    alone = bool(packed or outputs)  # neither matrices in 4 bits nor magnitudes are shared out
+    state = shape.hidden * weight
+    alone = packed or magnitudes > 0  # neither matrices in 4 bits nor magnitudes are shared out
     return Memory(
         fixed=fixed,
         token=shape.layers * kept + state,
         token_checkpointed=shape.layers * state + kept + state,
         least=least,
-        weights="nf4" if quantise == "nf4" else "bf16" if half and adapters else "fp32",
-        host=shape.params * 2 * (2 if half and adapters else 4),
-        shared=0 if alone else fixed - copies - (LOGITS if language else 0),
-        gathered=0 if alone else gathered,
-        own=trained * (16 + 4 * stopping) + copies if adapters else 0,
+        weights="nf4" if packed else "bf16" if half and lora else "fp32",
+        host=shape.params * 2 * weight,
+        shared=0 if alone else fixed - copies - logits,
+        gathered=0 if alone else _gathered(shape, weight, half=half, lora=lora, language=language) - copies,
+        own=trained * learnt + copies if lora else 0,
     )
+
+
+def _frozen(shape: Shape, weight: int, packed: bool) -> float:
+    """Bytes of the weights below adapters; `packed`: matrices in 4 bits, one of which is whole again while it computes,
+    at most that of a feed-forward layer."""
+    if not packed:
+        return shape.params * weight
+    matrices = shape.matrices * shape.layers
+    return (shape.params - matrices) * weight + matrices * NF4 + shape.hidden * shape.inner * weight
+
+
+def _gathered(shape: Shape, weight: int, *, half: bool, lora: bool, language: bool) -> float:
+    """Bytes that are whole on each of several devices (FSDP): two blocks, the one that computes and the next one, in 16
+    bits where products are, with the gradients of one before they are divided; and embedding and unembedding with
+    theirs. Blocks in 16 bits are the copies that autocast would keep."""
+    gradient = 0 if lora else 4
+    outside = shape.params - shape.matrices * shape.layers + (shape.head if language else 0)
+    return shape.matrices * (2 * (2 if half else 4) + gradient) + max(0.0, outside) * (weight + gradient)
 
 
 def running(shape: Shape, precision: Precision, least: int, kept: float = 0.0) -> Memory:

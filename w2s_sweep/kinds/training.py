@@ -9,7 +9,7 @@ from w2s_sweep.config.dataset import Partition, Split
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.config.schema import schema
 from w2s_sweep.errors import ConfigError
-from w2s_sweep.kinds.base import Divided, Hints, InputName, OfModel, Opened
+from w2s_sweep.kinds.base import Divided, Hints, InputName, OfModel
 from w2s_sweep.kinds.cost import Cost, sizes_of
 from w2s_sweep.kinds.memory import ON_CPU, Memory, training
 from w2s_sweep.kinds.recipes import (
@@ -96,8 +96,6 @@ class Probe(Supervised):
 @schema
 class Tuned(Trained, OfModel):
     """Part of the kinds that train inside a transformer."""
-
-    shards: ClassVar[bool] = True
 
     finetune: Annotated[FullRecipe | LoraRecipe, Field(discriminator="name")]
     early_stopping: StoppingRule | None
@@ -208,24 +206,16 @@ class OfWriter(Divided):
     """Part of the kinds that go on with a stage which was trained to write, the input `trained`."""
 
     takes: ClassVar[tuple[InputName, ...]] = ("adapted",)
-    shards: ClassVar[bool] = True
 
     split: Partition
     trained: Generate
     """Settings of that stage."""
-
-    @property
-    def can_shard(self) -> bool:
-        return self.trained.can_shard
 
     def model_part(self) -> Generate:
         return self.trained
 
     def memory(self, hints: Hints, shape: Shape) -> Memory:
         return self.trained.memory(hints, shape)  # it is built as for training
-
-    def opens(self, hints: Hints) -> tuple[Opened, ...]:
-        return self.trained.opens(hints)
 
 
 @schema

@@ -1,9 +1,9 @@
 """Composes the cells of a large grid quickly: the defaults list depends on the choice of groups alone.
 
-Hydra composes each cell from scratch, and the command line itself twice. Here each combination of groups is composed
-once, by Hydra itself, and plain value overrides are applied with Hydra's own grammar: those that the command has once,
-for all cells, to that composition, the others to a copy of it that shares all parts which they leave alone. Whatever is
-not a plain value (a group, `hydra.*`, a package) goes to Hydra. A test holds the two ways equal.
+Hydra composes each cell from scratch, and the command line itself twice. Here Hydra composes each combination of groups
+once. Plain values are then set with Hydra's own grammar: the same values of all cells in that composition, those of a
+single cell in a copy, which shares every part that does not change. Whatever is not a plain value (a group, `hydra.*`,
+a package) goes to Hydra. A test holds the two ways equal.
 """
 
 import copy

@@ -80,16 +80,16 @@ class LocalEngine:
         return ()  # nobody is asked for anything
 
     def run(self, job: Job) -> bool:
-        keys, told = job.plan.keys("to run", "in flight"), job.plan.keys("to run", "in flight", "done")
+        keys, wanted = job.plan.keys("to run", "in flight"), job.plan.keys("to run", "in flight", "done")
         packs = make_packs(job.plan.graph, keys, self.pack_flops, self.share)
         if packs:
             with make_progress(job, keys) as progress:
                 try:
                     Run(self, job, packs, progress).loop()
                 except Interrupted:
-                    notify(self.notify, job.store, job.name, told, "interrupted")
+                    notify(self.notify, job.store, job.name, wanted, "interrupted")
                     raise
-        notify(self.notify, job.store, job.name, told)
+        notify(self.notify, job.store, job.name, wanted)
         return True
 
     def share(self, stages: Sequence[Stage[Kind]], flops: float) -> float:

@@ -98,15 +98,10 @@ def table_of(found: Iterable[Need]) -> Table:
     names = ("model", "way", "weights", "tokens a pass", "checkpointing", "GPUs", "GPU memory")
     table = Table(*names, box=None, pad_edge=False)
     for need in found:
-        how = need.fit
-        if how is None:
-            table.add_row(
-                need.model, need.way, need.memory.weights, "-", "-", str(need.gpus), f"over {need.device / GB:.0f} GB"
-            )
-            continue
-        memory = f"{how.device / GB:.1f} of {need.device / GB:.0f} GB"
-        checkpointing = "on" if how.checkpointing else "off"
-        table.add_row(
-            need.model, need.way, need.memory.weights, f"{how.tokens:,}", checkpointing, str(need.gpus), memory
-        )
+        how, device = need.fit, f"{need.device / GB:.0f} GB"
+        tokens, checkpointing, memory = "-", "-", f"over {device}"
+        if how is not None:
+            tokens, checkpointing = f"{how.tokens:,}", "on" if how.checkpointing else "off"
+            memory = f"{how.device / GB:.1f} of {device}"
+        table.add_row(need.model, need.way, need.memory.weights, tokens, checkpointing, str(need.gpus), memory)
     return table

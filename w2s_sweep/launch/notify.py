@@ -18,9 +18,9 @@ def notify(command: str | None, store: Store, name: str, keys: Iterable[str], st
         return
     stages = list(keys)
     done = sum(store.is_done(key) for key in stages)
-    told = {"SWEEP": name, "STORE": str(store.root), "DONE": str(done), "LEFT": str(len(stages) - done)}
-    told["STATE"] = state or ("done" if done == len(stages) else "failed")
-    env = os.environ | {f"W2S_{key}": value for key, value in told.items()}
+    variables = {"SWEEP": name, "STORE": str(store.root), "DONE": str(done), "LEFT": str(len(stages) - done)}
+    variables["STATE"] = state or ("done" if done == len(stages) else "failed")
+    env = os.environ | {f"W2S_{key}": value for key, value in variables.items()}
     try:
         status = subprocess.run(command, shell=True, env=env, timeout=SECONDS, check=False).returncode
     except subprocess.TimeoutExpired:

@@ -18,8 +18,8 @@ def keep_pairs(composed: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[s
     kept = sorted(set(range(len(composed))) - {*same, *larger})
     if not kept:
         return list(range(len(composed))), []
-    told = [(same, "have one model on both sides"), (larger, "have a supervisor that is not smaller (pairs=smaller)")]
-    return kept, [f"{len(out)} of {len(composed)} cells {why}: left out" for out, why in told if out]
+    left = [(same, "have one model on both sides"), (larger, "have a supervisor that is not smaller (pairs=smaller)")]
+    return kept, [f"{len(out)} of {len(composed)} cells {why}: left out" for out, why in left if out]
 
 
 def tell(line: str) -> None:

@@ -36,10 +36,10 @@ class Base:
         return copy.deepcopy(self.config, {id(node): node for node in nodes.values()})
 
     def join(self, others: Mapping[str, "Base"]) -> "Base | None":
-        """This one with what each of `others`, by the setting that it chooses, has changed of it.
+        """This composition with the changes that each of `others` makes to it. `others`: by the setting they choose.
 
-        None where two have to do with the same setting, where one chooses what is none of the settings (as an
-        experiment, which may choose for others), and where a value depends on others.
+        None where two of them change the same setting, where one chooses no setting (an experiment, which may make
+        choices of its own), or where a value depends on other values.
         """
         differing = [
             {name for name in {*self.texts, *one.texts} if self.texts.get(name) != one.texts.get(name)}

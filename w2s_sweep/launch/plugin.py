@@ -86,8 +86,8 @@ class GraphLauncher(Launcher):
         grid = sweeper in GRIDS
         if sweeper != "GridSweeper" and self.master.get("zip"):
             raise LaunchError(f"zip: acts with hydra/sweeper=grid alone, and this is {sweeper}. Leave one of them out.")
-        kept, told = keep_pairs(composed) if grid else (list(range(len(jobs))), [])
-        for line in told:
+        kept, left_out = keep_pairs(composed) if grid else (list(range(len(jobs))), [])
+        for line in left_out:
             tell(line)
         callbacks = self.callbacks({initial_job_idx + i: jobs[i] for i in kept})
         with self.environment(stage_environment(self.master.hydra.job)):
@@ -102,10 +102,8 @@ class GraphLauncher(Launcher):
         results = [found[one] for one in settled]
         if grid:
             raise_failures(results)
-            return [as_job_return(result.value, one) for result, one in zip(results, job_overrides, strict=True)]
-        return [
-            as_job_return(value_for_search(result), one) for result, one in zip(results, job_overrides, strict=True)
-        ]
+        values = [result.value if grid else value_for_search(result) for result in results]
+        return [as_job_return(value, one) for value, one in zip(values, job_overrides, strict=True)]
 
     @contextmanager
     def environment(self, variables: Mapping[str, str]) -> Generator[None]:

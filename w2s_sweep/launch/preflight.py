@@ -228,12 +228,9 @@ def _unknown_setting(name: str, settings: Iterable[str], places: Places) -> str:
 
 def _whole(path: Sequence[str]) -> NamedField | None:
     """The field of a method that `path` leads to, where it is set as a whole."""
-    found = (
-        [_fields_by_name(cls)[path[-1]] for cls in _owners(path[:-1]) if path[-1] in _fields_by_name(cls)]
-        if path
-        else []
-    )
-    return found[0] if found else None
+    *owner, name = path or [""]
+    found = (_fields_by_name(cls).get(name) for cls in _owners(owner))
+    return next((field for field in found if field is not None), None)
 
 
 def _value_problems(override: Override) -> list[str]:

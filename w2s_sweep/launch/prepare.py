@@ -51,8 +51,8 @@ def prepare(console: Console, store: Store, plan: Plan) -> None:
                 raise W2SError(f"{stage.label}: {failure.get('text', 'failed')}")
             summary = read_json(store.path(stage.key) / "summary.json") or {}
             balanced = isinstance(stage.settings, Data) and stage.settings.balance == "classes"
-            told = TELL[kind](summary) if kind != Data.kind else tell_examples(summary, balanced=balanced)
-            console.print(f"{stage.label}: {told}", highlight=False)
+            counts = TELL[kind](summary) if kind != Data.kind else tell_examples(summary, balanced=balanced)
+            console.print(f"{stage.label}: {counts}", highlight=False)
     # Examples that a job makes of others are not there yet; their rows, and so their splits, are those of the others.
     is_done = cache(store.is_done)  # many stages read the same ones
     readable = [stage for stage in to_run if "data" not in stage.inputs or is_done(stage.inputs["data"])]

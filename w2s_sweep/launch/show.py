@@ -20,13 +20,13 @@ def show_plan(
     plan: Plan,
     name: str,
     store: Store,
-    found: Sequence[Need],
+    needs: Sequence[Need],
     on_gpu: bool = False,
     threads: int = 0,
     *,
     listed: bool = True,
 ) -> None:
-    """`found`: what the stages that are to run on a GPU need. `threads`: of a stage on the CPU. `listed`: name stages
+    """`needs`: what the stages that are to run on a GPU need. `threads`: of a stage on the CPU. `listed`: name stages
     one by one, where they are few.
 
     A sweep that runs at once names them when they run, and beforehand only those with an unusual reason.
@@ -54,8 +54,8 @@ def show_plan(
         shown = plan.keys("to run", "in flight") if listed else unusual
         if shown:
             console.print(_list_stages(plan, shown) if len(shown) <= MANY else _count_stages(plan))
-    if found:
-        console.print(table_of(found))
+    if needs:
+        console.print(table_of(needs))
 
 
 def _list_stages(plan: Plan, keys: Sequence[str]) -> Table:

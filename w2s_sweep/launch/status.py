@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -22,9 +22,7 @@ from w2s_sweep.store.files import read_json
 StageState = Literal[
     "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "interrupted", "failed", "lost", "cancelled"
 ]
-STATES: tuple[StageState, ...] = (
-    "done", "running", "stalled", "queued", "stuck", "waiting", "unknown", "interrupted", "failed", "lost", "cancelled"
-)  # fmt: skip
+STATES: tuple[StageState, ...] = get_args(StageState)
 """stalled: running without getting anywhere; waiting: for other stages; queued: for the cluster; stuck: for somebody to
 do something; unknown: its job cannot be seen from here; interrupted: begun by a command that was stopped; lost: its job
 left the queue without a result or an error; cancelled: on purpose. docs/CLUSTERS.md."""

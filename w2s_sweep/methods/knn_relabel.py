@@ -1,5 +1,5 @@
-"""Weak labels smoothed over neighbours in the strong model's representation, so that its idea of what is alike corrects
-labels that stand alone among their like (Wilson 1972, edited nearest neighbours, with soft labels)."""
+"""Weak labels smoothed over neighbours in the strong model's representation, which corrects a label that differs from
+those of similar texts (Wilson 1972, edited nearest neighbours, with soft labels)."""
 
 from typing import Annotated, Literal
 

@@ -114,12 +114,12 @@ def _why(gap: Interval, room: float, freedom: float) -> str:
     positive."""
     if gap.low is None or gap.high is None:
         return "a single group of test examples: their spread is unknown"
-    said = f"{gap.value:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
+    bounds = f"{gap.value:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
     if gap.high < 0:
-        return f"the ceiling is worse than the weak supervisor: gap {said}"
+        return f"the ceiling is worse than the weak supervisor: gap {bounds}"
     if gap.low <= 0:
-        return f"the gap is not told from 0: {said}"
+        return f"the gap is not told from 0: {bounds}"
     if room <= 0:
-        told = f"{gap.value:.4f} with {freedom:.1f} degrees of freedom"
-        return f"the gap is not told from 0 beside the student's spread: {told}"
+        few = f"{freedom:.1f} degrees of freedom"
+        return f"the gap is not told from 0 beside the student's spread: {gap.value:.4f} with {few}"
     return ""

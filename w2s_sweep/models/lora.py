@@ -112,11 +112,6 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
-def trainable_state(module: nn.Module) -> dict[str, Tensor]:
-    """Name -> value of what training changes, on the CPU: adapters and head, or every weight."""
-    return {name: whole(parameter.detach()).cpu().contiguous() for name, parameter in trainable(module).items()}
-
-
 def save_trained(module: nn.Module, path: Path, prefix: str = "", metadata: dict[str, str] | None = None) -> None:
     """Write what training changed, of names that begin with `prefix` alone; no file where there is nothing.
 

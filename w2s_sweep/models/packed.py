@@ -107,13 +107,13 @@ def attend(
     if _has_kernel(query, value, dropout):
         return attend_at_once(query, key, value, texts, causal=causal, window=window, scale=scale)
     parts: list[Tensor] = []
-    start = 0
-    for length, equal in groupby(texts.lengths):
-        # Texts of one length, which stand next to each other in a batch, are one call.
-        count = len(list(equal))
-        end = start + count * length
+    # Texts of one length, which stand next to each other in a batch, are one call.
+    runs = [(length, len(list(equal))) for length, equal in groupby(texts.lengths)]
+    # Split at once: the gradient of a slice would be as large as all texts together.
+    cuts = [states.split([length * count for length, count in runs]) for states in (query, key, value)]
+    for (length, count), *cut in zip(runs, *cuts, strict=True):
         mask = _window_mask(length, causal, window, query.device)
-        q, k, v = (part[start:end].unflatten(0, (count, length)).transpose(1, 2) for part in (query, key, value))
+        q, k, v = (part.unflatten(0, (count, length)).transpose(1, 2) for part in cut)
         part = scaled_dot_product_attention(
             q,
             k,
@@ -125,7 +125,6 @@ def attend(
             enable_gqa=query.shape[1] != key.shape[1],
         )
         parts.append(part.transpose(1, 2).flatten(0, 1))
-        start = end
     return torch.cat(parts)
 
 

@@ -25,8 +25,8 @@ BLOCK = re.compile(r"\.(\d+)\.")
 def add_adapter(module: nn.Module, folder: Path, *, keep_layers: int | None) -> None:
     """W + scale * B A in the place of W, for every product of the adapter in `folder` (Hu et al. 2021, section 4.1).
 
-    `keep_layers`: the model has the first blocks alone. ModelError where a product finds no module, or where products
-    are of several parts of which this is one, as of the eyes and the words of a model that sees.
+    `keep_layers`: the model has the first blocks alone. ModelError where a product finds no module, or where the
+    adapter belongs to a larger model, as one of images and text, of which this is a part.
     """
     config, state = read_json(folder / INSIDE / CONFIG), load_file(folder / INSIDE / WEIGHTS)
     linear = {n: inner for n, inner in module.named_modules() if isinstance(inner, nn.Linear | Conv1D)}

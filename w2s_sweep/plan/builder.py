@@ -112,13 +112,11 @@ class Builder(Finished):
         hints = self._hints(model, label, role=role)
         inputs = {"data": data or self.data()} | ({} if labels is None else {"labels": labels})
         if has_targets(cell.dataset):
-            recipe = tuned_recipe(model, finetune, cell.dataset, head=False)
-            unlabelled: Literal["refuse", "skip"] = "skip" if partial else "refuse"
             settings = Generate(
                 **learning,
                 **self._of_model(model),
-                finetune=recipe,
-                unlabelled=unlabelled,
+                finetune=tuned_recipe(model, finetune, cell.dataset, head=False),
+                unlabelled="skip" if partial else "refuse",
                 max_new_tokens=cell.dataset.max_new_tokens,
             )
             return self._add(settings, inputs | self._adapted_input(model), hints)

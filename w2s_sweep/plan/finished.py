@@ -34,7 +34,7 @@ class Finished(Labels):
             members = [self.evaluate(member, of) for member in stage.inputs.values()]
             return self.combine(members, role=hints.role or "", rule=settings.rule)
         first = self.stages[stage.inputs["member 0"]] if isinstance(settings, Pick) else stage
-        inputs = {"data": self.data(of), "trained": key} | {k: v for k, v in first.inputs.items() if k == "adapted"}
+        inputs = {"data": self.data(of), "trained": key} | _adapted(first)
         hints = replace(hints, label=f"{hints.label} on {of.name}", dataset=of, model=first.hints.model, data=None)
         split = of.split(self.cell.seed)
         if isinstance(first.settings, Probe):
@@ -55,7 +55,7 @@ class Finished(Labels):
             temperature=temperature,
             seed=cell.seed,
         )
-        inputs = {"data": self.data(), "trained": key} | {k: v for k, v in stage.inputs.items() if k == "adapted"}
+        inputs = {"data": self.data(), "trained": key} | _adapted(stage)
         label = f"{count} samples of {stage.hints.label}"
         return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
 
@@ -86,10 +86,14 @@ class Finished(Labels):
             lr=trained.finetune.lr * GENTLER if lr is None else lr,
             seed=cell.seed,
         )
-        adapted = {k: v for k, v in stage.inputs.items() if k == "adapted"}
-        inputs = {"data": self.data(), "trained": key, "own": own, "labels": others} | adapted
+        inputs = {"data": self.data(), "trained": key, "own": own, "labels": others} | _adapted(stage)
         label = f"{stage.hints.label} preferring".replace(f"{stage.hints.role} ", f"{role} ", 1)
         return self._add(settings, inputs, replace(stage.hints, label=label, role=role))
+
+
+def _adapted(stage: Stage[Kind]) -> dict[str, str]:
+    """The input of adapted weights, where the stage has it."""
+    return {name: key for name, key in stage.inputs.items() if name == "adapted"}
 
 
 def _writer(stage: Stage[Kind]) -> Generate:

@@ -24,14 +24,6 @@ class Graph:
     asked: int
     """Stages of all cells counted cell by cell: what a sweep without merging would run."""
 
-    def ancestors(self, keys: set[str]) -> set[str]:
-        """The stages that one of `keys` needs, directly or not, and `keys` themselves."""
-        found = set(keys)
-        for key, stage in reversed(list(self.stages.items())):
-            if key in found:
-                found.update(stage.inputs.values())
-        return found
-
 
 @dataclass(frozen=True)
 class Plan:

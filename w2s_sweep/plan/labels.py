@@ -133,27 +133,27 @@ class Labels(Inputs):
             harden=harden,
             seed=self.cell.seed,
         )
-        return self._labelling(settings, inputs, model, "labels")
+        return self._labelling(settings, inputs, model)
 
     def correct(self, labels: str, *, on: Split) -> str:
         """For the rows of the split `on`, and of validation: are the predictions `labels` right? Class 1 is yes."""
-        return self._labelling(Correct(on=on), {"labels": labels}, self._model_of(labels), "labels")
+        return self._labelling(Correct(on=on), {"labels": labels}, self._model_of(labels))
 
     def route(self, weak: str, own: str, knows: str, *, on: Split, threshold: float) -> str:
         """The predictions `weak`, but on the split `on` those of `own` where `knows` is at least so sure of them."""
         inputs = {"own": own, "weak": weak, "knows": knows}
-        return self._labelling(Route(on=on, threshold=threshold), inputs, self._model_of(knows), "labels")
+        return self._labelling(Route(on=on, threshold=threshold), inputs, self._model_of(knows))
 
     def predict_held_out(self, members: Sequence[str]) -> str:
         """Each row as those of the trained stages `members` predict it that did not learn from it."""
-        return self._labelling(HeldOut(), _members(members), self._model_of(members[-1]), "labels")
+        return self._labelling(HeldOut(), _members(members), self._model_of(members[-1]))
 
     def refine(self, labels: str, proposals: str, judge: str, *, on: Split, max_replace: float) -> str:
-        """The predictions `labels`, but on the split `on` those of `proposals` that say another class and that `judge`
-        prefers, at most the share `max_replace` of those that do."""
+        """The predictions `labels`. On the split `on` those of `proposals` replace them where they say another class
+        and `judge` prefers it: at most the share `max_replace` of all that say another class."""
         inputs = {"own": proposals, "weak": labels, "knows": judge}
         settings = Refine(on=on, max_replace=max_replace)
-        return self._labelling(settings, inputs, self._model_of(proposals), "labels")
+        return self._labelling(settings, inputs, self._model_of(proposals))
 
     def combine(self, members: Sequence[str], *, role: str, rule: Rule) -> str:
         """The predictions of several stages as one, by a rule of `stages.combine`."""
@@ -170,13 +170,13 @@ class Labels(Inputs):
     def filter(self, labels: str, *, on: Split, share: float, balanced: bool) -> str:
         """The `share` of the labels on the split `on` that are surest; other rows of `on` have none."""
         settings = Filter(on=on, share=share, balanced=balanced)
-        return self._labelling(settings, {"labels": labels}, self._model_of(labels), "labels")
+        return self._labelling(settings, {"labels": labels}, self._model_of(labels))
 
     def agree(self, labels: str, *, on: Split, least: float, own: str | None = None, ended: bool = False) -> str:
         """The answers on the split `on` that at least the share `least` of the samples `labels` give, and that the
         samples `own` give most often too; other rows of `on` have none. `ended`: nor have those whose text was cut."""
         inputs = {"data": self.data(), "labels": labels} | ({} if own is None else {"own": own})
-        return self._labelling(Agree(on=on, least=least, ended=ended), inputs, self._model_of(labels), "labels")
+        return self._labelling(Agree(on=on, least=least, ended=ended), inputs, self._model_of(labels))
 
     def reveal(
         self,
@@ -197,17 +197,17 @@ class Labels(Inputs):
         split = self.cell.dataset.split(self.cell.seed) if labels is None else None
         settings = Reveal(on=on, share=share, choose=choose, seed=seed, opposite=opposite, split=split)
         inputs = {"data": self.data()} if labels is None else {"labels": labels}
-        return self._labelling(settings, inputs, model, "labels")
+        return self._labelling(settings, inputs, model)
 
     def relabel(self, labels: str, model: Model, *, on: Split, k: int, weight: float) -> str:
         """The labels on the split `on`, mixed with those of the k nearest neighbours in `model`'s frozen features."""
         inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
-        return self._labelling(Relabel(on=on, k=k, weight=weight), inputs, model, "labels")
+        return self._labelling(Relabel(on=on, k=k, weight=weight), inputs, model)
 
     def select(self, labels: str, model: Model, *, on: Split, part: Part) -> str:
         """The labels on the split `on` of the rows that are easy, hard or both for their supervisor and `model`."""
         inputs = {"data": self.data(), "features": self.features(model), "labels": labels}
-        return self._labelling(Select(on=on, part=part), inputs, model, "labels")
+        return self._labelling(Select(on=on, part=part), inputs, model)
 
     def labels_file(self) -> str:
         """The labels of the file that supervises the cell, of half B, validation and test as far as it has them."""
@@ -230,13 +230,15 @@ class Labels(Inputs):
 
     def harden(self, labels: str) -> str:
         """The most likely class of each of the predictions `labels`, for certain."""
-        return self._labelling(Harden(), {"labels": labels}, self._model_of(labels), "labels")
+        return self._labelling(Harden(), {"labels": labels}, self._model_of(labels))
 
     def temper(self, labels: str, temperature: float | None) -> str:
         """The predictions `labels` at another temperature; None fits it to the truth of validation rows."""
-        return self._labelling(Temper(temperature=temperature), {"labels": labels}, self._model_of(labels), "labels")
+        return self._labelling(Temper(temperature=temperature), {"labels": labels}, self._model_of(labels))
 
-    def _labelling(self, settings: Labelling, inputs: Mapping[str, str], model: Model | None, role: str) -> str:
+    def _labelling(
+        self, settings: Labelling, inputs: Mapping[str, str], model: Model | None, role: str = "labels"
+    ) -> str:
         cell = self.cell
         adapted = [key for name in inputs.values() if (key := self.stages[name].hints.adapted)]
         hints = Hints(

@@ -60,8 +60,8 @@ class Results:
 
     @cached_property
     def _variant_names(self) -> list[str]:
-        told = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
-        return ["loss", *(name for name in ("method", "finetune") if name in self._varying | told)]
+        detailed = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
+        return ["loss", *(name for name in ("method", "finetune") if name in self._varying | detailed)]
 
     def columns(self) -> list[str]:
         """Titles of the columns that tell rows apart."""

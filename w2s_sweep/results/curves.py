@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,15 @@ AGREEMENTS = ("agreement", "agreement/supervisor_right", "agreement/supervisor_w
 """What every point of a student has too."""
 FIELDS = tuple(name.replace("/", "_") for name in AGREEMENTS)
 """Of a point and a step."""
-About = tuple[str, ...]
-"""Role, metric and stages of the seeds."""
+
+
+class About(NamedTuple):
+    """What points depend on."""
+
+    role: str
+    metric: str
+    stages: tuple[str, ...]
+    """Of all seeds, and the file that says which test rows count."""
 
 
 @dataclass
@@ -44,7 +51,7 @@ class CurveReader:
     own: dict[About, list[dict[str, Any]]] = field(default_factory=dict[About, list[dict[str, Any]]])
     """Points, but for where in the sweep they stand."""
     steps: dict[About, tuple[StudentStep, ...]] = field(default_factory=dict[About, tuple[StudentStep, ...]])
-    """(metric, stages of a cell) -> the evaluations of its student."""
+    """Of a single cell -> the evaluations of its student."""
 
     @classmethod
     def of(cls, final: Reader, designs: Designs) -> "CurveReader":
@@ -53,20 +60,19 @@ class CurveReader:
     def points(self, groups: Sequence[Sequence[Row]]) -> list[list[CurvePoint]]:
         """The points of several groups with one metric, each of cells that differ in the seed only: role by role, of
         the seeds that have a curve."""
-        done = [[row for row in rows if row.state == "done" and self._is_comparable(row)] for rows in groups]
+        done = [[row for row in rows if row.state == "done" and self._has_all_roles(row)] for rows in groups]
         for role in ROLES:
             self._measure(role, [rows for rows in done if rows])
         return [[point for role in ROLES for point in self._place(role, rows)] for rows in done]
 
     def student_steps(self, row: Row) -> tuple[StudentStep, ...]:
         """What a cell's student was worth after each evaluation, of cells that `points` were asked for."""
-        return self.steps.get((row.metric, *_stages("student", row)), ())
+        return self.steps.get(About("student", row.metric, _stages("student", row)), ())
 
-    def _is_comparable(self, row: Row) -> bool:
-        """Whether all roles predict the same test rows: a file that supervises may lack all of them."""
-        found = [self.final.beside(key, row.weak_key) for key in _stages("student", row)]
-        digests = {one.digest if isinstance(one, Examples) else None for one in found}
-        return len(digests) == 1 and None not in digests
+    def _has_all_roles(self, row: Row) -> bool:
+        """Whether a finished cell has a ceiling, and a supervisor with test rows: a file may have none."""
+        found = (self.final.beside(key, row.weak_key) for key in _stages("student", row))
+        return all(isinstance(one, Examples) for one in found)
 
     def _place(self, role: str, rows: Sequence[Row]) -> list[CurvePoint]:
         if not rows:
@@ -76,8 +82,7 @@ class CurveReader:
         return [CurvePoint(**place, **point) for point in self.own[self._about(role, rows)]]
 
     def _about(self, role: str, rows: Sequence[Row]) -> About:
-        """What points depend on: stages, and the file that says which test rows count."""
-        return role, rows[0].metric, *(key for row in rows for key in self._of_what(role, row))
+        return About(role, rows[0].metric, tuple(key for row in rows for key in self._of_what(role, row)))
 
     def _of_what(self, role: str, row: Row) -> tuple[str, ...]:
         narrow = self.final.find_labelled(row.weak_key) is not None
@@ -89,39 +94,35 @@ class CurveReader:
         curves = {about: [(row, self.files.of(role, row)) for row in rows] for about, rows in todo.items()}
         found = self.evaluations.measure(role, [one for many in curves.values() for one in many if one[1]])
         if role == "student":
-            self.steps |= {(one.row.metric, *_stages(role, one.row)): self._steps(one) for one in found}
-        known, jobs = iter(found), list[Job]()
+            self.steps |= {About(role, one.row.metric, _stages(role, one.row)): self._steps(one) for one in found}
+        trainings, jobs = iter(found), list[Job]()
         for about, many in curves.items():
             self.own[about] = []
-            jobs += _jobs(about, [next(known) for _, curve in many if curve])
-        for job, estimated in zip(jobs, self._estimate(role, jobs), strict=True):
-            self.own[job.about] += [job.point(role, number, estimated) for number in job.numbers]
+            jobs += _jobs(about, [next(trainings) for _, curve in many if curve])
+        for job, estimated in zip(jobs, self._estimate(jobs), strict=True):
+            self.own[job.about] += [job.point(number, estimated) for number in job.numbers]
         for about in todo:
             self.own[about].sort(key=lambda point: point["evaluation"])
 
-    def _estimate(self, role: str, jobs: Sequence["Job"]) -> list[Estimated]:
-        """Jobs of the same rows and evaluations are computed together."""
-        return compute_alike(
-            jobs,
-            lambda job: (tuple(job.numbers), *map(id, job.batches)),
-            lambda same: self._estimate_alike(role, same),
-        )
+    def _estimate(self, jobs: Sequence["Job"]) -> list[Estimated]:
+        """Jobs of one role; those of the same rows and evaluations are computed together."""
+        return compute_alike(jobs, lambda job: (tuple(job.numbers), *map(id, job.batches)), self._estimate_alike)
 
-    def _estimate_alike(self, role: str, jobs: Sequence["Job"]) -> list[Estimated]:
-        batches = [self._batch(role, seed, jobs) for seed in range(len(jobs[0].seeds))]
+    def _estimate_alike(self, jobs: Sequence["Job"]) -> list[Estimated]:
+        batches = [self._batch(seed, jobs) for seed in range(len(jobs[0].seeds))]
         entries = [[Measured(batch, place) for batch in batches] for place in range(len(jobs))]
-        return estimate(entries, _ratios(role, jobs[0]), self.designs)
+        return estimate(entries, _ratios(jobs[0]), self.designs)
 
-    def _batch(self, role: str, seed: int, jobs: Sequence["Job"]) -> Batch:
+    def _batch(self, seed: int, jobs: Sequence["Job"]) -> Batch:
         """One seed of several jobs: the columns of all evaluations as NAME@NUMBER, and what lasts of other roles."""
         whole = jobs[0].batches[seed]
         values = whole.values[np.array([[one.place for one in job.of_seed(seed)] for job in jobs])]
         names = tuple(f"{name}@{number}" for number in jobs[0].numbers for name in whole.names)
         values = values.reshape(len(jobs), len(names), -1)
-        if role != "student":
+        if jobs[0].about.role != "student":
             return Batch(whole.groups, names, values)
         lasting = np.array([self._lasting(job.seeds[seed], job.numbers[0]) for job in jobs])
-        others = tuple(f"{jobs[0].metric}/{other}" for other in OTHERS)
+        others = tuple(f"{jobs[0].about.metric}/{other}" for other in OTHERS)
         return Batch(whole.groups, (*names, *others), np.concatenate([values, lasting], 1))
 
     def _lasting(self, training: Training, number: int) -> list[Array]:
@@ -131,7 +132,7 @@ class CurveReader:
 
     def _steps(self, training: Training) -> tuple[StudentStep, ...]:
         first = {id(one.batch): number for number, one in reversed([*enumerate(training.measured)])}
-        others = {about: [_known(one.mean()) for one in self._lasting(training, n)] for about, n in first.items()}
+        others = {about: [_defined(one.mean()) for one in self._lasting(training, n)] for about, n in first.items()}
         names = training.measured[0].batch.names  # those of all of its evaluations
         places = [names.index(name) for name in (f"{training.row.metric}/student", *AGREEMENTS)]
         found = list[StudentStep]()
@@ -154,10 +155,6 @@ class Job:
     """With the last evaluations of each, as many as all of them have."""
 
     @property
-    def metric(self) -> str:
-        return self.seeds[0].row.metric
-
-    @property
     def batches(self) -> list[Batch]:
         """Of each seed."""
         return [seed.measured[self.numbers[0]].batch for seed in self.seeds]
@@ -165,9 +162,10 @@ class Job:
     def of_seed(self, seed: int) -> list[Measured]:
         return [self.seeds[seed].measured[number] for number in self.numbers]
 
-    def point(self, role: str, number: int, estimated: Estimated) -> dict[str, Any]:
+    def point(self, number: int, estimated: Estimated) -> dict[str, Any]:
         """One point, but for where in the sweep it stands."""
-        known: Mapping[str, Interval] = defaultdict(lambda: NONE, estimated.means)
+        role, metric = self.about.role, self.about.metric
+        means: Mapping[str, Interval] = defaultdict(lambda: NONE, estimated.means)
         recovery: Recovery | None = estimated.recoveries.get(str(number))
         at = [seed.curve[number] for seed in self.seeds]
         return {
@@ -177,14 +175,14 @@ class Job:
             "step": round(fmean(one.step for one in at)),
             "steps": round(fmean(one.steps for one in at)),
             "n_test": max(len(one.ids) for one in at),
-            "value": known[f"{self.metric}/{role}@{number}"],
-            "weak": known[f"{self.metric}/weak"],
-            "ceiling": known[f"{self.metric}/ceiling"],
+            "value": means[f"{metric}/{role}@{number}"],
+            "weak": means[f"{metric}/weak"],
+            "ceiling": means[f"{metric}/ceiling"],
             "pgr": NONE if recovery is None else recovery.pgr,
             "unidentified": "" if recovery is None else recovery.reason,
-            "accuracy": known[f"accuracy/{role}@{number}"],
-            "auroc": known[f"auroc/{role}@{number}"],
-            **{field: known[f"{name}@{number}"] for field, name in zip(FIELDS, AGREEMENTS, strict=True)},
+            "accuracy": means[f"accuracy/{role}@{number}"],
+            "auroc": means[f"auroc/{role}@{number}"],
+            **{field: means[f"{name}@{number}"] for field, name in zip(FIELDS, AGREEMENTS, strict=True)},
         }
 
 
@@ -198,14 +196,14 @@ def _jobs(about: About, trainings: Sequence[Training]) -> list[Job]:
     return [Job(about, numbers, seeds) for numbers in together.values()]
 
 
-def _ratios(role: str, job: Job) -> dict[str, tuple[str, str, str]]:
-    if role != "student":
+def _ratios(job: Job) -> dict[str, tuple[str, str, str]]:
+    if job.about.role != "student":
         return {}
-    of = job.metric
+    of = job.about.metric
     return {str(number): (f"{of}/weak", f"{of}/student@{number}", f"{of}/ceiling") for number in job.numbers}
 
 
-def _known(value: float) -> float | None:
+def _defined(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 

@@ -35,13 +35,13 @@ class Side:
     @property
     def stages(self) -> dict[str, Any]:
         """The stages that its cells need, by key."""
-        known: Mapping[str, Any] = self.record["stages"]
+        stages: Mapping[str, Any] = self.record["stages"]
         todo = [key for entry in self.record["cells"] for roles in _roles(entry) for key in roles.values()]
         found: dict[str, Any] = {}
         while todo:
             key = todo.pop()
             if key not in found:
-                found[key] = known.get(key, {})
+                found[key] = stages.get(key, {})
                 todo += found[key].get("inputs", {}).values()
         return found
 

@@ -99,8 +99,8 @@ class Table:
         return self.designs.of(self.groups)
 
     @cached_property
-    def known(self) -> Array:
-        """[seeds, entries, names] Whether it is defined."""
+    def defined(self) -> Array:
+        """[seeds, entries, names] Whether a seed has a value."""
         return np.stack([~np.isnan(self.values[:, :, rows.start]) for rows in self.design.spans])
 
     def estimate(self, ratios: Mapping[str, Ratio]) -> list[Estimated]:
@@ -109,16 +109,16 @@ class Table:
         means = [dict(zip(self.names, one, strict=True)) for one in crossed_intervals(self._spread(), bounds)]
         recoveries = {name: self._recover(of) for name, of in ratios.items()}
         return [
-            Estimated(known, {name: found[i] for name, found in recoveries.items()}, self.design.counts[1])
-            for i, known in enumerate(means)
+            Estimated(of_entry, {name: found[i] for name, found in recoveries.items()}, self.design.counts[1])
+            for i, of_entry in enumerate(means)
         ]
 
     def _spread(self) -> Spread:
         """Of each entry and name, over the seeds where it is defined."""
-        known, found = self.known, self.design.spread(self.values)
-        partly = known.any(0) & ~known.all(0)
-        for pattern in np.unique(known[:, partly], axis=1).T:
-            alike = partly & (known == pattern[:, None, None]).all(0)
+        defined, found = self.defined, self.design.spread(self.values)
+        partly = defined.any(0) & ~defined.all(0)
+        for pattern in np.unique(defined[:, partly], axis=1).T:
+            alike = partly & (defined == pattern[:, None, None]).all(0)
             found = found.replace(alike, self._of_seeds(pattern))
         return found
 
@@ -134,13 +134,13 @@ class Table:
             if name not in self.names or name in self.lacking:
                 return [unscored_recovery(reason)] * len(self.values)
         places = [self.names.index(name) for name in of]
-        known: Array = np.all(self.known[:, :, places], axis=0)
-        whole = np.flatnonzero(np.all(known, axis=1))
-        found = dict(zip(whole.tolist(), self._recover_known(whole, places), strict=True))
+        there: Array = np.all(self.defined[:, :, places], axis=0)
+        whole = np.flatnonzero(np.all(there, axis=1))
+        found = dict(zip(whole.tolist(), self._recover_whole(whole, places), strict=True))
         why = METRICS[of[0].partition("/")[0]].undefined_where
-        return [found.get(i) or undefined_recovery(*_absent(one), why=why) for i, one in enumerate(known)]
+        return [found.get(i) or undefined_recovery(*_absent(one), why=why) for i, one in enumerate(there)]
 
-    def _recover_known(self, entries: Array, places: Sequence[int]) -> list[Recovery]:
+    def _recover_whole(self, entries: Array, places: Sequence[int]) -> list[Recovery]:
         if not len(entries):
             return []
         weak, student, ceiling = (self.values[entries, place] for place in places)
@@ -160,8 +160,8 @@ def _in_order(batch: Batch, names: tuple[str, ...], places: Array) -> Array:
     return found
 
 
-def _absent(known: Array) -> list[str]:
-    return [role for role, there in zip(ROLES, known.tolist(), strict=True) if not there]
+def _absent(there: Array) -> list[str]:
+    return [role for role, has in zip(ROLES, there.tolist(), strict=True) if not has]
 
 
 def _bounds(name: str) -> tuple[float, float]:

@@ -81,8 +81,8 @@ def _scores(rows: Sequence[Row]) -> dict[str, float]:
 
 def _medians(values: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
     """The median of what is known under each name; names of which nothing is known are left out."""
-    known = {name: [value for value in found if value is not None] for name, found in values.items()}
-    return {name: float(median(found)) for name, found in known.items() if found}
+    defined = {name: [value for value in found if value is not None] for name, found in values.items()}
+    return {name: float(median(found)) for name, found in defined.items() if found}
 
 
 def _trained_stages(store: Store, results: Results) -> list[TrainedStage]:
@@ -223,14 +223,14 @@ def _numbers(results: Results) -> dict[str, float]:
     """Medians over cells, of PGR over settings: one that is not identified is in none."""
     rows, groups = [row for row in results.rows if row.state == "done"], [g for g in results.groups if g.seeds]
     scores = {name: value for name, value in (_scores(rows) if rows else {}).items() if name != "pgr"}
-    known = scores | _medians({"pgr": [g.pgr.value for g in groups]})
+    medians = scores | _medians({"pgr": [g.pgr.value for g in groups]})
     return {
         "cells": len(results.rows),
         "cells/done": len(rows),
         "cells/failed": results.count("failed"),
         "pgr/unidentified": sum(bool(g.unidentified) for g in groups),
-        **{f"median/{name}": value for name, value in known.items()},
-        **known,
+        **{f"median/{name}": value for name, value in medians.items()},
+        **medians,
     }
 
 

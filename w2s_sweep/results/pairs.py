@@ -27,8 +27,8 @@ class Students:
 
     def comparable(self, first: Row, second: Row) -> bool:
         """Whether both have the metric on the same examples."""
-        known = first.student.value is not None and second.student.value is not None
-        return known and self._examples(first).digest == self._examples(second).digest
+        scored = first.student.value is not None and second.student.value is not None
+        return scored and self._examples(first).digest == self._examples(second).digest
 
     def difference(self, pairs: Sequence[Pair]) -> Moments:
         """The mean difference of the students' metric, second minus first, over seeds and groups of test examples."""

@@ -61,10 +61,9 @@ def explain_recovery(found: Recovery) -> Iterator[str]:
         yield "One seed: other runs may differ by more than this trained model's test examples say."
     yield ""
     yield f"degrees of freedom {moments.freedom:.1f}, t {t_quantile(LEVEL, moments.freedom):.3f} at {LEVEL:.0%}"
-    told = (
+    yield (
         f"PGR not identified: {found.reason}" if found.reason else f"the gap is told from 0; PGR {interval(found.pgr)}"
     )
-    yield told
 
 
 def _part(name: str, texts: Sequence[str]) -> str:

@@ -35,11 +35,12 @@ def run_stage(pack: Pack, stage: Stage[Kind], lease: Lease, signals: Interrupts)
     None where somebody else took the claim over meanwhile: nothing that this run does afterwards counts.
     """
     with log_to(log_of(pack, stage)):
+        steps = run_in_steps(pack, stage, lease, signals)
         try:
-            next(run_in_steps(pack, stage, lease, signals))
+            while True:
+                next(steps)  # once: alone, a stage waits for nothing
         except StopIteration as end:
             return end.value
-    raise AssertionError("alone, a stage waits for nothing")
 
 
 def log_of(pack: Pack, stage: Stage[Kind]) -> Path:

@@ -186,8 +186,8 @@ class Context(Generic[K]):
         if now - self._told >= PROGRESS_SECONDS or step == steps:
             self._told = now
             seconds = round(self.seconds(), 1)
-            told = {"step": step, "total": steps, "seconds": seconds, "earlier": round(self._earlier, 1)}
-            write_json(self.work / "progress.json", told)
+            record = {"step": step, "total": steps, "seconds": seconds, "earlier": round(self._earlier, 1)}
+            write_json(self.work / "progress.json", record)
 
     def progress_or_stop(self, step: int, steps: int) -> None:
         """For work without checkpoints: write how far it is, or leave at once when requested."""

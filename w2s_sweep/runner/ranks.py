@@ -34,8 +34,7 @@ STOP, SAVE = "stop", "save"
 
 def ranks_of(stage: Stage[Kind]) -> int:
     """How many processes compute a stage here: as many as the launcher has set, where it can be shared out."""
-    shared = stage.settings.can_shard and stage.settings.model_part() is not None
-    return int(os.environ.get(RANKS, "1")) if shared else 1
+    return int(os.environ.get(RANKS, "1")) if stage.settings.can_shard else 1
 
 
 def run_on_ranks(

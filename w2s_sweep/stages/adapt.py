@@ -48,8 +48,8 @@ def run(context: Context[Adapt]) -> None:
     inside, outside = load_corpus(context.input("data"), settings.split)
     with this_process().in_turn():
         learner = build(context, inside + outside)
-    told = [row for row, (length,) in enumerate(learner.lengths) if length > 1]
-    rows, test = [row for row in told if row < len(inside)], [row for row in told if row >= len(inside)]
+    learnable = [row for row, (length,) in enumerate(learner.lengths) if length > 1]
+    rows, test = [row for row in learnable if row < len(inside)], [row for row in learnable if row >= len(inside)]
     before = nats(context, learner, test)
     weights = torch.full((len(inside), 1), len(rows) / max(1, count_predicted(learner, rows)), device=learner.device)
     recipe = Recipe(batch_size=how.batch_size, epochs=how.epochs, lr=how.lr, seed=how.seed)

@@ -183,13 +183,13 @@ def run(context: Context[Annotate]) -> None:
         on_step=kept.after,
     )
     shown = [(row, int(sign > 0)) for row, sign in zip(chosen, signs.tolist(), strict=True) if sign]
-    told = dict(shown)
-    asked = [row for row in rows.on(*PREDICTED) if row not in told]
+    searched = dict(shown)
+    asked = [row for row in rows.on(*PREDICTED) if row not in searched]
     odds = model.odds(shown, asked, KeptPasses(context, "answers"))
     if settings.groups == "balanced":  # of the rows searched over and those beside them, none of the test set
         own = judge.odds(signs)[signs != 0]
         odds -= np.median(np.concatenate([own, odds[rows.splits[asked] != "test"]]))
-    labels = _labels(rows, told, dict(zip(asked, odds.tolist(), strict=True)), harden=settings.harden)
+    labels = _labels(rows, searched, dict(zip(asked, odds.tolist(), strict=True)), harden=settings.harden)
     write_text(context.out / "prompt.txt", str(model.backbone.tokenizer.decode(model.prefix(shown))))
     publish(
         context,
@@ -206,9 +206,9 @@ def run(context: Context[Annotate]) -> None:
     )
 
 
-def _labels(rows: Rows, told: dict[int, int], odds: dict[int, float], *, harden: bool) -> Predictions:
+def _labels(rows: Rows, searched: dict[int, int], odds: dict[int, float], *, harden: bool) -> Predictions:
     """Found labels are certain; the others are as sure as the model is, or certain too."""
-    index = sorted([*told, *odds])
+    index = sorted([*searched, *odds])
     logits = np.zeros((len(index), 2), dtype=np.float32)
     logits[:, 1] = [odds.get(row, 0.0) for row in index]
     said = predictions_of(rows, index, logits, {})
@@ -216,5 +216,5 @@ def _labels(rows: Rows, told: dict[int, int], odds: dict[int, float], *, harden:
     if harden:
         one = (one > 0.5).astype(np.float64)
     for place, row in enumerate(index):
-        one[place] = told.get(row, one[place])
+        one[place] = searched.get(row, one[place])
     return with_probs(said, np.stack([1 - one, one], 1))

@@ -1,5 +1,7 @@
 """Evaluate stage: what a trained model predicts for the test rows of another dataset."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from safetensors.numpy import load_file as load_arrays
@@ -11,7 +13,7 @@ from w2s_sweep.models.lora import restore
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.models.throughput import Throughput
-from w2s_sweep.predictions import FILE, read_predictions, write_predictions
+from w2s_sweep.predictions import FILE, HEAD, read_predictions, write_predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import finetune, probe
@@ -20,14 +22,18 @@ from w2s_sweep.training.loop import predict
 from w2s_sweep.training.stored import restore_trained, stored_weights, trained_stage
 
 
-def probe_logits(context: Context[Evaluate], settings: Probe, rows: Rows, chosen: list[int]) -> np.ndarray:
-    """float32 [chosen, classes]: of a probe, with the features scaled as it learnt them."""
-    state = load_arrays(stored_weights(context.input("trained"), "head.safetensors"))
-    stored = load_arrays(context.input("features") / "features.safetensors")
-    trained = probe.make_probe(stored, probe.Scaling(state["mean"], state["scale"]), rows.classes, settings.finetune.l2)
-    restore(
-        trained.trainable(), {name: torch.from_numpy(state[name]) for name in trained.trainable()}, "stored weights"
-    )
+def reopen_probe(state: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray]) -> probe.AnyProbe:
+    """The probe that a stage left as `state`, on other tables of features, scaled as it learnt them."""
+    scaling = probe.Scaling(state["mean"], state["scale"])
+    found = probe.make_probe(stored, scaling, len(state["weight"]), l2=0.0)
+    restore(found.trainable(), {name: torch.from_numpy(state[name]) for name in found.trainable()}, "stored weights")
+    return found
+
+
+def probe_logits(context: Context[Evaluate], chosen: list[int]) -> np.ndarray:
+    """float32 [chosen, classes]: of a probe as its stage left it."""
+    state = load_arrays(stored_weights(context.input("trained"), HEAD))
+    trained = reopen_probe(state, load_arrays(context.input("features") / "features.safetensors"))
     with probe.one_thread():
         return predict(trained, chosen, context.stop)
 
@@ -61,7 +67,7 @@ def run(context: Context[Evaluate]) -> None:
     chosen = rows.on("test")
     trained = settings.trained
     if isinstance(trained, Probe):
-        logits = probe_logits(context, trained, rows, chosen)
+        logits = probe_logits(context, chosen)
     else:
         logits = finetuned_logits(context, trained, rows, chosen)
     found = predictions_of(rows, chosen, logits, {})

@@ -16,6 +16,7 @@ from w2s_sweep.models.device import autocast
 from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.models.reward import LanguageScore
+from w2s_sweep.predictions import HEAD, WEIGHTS
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -150,9 +151,9 @@ def run_in_steps(context: Context[Finetune]) -> Training[None]:
     summary = yield from fit_in_steps(context, learner, supervision, learner.device)
     learner.mode(training=False)
     if isinstance(context.settings.finetune, LoraRecipe) or context.run.keep_weights:
-        save_trained(learner.model, context.out / "weights.safetensors")
+        save_trained(learner.model, context.out / WEIGHTS)
     else:
-        save_trained(learner.model, context.out / "head.safetensors", "head.")  # an implicit reward has none
+        save_trained(learner.model, context.out / HEAD, "head.")  # an implicit reward has none
     how = context.settings.finetune
     tokens = {"tokens": learner.tokens_of(supervision.chosen)}
     summary |= learner.collator.summary() | speed(

@@ -16,13 +16,13 @@ import torch
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.kinds.recipes import LoraRecipe, quantise_of
+from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe, quantise_of
 from w2s_sweep.kinds.training import Generate
 from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, Predictions, write_predictions
+from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, WEIGHTS, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -44,10 +44,8 @@ from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
 from w2s_sweep.training.loop import train
 from w2s_sweep.training.stopping import EarlyStopping
-from w2s_sweep.training.stored import WEIGHTS, restore_trained, trained_stage
+from w2s_sweep.training.stored import restore_trained, trained_stage
 from w2s_sweep.training.supervision import hooks_of, recipe_of
-
-"""What training changed."""
 
 
 def build(context: Context[Generate]) -> LanguageModel:
@@ -164,10 +162,32 @@ def publish_texts(
     context.finish({"examples": len(answers)} | dict(summary) | scores(predictions))
 
 
+def publish_trained(
+    context: Context[Any],
+    learner: TransformerLearner[LanguageModel],
+    prompts: Prompts,
+    rows: Rows,
+    answers: Mapping[int, str],
+    recipe: FullRecipe | LoraRecipe,
+    about: Mapping[str, Json],
+) -> None:
+    """Keep what training on `answers` changed, and what the model writes now; `about` says more of the training."""
+    model = learner.model
+    if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
+        save_trained(model, context.out / WEIGHTS)
+    predicted = rows.on(*PREDICTED)
+    written = write_answers(learner, prompts, predicted, context.progress_or_stop)
+    summary = {"tokens": learner.tokens_of(list(answers)), "cut": count_cut(written)} | dict(about)
+    summary |= learner.collator.summary()
+    summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
+    texts = {row: one.text for row, one in zip(predicted, written, strict=True)}
+    publish_texts(context, rows, texts, answers, summary)
+
+
 def run(context: Context[Generate]) -> None:
     stage, settings, finetune = context.stage, context.settings, context.settings.finetune
     rows = load_rows(context.input("data"), settings.split)
-    chosen, told = rows_of_portion(rows, settings), rows.on(*PREDICTED)
+    chosen = rows_of_portion(rows, settings)
     supervision = context.optional("labels")
     answers = answers_of(rows, supervision, chosen, stage.label, partial=settings.unlabelled == "skip")
     chosen = [row for row in chosen if row in answers]
@@ -185,12 +205,6 @@ def run(context: Context[Generate]) -> None:
         hooks_of(context),
         stopping=early_stopping(context, learner, prompts, rows, supervision),
     )
-    if isinstance(finetune, LoraRecipe) or context.run.keep_weights:
-        save_trained(model, context.out / WEIGHTS)
-    written = write_answers(learner, prompts, told, context.progress_or_stop)
     wanted = settings.early_stopping
     best = {} if wanted is None else {"best step": step, "evaluated against": wanted.against}
-    summary = {"tokens": learner.tokens_of(chosen)} | best | learner.collator.summary()
-    summary |= speed(context, model.backbone, learner.learnt, finetune.name, finetune.precision)
-    summary |= {"cut": count_cut(written)}
-    publish_texts(context, rows, {row: one.text for row, one in zip(told, written, strict=True)}, answers, summary)
+    publish_trained(context, learner, prompts, rows, answers, finetune, best)

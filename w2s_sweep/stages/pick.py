@@ -8,12 +8,9 @@ import numpy as np
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Pick
 from w2s_sweep.metrics import METRICS
-from w2s_sweep.predictions import CURVE, FILE, TEXTS, Predictions, read_predictions
+from w2s_sweep.predictions import CURVE, FILE, HEAD, TEXTS, WEIGHTS, Predictions, read_predictions
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.examples import scores
-
-WEIGHTS = ("head.safetensors", "weights.safetensors")
-"""What a trained stage keeps of its model; the picked one is used like any other."""
 
 
 def best_of(members: Sequence[Predictions], metric: str) -> tuple[int, list[float]]:
@@ -43,7 +40,7 @@ def run(context: Context[Pick]) -> None:
     folders = context.members()
     members = [read_predictions(folder / FILE) for folder in folders]
     best, values = best_of(members, context.settings.metric)
-    for name in (FILE, TEXTS, CURVE, *WEIGHTS):
+    for name in (FILE, TEXTS, CURVE, HEAD, WEIGHTS):  # the picked one is used like any other
         if (folders[best] / name).is_file():
             shutil.copyfile(folders[best] / name, context.out / name)
     said = {f"validation of member {i}": value for i, value in enumerate(values)}

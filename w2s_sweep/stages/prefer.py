@@ -1,5 +1,6 @@
-"""Prefer stage: a student that has learnt its supervisor's solutions goes on to prefer its own, where its samples
-agree, to those of the supervisor that end elsewhere (after Yang et al. 2024, arXiv 2407.13647, stage II)."""
+"""Prefer stage: a student that has learnt its supervisor's solutions is trained on to prefer the answer that its own
+samples agree on to samples of the supervisor with another answer (after Yang et al. 2024, arXiv 2407.13647, stage
+II)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,20 +12,16 @@ import torch
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.prefer import Prefer
-from w2s_sweep.kinds.recipes import LoraRecipe
 from w2s_sweep.losses.cross_entropy import CrossEntropy
-from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
-from w2s_sweep.runner.throughput import speed
 from w2s_sweep.stages import generate
 from w2s_sweep.stages.finetune import refer
-from w2s_sweep.training.answers import Drawn, count_cut, read_prompts, read_samples
-from w2s_sweep.training.examples import PREDICTED, Rows, load_rows
+from w2s_sweep.training.answers import Drawn, read_prompts, read_samples
+from w2s_sweep.training.examples import Rows, load_rows
 from w2s_sweep.training.loop import train
 from w2s_sweep.training.preference import PreferenceLearner, pair_of
-from w2s_sweep.training.stored import WEIGHTS
 from w2s_sweep.training.supervision import hooks_of, recipe_of
 
 PAIRS = "pairs.parquet"
@@ -55,9 +52,10 @@ def run(context: Context[Any]) -> None:
     settings: Prefer = context.settings
     rows, recipe = load_rows(context.input("data"), settings.split), settings.recipe
     pairs = choose_pairs(rows, settings, context.input("own"), context.input("labels"))
+    answers = {row: good.text for row, (good, _) in pairs.items()}
     with this_process().in_turn():
         trained, model = generate.reopen(context)
-        prompts = read_prompts(trained, model.backbone, rows, {row: one.text for row, (one, _) in pairs.items()})
+        prompts = read_prompts(trained, model.backbone, rows, answers)
         rejected = prompts.encode(model.backbone.tokenizer, {row: one.text for row, (_, one) in pairs.items()})
         tokens = {
             row: (
@@ -74,18 +72,10 @@ def run(context: Context[Any]) -> None:
     learner.mode(training=True)
     labels = torch.tensor([[0.0, 1.0]], device=learner.device).expand(len(rows.ids), 2)
     train(learner, chosen, labels, CrossEntropy(), recipe_of(recipe, settings.seed), hooks_of(context))
-    if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
-        save_trained(model, context.out / WEIGHTS)
     table = [
         {"id": str(rows.ids[row]), "preferred": good.text, "rejected": bad.text}
         for row, (good, bad) in sorted(pairs.items())
     ]
     pq.write_table(pa.Table.from_pylist(table), context.out / PAIRS)
-    told = rows.on(*PREDICTED)
-    written = generate.write_answers(learner, prompts, told, context.progress_or_stop)
-    summary = {"tokens": learner.tokens_of(chosen), "pairs": len(pairs), "of": len(rows.on(settings.on))}
-    summary |= learner.collator.summary() | {"cut": count_cut(written)}
-    summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
-    answers = {row: good.text for row, (good, _) in pairs.items()}
-    texts = {row: one.text for row, one in zip(told, written, strict=True)}
-    generate.publish_texts(context, rows, texts, answers, summary)
+    counts = {"pairs": len(pairs), "of": len(rows.on(settings.on))}
+    generate.publish_trained(context, learner, prompts, rows, answers, recipe, counts)

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from w2s_sweep.kinds.training import Probe
+from w2s_sweep.predictions import HEAD
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.supervision import Supervision, fit, publish_trained, read_supervision
 
@@ -143,5 +144,5 @@ def run(context: Context[Probe]) -> None:
     with one_thread():
         summary = fit(context, probe, supervision, torch.device("cpu"))
         head = {name: value.detach() for name, value in probe.trainable().items()}
-        save_file(head | scaling.state(), context.out / "head.safetensors")
+        save_file(head | scaling.state(), context.out / HEAD)
         publish_trained(context, probe, supervision, summary)

@@ -1,9 +1,9 @@
 """A store that a group shares: what one member writes all can read, and nobody runs code that another can change.
 
 The top folder says so by its mode: setgid, so that everything in it gets its group, and writable for the group. A
-process that writes there gives the group its rights whatever the umask. What jobs of a member run (the copy of the
-code, the folder of a sweep with its job files) only that member can write, in folders that are sticky, so that nobody
-else can move it away and put something in its place.
+process that writes there gives the group its rights whatever the umask. What a member's jobs run (the copy of the
+code, and the sweep's folder with its job files) can be written by that member alone. It lies in sticky folders, so
+nobody else can replace it.
 """
 
 import getpass

@@ -163,6 +163,9 @@ def backward(step: Step) -> float:
     if penalty is not None:
         penalty.backward()
         total = total + penalty.detach()
+    for param in step.params.values():
+        if param.grad is not None and param.grad.is_sparse:
+            param.grad = param.grad.to_dense()
     # Once a step: whoever reads a number waits until the GPU has computed all before it.
     return float(total)
 

@@ -129,8 +129,8 @@ def train_in_steps(
         betas=recipe.betas,
         eps=1e-8,
         weight_decay=recipe.weight_decay,
-        # On a GPU one kernel for all parameters: no temporary copies of them, as `foreach` makes.
-        fused=all(param.is_cuda for param in params.values()),
+        # One kernel for all parameters: on a GPU no temporary copies of them, on a CPU an eighth of the time.
+        fused=True,
     )
     batches = optimizer_batches(len(rows), recipe.batch_size, recipe.epochs, recipe.seed)
     best = Best()

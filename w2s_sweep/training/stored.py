@@ -11,9 +11,8 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.models.lora import restore, trainable
 from w2s_sweep.plan.stage import Stage
+from w2s_sweep.predictions import WEIGHTS
 from w2s_sweep.runner.context import Context
-
-WEIGHTS = "weights.safetensors"
 
 
 def trained_stage(context: Context[Any], settings: Kind) -> Context[Any]:

@@ -110,9 +110,8 @@ def _of_fields(kind: type[Row | Group | CurvePoint | Usage]) -> list[Column]:
 
 
 def _of_details(names: Iterable[str]) -> list[Column]:
-    known = known_details()
-    found = _by_column(names).items()
-    return [Column(name, pa.float64(), known.get(keys[0], ""), interval=True) for name, keys in found]
+    docs, found = known_details(), _by_column(names).items()
+    return [Column(name, pa.float64(), docs.get(keys[0], ""), interval=True) for name, keys in found]
 
 
 def _names(kind: type[Item]) -> list[str]:

@@ -29,10 +29,10 @@ def all_columns() -> list[Columns]:
 
 def known_columns(groups: Sequence[Group]) -> list[Columns]:
     """The blocks of which any group has a number, without columns of metrics that none was measured by."""
-    known = [block for block in all_columns() if any(_is_known(g, name) for g in groups for name in block.heads)]
+    filled = [block for block in all_columns() if any(_has_number(g, name) for g in groups for name in block.heads)]
     measured = {name for g in groups for name in g.details}
-    return [replace(b, heads={name: head for name, head in b.heads.items() if name in measured}) for b in known]
+    return [replace(b, heads={name: head for name, head in b.heads.items() if name in measured}) for b in filled]
 
 
-def _is_known(group: Group, name: str) -> bool:
+def _has_number(group: Group, name: str) -> bool:
     return name in group.details and group.details[name].value is not None
