@@ -25,6 +25,7 @@ from w2s_sweep.results.tables.columns import (
     curve_columns,
     group_columns,
     known_details,
+    usage_columns,
 )
 from w2s_sweep.results.tables.files import export
 from w2s_sweep.store.files import write_json
@@ -75,6 +76,7 @@ def test_the_page_and_the_files_have_the_columns_that_the_code_declares(sweep, f
         "groups": group_columns(details),
         "comparisons": comparison_columns(),
         "curves": curve_columns(),
+        "usage": usage_columns(),
     }
     for name, columns in declared.items():
         written = pq.read_schema(files[name])

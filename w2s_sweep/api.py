@@ -8,7 +8,7 @@ sweep.predictions(0, "student")
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,8 @@ from w2s_sweep.predictions import FILE, read_table
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.relocate import relocate
-from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
+from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table, usage_table
+from w2s_sweep.results.usage import usage_of
 from w2s_sweep.store import Store
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Sweep:
     def curves(self) -> pa.Table:
         """A row per group, role and evaluation on the way through training: accuracy, agreement, PGR over steps."""
         return curve_table(self.results)
+
+    @cached_property
+    def usage(self) -> pa.Table:
+        """A row per kind of work: time and memory that it used, and that SLURM tasks had asked for."""
+        return usage_table(replace(self.results, usage=usage_of(self.store, self.results.record)))
 
     def roles(self, cell: int) -> dict[str, str]:
         """Role -> key of the stage that plays it in a cell. StoreError where there is no such cell."""

@@ -1,7 +1,7 @@
 """A local sweep that is killed at random moments, by every signal: nothing stays behind, nothing is lost.
 
-W2S_TEST_KILLS says how often for each signal. The launcher outlives its workers and starts others, so that most kills
-cost the start of a worker alone.
+W2S_TEST_KILLS says how often for each signal, and W2S_TEST_SEED draws other moments. The launcher outlives its workers
+and starts others, so that most kills cost the start of a worker alone.
 """
 
 import os
@@ -22,6 +22,7 @@ from w2s_sweep.store import Store
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("W2S_TEST_KILLS", "4"))
+SEED = int(os.environ.get("W2S_TEST_SEED", "0"))
 SIGNALS = [
     signal.SIGINT,
     signal.SIGTERM,
@@ -82,7 +83,7 @@ def _leave_nothing(tmp_path):
 def test_a_sweep_that_is_killed_at_random_loses_nothing_and_leaves_no_process(
     tmp_path, tiny_models, tiny_task, peace, number
 ):
-    draw, kills, rounds = random.Random(number), 0, 0
+    draw, kills, rounds = random.Random(1000 * SEED + number), 0, 0
     while kills < KILLS:
         sweep = Sweep(tmp_path / f"store-{rounds}", [*tiny_models, *tiny_task])
         kills, rounds = kills + kill(sweep, peace, number, draw, KILLS - kills), rounds + 1

@@ -10,7 +10,7 @@ import pytest
 from tests.launch.test_devices import ROOT, ready, rows
 from w2s_sweep.errors import W2SError
 from w2s_sweep.launch.local import LocalEngine
-from w2s_sweep.launch.stall import LEAST_SECONDS, STALLED, patience, silent_seconds, silent_stage, stalled_seconds
+from w2s_sweep.launch.stall import LEAST_SECONDS, STALLED, Silence, patience, silent_stage
 from w2s_sweep.launch.status import Queue, stage_states
 from w2s_sweep.runner.companions import forget_companions, has_to_run_alone, tell_alone, tell_companions
 from w2s_sweep.store import Store, acquire
@@ -76,7 +76,7 @@ def test_patience_grows_with_the_time_that_steps_take(progress, seconds):
 )
 def test_a_stage_has_stalled_after_a_silence_that_is_long_for_it(tmp_path, ago, progress, stalled):
     store = store_with(tmp_path, "k", ago, **progress)
-    assert (stalled_seconds(store, "k", file_system_now(store.root)) > 0) == stalled
+    assert (Silence(store, file_system_now(store.root)).stalled("k") > 0) == stalled
 
 
 def test_whatever_a_stage_writes_breaks_its_silence(tmp_path):
@@ -84,8 +84,8 @@ def test_whatever_a_stage_writes_breaks_its_silence(tmp_path):
     (store.work("k") / "attempt-1").mkdir()
     (store.work("k") / "attempt-1" / "features.bin").write_text("x")
     now = file_system_now(store.root)
-    assert silent_seconds(store, "k", now) < 600
-    assert silent_seconds(store, "absent", now) == 0
+    assert Silence(store, now).seconds("k") < 600
+    assert Silence(store, now).seconds("absent") == 0
 
 
 def test_a_stage_waits_while_those_that_train_at_the_same_time_work(tmp_path):
@@ -94,15 +94,27 @@ def test_a_stage_waits_while_those_that_train_at_the_same_time_work(tmp_path):
     tell_companions(store, ["k", "other"])
     for key in ("k", "other"):
         os.utime(store.work(key) / "companions.json", (now - 9000, now - 9000))
-    assert silent_seconds(store, "k", now) > 8000
+    assert Silence(store, now).seconds("k") > 8000
     write_json(store.work("other") / "progress.json", {"step": 10, "total": 20, "seconds": 4000.0})
-    assert silent_seconds(store, "k", now) < 600
+    assert Silence(store, now).seconds("k") < 600
     then = now - 1500
     os.utime(store.work("other") / "progress.json", (then, then))
-    assert stalled_seconds(store, "k", now) == 0  # a round of both takes 600 s
+    assert Silence(store, now).stalled("k") == 0  # a round of both takes 600 s
     then -= 2000
     os.utime(store.work("other") / "progress.json", (then, then))
-    assert stalled_seconds(store, "k", now) > 3000
+    assert Silence(store, now).stalled("k") > 3000
+
+
+def test_a_look_walks_the_folder_of_each_stage_once(tmp_path, monkeypatch):
+    keys = [str(number) for number in range(5)]
+    for key in keys:
+        store = store_with(tmp_path, key, 9000, step=1, total=9, seconds=1.0)
+    tell_companions(store, keys)
+    walked, rglob = [], Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda path, pattern: walked.append(path.name) or rglob(path, pattern))
+    silence = Silence(store, file_system_now(store.root) + 9000)
+    assert min(map(silence.stalled, keys)) > 8000
+    assert sorted(walked) == keys
 
 
 def test_what_ran_beside_a_stage_once_does_not_hide_that_it_hangs_alone(tmp_path):
@@ -112,7 +124,7 @@ def test_what_ran_beside_a_stage_once_does_not_hide_that_it_hangs_alone(tmp_path
     assert has_to_run_alone(store, "k")
     now = file_system_now(store.root)
     os.utime(store.work("k") / "companions.json", (now - 9000, now - 9000))
-    assert silent_seconds(store, "k", now) > 8000
+    assert Silence(store, now).seconds("k") > 8000
     forget_companions(store, "other")
     assert not has_to_run_alone(store, "other")
     tell_alone(store, "other")

@@ -1,6 +1,7 @@
 """A store of a group: members use each other's stages and nobody's code, readers read, names are their owners'."""
 
 import os
+import pwd
 import stat
 
 import pytest
@@ -14,7 +15,7 @@ from w2s_sweep.launch.control import retry
 from w2s_sweep.launch.hydra_settings import make_sweep_folder
 from w2s_sweep.results.collect import collect
 from w2s_sweep.store import Store, acquire
-from w2s_sweep.store.files import read_json, write_json
+from w2s_sweep.store.files import explain_errors, read_json, write_json
 from w2s_sweep.store.sharing import init, own_folder, refuse_others, refuse_unsafe
 
 KEY = "a" * 20
@@ -147,3 +148,20 @@ def test_a_store_without_a_group_is_made_too(tmp_path, capsys):
     assert (tmp_path / "store" / "sweeps").is_dir()
     assert not Store(tmp_path / "store").shared
     assert w2s(["--store", str(tmp_path / "store"), "status"]) == 0
+
+
+def test_what_cannot_be_written_since_it_is_somebody_elses_says_whose_it_is(tmp_path, monkeypatch):
+    def refused():
+        with pytest.raises(StoreError) as error, explain_errors(tmp_path / "claims" / "key"):
+            raise PermissionError(13, "Permission denied")
+        return str(error.value)
+
+    owner = pwd.getpwuid(tmp_path.stat().st_uid).pw_name
+    assert "key (Permission denied). Choose" in refused()
+    monkeypatch.setattr(os, "geteuid", lambda: -1)
+    assert (
+        f"(Permission denied; {tmp_path} is {owner}'s, who shares a store by `w2s init STORE --shared GROUP`)"
+        in refused()
+    )
+    tmp_path.chmod(0o2775)
+    assert f"is {owner}'s)" in refused()

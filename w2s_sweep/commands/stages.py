@@ -16,7 +16,7 @@ def explain(console: Console, store: Store, args: argparse.Namespace) -> int:
     """What was hashed into a key; with two keys, where the preimages differ."""
     if len(args.keys) > 2:
         raise ConfigError([f"KEY: {len(args.keys)} of them. Allowed: one to explain, or two to compare."])
-    preimages = [(key, store.preimage(key)) for key in map(store.find, args.keys)]
+    preimages = [(key, store.preimage(key)) for key in map(store.find_any, args.keys)]
     if len(preimages) == 1:
         console.print_json(data=preimages[0][1])
         return 0

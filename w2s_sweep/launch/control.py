@@ -17,7 +17,7 @@ from w2s_sweep.launch.sweep_claim import read_sweep_claim
 from w2s_sweep.modules import import_all, read_recorded
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
-from w2s_sweep.store.sharing import refuse_others
+from w2s_sweep.store.sharing import owner_of, refuse_others
 
 
 def retry(store: Store, name: str, wait: bool) -> Sequence[CellResult]:
@@ -88,6 +88,8 @@ def cancel(store: Store, name: str) -> Cancelled:
     from w2s_sweep.launch.slurm.queued import cancelled_mark, queued_jobs
 
     mine = set(store.read_sweep(name)["stages"])
+    if (owner := owner_of(store.read_sweep(name))) is not None:
+        raise LaunchError(f"sweep {name}: it is {owner}'s, who alone can cancel its jobs.")
     if (process := _stop_here(store, name)) is not None:
         return Cancelled(0, 0, (), process)
     with submission_lock(store):

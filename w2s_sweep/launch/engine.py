@@ -62,6 +62,11 @@ class Job:
 class Engine(Protocol):
     """Runs the stages of a plan that are to run or in flight."""
 
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is run, so that the record of the sweep stays as it is."""
+        ...
+
     def device(self, stage: Stage[Kind]) -> float | None:
         """Bytes of the GPU that it would run a stage on; None where that is the CPU."""
         ...

@@ -72,6 +72,10 @@ class LocalEngine:
                 "the fewest GPUs in which a stage fits, or a number that there is."
             )
 
+    @property
+    def dry_run(self) -> bool:
+        return False
+
     def explain(self, store: Store, plan: Plan) -> Sequence[str]:
         return ()  # nobody is asked for anything
 

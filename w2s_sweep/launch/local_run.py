@@ -17,7 +17,7 @@ from w2s_sweep.errors import Interrupted
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.live_report import live_report
 from w2s_sweep.launch.progress import Progress
-from w2s_sweep.launch.stall import silent_seconds
+from w2s_sweep.launch.stall import Silence
 from w2s_sweep.launch.worker_process import Events, Worker
 from w2s_sweep.plan.packs import Pack
 from w2s_sweep.runner.worker import LOST
@@ -204,11 +204,10 @@ class Run:
         minutes, now = self.engine.stall_minutes, time.monotonic()
         if minutes is None or now - self.looked < min(10.0, 10 * minutes):
             return
-        self.looked, clock = now, file_system_now(self.job.store.root / "claims")
+        self.looked = now
+        silence = Silence(self.job.store, file_system_now(self.job.store.root / "claims"))
         working = {tuple(worker.running): worker for worker in self.workers if worker.running}
-        silent = {
-            keys for keys in working if min(silent_seconds(self.job.store, key, clock) for key in keys) > 60 * minutes
-        }
+        silent = {keys for keys in working if min(map(silence.seconds, keys)) > 60 * minutes}
         # At two looks: a stage that begins again has not written anything for a moment.
         for keys in silent & self.silent:
             working[keys].hung = True

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from w2s_sweep.errors import StoreError
 from w2s_sweep.launch.slurm.queued import records as submitted
 from w2s_sweep.launch.status import task_file
 from w2s_sweep.store import Store
@@ -10,7 +9,7 @@ from w2s_sweep.store import Store
 
 def find_logs(store: Store, prefix: str) -> tuple[str, list[Path]]:
     """The key that starts with `prefix`, of all stages that any sweep of the store names, and its log files."""
-    key = _key(store, prefix)
+    key = store.find_any(prefix)
     logs = [folder / "log.txt" for folder in (store.path(key), store.work(key))]
     record = None if store.is_done(key) else submitted(store).get(key)
     if record is not None:
@@ -23,14 +22,3 @@ def _has_content(path: Path) -> bool:
         return path.is_file() and path.stat().st_size > 0
     except PermissionError:  # what another user's job printed outside any stage is theirs
         return False
-
-
-def _key(store: Store, prefix: str) -> str:
-    """A stage that never ran has a place in a sweep only."""
-    try:
-        return store.find(prefix)
-    except StoreError:
-        named = store.find_named(prefix)
-        if len(named) != 1:
-            raise
-        return named.pop()

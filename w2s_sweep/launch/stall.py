@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any
 
 from w2s_sweep.runner.companions import companions_of
@@ -18,25 +19,42 @@ INTERVALS = 5.0
 """So many of its usual intervals between two steps may a stage be silent."""
 
 
-def silent_seconds(store: Store, key: str, now: float) -> float:
-    """Since when a running stage has written nothing; `now` on the file system's clock. 0 where nothing is there yet.
+class Silence:
+    """One look at running stages, `now` on the file system's clock: each folder is walked once, however many wait for
+    what is written there."""
 
-    Its log counts as well as its progress: each run of a stage begins there. So does what is written by those that
-    train at the same time: a stage waits while another of them evaluates.
-    """
-    return max(0.0, now - max(_last_word(store, one, now) for one in _all_of(store, key)))
+    def __init__(self, store: Store, now: float):
+        self.now, self._store = now, store
+        self._last_word = cache(self._find_last_word)
+        self._progress = cache(self._read_progress)
 
+    def seconds(self, key: str) -> float:
+        """Since when a stage has written nothing. 0 where nothing is there yet.
 
-def _all_of(store: Store, key: str) -> Collection[str]:
-    """The stages of which one works while the others wait."""
-    return {key, *companions_of(store, key)}
+        Its log counts as well as its progress: each run of a stage begins there. So does what is written by those that
+        train at the same time: a stage waits while another of them evaluates.
+        """
+        return max(0.0, self.now - max(map(self._last_word, self._all_of(key))))
 
+    def stalled(self, key: str) -> float:
+        """Seconds of silence of a stage that has stalled; 0 for any other."""
+        silent = self.seconds(key)
+        if silent <= LEAST_SECONDS:
+            return 0.0
+        return silent if silent > patience(*map(self._progress, self._all_of(key))) else 0.0
 
-def _last_word(store: Store, key: str, now: float) -> float:
-    try:
-        return max((path.stat().st_mtime for path in store.work(key).rglob("*")), default=now)
-    except OSError:  # it has ended meanwhile
-        return now
+    def _all_of(self, key: str) -> Collection[str]:
+        """The stages of which one works while the others wait."""
+        return {key, *companions_of(self._store, key)}
+
+    def _read_progress(self, key: str) -> Mapping[str, Any] | None:
+        return read_json(self._store.work(key) / "progress.json")
+
+    def _find_last_word(self, key: str) -> float:
+        try:
+            return max((path.stat().st_mtime for path in self._store.work(key).rglob("*")), default=self.now)
+        except OSError:  # it has ended meanwhile
+            return self.now
 
 
 def patience(*progress: Mapping[str, Any] | None) -> float:
@@ -50,15 +68,6 @@ def patience(*progress: Mapping[str, Any] | None) -> float:
 def _seconds_a_step(progress: Mapping[str, Any] | None) -> float:
     step = (progress or {}).get("step", 0)
     return seconds_so_far(progress or {}) / step if step else 0.0
-
-
-def stalled_seconds(store: Store, key: str, now: float) -> float:
-    """Seconds of silence of a running stage that has stalled; 0 for any other."""
-    silent = silent_seconds(store, key, now)
-    if silent <= LEAST_SECONDS:
-        return 0.0
-    told = [read_json(store.work(one) / "progress.json") for one in _all_of(store, key)]
-    return silent if silent > patience(*told) else 0.0
 
 
 def watch(store: Store, keys: Collection[str], job: str | None, minutes: float, end: Callable[[str], None]) -> None:
@@ -77,10 +86,10 @@ def watch(store: Store, keys: Collection[str], job: str | None, minutes: float, 
 
 def silent_stage(store: Store, keys: Collection[str], job: str | None, minutes: float) -> str | None:
     """One of the stages that `job` runs and that has been silent for longer than so many minutes."""
-    now = file_system_now(store.root / "claims")
+    silence = Silence(store, file_system_now(store.root / "claims"))
     for key in keys:
-        claim = read_claim(store, key, now)
+        claim = read_claim(store, key, silence.now)
         ours = claim is not None and claim.alive and claim.record.get("job") == job
-        if ours and silent_seconds(store, key, now) > 60 * minutes:
+        if ours and silence.seconds(key) > 60 * minutes:
             return key
     return None

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from w2s_sweep.errors import LaunchError
-from w2s_sweep.launch.stall import STALLED, stalled_seconds
+from w2s_sweep.launch.stall import STALLED, Silence
 from w2s_sweep.runner.context import seconds_so_far
 from w2s_sweep.store import Store, read_claim
 from w2s_sweep.store.claim import Claim, file_system_now
@@ -102,8 +102,7 @@ def look_at_queue(store: Store, keys: Sequence[str] | None) -> Queue:
 
 def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[StageStatus]:
     """One entry for every stage of the sweep, in the order of its graph."""
-    claims = store.root / "claims"
-    now = file_system_now(claims)
+    silence = Silence(store, file_system_now(store.root / "claims"))
     stages = store.read_sweep(name)["stages"]
     done = {key for key in stages if store.is_done(key)}
     queue = look(store, [key for key in stages if key not in done])
@@ -111,7 +110,7 @@ def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[St
     found: dict[str, StageStatus] = {}
     for key, stage in stages.items():
         state = StageStatus(key, str(stage["label"]), "done") if key in done else None
-        state = state or _state(store, key, str(stage["label"]), now, queue)
+        state = state or _state(store, key, str(stage["label"]), silence, queue)
         if state.state in ("waiting", "lost") and not state.alive:
             state = _explain_blocked(state, [found[k] for k in stage["inputs"].values() if k in found])
         if state.state == "interrupted":
@@ -122,10 +121,10 @@ def stage_states(store: Store, name: str, look: Look = look_at_queue) -> list[St
     return _explain(store, list(found.values()), queue)
 
 
-def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> StageStatus:
-    claim = read_claim(store, key, now)
+def _state(store: Store, key: str, label: str, silence: Silence, queue: Queue) -> StageStatus:
+    claim = read_claim(store, key, silence.now)
     if claim is not None and claim.alive:
-        return _at_work(store, key, label, claim, now)
+        return _at_work(store, key, label, claim, silence)
     failure = read_json(store.work(key) / "failure.json")
     task, job = queue.tasks.get(key), queue.jobs.get(key)
     if failure is not None and (task is None or task.state == "RUNNING"):
@@ -150,10 +149,10 @@ def _state(store: Store, key: str, label: str, now: float, queue: Queue) -> Stag
     return StageStatus(key, label, "interrupted" if begun else "waiting", _how_far(store, key))
 
 
-def _at_work(store: Store, key: str, label: str, claim: Claim, now: float) -> StageStatus:
+def _at_work(store: Store, key: str, label: str, claim: Claim, silence: Silence) -> StageStatus:
     job = claim.record.get("job")
     where = f"{_how_far(store, key)}on {claim.record['host']}{f', job {job}' if job else ''}"
-    if not (silent := stalled_seconds(store, key, now)):
+    if not (silent := silence.stalled(key)):
         return StageStatus(key, label, "running", where, alive=True)
     again = f"`scontrol requeue {job}` repeats" if job else "Ctrl-C and the same command repeat"
     note = (
@@ -197,7 +196,7 @@ def _ending(store: Store, key: str, queue: Queue, ends: Mapping[str, str]) -> st
     elif status == str(STALLED):
         said.append("it was ended each time, as it made no progress")
     elif status is not None:
-        said.append(f"its process ended with {status}")
+        said.append(f"its process ended with {status}, `w2s logs {key[:10]}` shows its last words")
     return f": {'; '.join(said)}" if said else ""
 
 
@@ -242,11 +241,11 @@ def sweep_status(
 
 def _usage(store: Store, name: str) -> str:
     """What the jobs of a sweep that has ended asked for and used; empty where there were none."""
-    if not (store.sweep(name) / "launcher.json").is_file():
+    if not store.submissions(name):
         return ""
-    from w2s_sweep.launch.slurm.usage import usage
+    from w2s_sweep.results.usage import usage_of_tasks  # a look at a running sweep needs none of it
 
-    return str(usage(store, name) or "")
+    return str(usage_of_tasks(store, store.read_sweep(name)) or "")
 
 
 def _tail(text: str, lines: int = 6) -> str:

@@ -4,7 +4,7 @@ import math
 import shutil
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from w2s_sweep.launch.prepare import prepare
 from w2s_sweep.launch.record import Request, default_name, own_name, record_sweep
 from w2s_sweep.launch.resolve import Resolved, resolve_all
 from w2s_sweep.launch.show import show_plan
+from w2s_sweep.launch.slurm.commands import in_a_hurry
 from w2s_sweep.launch.sweep_claim import acquire_sweep, read_sweep_claim
 from w2s_sweep.modules import absolute
 from w2s_sweep.plan.graph import Graph, Plan, make_plan
@@ -89,7 +90,8 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     graph = merge(cells, lambda source, kind: resolved[source, kind])
     store = Store(Path(sweep.store).expanduser().absolute())
     name = sweep.name or own_name(store, default_name(cells, graph.roles[: request.first or None]))
-    plan = plan_of(graph, store, hurry=sweep.plan_only)
+    with in_a_hurry() if sweep.plan_only else nullcontext():
+        plan = plan_of(graph, store)
     console = SafeConsole()
     to_run = [graph.stages[key] for key in plan.keys("to run")]
     found = needs(to_run, engine.device, engine.counts)
@@ -106,7 +108,8 @@ def run_cells(cells: Sequence[Cell], sweep: Sweep, resolved: Resolved, request: 
     refuse_others(store, name, "its record and table must not be overwritten.")
     store.prepare()
     with _alone(store, name, graph):
-        record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
+        if not engine.dry_run:
+            record_sweep(console, store, replace(sweep, name=name), request, cells, graph, resolved)
         prepare(console, store, plan)
         job = Job(name, sweep, store, plan_of(graph, store), lambda: plan_of(graph, store))
         if not engine.run(job):
@@ -137,12 +140,12 @@ def _alone(store: Store, name: str, graph: Graph) -> Generator[None]:
         yield
 
 
-def plan_of(graph: Graph, store: Store, *, hurry: bool = False) -> Plan:
-    """What is finished, in flight, and to run, from the store as it is now. `hurry`: no busy SLURM is waited for."""
+def plan_of(graph: Graph, store: Store) -> Plan:
+    """What is finished, in flight, and to run, from the store as it is now."""
     claims = store.root / "claims"
     now = file_system_now(claims) if claims.is_dir() else 0.0
     finished = {key: store.is_done(key) for key in graph.stages}
-    queued = _queue(store, hurry)
+    queued = _queue(store)
 
     def owner(key: str) -> str | None:
         claim = read_claim(store, key, now) if claims.is_dir() else None
@@ -154,7 +157,7 @@ def plan_of(graph: Graph, store: Store, *, hurry: bool = False) -> Plan:
     return make_plan(graph, finished.__getitem__, owner, lambda key: store.path(key).is_dir())
 
 
-def _queue(store: Store, hurry: bool) -> Mapping[str, str]:
+def _queue(store: Store) -> Mapping[str, str]:
     """Stage -> job that SLURM has for it; squeue is called only where something was ever submitted from this store."""
     folder = store.root / "queued"
     if not folder.is_dir() or shutil.which("squeue") is None:
@@ -162,7 +165,7 @@ def _queue(store: Store, hurry: bool) -> Mapping[str, str]:
     from w2s_sweep.launch.slurm.queued import queued_jobs
 
     try:
-        return queued_jobs(store, hurry=hurry)
+        return queued_jobs(store)
     except LaunchError as error:  # a plan, or a run on this machine, does without; a submission asks for itself
         print(f"what is queued is not known, SLURM does not answer: {error}", file=sys.stderr)
         return {}

@@ -31,7 +31,7 @@ README = """\
 A weak-to-strong sweep made with w2s_sweep. Open report.html in a browser; it needs no network.
 
 - table.csv, table.parquet: a row per cell. groups.*, comparisons.*, curves.*: settings over seeds, paired comparisons,
-  curves over training
+  curves over training. usage.*: time and memory
 - figures/: each as PNG, SVG and PDF, and its numbers as CSV; captions.md has titles and notes
 - sweep.json: command, code version, settings of every cell, keys of its stages
 {more}STORE and ~ stand for folders of the machine that ran it.

@@ -9,6 +9,7 @@ from w2s_sweep.metrics import Recovery
 from w2s_sweep.results.comparison import Comparison
 from w2s_sweep.results.curve_point import CurvePoint, StudentStep
 from w2s_sweep.results.records import Group, Median, Reliability, Row, State
+from w2s_sweep.results.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Results:
     """Cell -> the evaluations of its student, by rising step; of finished cells whose student has a curve."""
     reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict[str, Mapping[str, Reliability]])
     """`Group.group` -> role -> how often its answers are right, of all seeds."""
+    usage: tuple[Usage, ...] = ()
+    """What the work took and had asked for; empty where no report is made of the results."""
 
     @property
     def over_tasks(self) -> list[Comparison]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.files import number_in, read_json
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def cost_of(store: Store, keys: Iterable[str]) -> Cost:
     found = [summary for key in keys if (summary := read_json(store.path(key) / "summary.json")) is not None]
     hours: dict[tuple[str, str], list[float]] = {}
     for summary in found:
-        hours.setdefault(_device(summary), []).append(_hours(summary))
+        hours.setdefault(_device(summary), []).append(hours_of(summary))
     devices = [DeviceHours(*device, len(spent), sum(spent)) for device, spent in hours.items()]
     torch = sorted({str(summary["torch"]) for summary in found if "torch" in summary})
     return Cost(tuple(sorted(devices, key=lambda device: -device.hours)), tuple(torch))
@@ -50,6 +50,7 @@ def _device(summary: Mapping[str, Any]) -> tuple[str, str]:
     return "GPU" if summary.get("device") == "cuda" else "CPU", str(summary.get("device name", ""))
 
 
-def _hours(summary: Mapping[str, Any]) -> float:
-    gpus = int(summary.get("processes", 1)) if summary.get("device") == "cuda" else 1
+def hours_of(summary: Mapping[str, Any]) -> float:
+    """Of a finished stage on its device, all runs that it continued from, times its GPUs."""
+    gpus = (number_in(summary, "processes") or 1.0) if summary.get("device") == "cuda" else 1.0
     return (seconds_of(summary) or 0.0) * gpus / 3600

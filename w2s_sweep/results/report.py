@@ -4,7 +4,7 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os.path import relpath
 from pathlib import Path
@@ -22,6 +22,7 @@ from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names
 from w2s_sweep.results.tables.further import known_columns
 from w2s_sweep.results.tables.terminal import by_group
+from w2s_sweep.results.usage import usage_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 from w2s_sweep.version import __version__
@@ -78,7 +79,7 @@ def write_results(store: Store, results: Results, folder: Path, *, live: bool = 
 def write_page(store: Store, results: Results, page: Page) -> ReportPaths:
     """The same for a page that is read elsewhere."""
     page.folder.mkdir(parents=True, exist_ok=True)
-    results = relocate(store, results)
+    results = replace(relocate(store, results), usage=usage_of(store, results.record))
     tables = export(results, page.folder)
     figures = save_figures(results, page.folder / "figures")
     write_text(page.folder / "report.html", render(store, results, figures, page))
@@ -109,7 +110,7 @@ def name_class(text: str) -> str:
 
 def context(store: Store, results: Results, figures: Sequence[SavedFigure], page: Page) -> dict[str, Any]:
     """What the template reads."""
-    stages = results.record["stages"]
+    stages, usage = results.record["stages"], lines.usage(results.usage)
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
     compared = (("Over all tasks", results.over_tasks), ("Task by task", results.task_by_task))
     return {
@@ -134,6 +135,9 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
         "remarks": lines.remarks(results, most=12),
         "failures": _failures(results),
         "cost": cost_of(store, stages),
+        "usage_heads": list(usage),
+        "usage_rows": list(zip(*usage.values(), strict=True)),
+        "usage_about": lines.USAGE_ABOUT,
         "live": page.live,
         "version": __version__,
         "written": time.strftime("%Y-%m-%d %H:%M:%S"),

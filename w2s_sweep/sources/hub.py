@@ -47,7 +47,7 @@ def fetch(source: HubSource, identity: Mapping[str, Any], repo_type: RepoType) -
     found = find(source, identity, repo_type)
     if found is not None and not (repo_type == "model" and _absent(found)):
         return found
-    folder = _download(source, commit, repo_type)
+    folder = _fetch(source, commit, repo_type)
     if not no_network():  # what the cache happens to have may be a part
         remember({"path": str(folder)}, "files", repo_type, source.repository, commit, source.subset)
     return folder
@@ -68,19 +68,7 @@ def snapshot(repository: str, commit: str) -> Path | None:
 def fetch_small(repository: str, commit: str, *more: str) -> Path:
     """The folder of a model's commit with its configuration and tokenizer alone, and with files named `more`. Raises
     SourceError."""
-    import huggingface_hub
-
-    try:
-        folder: str = cast(Any, huggingface_hub).snapshot_download(  # some of its types are unknown
-            repository,
-            revision=commit,
-            allow_patterns=[*(pattern for pattern in MODEL_FILES if pattern != WEIGHTS), *more],
-            ignore_patterns=NOT_MODEL_FILES,
-            endpoint=_endpoint(),
-        )
-    except _failures() as error:
-        raise SourceError(_explain(repository, commit, error)) from error
-    return Path(folder)
+    return _download(repository, commit, "model", [*(name for name in MODEL_FILES if name != WEIGHTS), *more])
 
 
 def sizes(repository: str, commit: str) -> dict[str, int]:
@@ -167,32 +155,39 @@ def _listing(repository: str, revision: str, repo_type: RepoType) -> tuple[str, 
     return str(info.sha), [file.rfilename for file in info.siblings or []]
 
 
-def _download(source: HubSource, commit: str, repo_type: RepoType) -> Path:
+def _fetch(source: HubSource, commit: str, repo_type: RepoType) -> Path:
+    """What this project reads of the commit; SourceError where that is not a whole model, or no data."""
+    local = no_network()
+    try:
+        data = _existing_data(source, commit) if repo_type == "dataset" and not local else None
+    except _failures() as error:
+        raise SourceError(_explain(source.repository, commit, error)) from error
+    folder = _download(source.repository, commit, repo_type, data)
+    if repo_type == "model" and not any(folder.glob(WEIGHTS)):
+        why = _not_here if local else _without_weights
+        raise SourceError(why(source.repository, commit))
+    if local and repo_type == "model" and (absent := _absent(folder)):
+        raise SourceError(f"{_not_here(source.repository, commit)} {folder} lacks {', '.join(absent[:3])}.")
+    return folder
+
+
+def _download(repository: str, commit: str, repo_type: RepoType, files: list[str] | None = None) -> Path:
+    """The snapshot folder with these files, or with all of a model; without the network as the hub's cache has it."""
     import huggingface_hub
 
     local = no_network()
-    allowed, ignored = MODEL_FILES, NOT_MODEL_FILES
     try:
-        if repo_type == "dataset" and not local:
-            allowed, ignored = _existing_data(source, commit), []
         folder: str = cast(Any, huggingface_hub).snapshot_download(  # some of its types are unknown
-            source.repository,
+            repository,
             repo_type=repo_type,
             revision=commit,
-            allow_patterns=allowed,
-            ignore_patterns=ignored,
+            allow_patterns=MODEL_FILES if files is None else files,
+            ignore_patterns=NOT_MODEL_FILES if repo_type == "model" else [],
             local_files_only=local,
             endpoint=_endpoint(),
         )
     except _failures() as error:
-        if local:
-            raise SourceError(_not_here(source.repository, commit)) from error
-        raise SourceError(_explain(source.repository, commit, error)) from error
-    if repo_type == "model" and not any(Path(folder).glob(WEIGHTS)):
-        why = _not_here if local else _without_weights
-        raise SourceError(why(source.repository, commit))
-    if local and repo_type == "model" and (absent := _absent(Path(folder))):
-        raise SourceError(f"{_not_here(source.repository, commit)} {folder} lacks {', '.join(absent[:3])}.")
+        raise SourceError(_not_here(repository, commit) if local else _explain(repository, commit, error)) from error
     return Path(folder)
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -118,10 +119,21 @@ def explain_errors(path: Path) -> Generator[None]:
             ) from error
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
             raise StoreError(
-                f"store: cannot write {error.filename or path} ({error.strerror}). Choose a writable folder with "
-                "store=FOLDER. In a store that you may only read, use `w2s report SWEEP --out FOLDER`."
+                f"store: cannot write {error.filename or path} ({error.strerror}{_say_owner(path)}). Choose a writable "
+                "folder with store=FOLDER. In a store that you may only read, use `w2s report SWEEP --out FOLDER`."
             ) from error
         raise
+
+
+def _say_owner(path: Path) -> str:
+    """Whose folder it is, where that is somebody else, and how a store is shared that is not."""
+    there = next((folder for folder in path.parents if os.access(folder, os.F_OK)), path.parent)
+    with suppress(OSError, KeyError):  # a user without a name
+        status = there.stat()
+        share = "" if status.st_mode & stat.S_ISGID else ", who shares a store by `w2s init STORE --shared GROUP`"
+        if status.st_uid != os.geteuid():
+            return f"; {there} is {there.owner()}'s{share}"
+    return ""
 
 
 def manifest_of(folder: Path) -> Mapping[str, Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_sweep.errors import StoreError
-from w2s_sweep.store.files import read_json, read_jsonl, time_written, write_json, write_text
+from w2s_sweep.store.files import number_in, read_json, read_jsonl, time_written, write_json, write_text
 
 LISTED = 10_000
 """Names of stages that are read until no more sweeps are looked at for stages to learn from."""
@@ -152,6 +152,11 @@ class Records:
         if not isinstance(record.get("stages"), dict):
             raise StoreError(f"sweep {name!r}: {path} is damaged, it names no stages. {REMEDY}")
         return record
+
+    def submissions(self, name: str) -> list[dict[str, Any]]:
+        """What was written about all submissions of a sweep to SLURM, the oldest first."""
+        records = [read_json(path) or {} for path in (self.sweep(name) / "jobs").glob("submission-*.json")]
+        return sorted(records, key=lambda one: number_in(one, "submitted") or 0.0)
 
 
 def is_key(word: object) -> bool:

@@ -162,7 +162,9 @@ class Store(Records):
             self.verify(key)  # raises
         record = read_json(self.path(key) / "preimage.json") or read_json(self.work(key) / "preimage.json")
         if record is None:
-            raise StoreError(f"stage {key}: no preimage in {self.root}. `w2s status` lists the stages of this store.")
+            raise StoreError(
+                f"stage {key}: it has not begun, and its preimage is written when it does. `w2s status` shows it."
+            )
         return record
 
     def keys(self) -> list[str]:
@@ -185,6 +187,16 @@ class Store(Records):
             shown = ", ".join(hits[:5])
             raise StoreError(f"key {prefix!r}: {len(hits)} stages start with it ({shown}). Give more digits of one.")
         return hits[0]
+
+    def find_any(self, prefix: str) -> str:
+        """The same among all stages, one that never ran included: it has a place in the list of a sweep only."""
+        try:
+            return self.find(prefix)
+        except StoreError:
+            named = self.find_named(prefix)
+            if len(named) != 1:
+                raise
+            return named.pop()
 
     def clear_attempts(self, key: str) -> None:
         """Remove what killed runs left half written; to be called by whoever holds the claim on the stage."""

@@ -26,6 +26,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
 class _NoEngine:
     """Leaves a sweep where it is prepared."""
 
+    dry_run = False
+
     def device(self, stage: Stage[Kind]) -> None:
         return None
 

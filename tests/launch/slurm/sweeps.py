@@ -67,6 +67,10 @@ class _WithoutResults:
 
     engine: Engine
 
+    @property
+    def dry_run(self) -> bool:
+        return self.engine.dry_run
+
     def device(self, stage: Stage[Any]) -> float | None:
         return self.engine.device(stage)
 

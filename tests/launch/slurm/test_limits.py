@@ -8,6 +8,7 @@ import pytest
 from tests.launch.slurm.scripts import submitted
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.inventory import read_nodes
 from w2s_sweep.launch.slurm.limits import Partition, fit, look_at_nodes, minutes_of, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
@@ -76,14 +77,28 @@ def test_a_margin_on_memory_that_was_learned_is_cut_before_anything_is_refused(w
 
 def test_the_largest_node_cuts_the_margin_too_where_the_partition_has_no_limit(cluster):
     """Node 1 has 62 GB, of which 2 are SLURM's own."""
-    said = "NodeName=n{} RealMemory={} MemSpecLimit={} State=IDLE Partitions={}"
+    said = "NodeName=n{} Gres=gpu:1 RealMemory={} MemSpecLimit={} State=IDLE Partitions={}"
     cluster.controller.nodes = [said.format(1, 64_000, 2048, "big"), said.format(2, 900_000, 0, "other")]
     there = {"big": Partition(True, None, None, None), "other": Partition(False, None, None, None)}
     learned = [(PACK, replace(ask(memory_gb=90), least_gb=40))]
-    assert fit(learned, look_at_nodes(there, learned)) == [(PACK, ask(memory_gb=60))]
-    assert fit(learned, look_at_nodes(there, [(PACK, replace(ask(), least_gb=None))])) == [(PACK, ask(memory_gb=90))]
+    assert fit(learned, look_at_nodes(there, learned, read_nodes)) == [(PACK, ask(memory_gb=60))]
+    assert fit(learned, look_at_nodes(there, [(PACK, ask())], read_nodes)) == [(PACK, ask(memory_gb=90))]
     cluster.controller.nodes = []
-    assert fit(learned, look_at_nodes(there, learned)) == [(PACK, ask(memory_gb=90))]
+    assert fit(learned, look_at_nodes(there, learned, read_nodes)) == [(PACK, ask(memory_gb=90))]
+
+
+@pytest.mark.parametrize(("gpus", "most"), [(0, 878), (1, 250), (4, 62), (8, 900)])
+def test_the_largest_node_is_one_with_as_many_gpus(cluster, gpus, most):
+    """Where no node says that it has so many, SLURM itself has to know."""
+    said = "NodeName=n{} Gres={} RealMemory={} State=ALLOCATED Partitions=big"
+    cluster.controller.nodes = [
+        said.format(1, "(null)", 900_000),
+        said.format(2, "gpu:a100:2(S:0-1)", 256_000),
+        said.format(3, "gpu:a100:4", 64_000),
+    ]
+    wanted = [(PACK, replace(ask(memory_gb=900), gpus=gpus, least_gb=4))]
+    there = look_at_nodes({"big": Partition(True, None, None, None)}, wanted, read_nodes)
+    assert [one.memory_gb for _, one in fit(wanted, there)] == [most]
 
 
 def test_an_option_of_sbatch_in_its_place_is_left_to_sbatch():
@@ -144,6 +159,10 @@ def test_a_plan_says_that_the_time_of_a_task_with_many_stages_is_cut(planned, cl
     cluster.controller.partitions["main"] |= {"MaxTime": f"00:{alone}:00"}
     assert "more than the partition gives" not in planned(**slow)
     assert f"minutes are more than the partition gives; tasks get {alone} " in planned(**slow, pack_flops=1e18)
+
+
+def test_a_plan_names_partitions_where_one_is_misspelt(planned):
+    assert "hydra.launcher.partition: SLURM shows no mian here. Partitions: main." in planned(partition="main,mian")
 
 
 @pytest.mark.parametrize("program", ["squeue", "scontrol"])

@@ -109,6 +109,9 @@ def test_a_dry_run_prints_the_scripts_and_submits_nothing(sweeps, cluster, capsy
     assert not cluster.calls("sbatch")
     assert not (sweeps.store.root / "queued").exists()
     sweeps.submit(*cells, partition="gpu")
+    record = sweeps.store.read_sweep("sweep")
+    sweeps.submit(sweeps.cell(seed=2), dry_run=True)
+    assert sweeps.store.read_sweep("sweep") == record
     assert len(sweeps.run()) == 6
 
 

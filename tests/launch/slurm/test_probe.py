@@ -99,7 +99,7 @@ def test_what_a_node_lacks_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     found = {name: (ok, text) for name, ok, text in look(Store(tmp_path / "nowhere"), gpus=1)}
     assert not found["store"][0]
-    assert "nodes must be able to write" in found["store"][1]
+    assert "Nodes must have the store, your user and its groups" in found["store"][1]
     assert not found["device"][0]
     assert "was given 1 GPU" in found["device"][1]
 

@@ -122,7 +122,7 @@ def test_a_failed_stage_that_was_submitted_again_is_queued(sweeps, cluster, stat
         (None, ""),
         ("137", "; killed, which is what happens when memory runs out"),
         (str(STALLED), "; it was ended each time, as it made no progress"),
-        ("3", "; its process ended with 3"),
+        ("3", "; its process ended with 3, `w2s logs"),
     ],
 )
 def test_a_job_that_ended_without_a_result_is_lost_and_says_how(sweeps, cluster, state, job, left, note):
@@ -131,7 +131,7 @@ def test_a_job_that_ended_without_a_result_is_lost_and_says_how(sweeps, cluster,
     cluster.start(job["weak"])
     cluster.end(job["weak"], "FAILED", "9:0")
     assert words(state("weak")) == ("lost", False)
-    assert state("weak").note == f"job {job['weak']} has left the queue: FAILED (exit 9:0){note}"
+    assert state("weak").note.startswith(f"job {job['weak']} has left the queue: FAILED (exit 9:0){note}")
     assert state("student").note == "needs weak w0 d xent seed 0, which is lost"
 
 
@@ -181,6 +181,20 @@ def test_a_cancellation_that_slurm_refuses_leaves_no_mark(cluster, state, sweeps
     assert "permission denied" in capsys.readouterr().err
     assert not cancelled_mark(sweeps.store, "sweep").exists()
     assert words(state("weak")) == ("queued", True)
+
+
+def test_another_users_sweep_is_not_cancelled(cluster, sweeps, job, capsys):
+    record = sweeps.store.read_sweep("sweep")
+    write_json(sweeps.store.sweep("sweep") / "sweep.json", record | {"user": "somebody"})
+    assert w2s(["--store", str(sweeps.store.root), "cancel", "sweep"]) == 1
+    assert "sweep sweep: it is somebody's, who alone can cancel its jobs." in capsys.readouterr().err
+    assert not cluster.calls("scancel")
+
+
+def test_a_stage_that_has_not_begun_says_so_and_has_no_preimage(sweeps, job, capsys):
+    key = sweeps.roles()[0]["student"]
+    assert w2s(["--store", str(sweeps.store.root), "explain", key[:12]]) == 1
+    assert f"stage {key}: it has not begun, and its preimage is written when it does." in capsys.readouterr().err
 
 
 def test_a_task_that_somebody_cancelled_with_scancel_is_lost(cluster, state, job):

@@ -114,7 +114,7 @@ def test_another_clusters_view_knows_that_it_knows_nothing(sweeps, cluster):
 class _Here:
     """An engine of this machine."""
 
-    ran = False
+    ran = dry_run = False
 
     def device(self, stage):
         return None

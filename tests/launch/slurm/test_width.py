@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
+from w2s_sweep.launch.slurm.inventory import Node, read_nodes
 from w2s_sweep.launch.slurm.limits import Partition
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.launch.slurm.settings import Settings
-from w2s_sweep.launch.slurm.width import Division, Node, division, read_nodes
+from w2s_sweep.launch.slurm.width import Division, division
 
 MAIN = {"main": Partition(True, None, None, None)}
 ASK = Ask(gpus=1, cpus=4, memory_gb=16, minutes=30)
@@ -22,9 +23,14 @@ def line(name="n1", state="IDLE", partitions="main,low", used=0, gpus=4, cpus=0,
     )
 
 
+def node(partition, gpus=4):
+    """One on which nothing runs."""
+    return Node(frozenset({partition}), 64_000, 16, gpus, True, 16, 64_000, gpus)
+
+
 def test_what_is_free_of_a_node(cluster):
     cluster.controller.nodes = [line(used=1, cpus=5, memory=1000)]
-    assert read_nodes() == [Node(frozenset({"main", "low"}), 11, 63_000, 3)]
+    assert read_nodes() == [Node(frozenset({"main", "low"}), 64_000, 16, 4, True, 11, 63_000, 3)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,8 @@ def test_what_is_free_of_a_node(cluster):
 )
 def test_nodes_that_take_no_jobs_do_not_count(cluster, state, takes):
     cluster.controller.nodes = [line(state=state)]
-    assert bool(read_nodes()) is takes
+    (node,) = read_nodes()
+    assert (node.takes_jobs, node.room(ASK)) == (takes, 3 if takes else 0)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +64,11 @@ def test_nodes_that_take_no_jobs_do_not_count(cluster, state, takes):
     ],
 )
 def test_room_of_a_node_is_that_of_what_runs_out_first(ask, room):
-    assert Node(frozenset({"main"}), 16, 64_000, 3).room(ask) == room
+    assert node("main", gpus=3).room(ask) == room
 
 
 def test_only_nodes_of_the_partition_count_and_never_more_than_may_run():
-    nodes = [Node(frozenset({name}), 16, 64_000, 4) for name in ("main", "main", "long")]
+    nodes = [node(name) for name in ("main", "main", "long")]
     free = Division(Settings(), nodes, frozenset({"main"})).free
     assert free(ASK) == 6
     assert free(dataclasses.replace(ASK, options=(("partition", "long"),))) == 3
@@ -71,7 +78,7 @@ def test_only_nodes_of_the_partition_count_and_never_more_than_may_run():
 
 def test_where_slurm_does_not_show_nodes_nothing_is_divided(cluster):
     cluster.fail("show node")
-    assert division(Settings(), MAIN).free(ASK) == 0
+    assert division(Settings(), MAIN, read_nodes).free(ASK) == 0
     assert read_nodes() == []
 
 

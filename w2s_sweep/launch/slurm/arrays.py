@@ -9,6 +9,8 @@ import shlex
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.job import run_job
 from w2s_sweep.launch.slurm.options import rewrite, words_of
+from w2s_sweep.launch.slurm.refused import explain_refusal
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.launch.slurm.script import import_from
 from w2s_sweep.launch.slurm.settings import Settings
@@ -96,10 +99,12 @@ def submit_array(
     refuse_unsafe(job.store, folder)
     executor = _executor(job, ask, settings, code, name, waits)
     try:
-        with commands.outside_any_job(), executor.batch():
+        # submitit prints what sbatch says as well.
+        with commands.outside_any_job(), redirect_stderr(StringIO()), executor.batch():
             tasks = [executor.submit(run_job, str(spec), settings.stages_per_gpu - 1) for spec in specs]
     except (FailedJobError, FailedSubmissionError) as error:
-        raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {str(error).strip()[-800:]}") from error
+        said = explain_refusal(str(error), dict(ask.options).get("partition"))
+        raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {said}") from error
     return [task.job_id for task in tasks]
 
 

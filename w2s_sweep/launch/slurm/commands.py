@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,8 @@ from w2s_sweep.launch.slurm.stuck import explain_reason
 
 TIMEOUT_SECONDS = 120.0
 PATIENCE_SECONDS = 3.0
-"""The same for what is good to know and not needed, as in a plan."""
+"""The same of a command that changes nothing, in a hurry."""
+_HURRY = ContextVar("hurry", default=False)
 INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_")
 """Variables of a surrounding job or a user's shell that would change what these commands do or print (options.py)."""
 KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
@@ -45,6 +47,17 @@ def outside_any_job() -> Generator[None]:
         yield
     finally:
         os.environ.update(before)
+
+
+@contextmanager
+def in_a_hurry() -> Generator[None]:
+    """Within, questions (`ask`) are asked once and answered in `PATIENCE_SECONDS`, or not at all: for what is good to
+    know and not needed, as in a plan."""
+    before = _HURRY.set(True)
+    try:
+        yield
+    finally:
+        _HURRY.reset(before)
 
 
 def available() -> bool:
@@ -79,31 +92,26 @@ def run(command: Sequence[str], stdin: str | None = None, seconds: float | None 
     return done.stdout
 
 
-def ask(command: Sequence[str], looks: int = LOOKS, seconds: float | None = None) -> str:
+def ask(command: Sequence[str]) -> str:
     """The same of a command that changes nothing, and may be repeated where a busy controller did not answer.
 
     Not sbatch or scontrol update: what these asked for may have happened all the same.
     """
+    if _HURRY.get():
+        return run(command, seconds=PATIENCE_SECONDS)
+    for _ in range(LOOKS - 1):
+        try:
+            return run(command)
+        except LaunchError as error:
+            if BUSY.search(str(error)) is None:
+                raise
+    return run(command)
+
+
+def show(what: str, *flags: str) -> list[dict[str, str]]:
+    """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them."""
     try:
-        return run(command, seconds=seconds)
-    except LaunchError as error:
-        if looks == 1 or BUSY.search(str(error)) is None:
-            raise
-    return ask(command, looks - 1, seconds)
-
-
-def patience(hurry: bool) -> tuple[int, float | None]:
-    """How often `ask` asks, and how long it waits; with `hurry` for what is good to know and not needed."""
-    return (1, PATIENCE_SECONDS) if hurry else (LOOKS, None)
-
-
-def show(what: str, *flags: str, hurry: bool = False) -> list[dict[str, str]]:
-    """`scontrol show` of all nodes, partitions, ...: of each its fields; empty where SLURM does not show them.
-
-    `hurry`: ask once, and wait no longer than `PATIENCE_SECONDS`.
-    """
-    try:
-        lines = ask(["scontrol", *flags, "show", what, "--oneliner"], *patience(hurry)).splitlines()
+        lines = ask(["scontrol", *flags, "show", what, "--oneliner"]).splitlines()
     except LaunchError:  # what is wrong with SLURM, sbatch will tell
         return []
     return [{name: said for name, _, said in (word.partition("=") for word in line.split())} for line in lines]
@@ -167,11 +175,11 @@ class QueuedTask:
         return self.unreleased or self.launch_failed
 
 
-def queue(users: Iterable[str] = (), *, hurry: bool = False) -> dict[str, QueuedTask]:
+def queue(users: Iterable[str] = ()) -> dict[str, QueuedTask]:
     """The unfinished tasks of some users (without names: our own), by job; one call however many there are."""
     whose = ["--user", ",".join(users)] if (users := sorted(users)) else ["--me"]
     # --array: squeue shows the pending tasks of an array as one line otherwise.
-    text = ask(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"], *patience(hurry))
+    text = ask(["squeue", "--noheader", "--array", *whose, "--format=%F|%K|%j|%T|%r|%L|%S"])
     found: dict[str, QueuedTask] = {}
     for line in text.splitlines():
         array, task, name, state, reason, left, starts = line.split("|", 6)
@@ -209,9 +217,9 @@ class ClusterConfig:
     """Whether squeue shows users their own jobs alone (PrivateData=jobs)."""
 
 
-def cluster_config(*, hurry: bool = False) -> ClusterConfig:
+def cluster_config() -> ClusterConfig:
     """The configuration of the cluster that commands reach from here."""
-    lines = (line.partition("=") for line in ask(["scontrol", "show", "config"], *patience(hurry)).splitlines())
+    lines = (line.partition("=") for line in ask(["scontrol", "show", "config"]).splitlines())
     found = {name.strip(): value.strip() for name, _, value in lines}
     hidden = {word.strip() for word in found.get("PrivateData", "").split(",")}
     return ClusterConfig(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.arrays import group_packs, scripts_of
 from w2s_sweep.launch.slurm.explain import explain_asks, learners
 from w2s_sweep.launch.slurm.follow import follow
+from w2s_sweep.launch.slurm.inventory import read_nodes
 from w2s_sweep.launch.slurm.last import submit_last
 from w2s_sweep.launch.slurm.learned import learn_used
 from w2s_sweep.launch.slurm.limits import fit, foresee, look_at_nodes, read_partitions, say_clipped
@@ -28,8 +30,8 @@ from w2s_sweep.launch.slurm.queued import cancelled_mark, forget_ended, queued_j
 from w2s_sweep.launch.slurm.resources import Ask, ask_of, counts_of, device_of
 from w2s_sweep.launch.slurm.settings import Settings, read_settings
 from w2s_sweep.launch.slurm.snapshot import take_snapshot
+from w2s_sweep.launch.slurm.speed import learn_time
 from w2s_sweep.launch.slurm.submit import Array, submit
-from w2s_sweep.launch.slurm.usage import learn_time
 from w2s_sweep.launch.slurm.waves import (
     Room,
     after_refusal,
@@ -65,6 +67,10 @@ class SlurmEngine:
         self.settings = {name: _plain(value) for name, value in self.settings.items()}
         self.checked = read_settings(self.settings)
 
+    @property
+    def dry_run(self) -> bool:
+        return self.checked.dry_run
+
     def device(self, stage: Stage[Kind]) -> float | None:
         return device_of(stage, self.checked)
 
@@ -90,7 +96,7 @@ class SlurmEngine:
             raise LaunchError(
                 f"store: {job.store.root} has a % in its name, which names of logs cannot have with SLURM."
             )
-        if self.checked.dry_run:
+        if self.dry_run:
             self._show_scripts(job)
             return False
         write_json(job.folder / "launcher.json", {"settings": self.settings, "pack_flops": self.pack_flops})
@@ -172,11 +178,11 @@ class SlurmEngine:
     ) -> list[tuple[Pack, Ask]]:
         """The packs, by what is free, and what each asks for, by what like ones have used and the partition gives."""
         stages = [job.plan.graph.stages[key] for key in wanted]
-        learned, partitions = learn_used(job.store, stages), read_partitions()
-        share = division(settings, partitions, learned, room.left)
+        learned, partitions, nodes = learn_used(job.store, stages), read_partitions(), cache(read_nodes)
+        share = division(settings, partitions, nodes, learned, room.left)
         packs = make_packs(job.plan.graph, wanted, self.pack_flops, share)
         asked = [(pack, ask_of(pack, settings, learned)) for pack in packs]
-        fitted = fit(asked, look_at_nodes(partitions, asked))
+        fitted = fit(asked, look_at_nodes(partitions, asked, nodes))
         for line in filter(
             None, (str(share), learned.say(learners(stages, settings, learned)), *say_clipped(asked, fitted))
         ):

@@ -13,7 +13,7 @@ from w2s_sweep.plan.stage import Stage
 
 def explain_asks(stages: Sequence[Stage[Kind]], settings: Settings, learned: Learned) -> Iterator[str]:
     """A line for each kind and role of stages with equal asks, of a stage in a task of its own. `settings`: as a
-    submission would have them, with the speed that it learns (usage.py)."""
+    submission would have them, with the speed that it learns (speed.py)."""
     found = Counter(_line(stage, settings, learned) for stage in stages)
     for line, count in found.items():
         yield f"asks of {count} {line}"

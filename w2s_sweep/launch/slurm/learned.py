@@ -12,8 +12,9 @@ from typing import Any
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.launch.slurm.usage import ENOUGH, gpus_in, held_gb
+from w2s_sweep.launch.slurm.speed import ENOUGH
 from w2s_sweep.plan.stage import Stage, canonical
+from w2s_sweep.results.usage import gpus_in, held_gb
 from w2s_sweep.runner.context import seconds_alone, seconds_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json

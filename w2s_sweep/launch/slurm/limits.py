@@ -4,11 +4,12 @@ Longer tasks get the longest time that there is and go on from their checkpoints
 learned is cut; memory and CPUs that no node of the partition gives are refused.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.inventory import Node, read_nodes
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
 
@@ -23,12 +24,18 @@ class Partition:
     """Per node."""
     cpus: int | None
     """Per node."""
-    largest_mb: int | None = None
-    """Memory of its largest node; None where that was not looked up (`look_at_nodes`)."""
+    nodes: Sequence[Node] = ()
+    """Empty where they were not looked up (`look_at_nodes`)."""
+
+    def most_mb(self, ask: Ask) -> int | None:
+        """Memory that a task can have here at most, on the largest node with as many GPUs; None where that is not
+        known."""
+        largest = max((node.memory_mb for node in self.nodes if node.gpus >= ask.gpus), default=None)
+        return min(filter(None, (self.memory_mb, largest)), default=None)
 
 
-def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
-    """The cluster's partitions by name; empty where SLURM does not show them, or with `hurry` not at once."""
+def read_partitions() -> dict[str, Partition]:
+    """The cluster's partitions by name; empty where SLURM does not show them."""
     return {
         one["PartitionName"]: Partition(
             one.get("Default") == "YES",
@@ -36,24 +43,23 @@ def read_partitions(*, hurry: bool = False) -> dict[str, Partition]:
             _number(one.get("MaxMemPerNode")),
             _number(one.get("MaxCPUsPerNode")),
         )
-        for one in commands.show("partition", hurry=hurry)
+        for one in commands.show("partition")
         if "PartitionName" in one
     }
 
 
 def look_at_nodes(
-    partitions: Mapping[str, Partition], asks: Iterable[tuple[Pack, Ask]], *, hurry: bool = False
+    partitions: Mapping[str, Partition], asks: Iterable[tuple[Pack, Ask]], nodes: Callable[[], Sequence[Node]]
 ) -> Mapping[str, Partition]:
-    """The same with the memory of their largest nodes, for asks with a margin that would be refused above it: few sites
-    set MaxMemPerNode."""
+    """The same with their nodes, for asks with a margin that would be refused above the largest: few sites set
+    MaxMemPerNode."""
     if not partitions or all(ask.least_gb is None for _, ask in asks):
         return partitions
-    largest: dict[str, int] = {}
-    for node in commands.show("node", "--detail", hurry=hurry):
-        memory = (_number(node.get("RealMemory")) or 0) - (_number(node.get("MemSpecLimit")) or 0)
-        for name in node.get("Partitions", "").split(","):
-            largest[name] = max(memory, largest.get(name, 0))
-    return {name: replace(one, largest_mb=largest.get(name) or None) for name, one in partitions.items()}
+    found = nodes()
+    return {
+        name: replace(one, nodes=[node for node in found if name in node.partitions])
+        for name, one in partitions.items()
+    }
 
 
 def _number(word: str | None) -> int | None:
@@ -85,13 +91,22 @@ def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], l
     as_they_are = fit(asks, {})
     if not commands.available() or not asks:
         return as_they_are, []
-    if not (partitions := read_partitions(hurry=True)):
-        return as_they_are, ["limits of partitions: SLURM does not show them now; a submission looks again"]
+    with commands.in_a_hurry():
+        if not (partitions := read_partitions()):
+            return as_they_are, ["limits of partitions: SLURM does not show them now; a submission looks again"]
+        there = look_at_nodes(partitions, asks, read_nodes)
     try:
-        fitted = fit(asks, look_at_nodes(partitions, asks, hurry=True))
+        fitted = fit(asks, there)
     except ConfigError as error:
         return as_they_are, [f"a submission is refused: {problem}" for problem in error.problems]
-    return fitted, list(say_clipped(asks, fitted))
+    return fitted, [*_say_unknown(asks, partitions), *say_clipped(asks, fitted)]
+
+
+def _say_unknown(asks: Iterable[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> Iterator[str]:
+    """A line for each partition that is named and not shown; SLURM may hide it."""
+    named = {name for _, ask in asks for name in named_partitions(ask, ())}
+    for name in sorted(named - partitions.keys()):
+        yield f"hydra.launcher.partition: SLURM shows no {name} here. Partitions: {', '.join(partitions)}."
 
 
 def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, Ask]]) -> Iterator[str]:
@@ -144,7 +159,7 @@ def _problems(ask: Ask, there: Mapping[str, Partition]) -> Iterator[str]:
 
 def _with_memory(ask: Ask, there: Iterable[Partition]) -> Ask:
     """A margin that was learned is worth less than a submission that is not refused."""
-    most = _most(min(filter(None, (one.memory_mb, one.largest_mb)), default=None) for one in there)
+    most = _most(one.most_mb(ask) for one in there)
     if ask.least_gb is None or most is None or "mem" in dict(ask.options):
         return replace(ask, least_gb=None)
     return replace(ask, memory_gb=max(ask.least_gb, min(ask.memory_gb, most // 1024)), least_gb=None)

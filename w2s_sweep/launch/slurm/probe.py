@@ -44,7 +44,10 @@ def probe(store: Store, settings: Settings, seconds: float = 600.0) -> list[Find
             -1
         ]
     except W2SError as error:
-        return [("job", False, str(error))]
+        from w2s_sweep.launch.slurm.refused import explain_refusal  # more than the job on its node needs
+
+        asked = dict(placement(adopt_environment(settings)[0]))
+        return [("job", False, explain_refusal(str(error), asked.get("partition")))]
     try:
         return [("job", True, f"{job} was taken by sbatch"), *_wait(job, report, seconds)]
     finally:
@@ -127,7 +130,9 @@ def _writable(store: Store) -> Finding:
         path.write_text("")
         path.unlink()
     except OSError as error:
-        return "store", False, f"{error}: nodes must be able to write where the store is."
+        me = f"{getpass.getuser()} (groups {', '.join(map(str, sorted({os.getgid(), *os.getgroups()})))})"
+        why = f"{socket.gethostname()} cannot write to {path.parent} as {me}: {error.strerror}"
+        return "store", False, f"{why}. Nodes must have the store, your user and its groups as this machine has them."
     return "store", True, f"{store.root} can be written"
 
 

@@ -55,12 +55,6 @@ def submissions(store: Store) -> dict[Path, dict[str, Any]]:
     return {path: record for path, record in found.items() if record is not None}
 
 
-def submissions_of(store: Store, sweep: str) -> list[dict[str, Any]]:
-    """What was written about all submissions of a sweep, the oldest first."""
-    records = [read_json(path) or {} for path in (store.sweep(sweep) / "jobs").glob("submission-*.json")]
-    return sorted(records, key=lambda one: one.get("submitted", 0.0))
-
-
 def records(store: Store) -> dict[str, Record]:
     """Stage -> the job that was submitted for it last."""
     found: dict[str, Record] = {}
@@ -75,13 +69,13 @@ def records(store: Store) -> dict[str, Record]:
     return found
 
 
-def tasks_of(known: Mapping[str, Record], *, hurry: bool = False) -> dict[str, QueuedTask]:
+def tasks_of(known: Mapping[str, Record]) -> dict[str, QueuedTask]:
     """Stage -> the task SLURM has for it now, of the stages in `known`; one look at the queue."""
     if not known:
         return {}
     # The id alone proves nothing: ids begin again after MaxJobId, and a controller that has lost its latest state gives
     # them out a second time. The name carries the token of the submission.
-    alive = commands.queue({record.user for record in known.values()}, hurry=hurry)
+    alive = commands.queue({record.user for record in known.values()})
     return {
         key: task
         for key, record in known.items()
@@ -89,17 +83,17 @@ def tasks_of(known: Mapping[str, Record], *, hurry: bool = False) -> dict[str, Q
     }
 
 
-def queued_jobs(store: Store, *, hurry: bool = False) -> dict[str, str]:
+def queued_jobs(store: Store) -> dict[str, str]:
     """Stage -> job that will run or runs it, of the jobs that SLURM still has.
 
     A stage that has failed since its job was submitted is not among them, though its job may still run others.
-    LaunchError where SLURM does not answer, with `hurry` where it does not at once.
+    LaunchError where SLURM does not answer.
     """
     known = records(store)
-    seen = {key: task.job for key, task in tasks_of(known, hurry=hurry).items()}
+    seen = {key: task.job for key, task in tasks_of(known).items()}
     # Jobs of other clusters are not among them: nothing here can wait for them. Whoever comes second to a stage waits
     # for the first by its claim.
-    away = unseen(store, known, hurry=hurry)
+    away = unseen(store, known)
     hidden = {key: known[key].job for key, why in away.items() if key not in seen and why == PRIVATE}
     return {key: job for key, job in (seen | hidden).items() if not failed_since(store, key, known[key])}
 
@@ -107,12 +101,12 @@ def queued_jobs(store: Store, *, hurry: bool = False) -> dict[str, str]:
 PRIVATE = "jobs of other users are private on this cluster"
 
 
-def unseen(store: Store, known: Mapping[str, Record], *, hurry: bool = False) -> dict[str, str]:
+def unseen(store: Store, known: Mapping[str, Record]) -> dict[str, str]:
     """Stage -> why its job cannot be seen from here, of the jobs that have not said that they ended."""
     me = getpass.getuser()
     if not any(record.user != me or record.cluster for record in known.values()):
         return {}
-    cluster = commands.cluster_config(hurry=hurry)
+    cluster = commands.cluster_config()
     found: dict[str, str] = {}
     for key, record in known.items():
         if record.cluster and cluster.name and record.cluster != cluster.name:

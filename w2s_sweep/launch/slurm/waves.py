@@ -14,7 +14,6 @@ from typing import TypeVar
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.nodes import failed_by_hardware
-from w2s_sweep.launch.slurm.queued import submissions_of
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import Pack
@@ -108,7 +107,7 @@ def hopeless(job: Job, plan: Plan, retries: int) -> set[str]:
 def _submissions_of(job: Job) -> Mapping[str, int]:
     """Stage -> how often it was submitted since somebody asked for that last."""
     tries: dict[str, int] = {}
-    for record in submissions_of(job.store, job.name):
+    for record in job.store.submissions(job.name):
         for key in (key for task in record.get("tasks", ()) for key in task["stages"]):
             tries[key] = tries.get(key, 0) + 1 if record.get("again") else 1
     return tries

@@ -5,12 +5,12 @@ stages starts later. `hydra.launcher.width` says it instead.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from w2s_sweep.kinds import Kind
 from w2s_sweep.launch.estimate import CORE_FLOPS
-from w2s_sweep.launch.slurm import commands
+from w2s_sweep.launch.slurm.inventory import Node
 from w2s_sweep.launch.slurm.learned import Learned
 from w2s_sweep.launch.slurm.limits import Partition, default_partitions, named_partitions
 from w2s_sweep.launch.slurm.resources import NOTHING, Ask, ask_of
@@ -20,56 +20,6 @@ from w2s_sweep.plan.stage import Stage
 
 WORTH_SECONDS = 60.0
 """Work of a task that is worth its start: Python, torch and the model are loaded once more."""
-USABLE, HARMLESS = {"IDLE", "MIXED"}, {"CLOUD", "POWERED_DOWN"}
-"""States of nodes that take jobs, and what may stand behind them; other words (DRAIN, PLANNED, ...) keep jobs off."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """What of a node is free."""
-
-    partitions: frozenset[str]
-    cpus: int
-    memory_mb: int
-    gpus: int
-
-    def room(self, ask: Ask) -> int:
-        """Tasks of this kind that it could start now."""
-        fits = [self.cpus // ask.cpus, self.memory_mb // (1024 * ask.memory_gb)]
-        return max(0, min([*fits, self.gpus // ask.gpus] if ask.gpus else fits))
-
-
-def read_nodes() -> list[Node]:
-    """Nodes that take jobs; empty where SLURM does not show them."""
-    found = commands.show("node", "--detail")
-    return [_node(one) for one in found if _takes_jobs(one.get("State", ""))]
-
-
-def _takes_jobs(state: str) -> bool:
-    first, *more = state.split("+")
-    return first in USABLE and HARMLESS.issuperset(more)
-
-
-def _node(said: Mapping[str, str]) -> Node:
-    return Node(
-        frozenset(said.get("Partitions", "").split(",")),
-        _number(said, "CPUTot") - _number(said, "CPUAlloc"),
-        _number(said, "RealMemory") - _number(said, "AllocMem"),
-        sum(_gpus(said.get("Gres", ""))) - sum(_gpus(said.get("GresUsed", ""))),
-    )
-
-
-def _number(said: Mapping[str, str], name: str) -> int:
-    word = said.get(name, "")
-    return int(word) if word.isdigit() else 0
-
-
-def _gpus(text: str) -> Iterator[int]:
-    """`gpu:a100:4(S:0-1),nvme:1`, `gpu:a100:2(IDX:0,3)` -> numbers of GPUs."""
-    for part in text.split(","):
-        words = part.partition("(")[0].split(":")
-        if words[0] == "gpu" and words[-1].isdigit():
-            yield int(words[-1])
 
 
 @dataclass
@@ -111,11 +61,14 @@ class Division:
 
 
 def division(
-    settings: Settings, partitions: Mapping[str, Partition], learned: Learned = NOTHING, room: int | None = None
+    settings: Settings,
+    partitions: Mapping[str, Partition],
+    nodes: Callable[[], Sequence[Node]],
+    learned: Learned = NOTHING,
+    room: int | None = None,
 ) -> Division:
-    """By the setting, else by what is free now, and by how many tasks there is room for."""
-    nodes = [] if settings.width else read_nodes()
-    return Division(settings, nodes, default_partitions(partitions), learned, room)
+    """By the setting, else by what is free of `nodes` now, and by how many tasks there is room for."""
+    return Division(settings, [] if settings.width else nodes(), default_partitions(partitions), learned, room)
 
 
 def _speed(ask: Ask, settings: Settings) -> float:

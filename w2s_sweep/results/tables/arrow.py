@@ -1,4 +1,5 @@
-"""The results as Arrow tables: a row per cell, per group of cells that differ in the seed only, per comparison."""
+"""The results as Arrow tables: a row per cell, per group of cells that differ in the seed only, per comparison, per
+kind of work."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from w2s_sweep.results.tables.columns import (
     comparison_columns,
     curve_columns,
     group_columns,
+    usage_columns,
 )
 
 pa: Any = pyarrow  # has no type stubs
@@ -38,6 +40,11 @@ def comparison_table(results: Results) -> Any:
 def curve_table(results: Results) -> Any:
     """A row per group, role and evaluation on the way through training."""
     return _table(results.curves, curve_columns())
+
+
+def usage_table(results: Results) -> Any:
+    """A row per kind of work, of results that a report is made of."""
+    return _table(results.usage, usage_columns())
 
 
 def _details(items: Sequence[Row] | Sequence[Group]) -> list[str]:

@@ -19,9 +19,10 @@ from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.curve_point import CurvePoint
 from w2s_sweep.results.records import NONE, Group, Row, State
 from w2s_sweep.results.tables.further import all_columns
+from w2s_sweep.results.usage import Usage
 
 pa: Any = pyarrow  # has no type stubs
-Item = Row | Group | Comparison | CurvePoint
+Item = Row | Group | Comparison | CurvePoint | Usage
 
 TYPES: Mapping[Any, Any] = {
     str: pa.string(),
@@ -76,6 +77,11 @@ def curve_columns() -> list[Column]:
     return _of_fields(CurvePoint)
 
 
+def usage_columns() -> list[Column]:
+    """The columns of a row per kind of work."""
+    return _of_fields(Usage)
+
+
 def comparison_columns() -> list[Column]:
     """The columns of a row per pair of settings."""
     rows, own = field_docs(Row), field_docs(Comparison)
@@ -96,7 +102,7 @@ def known_details() -> dict[str, str]:
     }
 
 
-def _of_fields(kind: type[Row] | type[Group] | type[CurvePoint]) -> list[Column]:
+def _of_fields(kind: type[Row | Group | CurvePoint | Usage]) -> list[Column]:
     hints, docs = get_type_hints(kind), field_docs(kind)
     names = [name for name in _names(kind) if name != "details"]
     types = {name: pa.string() if name == "overrides" else TYPES[hints[name]] for name in names}

@@ -1,5 +1,5 @@
-"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; groups, comparisons and
-curves over training, which figures are drawn of, as Parquet and CSV; the tables as Markdown and LaTeX."""
+"""The results as files for other programs: a row per cell as Parquet, CSV and JSON; groups, comparisons, curves over
+training, which figures are drawn of, and what was used as Parquet and CSV; the tables as Markdown and LaTeX."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.results.collected import Results
-from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table
+from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table, usage_table
 from w2s_sweep.results.tables.plain import as_json
 from w2s_sweep.results.tables.written import as_latex, as_markdown
 from w2s_sweep.store.files import write_bytes, write_text
@@ -45,6 +45,7 @@ PARQUET: dict[str, Callable[[Results], Any]] = {
     "groups": group_table,
     "comparisons": comparison_table,
     "curves": curve_table,
+    "usage": usage_table,
 }
 """Tables beside that of the cells."""
 

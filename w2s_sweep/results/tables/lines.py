@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from w2s_sweep.amounts import show_hours
 from w2s_sweep.metrics import Interval, cause
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.records import Group, Median, Row
+from w2s_sweep.results.usage import Usage
 
 UNBALANCED = 1.1
 """A test set whose most frequent class has so many times an equal share, or more, is said to be unbalanced."""
@@ -23,6 +25,30 @@ def number(value: float | None, digits: int = 3) -> str:
     if text.startswith("-0"):
         return f"-{text[2:]}" if text.strip("-0.") else text[2:] or "0"  # no -.000
     return text
+
+
+USAGE_ABOUT = "Of finished stages; asked for are time limits and memory of SLURM tasks, of memory the most of any."
+
+
+def usage(rows: Sequence[Usage]) -> dict[str, list[str]]:
+    """Heading -> texts, a row per kind of work; without the columns of which nothing is known."""
+    hours = {
+        "hours asked": [row.asked_hours for row in rows],
+        "hours used": [row.used_hours for row in rows],
+        "GPU-hours asked": [row.asked_gpu_hours for row in rows],
+        "GPU-hours used": [row.used_gpu_hours for row in rows],
+    }
+    memory = {
+        "GB asked": [row.asked_gb for row in rows],
+        "GB used": [row.used_gb for row in rows],
+        "GB of a GPU planned": [row.planned_gpu_gb for row in rows],
+        "GB of a GPU used": [row.used_gpu_gb for row in rows],
+    }
+    found = {"work": [row.work for row in rows], "stages": [str(row.stages) for row in rows]}
+    if any(row.tasks for row in rows):
+        found["tasks"] = [str(row.tasks) for row in rows]
+    found |= {h: ["-" if x is None else show_hours(x) for x in many] for h, many in hours.items() if any(many)}
+    return found | {h: ["-" if x is None else f"{x:.1f}" for x in many] for h, many in memory.items() if any(many)}
 
 
 def interval(estimate: Interval, digits: int = 2) -> str:

@@ -14,6 +14,7 @@ from w2s_sweep.results.tables.columns import (
     curve_columns,
     group_columns,
     known_details,
+    usage_columns,
 )
 
 pa: Any = pyarrow  # has no type stubs
@@ -64,6 +65,8 @@ def page() -> str:
         ("Curves", "curves.parquet, curves.csv; `Sweep.curves`. A row per group, role and evaluation on the way "
          "through training; none for stages that were not evaluated (`test_evaluations=0`, generated texts).",
          curve_columns()),
+        ("Time and memory", "usage.parquet, usage.csv; `Sweep.usage`. A row per kind of work: what its finished stages "
+         "used, and what their SLURM tasks had asked for.", usage_columns()),
         ("Predictions", "predictions.parquet of a trained stage; `Sweep.predictions(cell, role)`. A row per example; "
          "k is the number of classes.", _of_schema(schema(2), PREDICTIONS_ABOUT)),
         ("Predictions on the way", "curve.parquet of a probe or a fine-tuning, in `Sweep.stage(cell, role)`. A row per "

@@ -25,13 +25,15 @@ class Written:
 
 
 def list_written(results: Results) -> Iterator[Written]:
-    """A row per group; medians over tasks where there are several; what is compared in pairs."""
+    """A row per group; medians over tasks where there are several; what is compared in pairs; what it took."""
     yield _groups(results)
     if len({row.dataset for row in results.rows}) > 1:
         yield _medians(results)
     for title, found in (("over all tasks", results.over_tasks), ("task by task", results.task_by_task)):
         if found:
             yield _comparisons(results, f"Compared in pairs, {title}", found)
+    if results.usage:
+        yield _usage(results)
 
 
 def as_markdown(results: Results) -> str:
@@ -83,6 +85,11 @@ def _comparisons(results: Results, title: str, found: Sequence[Comparison]) -> W
     units = "tasks" if found[0].tasks > 1 else "seeds" if found[0].pairs > 1 else "groups of examples"
     heads = [*names, lines.difference_head(found), "better", units, "p", "p Holm"]
     return Written(title, lines.method(results, found), len(names), heads, list(map(line, found)))
+
+
+def _usage(results: Results) -> Written:
+    shown = lines.usage(results.usage)
+    return Written("Time and memory", lines.USAGE_ABOUT, 1, list(shown), list(zip(*shown.values(), strict=True)))
 
 
 def _markdown_line(cells: Sequence[str]) -> str:

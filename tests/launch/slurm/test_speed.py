@@ -1,4 +1,4 @@
-"""What tasks asked for and used, and time limits that follow what finished stages took."""
+"""Time limits that follow what finished stages took."""
 
 import re
 
@@ -7,7 +7,8 @@ import pytest
 from tests.launch.slurm.sweeps import Sweeps
 from w2s_sweep.cli import main as w2s
 from w2s_sweep.launch.slurm.settings import Settings
-from w2s_sweep.launch.slurm.usage import learn_time, usage
+from w2s_sweep.launch.slurm.speed import learn_time
+from w2s_sweep.results.usage import usage_of, usage_of_tasks
 from w2s_sweep.store.files import write_json
 
 
@@ -30,16 +31,17 @@ def done_stages(sweeps, seconds, count=3, **more):
 def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster, capsys):
     sweeps.submit(sweeps.cell())
     (roles,) = sweeps.roles()
-    assert usage(sweeps.store, "sweep") is None
+    record = sweeps.store.read_sweep("sweep")
+    assert usage_of_tasks(sweeps.store, record) is None
     for role, minutes in (("weak", 3), ("student", 6), ("ceiling", 9)):
         memory = {"peak memory GB": float(minutes), "planned GB": 10.0, "peak RSS GB": minutes / 2}
         finish(sweeps, roles[role], 60.0 * minutes, **memory)
         cluster.controller.tasks.clear()
-    found = usage(sweeps.store, "sweep")
-    assert found is not None
-    assert (found.asked_hours, found.used_hours, found.used_gpu_hours, found.gpu_gb) == pytest.approx(
-        (2.25, 0.3, 0.3, 9.0)
-    )
+    rows = [row for row in usage_of(sweeps.store, record) if row.tasks]
+    assert [(row.work, row.tasks, row.stages) for row in rows] == [(role, 1, 1) for role in sorted(roles)]
+    assert [(row.asked_hours, row.used_hours, row.used_gb) for row in rows] == [
+        pytest.approx((0.75, minutes / 60, minutes / 2)) for minutes in (9, 6, 3)
+    ]
     capsys.readouterr()
     assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
     assert (
@@ -50,7 +52,7 @@ def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster,
 
 @pytest.mark.parametrize(("times", "factor"), [(1.0, 1.0), (2.5, 2.5), (100.0, 4.0), (0.001, 1 / 3)])
 def test_limits_follow_what_stages_took_within_bounds(sweeps, monkeypatch, times, factor):
-    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    monkeypatch.setattr("w2s_sweep.launch.slurm.speed.SHORTEST", 0.0)
     settings, said = learn_time(sweeps.store, done_stages(sweeps, times), Settings())
     assert settings.gpu_tflops == pytest.approx(100.0 / factor)
     assert said.startswith("time limits: 3 finished stages took")
@@ -58,7 +60,7 @@ def test_limits_follow_what_stages_took_within_bounds(sweeps, monkeypatch, times
 
 @pytest.mark.parametrize("less", [{"count": 2}, {"device": "cpu"}, {"students at once": 4}])
 def test_few_stages_and_those_of_a_cpu_or_beside_others_teach_nothing(sweeps, monkeypatch, less):
-    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    monkeypatch.setattr("w2s_sweep.launch.slurm.speed.SHORTEST", 0.0)
     assert learn_time(sweeps.store, done_stages(sweeps, 2.0, **less), Settings()) == (Settings(), "")
 
 
@@ -68,7 +70,7 @@ def test_short_stages_teach_nothing(sweeps):
 
 
 def test_the_next_submission_has_learned(sweeps, cluster, monkeypatch, capsys):
-    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    monkeypatch.setattr("w2s_sweep.launch.slurm.speed.SHORTEST", 0.0)
     done_stages(sweeps, 3.0)
     sweeps.submit(sweeps.cell(seed=0), sweeps.cell(seed=1))
     assert "3 finished stages took 3 times the estimate" in capsys.readouterr().out
@@ -76,7 +78,7 @@ def test_the_next_submission_has_learned(sweeps, cluster, monkeypatch, capsys):
 
 @pytest.mark.parametrize("how", ["plan_only", "dry_run"])
 def test_a_plan_shows_what_a_submission_would_ask_for_after_it_has_learned(sweeps, cluster, monkeypatch, capsys, how):
-    monkeypatch.setattr("w2s_sweep.launch.slurm.usage.SHORTEST", 0.0)
+    monkeypatch.setattr("w2s_sweep.launch.slurm.speed.SHORTEST", 0.0)
     done_stages(sweeps, 4.0)
     cells, slow = [sweeps.cell(seed=0), sweeps.cell(strong="s1", seed=1)], {"gpu_tflops": 1e-9, "max_minutes": 10**9}
     sweeps.submit(*cells, **{how: True}, **slow)

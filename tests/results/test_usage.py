@@ -1,0 +1,98 @@
+"""What the work of a sweep used, and what its tasks asked for: rows by kind of work, whatever records say."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import w2s_sweep as w2s
+from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.results.collect import collect
+from w2s_sweep.results.report import page_in, render
+from w2s_sweep.results.tables.written import as_markdown
+from w2s_sweep.results.usage import usage_of, usage_of_tasks
+
+ASK = {"gpus": 2, "cpus": 8, "memory_gb": 40, "minutes": 90}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two cells: a supervisor, a ceiling and two students, one of which failed; stages took 1.5 s on the CPU."""
+    return build(tmp_path, Shape(losses=LOSSES[:2], failed=("student w14 s410 sciq 1 0",)))
+
+
+def key(store, role):
+    stages = store.read_sweep(NAME)["stages"]
+    return next(key for key, about in stages.items() if about["role"] == role and store.is_done(key))
+
+
+def submit(store, *tasks, token="a", submitted=1.0):
+    record = {"token": token, "submitted": submitted, "tasks": tasks}
+    path = store.sweep(NAME) / "jobs" / f"submission-{token}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+def task(job, *keys, **ask):
+    return {"job": job, "stages": keys, "ask": ASK | ask}
+
+
+def found(store):
+    """(work, tasks, stages, hours asked, hours used)"""
+    rows = usage_of(store, store.read_sweep(NAME))
+    return [(row.work, row.tasks, row.stages, row.asked_hours, round(row.used_hours * 3600, 3)) for row in rows]
+
+
+def test_without_slurm_there_is_what_was_used(store):
+    assert found(store) == [(role, 0, 1, None, 1.5) for role in ("ceiling", "student", "weak")]
+    assert usage_of_tasks(store, store.read_sweep(NAME)) is None
+
+
+def test_tasks_are_rows_apart_by_what_is_in_them(store):
+    weak, student = key(store, "weak"), key(store, "student")
+    submit(store, task("1", weak, minutes=30), task("2", student))
+    submit(store, task("3", weak, student), token="b", submitted=2.0)  # submitted again, together
+    assert found(store) == [("ceiling", 0, 1, None, 1.5), ("weak, student", 1, 2, 1.5, 3.0)]
+    total = usage_of_tasks(store, store.read_sweep(NAME))
+    assert total is not None
+    assert (total.asked_gpu_hours, total.used_gpu_hours, total.asked_gb, total.used_gb) == (3.0, 0.0, 40.0, None)
+
+
+def test_a_task_counts_when_all_of_its_stages_are_done(store):
+    failed = next(key for key in store.read_sweep(NAME)["stages"] if not store.is_done(key))
+    submit(store, task("1", key(store, "student"), failed))
+    assert ("student", 0, 1, None, 1.5) in found(store)
+
+
+@pytest.mark.parametrize("odd", [None, "much", float("nan"), []], ids=str)
+def test_numbers_that_are_none_stop_no_report(store, odd):
+    weak = key(store, "weak")
+    submit(store, task("1", weak, minutes=odd))
+    summary = {"device": "cuda", "seconds": odd, "processes": odd, "GPUs": odd, "peak RSS GB": odd, "planned GB": odd}
+    (store.path(weak) / "summary.json").write_text(json.dumps(summary))
+    assert ("weak", 0, 1, None, 0.0) in found(store)
+
+
+def test_page_and_tables_show_it(store, tmp_path):
+    weak = key(store, "weak")
+    summary = {
+        "device": "cuda",
+        "seconds": 1800.0,
+        "processes": 2,
+        "GPUs": 2,
+        "peak RSS GB": 3.0,
+        "peak memory GB": 9.5,
+    }
+    (store.path(weak) / "summary.json").write_text(json.dumps(summary))
+    submit(store, task("1", weak))
+    (_, _, row) = w2s.load(NAME, store=store.root).usage.to_pylist()
+    assert row == {
+        "work": "weak", "stages": 1, "tasks": 1, "asked_hours": 1.5, "used_hours": 0.5, "asked_gpu_hours": 3.0,
+        "used_gpu_hours": 1.0, "asked_gb": 40.0, "used_gb": 6.0, "planned_gpu_gb": None, "used_gpu_gb": 9.5,
+    }  # fmt: skip
+    record = store.read_sweep(NAME)
+    results = replace(collect(store, NAME), usage=usage_of(store, record))
+    assert "| weak | 1 | 1 | 1.5 h | 30 min | 3.0 h | 1.0 h | 40.0 | 6.0 | 9.5 |" in as_markdown(results)
+    page = render(store, results, [], page_in(store, store.sweep(NAME)))
+    assert '<td class="name">weak</td><td class="n">1</td><td class="n">1</td><td class="n">1.5 h</td>' in page
+    assert '<section id="usage">' not in render(store, replace(results, usage=()), [], page_in(store, tmp_path))
