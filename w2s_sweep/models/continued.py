@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,6 +28,12 @@ ENDED = 8
 """Rows that have ended leave when they are one in so many of the batch: each time, the others are copied."""
 FREE = 4
 """Others begin when one in so many of the places is free."""
+LEAST = 2**26
+"""Bytes of keys and values that any process has, however small its model."""
+BUSY = 512
+"""Tokens of a pass that keep a device busy, so that shorter prompts may have a pass of their own ..."""
+SHORT = 0.75
+"""... where they are shorter than this share of the longest."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def room_of(model: LanguageModel, measured: Measured, longest: int, token_budget
     """
     if not measured.flexible:
         return Room(max(1, token_budget // longest), token_budget)
-    held = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    held = float(max(LEAST, sum(weight.numel() * weight.element_size() for weight in model.parameters())))
     there = memory_bytes(model.backbone.device)
     if there is not None:
         held = min(held, 0.5 * (HEADROOM * there - CONTEXT - torch.cuda.memory_allocated(model.backbone.device)))
@@ -137,14 +142,12 @@ class Continued:
 
     def _pass(self) -> None:
         """One forward pass, whatever is to be done: ranks have to make as many."""
-        rows = 0
+        begun, batch = self._next(), self.batch
         try:
-            if begun := self._next():
-                rows = sum(asked.count for asked in begun)
+            if begun:
                 self._begin(begun)
-            elif self.batch is not None:
-                rows = len(self.batch.slots)
-                self._go_on(self.batch)
+            elif batch is not None:
+                self._go_on(batch)
             else:
                 self.model.next_logits(torch.zeros(1, 1, dtype=torch.int64, device=self.device), {}, self.wide)
             return
@@ -153,7 +156,7 @@ class Continued:
             if self.ranks.size > 1:  # the others are in the middle of this pass
                 raise
         # Here and not above: an exception that is handled keeps the frames, and with them the tensors, alive.
-        self._make_smaller(begun, rows, reason)
+        self._make_smaller(begun, reason)
 
     def _next(self) -> list[_Asked]:
         """What is to begin now; taken out of those that wait."""
@@ -166,7 +169,8 @@ class Continued:
         begun: list[_Asked] = []
         while self.waiting and free > 0 and len(begun) < passes:
             asked = self.waiting[0]
-            if not self.flexible and len(self.prompts[asked.row]) != width:
+            length = len(self.prompts[asked.row])
+            if length < width and (not self.flexible or (len(begun) * width >= BUSY and length < SHORT * width)):
                 break
             taken = min(free, asked.count)
             if taken < asked.count and begun:
@@ -227,7 +231,9 @@ class Continued:
             self.batch = None
             return
         live = [(~batch.done).nonzero()[:, 0] for batch in left]
-        kept = [index if batch is old or texts is None else texts[index] for batch, index in zip(left, live, strict=True)]
+        kept = [
+            index if batch is old or texts is None else texts[index] for batch, index in zip(left, live, strict=True)
+        ]
         first = left[0]
         first.kept.join(kept[0], *((None, kept[0]) if len(left) == 1 else (left[1].kept, kept[1])))
         columns = zip(*(batch.of(index) for batch, index in zip(left, live, strict=True)), strict=True)
@@ -235,20 +241,21 @@ class Continued:
         first.live = len(first.slots)
         self.batch = first
 
-    def _make_smaller(self, begun: Sequence[_Asked], rows: int, reason: str) -> None:
+    def _make_smaller(self, begun: Sequence[_Asked], reason: str) -> None:
         """Memory was too small: half as many rows, and what had begun begins anew, with the same numbers."""
+        batch, self.batch = self.batch, None
+        rows = sum(asked.count for asked in begun) + (0 if batch is None else len(batch.slots))
         if rows <= 1:
             raise ModelError(
                 "out of memory: a single text cannot be continued. Lower dataset.max_tokens or max_new_tokens, or ask "
                 f"for a larger GPU. {reason}"
             )
         log.warning("out of memory: %d rows are continued at a time instead of %d. %s", rows // 2, rows, reason)
-        open_ = [] if self.batch is None else self.batch.slots[~self.batch.done].tolist()
-        self.found[open_] = self.wanted.end
-        self.batch = None
-        again = [*begun, *(_Asked(slot // self.count, slot % self.count, 1) for slot in open_)]
+        live = [] if batch is None else batch.slots[~batch.done].tolist()
+        again = [*begun, *(_Asked(slot // self.count, slot % self.count, 1) for slot in live)]
         self.waiting = sorted([*again, *self.waiting], key=lambda asked: -len(self.prompts[asked.row]))
         self.room = Room(rows // 2, max(1, self.room.tokens // 2))
+        del batch
         torch.cuda.empty_cache()  # does nothing where no GPU is in use
 
 

@@ -23,7 +23,7 @@ from w2s_sweep.models.load import BROKEN
 from w2s_sweep.models.ranks import this_process
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
 log = logging.getLogger(__name__)
 
@@ -177,33 +177,31 @@ def _compare(model: LanguageModel, wide: WideUnembedding) -> tuple[float, float]
     if odd := {type(layer) for layer in layers} - {DynamicLayer, DynamicSlidingWindowLayer}:
         raise TypeError(f"it keeps more than keys and values of tokens: {odd}")
     size, device = len(model.backbone.embedding), model.backbone.device
-    longer, shorter = ([(model.backbone.pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 7), (7, 12)))
-
-    def alone(text: Sequence[int]) -> Tensor:
-        found = model.next_logits(torch.tensor([text], device=device), {"use_cache": False}, wide)
-        return found - found.mean()
-
-    def together(kept: KeptTexts, texts: Sequence[Sequence[int]]) -> Tensor:
-        last = torch.tensor([text[-1] for text in texts], device=device)
-        return kept.append(last, torch.tensor([len(text) - 1 for text in texts], device=device))
+    longer, shorter = ([(model.backbone.pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 7), (7, 13)))
 
     def index(*rows: int) -> Tensor:
         return torch.tensor(rows, dtype=torch.int64, device=device)
 
+    def alone(text: Sequence[int]) -> Tensor:
+        return model.next_logits(index(*text)[None], {"use_cache": False}, wide)[0]
+
+    def together(kept: KeptTexts, *texts: Sequence[int]) -> Tensor:
+        return kept.append(index(*(text[-1] for text in texts)), index(*(len(text) - 1 for text in texts)))
+
     kept, late = (KeptTexts(model, wide, flexible=True) for _ in range(2))
-    pairs = [(kept.read([longer[:5], shorter[:3]])[1], shorter[:3])]
-    kept.join(index(0, 1, 1), None, index())
-    pairs += zip(together(kept, [longer[:6], shorter[:4], shorter[:4]]), [longer[:6], shorter[:4], shorter[:4]])
+    kept.read([longer[:5], shorter[:3]])
     token_bytes = kept.token_bytes
+    kept.join(index(0, 1, 1), None, index())
+    together(kept, longer[:6], shorter[:4], shorter[:4])
     late.read([longer[:2]])
     kept.join(index(1, 0), late, index(0))
-    texts = [shorter[:5], longer[:7], longer[:3]]
-    pairs += zip(together(kept, texts), texts, strict=True)
+    texts = shorter[:5], longer, longer[:3]
+    found = [*zip(together(kept, *texts), texts, strict=True)]
     kept.join(index(0), None, index())
-    pairs.append((together(kept, [[*shorter, longer[0]]])[0], [*shorter, longer[0]]))
-    differences = [
-        float((found - found.mean() - expected).norm() / expected.norm())
-        for found, text in pairs
-        for expected in (alone(text)[0],)
-    ]
-    return max(differences), token_bytes
+    found.append((together(kept, shorter)[0], shorter))
+    return max(_apart(logits, alone(text)) for logits, text in found), token_bytes
+
+
+def _apart(found: Tensor, expected: Tensor) -> float:
+    """By the deviation of the logits from their mean, which changes no probability and is large in some models."""
+    return float((found - expected).norm() / (expected - expected.mean()).norm())
