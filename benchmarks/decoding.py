@@ -1,6 +1,6 @@
 """Decoding beside transformers' own `generate`: solutions to word problems, greedy and several samples each.
 
-    python -m benchmarks.decoding --data FOLDER [--prompts 16] [--most 64] [--samples 4] [--blocks 30] [--repeats 3]
+    python -m benchmarks.decoding --data FOLDER [--prompts 16] [--most 64] [--counts 0,4] [--blocks 30] [--repeats 3]
         [--out FILE.json]
 
 FOLDER: copies of the hub's datasets, as for `make science`. Questions of GSM8K in the order of the test file, the whole
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--most", type=int, default=64)
-    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--counts", default="0,4", help="samples of each prompt; 0: the likeliest text (default: 0,4)")
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("decoding.json"))
@@ -147,7 +147,8 @@ def main() -> None:
         "settings": {name: str(value) for name, value in vars(args).items()},
     }
     with torch.no_grad():
-        for name, count in (("greedy", 0), (f"{args.samples} samples", args.samples)):
+        for count in map(int, args.counts.split(",")):
+            name = f"{count} samples" if count else "greedy"
             load = os.getloadavg()[0]
             found[name] = compare(work, count, args.repeats) | {"load": [load, os.getloadavg()[0]]}
             print(name, json.dumps(found[name], indent=1), flush=True)
