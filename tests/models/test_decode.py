@@ -2,6 +2,7 @@
 
 from functools import wraps
 
+import numpy as np
 import pytest
 import torch
 from transformers.cache_utils import DynamicLayer
@@ -15,6 +16,7 @@ from w2s_sweep.models.decode import greedy, sample
 from w2s_sweep.models.kept_texts import GrowingLayer, Measured, measure
 from w2s_sweep.models.language import LanguageModel, WideUnembedding
 from w2s_sweep.models.load import load_backbone
+from w2s_sweep.models.prompt import answer_logits
 
 HOW = {"most": 7, "end": 5, "precision": "fp32"}
 PROMPTS = [torch.randint(3, 90, (n,), generator=torch.Generator().manual_seed(n)).tolist() for n in (3, 11, 7, 1, 7, 2)]
@@ -81,6 +83,10 @@ def test_every_family_writes_each_row_as_if_it_were_alone(name, tmp_path, monkey
     model = LanguageModel(load_backbone(write_family(name, tmp_path)))
     check(model, monkeypatch)
     assert model.measured.flexible == (name != "mamba")
+    # The same keys and values serve prompts that begin alike.
+    prefix, words = PROMPTS[1], model.unembedding[7:9].detach()
+    once, whole = (answer_logits(model.backbone, prefix, PROMPTS, words, precision="fp32", cached=c) for c in (1, 0))
+    np.testing.assert_allclose(once, whole, atol=1e-4)
 
 
 def test_a_model_that_takes_padding_for_text_is_found_out(tmp_path, monkeypatch):

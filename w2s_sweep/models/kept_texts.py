@@ -55,6 +55,20 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = (room[:, :, :after] for room in self.room)
         return self.keys, self.values
 
+    def repeated(self, texts: int, columns: int) -> GrowingLayer:
+        """So many texts that all begin with the one here, with room for `columns` tokens more."""
+        other, before = GrowingLayer(), self.get_seq_length()
+        if self.is_initialized:  # else the block reads the keys and values of another one
+            other.lazy_initialization(self.keys, self.values)
+            first, second = (
+                states.new_empty(texts, states.shape[1], before + columns, states.shape[3])
+                for states in (self.keys, self.values)
+            )
+            first[:, :, :before], second[:, :, :before] = self.keys, self.values
+            other.room = first, second
+            other.keys, other.values = first[:, :, :before], second[:, :, :before]
+        return other
+
     def take(self, parts: Sequence[tuple[GrowingLayer, Tensor | None, int]], least: int = 0) -> None:
         """Hold texts of other layers, and of this one, with their last tokens in one column: of each the texts of an
         index, None for all, without its first columns. `least`: columns for which there is to be room."""
@@ -76,6 +90,22 @@ def _joined(parts: Sequence[tuple[GrowingLayer, Tensor | None, int]], name: str,
     return room
 
 
+def growing_cache(config: Any) -> Any:
+    """An empty cache for a model; None where it keeps more than the keys and values of tokens."""
+    cache: Any = DynamicCache(config=config)
+    if {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}:
+        return None
+    cache.layers = [GrowingLayer() for _ in cache.layers]
+    return cache
+
+
+def repeat_cache(cache: Any, texts: int, columns: int) -> Any:
+    """What `growing_cache` made and one text was read into, for so many that begin with it: see `repeated`."""
+    other: Any = DynamicCache()
+    other.layers = [layer.repeated(texts, columns) for layer in cache.layers]
+    return other
+
+
 class KeptTexts:
     """Texts of which all but the newest token are read."""
 
@@ -83,9 +113,7 @@ class KeptTexts:
         """`flexible`: texts of different lengths may be here, join and leave, see `measure`."""
         self.model, self.wide, self.flexible = model, wide, flexible
         config: Any = model.transformer.config
-        self.cache: Any = DynamicCache(config=config)
-        if flexible:
-            self.cache.layers = [GrowingLayer() for _ in self.cache.layers]
+        self.cache: Any = growing_cache(config) if flexible else DynamicCache(config=config)
         self.mask = torch.zeros(0, 0, dtype=torch.int64, device=model.backbone.device)
         self.padded = False
 
@@ -172,10 +200,8 @@ def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measu
 
 def _compare(model: LanguageModel, wide: WideUnembedding) -> tuple[float, float]:
     """(The largest relative difference of logits, bytes of a token)."""
-    config: Any = model.transformer.config
-    layers: Any = DynamicCache(config=config).layers
-    if odd := {type(layer) for layer in layers} - {DynamicLayer, DynamicSlidingWindowLayer}:
-        raise TypeError(f"it keeps more than keys and values of tokens: {odd}")
+    if growing_cache(model.transformer.config) is None:
+        raise TypeError("it keeps more than keys and values of tokens")
     size, device = len(model.backbone.embedding), model.backbone.device
     longer, shorter = ([(model.backbone.pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 7), (7, 13)))
 
