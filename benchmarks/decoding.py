@@ -35,8 +35,8 @@ from transformers import AutoModelForCausalLM
 from benchmarks.training import now
 from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.models.decode import greedy, sample
-from w2s_sweep.models.kept_texts import Measured, measure
-from w2s_sweep.models.language import LanguageModel, WideUnembedding
+from w2s_sweep.models.kept_texts import measure
+from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.sources import fetch, identify
 from w2s_sweep.training.answers import end_of
@@ -66,8 +66,7 @@ def read_work(data: Path, prompts: int, most: int, blocks: int) -> Work:
     asked = backbone.tokens([f"Question: {json.loads(line)['question']}\nAnswer:" for line in lines], 640)
     theirs = AutoModelForCausalLM.from_pretrained(backbone.folder, dtype=torch.float32, num_hidden_layers=blocks)
     model = LanguageModel(backbone).eval()
-    with torch.no_grad():
-        checked = measure(model, "fp32", WideUnembedding())
+    checked = measure(model, "fp32", WideUnembedding())
     return Work(model, theirs.eval(), asked, most, end_of(backbone.tokenizer), checked)
 
 
@@ -146,13 +145,12 @@ def main() -> None:
         "prompt tokens": [len(prompt) for prompt in work.prompts],
         "settings": {name: str(value) for name, value in vars(args).items()},
     }
-    with torch.no_grad():
-        for count in map(int, args.counts.split(",")):
-            name = f"{count} samples" if count else "greedy"
-            load = os.getloadavg()[0]
-            found[name] = compare(work, count, args.repeats) | {"load": [load, os.getloadavg()[0]]}
-            print(name, json.dumps(found[name], indent=1), flush=True)
-            args.out.write_text(json.dumps(found, indent=1) + "\n")
+    for count in map(int, args.counts.split(",")):
+        name = f"{count} samples" if count else "greedy"
+        load = os.getloadavg()[0]
+        found[name] = compare(work, count, args.repeats) | {"load": [load, os.getloadavg()[0]]}
+        print(name, json.dumps(found[name], indent=1), flush=True)
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

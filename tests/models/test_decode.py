@@ -13,8 +13,8 @@ from w2s_sweep.errors import ModelError
 from w2s_sweep.models import continued, decode
 from w2s_sweep.models.continued import Room, room_of
 from w2s_sweep.models.decode import greedy, sample
-from w2s_sweep.models.kept_texts import GrowingLayer, Measured, measure
-from w2s_sweep.models.language import LanguageModel, WideUnembedding
+from w2s_sweep.models.kept_texts import GrowingLayer, measure
+from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.prompt import answer_logits
 
@@ -166,6 +166,7 @@ def test_an_unembedding_of_16_bits_is_converted_once(tmp_path):
         hidden = model.transformer(input_ids=torch.tensor(prompts[:1])).last_hidden_state[:, -1]
     assert torch.equal(logits, hidden.float() @ model.unembedding.float().T)
     assert wide.of(model.unembedding) is wide.of(model.unembedding)
+    assert measure(model, "fp32", wide).flexible  # rounding to 16 bits is no other result
     single = torch.nn.Parameter(torch.ones(2, 2))
     assert wide.of(single) is single
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from w2s_sweep.errors import ModelError
-from w2s_sweep.kinds.memory import CONTEXT, HEADROOM
 from w2s_sweep.models.device import memory_bytes
-from w2s_sweep.models.kept_texts import KeptTexts, Measured
-from w2s_sweep.models.language import LanguageModel, WideUnembedding
+from w2s_sweep.models.kept_texts import KeptTexts
+from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.ranks import this_process
 
 if TYPE_CHECKING:
@@ -61,14 +60,15 @@ def room_of(model: LanguageModel, measured: Measured, longest: int, token_budget
     """`longest`: tokens of the longest row, with what follows it; `token_budget`: tokens of a forward pass.
 
     Keys and values may take as much memory as the weights do, which is there: weights are loaded through the host. A
-    token more for each row reads both once, so twice as many rows would take less than half as long for each at best.
+    token more for each row reads both once, so more rows would take half as long for each at best. Of a GPU that is at
+    most half of what is free.
     """
     if not measured.flexible:
         return Room(max(1, token_budget // longest), token_budget)
     held = float(max(LEAST, sum(weight.numel() * weight.element_size() for weight in model.parameters())))
     there = memory_bytes(model.backbone.device)
     if there is not None:
-        held = min(held, 0.5 * (HEADROOM * there - CONTEXT - torch.cuda.memory_allocated(model.backbone.device)))
+        held = min(held, (there - torch.cuda.memory_allocated(model.backbone.device)) / 2)
     return Room(max(1, min(int(held / measured.token_bytes / longest), token_budget)), token_budget)
 
 
@@ -83,7 +83,7 @@ class _Asked:
 
 @dataclass
 class _Batch:
-    """Rows that were begun; each column but the first two is int64 [rows]."""
+    """Rows that were begun."""
 
     kept: KeptTexts
     slots: Int[Tensor, " rows"]
@@ -174,8 +174,9 @@ class Continued:
                 break
             taken = min(free, asked.count)
             if taken < asked.count and begun:
-                break  # its prompt is read once as long as there is room for all of its samples
-            self.waiting[:1] = [_Asked(asked.row, asked.first + taken, asked.count - taken)][: asked.count - taken]
+                break  # a prompt is read once where all of its samples have room
+            rest = _Asked(asked.row, asked.first + taken, asked.count - taken)
+            self.waiting[:1] = [rest] if rest.count else []
             begun.append(_Asked(asked.row, asked.first, taken))
             free -= taken
         return begun

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +17,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from w2s_sweep.models.backbone import cache_name
-from w2s_sweep.models.language import LanguageModel, WideUnembedding
+from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.load import BROKEN
 from w2s_sweep.models.ranks import this_process
 
@@ -174,28 +173,27 @@ def _has_positions(model: LanguageModel) -> bool:
     return "position_ids" in inspect.signature(model.transformer.forward).parameters
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What `measure` finds."""
-
-    flexible: bool
-    """Whether texts of different lengths may be continued together, join and leave."""
-    token_bytes: float
-    """Of the keys and values of a token; 0 where `flexible` is not."""
-
-
 def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measured:
     """Whether two short texts are continued as each alone is: half of the digits are the same, whatever becomes of the
     texts beside it. Measured once for a model; several ranks have to ask together."""
     if model.measured is None:
+        why = ""
         try:
-            off, size = _compare(model, wide)
+            with torch.no_grad():
+                off, size = _compare(model, wide)
         except BROKEN as error:
-            log.info("%s continues texts of equal length: %s", type(model.transformer).__name__, error)
-            off, size = torch.inf, 0.0
-        same = this_process().all_of(off < DIGITS[products] ** 0.5)
+            off, size, why = torch.inf, 0.0, f": {error}"
+        # Weights in 16 bits have states in 16 bits, whatever else computes.
+        digits = max(DIGITS[products], torch.finfo(model.backbone.embedding.dtype).eps)
+        same = this_process().all_of(off < digits**0.5)
+        if not same:
+            log.info("%s continues texts of one length alone (they differ by %.2g%s)", _name(model), off, why)
         model.measured = Measured(same, size if same else 0.0)
     return model.measured
+
+
+def _name(model: LanguageModel) -> str:
+    return type(model.transformer).__name__
 
 
 def _compare(model: LanguageModel, wide: WideUnembedding) -> tuple[float, float]:

@@ -4,6 +4,7 @@ bounded number of positions at a time, forwards and backwards."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from w2s_sweep.data.batches import Texts
-    from w2s_sweep.models.kept_texts import Measured
 
 LOGITS = 2**25
 """Logits that are held at a time: 128 MiB of float32, a few hundred positions of a common vocabulary."""
@@ -48,6 +48,16 @@ def require_plain_head(backbone: Backbone) -> None:
             f"model {backbone.folder}: {', '.join(scaled)} in its config.json changes the logits in a way that is not "
             "computed here. Use another model."
         )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a model continues texts, see `kept_texts.measure`."""
+
+    flexible: bool
+    """Whether texts of different lengths may be continued together, join and leave."""
+    token_bytes: float
+    """Of the keys and values of a token; 0 where `flexible` is not."""
 
 
 class LanguageModel(nn.Module):
