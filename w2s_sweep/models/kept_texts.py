@@ -56,16 +56,17 @@ class GrowingLayer(DynamicLayer):
 
     def repeated(self, texts: int, columns: int) -> GrowingLayer:
         """So many texts that all begin with the one here, with room for `columns` tokens more."""
-        other, before = GrowingLayer(), self.get_seq_length()
-        if self.is_initialized:  # else the block reads the keys and values of another one
-            other.lazy_initialization(self.keys, self.values)
-            first, second = (
-                states.new_empty(texts, states.shape[1], before + columns, states.shape[3])
-                for states in (self.keys, self.values)
-            )
-            first[:, :, :before], second[:, :, :before] = self.keys, self.values
-            other.room = first, second
-            other.keys, other.values = first[:, :, :before], second[:, :, :before]
+        other, keys, values = GrowingLayer(), self.keys, self.values
+        if keys is None or values is None:  # the block reads those of another one
+            return other
+        before = keys.shape[2]
+        first, second = (
+            states.new_empty(texts, states.shape[1], before + columns, states.shape[3]) for states in (keys, values)
+        )
+        first[:, :, :before], second[:, :, :before] = keys, values
+        other.lazy_initialization(keys, values)
+        other.room = first, second
+        other.keys, other.values = first[:, :, :before], second[:, :, :before]
         return other
 
     def take(self, parts: Sequence[tuple[GrowingLayer, Tensor | None, int]], least: int = 0) -> None:
