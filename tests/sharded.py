@@ -22,7 +22,7 @@ from w2s_sweep.losses.confidence import ConfidenceReleased
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.checkpointing import checkpoint_blocks
 from w2s_sweep.models.classifier import Classifier
-from w2s_sweep.models.decode import greedy
+from w2s_sweep.models.decode import greedy, sample
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, save_trained
@@ -111,6 +111,9 @@ def other_learners(folder: Path) -> Numbers:
         found[f"{way} likelihood"] = steps(learner, NegativeLogLikelihood(), torch.ones(ROWS, 1))
         written = greedy(model.eval(), texts(5), most=4, end=1, precision="fp32", token_budget=20)
         found[f"{way} written"] = [float(token) for text in written for token in text]
+        cold: dict[str, Any] = {"count": 2, "temperature": 0.1, "seed": 0, "most": 4, "end": 1, "precision": "fp32"}
+        drawn = sample(model, texts(5), [*"abcde"], **cold)
+        found[f"{way} drawn"] = [float(token) for samples in drawn for text in samples for token in text]
     return found
 
 

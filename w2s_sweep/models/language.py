@@ -4,6 +4,7 @@ bounded number of positions at a time, forwards and backwards."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,6 +50,16 @@ def require_plain_head(backbone: Backbone) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Measured:
+    """How a model continues texts, see `kept_texts.measure`."""
+
+    flexible: bool
+    """Whether texts of different lengths may be continued together, join and leave."""
+    token_bytes: float
+    """Of the keys and values of a token; 0 where `flexible` is not."""
+
+
 class LanguageModel(nn.Module):
     """`backbone.module` with its unembedding, which trains with it: as the embedding where the two are tied, else as a
     parameter of its own."""
@@ -60,6 +71,8 @@ class LanguageModel(nn.Module):
         self.backbone = backbone
         self.transformer = backbone.module
         self.head = None if backbone.tied else nn.Parameter(matrix, requires_grad=not frozen)
+        self.measured: Measured | None = None
+        """How it continues texts, once that was asked."""
 
     @property
     def unembedding(self) -> Float[Tensor, "vocabulary width"]:
@@ -86,12 +99,29 @@ class LanguageModel(nn.Module):
         return torch.stack([part.sum() for part in nn.functional.pad(found[0], (1, 0)).split(texts.lengths)])
 
     def next_logits(
-        self, ids: Int[Tensor, "batch tokens"], cache: Mapping[str, Any]
+        self, ids: Int[Tensor, "batch tokens"], reading: Mapping[str, Any], wide: WideUnembedding
     ) -> Float[Tensor, "batch vocabulary"]:
-        """float32: of the token after each text; `cache`: what the transformer is given to keep earlier tokens in."""
-        hidden = self.transformer(input_ids=ids, **cache).last_hidden_state
+        """float32: of the token after each text; `reading`: what else the transformer is given, such as a cache of
+        earlier tokens."""
+        hidden = self.transformer(input_ids=ids, **reading).last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # rounding to bf16 would make ties
-            return hidden[:, -1].float() @ self.unembedding.float().T
+            return hidden[:, -1].float() @ wide.of(self.unembedding).T
+
+
+class WideUnembedding:
+    """An unembedding in float32 for as long as no weight changes: one in 16 bits is converted once, not for every
+    token."""
+
+    def __init__(self) -> None:
+        self._wide: Tensor | None = None
+
+    def of(self, matrix: Float[Tensor, "vocabulary width"]) -> Float[Tensor, "vocabulary width"]:
+        """float32; `matrix` is the same in all calls."""
+        if matrix.dtype == torch.float32:  # not kept: several ranks have it whole during a pass alone
+            return matrix
+        if self._wide is None:
+            self._wide = matrix.detach().float()
+        return self._wide
 
 
 def token_log_probs(

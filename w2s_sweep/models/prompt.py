@@ -8,7 +8,6 @@ does not fit the model is an error.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from w2s_sweep.models.backbone import Backbone, cache_name
 from w2s_sweep.models.collator import Batch, Collator
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.forward_passes import Passes, over_rows
+from w2s_sweep.models.kept_texts import growing_cache, repeat_cache
 from w2s_sweep.models.language import require_plain_head
 from w2s_sweep.models.readout import last_token, pool
 
@@ -167,11 +167,14 @@ def _cached_tokens(lengths: Sequence[int], prefix: int, batches: Sequence[Sequen
 
 def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
     """Keys and values of the prefix, batch 1; None for architectures with another kind of memory."""
+    cache = growing_cache(backbone.module.config)
+    if cache is None:
+        return None
     ids = torch.tensor([list(prefix)], device=backbone.device)
-    said = backbone.module(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
-    cache = getattr(said, cache_name(backbone.module), None)
-    layers = getattr(cache, "layers", ())
-    return cache if layers and all(getattr(layer, "keys", None) is not None for layer in layers) else None
+    reading = {cache_name(backbone.module): cache, "use_cache": True}
+    backbone.module(input_ids=ids, attention_mask=torch.ones_like(ids), **reading)
+    # A family that has its own ways leaves it empty.
+    return cache if cache.get_seq_length() == len(prefix) else None
 
 
 def _last_states(backbone: Backbone, batch: Batch) -> Tensor:
@@ -181,9 +184,8 @@ def _last_states(backbone: Backbone, batch: Batch) -> Tensor:
 
 
 def _states_after(backbone: Backbone, batch: Batch, cache: Any) -> Tensor:
-    """[rows, hidden]: the same after what is in `cache`, which is copied, since a pass appends to it."""
-    own = copy.deepcopy(cache)
-    own.batch_repeat_interleave(len(batch.ids))
+    """[rows, hidden]: the same after what is in `cache`, which is copied for every row, with room for its tokens."""
+    own = repeat_cache(cache, *batch.ids.shape)
     before = batch.mask.new_ones(len(batch.ids), cache.get_seq_length())
     said = backbone.module(
         input_ids=batch.ids,
