@@ -12,8 +12,9 @@ from w2s_sweep.results.figures.calibration import draw_calibration
 from w2s_sweep.results.figures.facets import MOST_ROWS, facets
 from w2s_sweep.results.figures.heat import draw_heat
 from w2s_sweep.results.figures.layout import look_of
+from w2s_sweep.results.figures.look import LOOKS, use_look
 from w2s_sweep.results.figures.scatter import draw_gain
-from w2s_sweep.results.figures.style import caption
+from w2s_sweep.results.figures.style import caption, lay_out
 from w2s_sweep.results.figures.training import draw_curves
 
 RISING = ((0.5, 0.6, 0.6), (0.6, 0.7, 0.9))
@@ -113,6 +114,19 @@ def test_a_heat_map_has_no_panel_of_a_setting_without_a_finished_cell(small):
     figure = draw_heat(without(repeat(small, 11), finished=first(9)))
     shown = [axis for axis in figure.axes if axis.get_visible() and axis.get_label() != "<colorbar>"]
     assert [axis.get_title(loc="left") for axis in shown] == ["l9", "l10"]
+
+
+def test_titles_of_a_heat_map_end_before_its_key_in_a_column_of_a_talk(small):
+    named = {"l0": "xent", "l1": "confidence(alpha_max=.75)"}
+    results = repeat(small, 2)
+    groups = tuple(replace(g, loss=named[g.loss], weak_model=f"pythia-{g.weak_model}") for g in results.groups)
+    with use_look(LOOKS["talk", "column"]):
+        figure = draw_heat(replace(results, groups=groups))
+        lay_out(figure)
+    *panels, key = figure.axes
+    assert [axis.get_title(loc="left") for axis in panels if axis.get_visible()][0] == "xent"
+    for axis in panels:
+        assert not axis._left_title.get_window_extent().overlaps(key.get_window_extent())
 
 
 def test_the_legend_of_gains_is_of_what_is_drawn_and_can_be_read(small):
