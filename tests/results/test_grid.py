@@ -1,5 +1,5 @@
-"""Figures of a grid of 6 losses, 2 supervisors, 4 strong models and 5 tasks, for the report and for columns of a paper and a talk:
-everything can be read, and ends where it should."""
+"""Figures of a grid of 6 losses, 2 supervisors, 4 strong models and 5 tasks, for the report and for columns of a paper
+and a talk: everything can be read, and ends where it should."""
 
 import itertools
 

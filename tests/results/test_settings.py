@@ -124,7 +124,7 @@ def test_titles_of_a_heat_map_end_before_its_key_in_a_column_of_a_talk(small):
         figure = draw_heat(replace(results, groups=groups))
         lay_out(figure)
     *panels, key = figure.axes
-    assert [axis.get_title(loc="left") for axis in panels if axis.get_visible()][0] == "xent"
+    assert "xent" in {axis.get_title(loc="left") for axis in panels}
     for axis in panels:
         assert not axis._left_title.get_window_extent().overlaps(key.get_window_extent())
 

@@ -207,15 +207,15 @@ def _encode(figure: Any, ending: str) -> bytes:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         figure.set_dpi(current().dpi)
-        FigureCanvasAgg(figure).print_png(buffer)
+        cast(Any, FigureCanvasAgg(figure)).print_png(buffer)
     elif ending == "svg":
         from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=NO_DATE["svg"])
+        cast(Any, FigureCanvasSVG(figure)).print_svg(buffer, metadata=NO_DATE["svg"])
     else:
         from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
-        FigureCanvasPdf(figure).print_pdf(buffer, metadata=NO_DATE["pdf"])
+        cast(Any, FigureCanvasPdf(figure)).print_pdf(buffer, metadata=NO_DATE["pdf"])
     content = buffer.getvalue()
     return _with_titles(content.decode()).encode() if ending == "svg" else content
 
