@@ -76,7 +76,7 @@ def test_nothing_is_forked_beside_other_threads_or_where_it_is_to_stay_alone(mon
 
 def test_tasks_that_are_collected_beside_each_other_have_the_same_numbers(two, tmp_path, monkeypatch):
     curve = ((0.5, 0.6, 0.6), (0.6, 0.7, 0.9))
-    store = build(tmp_path, Shape(losses=LOSSES[:2], datasets=("sciq", "boolq", "wic"), n_test=30, curve=curve))
+    store = build(tmp_path, Shape(losses=LOSSES[:2], datasets=("sciq", "boolq"), n_test=20, curve=curve))
     alone = collect(store, NAME)
     monkeypatch.setattr(collecting, "MANY", 1)
     beside = collect(store, NAME)

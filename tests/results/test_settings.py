@@ -175,3 +175,12 @@ def test_rows_of_a_figure_are_bounded_in_one_panel_too(small, settings):
     assert len(shown.variants) == len(shown.panels[0].groups) == min(settings - 2, MOST_ROWS)
     assert shown.variants[0] == "l2"
     assert (f"{398 - MOST_ROWS} more are in the tables only" in shown.note) == (settings == 400)
+
+
+def test_a_setting_is_no_combination_of_it_with_tasks_and_models(small):
+    """Figures and remarks count both, and the word means one of them."""
+    assert small.count_groups(1, 4) == "1 of 4 combinations of task, models and setting"
+    assert replace(small, rows=small.rows[:1]).count_groups(3) == "3 settings"
+    assert replace(small, rows=small.rows[:1]).count_groups(1) == "1 setting"
+    note = caption(draw_gain(repeat(small, 20)))[1]
+    assert "the first 16 settings, 4 more are in gain.csv only" in note

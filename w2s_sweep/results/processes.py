@@ -1,7 +1,7 @@
 """Work in processes beside this one, which are forked: they start at once, with all that this one has read, imported
 and registered, and only what a job returns comes back.
 
-A process that others could hang in is not forked: with threads of Python, or with torch.
+A process that another one could hang in is not forked: with threads of Python, or with a library that has its own.
 """
 
 import ctypes
@@ -25,6 +25,8 @@ MOST = 4
 """Processes, this one among them: a login node has a hundred cores, and they are not one user's."""
 MOST_JOBS = 2**12
 """As many numbers of two bytes as any pipe holds."""
+THREADED = ("torch", "jax", "tensorflow")
+"""Libraries with threads and devices that do not outlive a fork."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 _ALONE: ContextVar[bool] = ContextVar("alone", default=False)
@@ -42,7 +44,8 @@ def stay_alone() -> Generator[None]:
 
 def count_processes() -> int:
     """How many processes can work for this one, itself among them."""
-    unsafe = not sys.platform.startswith("linux") or "torch" in sys.modules or threading.active_count() > 1
+    threaded = threading.active_count() > 1 or any(name in sys.modules for name in THREADED)
+    unsafe = threaded or not sys.platform.startswith("linux")
     return 1 if unsafe or _ALONE.get() else min(MOST, len(os.sched_getaffinity(0)))
 
 
