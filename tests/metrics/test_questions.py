@@ -11,6 +11,8 @@ from w2s_sweep.metrics import METRICS, Design, RolePredictions, crossed_interval
 from w2s_sweep.metrics.question_accuracy import no_questions, question_scores
 from w2s_sweep.predictions import FILE, read_predictions
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.tables.further import known_columns
+from w2s_sweep.results.tables.lines import remarks
 from w2s_sweep.store.files import write_json
 
 METRIC = METRICS["question_accuracy"]
@@ -82,9 +84,21 @@ def test_where_groups_are_no_questions_it_is_undefined_and_says_why():
         assert METRIC.scores_of(RolePredictions(probs=probs, truth=truth, groups=names)) is None
 
 
-def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):
-    store = build(tmp_path, Shape(metric="question_accuracy"))
+@pytest.mark.parametrize("answers", [(2,), (4,), (2, 4, 3)])
+def test_guessing_an_answer_of_n_is_right_once_in_n_questions(answers):
+    probs, truth, groups = questions(60, answers=answers)
+    role = RolePredictions(probs=np.full_like(probs, 0.5), truth=truth, groups=groups)  # all tied: each has its share
+    assert METRIC.chance_of(role) == pytest.approx(METRIC.scores_of(role).mean())
+    assert METRIC.chance_of(role) == pytest.approx(np.mean([1 / n for n in answers]))
+    assert METRIC.chance_of(RolePredictions(probs=probs, truth=truth)) == 0.5
+    assert METRICS["accuracy"].chance_of(role) == 0.5
+
+
+def of_questions(root, metric: str, **dataset):
+    """A store with one cell of questions with two answers, and the question of each test example."""
+    store = build(root, Shape(metric=metric))
     record, (row,) = store.read_sweep(NAME), collect(store, NAME).rows
+    record["cells"][0]["cell"]["dataset"] |= dataset
     data, truth = "d" * 20, read_predictions(store.path(row.weak_key) / FILE, "test")
     right, wrong = (truth.ids[truth.truth == label] for label in (1, 0))
     for key in (row.weak_key, row.student_key, row.ceiling_key):
@@ -95,13 +109,34 @@ def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):
         pq.write_table(pa.table({"id": list(group), "group": list(group.values())}), out / "examples.parquet")
         write_json(out / "summary.json", {})
         write_json(out / "preimage.json", {})
+    return store, group
+
+
+def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):
+    store, group = of_questions(tmp_path, "question_accuracy")
     (row,) = collect(store, NAME).rows
+    assert row.chance == 0.5
     for role in ("weak", "student", "ceiling"):
         said = read_predictions(store.path(getattr(row, f"{role}_key")) / FILE, "test")
         names = np.array([group[name] for name in said.ids])
         assert getattr(row, role).value == pytest.approx(counted(said.probs, said.truth, names))
         assert row.details[f"accuracy/{role}"].value == pytest.approx((said.probs.argmax(1) == said.truth).mean())
     assert row.ratio == pytest.approx((row.student.value - row.weak.value) / (row.ceiling.value - row.weak.value))
+
+
+@pytest.mark.parametrize("balance", ["classes", "none"])
+def test_rows_that_were_balanced_answer_by_answer_have_no_accuracy_of_questions_and_the_report_says_why(
+    tmp_path, balance
+):
+    store, _ = of_questions(tmp_path, "accuracy", task="text_label", balance=balance)
+    results = collect(store, NAME)
+    left_out, said = balance == "classes", "\n".join(remarks(results))
+    for item in (*results.rows, *results.groups):
+        for name in ("question_accuracy/student", "pgr/question_accuracy"):
+            assert (item.details[name].value is None) == left_out
+        assert item.details["accuracy/student"].value is not None
+    assert ("no question accuracy, since dataset.balance=classes" in said) == left_out
+    assert any(block.title == "question accuracy" for block in known_columns(results.groups)) != left_out
 
 
 def test_a_cell_without_questions_says_where_they_would_be(tmp_path):

@@ -1,5 +1,5 @@
-"""Figures of a grid of 6 losses, 2 supervisors, 4 strong models and 5 tasks, for the report and for a paper's column:
-everything can be read, and ends where it should."""
+"""Figures of a grid of 6 losses, 2 supervisors, 4 strong models and 5 tasks, for the report and for columns of a paper
+and a talk: everything can be read, and ends where it should."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def faults(name: str, figure, look: Look) -> list[str]:
 def test_nothing_is_cut_off_overlaps_or_leaves_the_page(tmp_path):
     results = collect(build(tmp_path, GRID), NAME)
     found: list[str] = []
-    for look in (REPORT, LOOKS["paper", "column"]):
+    for look in (REPORT, LOOKS["paper", "column"], LOOKS["talk", "column"]):
         with use_look(look):
             for plot in choose_plots(results):
                 figure = plot.draw(results)

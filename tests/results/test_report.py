@@ -291,5 +291,5 @@ def test_what_is_left_out_of_the_remarks_is_counted_and_the_report_has_more_of_t
     results = collect(build(tmp_path, Shape(n_test=20)), NAME)
     rows = tuple(replace(results.rows[0], state="failed", note=f"reason {i}") for i in range(9))
     failed = replace(results, rows=rows)
-    assert remarks(failed, most=2)[-1] == "failed: 7 more cells in the tables."
+    assert remarks(failed, most=2)[-1] == "failed: more in the tables (7 cells)."
     assert sum(line.startswith("failed (1 cell): reason") for line in remarks(failed, most=12)) == 9

@@ -6,9 +6,9 @@ import pytest
 
 from tests.results_store import NAME, Shape, build
 from w2s_sweep.metrics import METRICS
-from w2s_sweep.results import figures
+from w2s_sweep.results import figures, processes
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.figures import BARS, save_figures, saved
+from w2s_sweep.results.figures import BARS, GAIN, PGR, save_figures, saved
 from w2s_sweep.results.figures.look import REPORT, choose
 from w2s_sweep.results.figures.saved import (
     CAPTIONS,
@@ -96,3 +96,15 @@ def test_the_code_that_draws_is_in_the_fingerprint_with_its_libraries(results, m
     monkeypatch.setattr(saved, "version", lambda name: "0.0" if name == library else version(name))
     monkeypatch.setattr(saved, "CODE", digest_code())
     assert fingerprint(results, REPORT) != own
+
+
+@pytest.mark.slow
+def test_figures_that_are_drawn_beside_each_other_are_the_same_files(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "choose_plots", lambda results: [BARS, PGR, GAIN])
+    found = []
+    for count in (1, 2):
+        monkeypatch.setattr(processes, "count_processes", lambda count=count: count)
+        drawn = save_figures(results, tmp_path / str(count))
+        assert [figure.name for figure in drawn] == ["accuracy", "pgr", "gain"]
+        found.append({path.name: path.read_bytes() for path in (tmp_path / str(count)).iterdir()})
+    assert found[0] == found[1]

@@ -12,8 +12,9 @@ from w2s_sweep.results.figures.calibration import draw_calibration
 from w2s_sweep.results.figures.facets import MOST_ROWS, facets
 from w2s_sweep.results.figures.heat import draw_heat
 from w2s_sweep.results.figures.layout import look_of
+from w2s_sweep.results.figures.look import LOOKS, use_look
 from w2s_sweep.results.figures.scatter import draw_gain
-from w2s_sweep.results.figures.style import caption
+from w2s_sweep.results.figures.style import caption, lay_out
 from w2s_sweep.results.figures.training import draw_curves
 
 RISING = ((0.5, 0.6, 0.6), (0.6, 0.7, 0.9))
@@ -115,6 +116,19 @@ def test_a_heat_map_has_no_panel_of_a_setting_without_a_finished_cell(small):
     assert [axis.get_title(loc="left") for axis in shown] == ["l9", "l10"]
 
 
+def test_titles_of_a_heat_map_end_before_its_key_in_a_column_of_a_talk(small):
+    named = {"l0": "xent", "l1": "confidence(alpha_max=.75)"}
+    results = repeat(small, 2)
+    groups = tuple(replace(g, loss=named[g.loss], weak_model=f"pythia-{g.weak_model}") for g in results.groups)
+    with use_look(LOOKS["talk", "column"]):
+        figure = draw_heat(replace(results, groups=groups))
+        lay_out(figure)
+    *panels, key = figure.axes
+    assert "xent" in {axis.get_title(loc="left") for axis in panels}
+    for axis in panels:
+        assert not axis._left_title.get_window_extent().overlaps(key.get_window_extent())
+
+
 def test_the_legend_of_gains_is_of_what_is_drawn_and_can_be_read(small):
     figure = draw_gain(without(repeat(small, 20), finished=first(2)))
     assert len(settings_of(figure)) == 16
@@ -161,3 +175,12 @@ def test_rows_of_a_figure_are_bounded_in_one_panel_too(small, settings):
     assert len(shown.variants) == len(shown.panels[0].groups) == min(settings - 2, MOST_ROWS)
     assert shown.variants[0] == "l2"
     assert (f"{398 - MOST_ROWS} more are in the tables only" in shown.note) == (settings == 400)
+
+
+def test_a_setting_is_no_combination_of_it_with_tasks_and_models(small):
+    """Figures and remarks count both, and the word means one of them."""
+    assert small.count_groups(1, 4) == "1 of 4 combinations of task, models and setting"
+    assert replace(small, rows=small.rows[:1]).count_groups(3) == "3 settings"
+    assert replace(small, rows=small.rows[:1]).count_groups(1) == "1 setting"
+    note = caption(draw_gain(repeat(small, 20)))[1]
+    assert "the first 16 settings, 4 more are in gain.csv only" in note

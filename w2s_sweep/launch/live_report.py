@@ -84,6 +84,7 @@ def live_report(store: Store, sweep: str) -> Generator[LiveReport]:
 def main(root: str, sweep: str) -> None:
     """Write the report once, behind everything else that this machine does."""
     from w2s_sweep.results.collect import collect
+    from w2s_sweep.results.processes import stay_alone
     from w2s_sweep.results.report import write_results
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
@@ -93,7 +94,8 @@ def main(root: str, sweep: str) -> None:
     os.nice(10)
     store = Store(Path(root))
     import_possible(list(read_recorded(store, sweep)))
-    write_results(store, collect(store, sweep), store.sweep(sweep), live=True)
+    with stay_alone():
+        write_results(store, collect(store, sweep), store.sweep(sweep), live=True)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ class Metric(ABC):
     def chance(self, classes: int) -> float:
         """The metric of guessing among so many classes."""
 
+    def chance_of(self, role: RolePredictions) -> float:
+        """The metric of guessing on these examples, where it depends on more than the number of classes."""
+        return self.chance(role.probs.shape[-1])
+
     def scores_of(self, role: RolePredictions) -> PerExample | None:
         """`scores` of what one role predicts."""
         return self.scores(role.probs, role.truth)

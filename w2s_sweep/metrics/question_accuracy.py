@@ -51,6 +51,13 @@ class QuestionAccuracy(Metric):
         """Of the right answer and a wrong one, which tasks of multiple choice here take of each question."""
         return 0.5
 
+    def chance_of(self, role: RolePredictions) -> float:
+        """Of a question with n answers 1 / n; mean over the questions."""
+        if role.groups is None or no_questions(role.probs, role.truth, role.groups) is not None:
+            return self.chance(role.probs.shape[-1])
+        _, sizes, asked = _questions(role.truth, role.groups)
+        return float((1 / sizes[asked]).mean())
+
     def why_unfit(self, kind: str) -> str | None:
         return None if kind == "classify" else f"a task of kind {kind}, whose examples are no answers to questions"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from w2s_sweep.metrics import NO_TEST_LABELS, ROLES, plain_ratio
+from w2s_sweep.data.tasks import TASKS
+from w2s_sweep.metrics import METRICS, NO_TEST_LABELS, ROLES, plain_ratio
 from w2s_sweep.results.absence import describe_absence
 from w2s_sweep.results.cell_names import label_settings, name_settings
 from w2s_sweep.results.examples import Examples
@@ -54,7 +55,8 @@ class Cell:
         majority = float(np.bincount(student.truth).max() / self.size)
         ratio = plain_ratio(*(numbers[role].value for role in ROLES))
         shape = {"n_test": self.size, "classes": student.probs.shape[1], "ratio": ratio}
-        return Row(**self.about, **shape, **numbers, majority=majority)
+        chance = METRICS[self.about["metric"]].chance_of(student)
+        return Row(**self.about, **shape, **numbers, chance=chance, majority=majority)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Block:
     """Cells of one task and metric that are scored together."""
 
     metric: str
+    whole: bool
+    """Whether all answers to a question are among the rows, if they are answers at all."""
     groups: Mapping[str, Sequence[Cell]]
     """Name of the cells that differ in the seed only -> these cells."""
 
@@ -117,21 +121,37 @@ class Block:
         return [cell for cells in self.groups.values() for cell in cells]
 
 
-def blocks(cells: CellReader, groups: Mapping[str, Sequence[int]]) -> Iterator[Block]:
-    """All cells of the record, read when a block is asked for. `groups`: name -> places of its cells in the record."""
-    tasks: dict[tuple[str, str], list[str]] = {}
+Groups = Mapping[str, Sequence[int]]
+"""Name of the cells that differ in the seed only -> their places in the record."""
+
+
+def split_tasks(record: Mapping[str, Any], groups: Groups) -> list[Groups]:
+    """The groups of each task and metric, which have nothing to do with those of another until tasks are compared."""
+    tasks: dict[tuple[str, str], dict[str, Sequence[int]]] = {}
     for name, places in groups.items():
-        cell = cells.record["cells"][places[0]]["cell"]
-        tasks.setdefault((sorted_json(cell["dataset"]), cell["metric"]), []).append(name)
-    for (_, metric), names in tasks.items():
-        block: dict[str, Sequence[Cell]] = {}
-        for name in names:
-            block[name] = [cells.read(name, place) for place in groups[name]]
-            if sum(cell.weight for found in block.values() for cell in found) >= BLOCK:
-                yield Block(metric, block)
-                block = {}
-        if block:
-            yield Block(metric, block)
+        cell = record["cells"][places[0]]["cell"]
+        tasks.setdefault((sorted_json(cell["dataset"]), cell["metric"]), {})[name] = places
+    return list(tasks.values())
+
+
+def blocks(cells: CellReader, groups: Groups) -> Iterator[Block]:
+    """All cells of the groups of one task and metric, read when a block is asked for."""
+    block: dict[str, Sequence[Cell]] = {}
+    cell = next(cells.record["cells"][places[0]]["cell"] for places in groups.values())
+    metric, whole = cell["metric"], not _leaves_answers_out(cell["dataset"])
+    for name, places in groups.items():
+        block[name] = [cells.read(name, place) for place in places]
+        if sum(cell.weight for found in block.values() for cell in found) >= BLOCK:
+            yield Block(metric, whole, block)
+            block = {}
+    if block:
+        yield Block(metric, whole, block)
+
+
+def _leaves_answers_out(dataset: Mapping[str, Any]) -> bool:
+    """Whether single answers were drawn so that classes are balanced, as `cells/checks.py` asks of a cell."""
+    task = TASKS.get(dataset.get("task", ""))
+    return task is not None and task.single_answers and dataset.get("balance", "classes") == "classes"
 
 
 def _mismatch(sets: Mapping[str, Examples]) -> str:

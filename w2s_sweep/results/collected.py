@@ -63,6 +63,17 @@ class Results:
         detailed = {name for name in ("method", "finetune") if any("(" in getattr(row, name) for row in self.rows)}
         return ["loss", *(name for name in ("method", "finetune") if name in self._varying | detailed)]
 
+    def count_groups(self, count: int, of: int | None = None) -> str:
+        """`3 settings`, `1 of 60 combinations of task and setting`: a setting is what differs in loss, method and
+        fine-tuning, and where tasks or models vary there are more groups than that."""
+        apart = [word for word, name in (("task", "dataset"), ("models", "pair")) if name in self._varying]
+        several = (of or count) != 1
+        what = "settings" if several else "setting"
+        if apart:
+            listed = ", ".join(apart) + " and setting"
+            what = f"combination{'s' * several} of {listed}"
+        return f"{count:,} {what}" if of is None else f"{count:,} of {of:,} {what}"
+
     def columns(self) -> list[str]:
         """Titles of the columns that tell rows apart."""
         titles = {"dataset": "dataset", "pair": "weak → strong"}

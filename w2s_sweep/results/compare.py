@@ -4,7 +4,7 @@ On one task over seeds and groups of test examples together; over tasks the task
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from w2s_sweep.metrics import crossed_interval, crossed_p, holm, sign_flip, smallest_p, t_interval
@@ -20,35 +20,54 @@ Settings = dict[Setting, dict[int, Row]]
 """Setting -> seed -> finished cell."""
 
 
-def compare(rows: Iterable[Row], students: Students) -> tuple[Comparison, ...]:
-    """Each setting against the baseline: over all tasks for every pair of models, then task by task.
+@dataclass(frozen=True)
+class Compared:
+    """Two settings on one task, before what all tasks say."""
 
-    Those over all tasks are one family for Holm's correction and those of single tasks another: with few seeds a single
-    task can never give a small p, and would only weaken the question that is asked first.
-    """
+    place: int
+    """Of their task and models: the first of its cells."""
+    pairs: Sequence[Pair]
+    alone: Comparison
+    """Its p-value is not corrected."""
+
+
+def compare_tasks(rows: Iterable[Row], students: Students) -> list[Compared]:
+    """Each setting against the baseline, task by task; `rows`: all cells of these tasks."""
     problems: dict[tuple[str, str, str], Settings] = {}
+    places: dict[tuple[str, str, str], int] = {}
     for row in rows:
         if row.state == "done":
-            settings = problems.setdefault((row.dataset, row.pair, row.metric), {})
-            settings.setdefault(_setting(row), {})[row.seed] = row
+            about = row.dataset, row.pair, row.metric
+            places.setdefault(about, row.cell)
+            problems.setdefault(about, {}).setdefault(_setting(row), {})[row.seed] = row
     found = [
-        _pairs(settings[base], settings[setting], students)
-        for settings in problems.values()
+        (places[about], _pairs(settings[base], settings[setting], students))
+        for about, settings in problems.items()
         for base in [baseline(list(settings))]
         for setting in settings
         if setting != base
     ]
-    return compare_pairs([pairs for pairs in found if pairs], students)
+    return [Compared(place, pairs, _of_task(pairs, students)) for place, pairs in found if pairs]
 
 
 def compare_pairs(found: Sequence[Sequence[Pair]], students: Students) -> tuple[Comparison, ...]:
     """Each of these, pairs of cells of one task, models and two settings: over all tasks first, then task by task."""
+    return join_tasks([Compared(0, pairs, _of_task(pairs, students)) for pairs in found])
+
+
+def join_tasks(found: Iterable[Compared]) -> tuple[Comparison, ...]:
+    """Over all tasks first, for every pair of models, then task by task, in the order of their cells.
+
+    Those over all tasks are one family for Holm's correction and those of single tasks another: with few seeds a single
+    task can never give a small p, and would only weaken the question that is asked first.
+    """
+    found = sorted(found, key=lambda one: one.place)
     joint: dict[tuple[str, str, Setting, Setting], list[Sequence[Pair]]] = {}
-    for pairs in found:
-        first, second = pairs[0]
-        joint.setdefault((second.pair, second.metric, _setting(first), _setting(second)), []).append(pairs)
+    for one in found:
+        first, second = one.pairs[0]
+        joint.setdefault((second.pair, second.metric, _setting(first), _setting(second)), []).append(one.pairs)
     over = [_over_tasks(tasks) for tasks in joint.values() if len(tasks) > 1]
-    return (*_correct(over), *_correct([_of_task(pairs, students) for pairs in found]))
+    return (*_correct(over), *_correct([one.alone for one in found]))
 
 
 def _setting(row: Row) -> Setting:

@@ -20,6 +20,7 @@ def group_cells(rows: Sequence[Row], summary: Summary | None) -> tuple[Group, Re
     """Cells that differ in the seed only, with the summary of those that are finished; what the PGR is of."""
     first, done = rows[0], [row for row in rows if row.state == "done"]
     common, recovery = summary or (NOTHING, None)
+    of_two = METRICS[first.metric].chance(2)
     group = Group(
         **vars(first.setting),
         group=first.group,
@@ -31,7 +32,7 @@ def group_cells(rows: Sequence[Row], summary: Summary | None) -> tuple[Group, Re
         n_test=max((row.n_test for row in done if row.n_test is not None), default=None),
         over=SEVERAL if len(done) > 1 else ONE,
         freedom=None if recovery is None or recovery.moments is None else float(recovery.moments.freedom),
-        chance=METRICS[first.metric].chance(max((row.classes or 2 for row in done), default=2)),
+        chance=fmean(known) if (known := [r.chance for r in done if r.chance is not None]) else of_two,
         majority=fmean(shares) if (shares := [row.majority for row in done if row.majority is not None]) else None,
         ratios=tuple(row.ratio for row in done if row.ratio is not None),
         **common,

@@ -73,6 +73,8 @@ class Row(Setting):
     """Groups of test examples: rows of one passage, question or document are one observation."""
     classes: int | None = None
     """Classes of the task."""
+    chance: float | None = None
+    """The metric of guessing on the test examples."""
     majority: float | None = None
     """Share of the most frequent class among the test examples: the accuracy of always answering it."""
     weak: Interval = NONE
@@ -122,7 +124,7 @@ class Group(Setting):
     freedom: float | None
     """Degrees of freedom of the interval of `pgr` (Satterthwaite)."""
     chance: float
-    """The metric of guessing."""
+    """The metric of guessing, mean over seeds."""
     majority: float | None
     """Share of the most frequent class among the test examples, mean over seeds."""
     weak: Interval

@@ -13,7 +13,7 @@ from typing import Any
 from w2s_sweep.amounts import show_hours
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.cost import cost_of
-from w2s_sweep.results.figures import SavedFigure, save_figures
+from w2s_sweep.results.figures import SavedFigure, save_beside
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.style import INK, ON_DARK
 from w2s_sweep.results.join import origins
@@ -80,8 +80,7 @@ def write_page(store: Store, results: Results, page: Page) -> ReportPaths:
     """The same for a page that is read elsewhere."""
     page.folder.mkdir(parents=True, exist_ok=True)
     results = replace(relocate(store, results), usage=usage_of(store, results.record))
-    tables = export(results, page.folder)
-    figures = save_figures(results, page.folder / "figures")
+    figures, tables = save_beside(results, page.folder / "figures", partial(export, results, page.folder))
     write_text(page.folder / "report.html", render(store, results, figures, page))
     return ReportPaths(page.folder / "report.html", tables, figures)
 
@@ -155,10 +154,10 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
 
 
 def _without_curve(results: Results) -> str:
-    """How many settings have no curve over training; empty where all of them do."""
+    """How much has no curve over training; empty where everything has."""
     groups = [g.group for g in results.groups if g.seeds]
     absent = len(groups) - len({point.group for point in results.curves if point.role == "student"})
-    return f"{absent} of {len(groups)} settings" if absent else ""
+    return results.count_groups(absent, len(groups)) if absent else ""
 
 
 def _figure(figure: SavedFigure) -> dict[str, Any]:

@@ -34,6 +34,14 @@ def _summarize(found: Estimated, metric: str) -> Summary:
     return common, of
 
 
+def leave_out_questions(common: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The same without a value for metrics of whole questions, except the cell's own: of a task whose classes were
+    balanced answer by answer, questions lack some of theirs."""
+    unfit = [name for name, one in METRICS.items() if one.reads_groups and name != metric]
+    names = {f"pgr/{name}" for name in unfit} | {f"{name}/{role}" for name in unfit for role in ROLES}
+    return common | {"details": common["details"] | dict.fromkeys(names & {*common["details"]}, Interval(None))}
+
+
 def _idle(found: Estimated) -> set[str]:
     """Metrics of groups that no cell has: most tasks have no questions, and no column that says so."""
     reading = [name for name, metric in METRICS.items() if metric.reads_groups]

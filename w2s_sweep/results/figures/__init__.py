@@ -5,8 +5,9 @@ No function here needs a display, and none leaves a figure or a setting behind i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures import data
@@ -24,9 +25,12 @@ from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
 from w2s_sweep.results.figures.style import caption, encode
 from w2s_sweep.results.figures.training import draw_curves, has_curves
+from w2s_sweep.results.processes import run_beside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,24 @@ def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[Sa
 
     For whom: `look`. The order is that of the report. Nothing is drawn where the folder has them of the same results.
     """
+    return save_beside(results, folder, lambda: None, look)[0]
+
+
+def save_beside(
+    results: Results, folder: Path, other: Callable[[], T], look: Look = REPORT
+) -> tuple[list[SavedFigure], T]:
+    """The same, and what some other work finds that is done beside it: figures need nothing of each other."""
     drawn_of = fingerprint(results, look)
     if (there := find_kept(folder, drawn_of)) is not None:
-        return there
+        return there, other()
+    plots = choose_plots(results)
+    if plots:
+        import matplotlib.figure  # once, for all processes  # noqa: F401  # pyright: ignore[reportUnusedImport]
     with use_look(look):
-        saved = [_save(plot, results, folder) for plot in choose_plots(results)]
+        found, *saved = run_beside([other, *(partial(_save, plot, results, folder) for plot in plots)])
     if saved:
         keep(folder, drawn_of, saved)
-    return saved
+    return saved, found
 
 
 def _save(plot: Plot, results: Results, folder: Path) -> SavedFigure:

@@ -221,7 +221,9 @@ def facts(results: Results, averaged: str = "", *, interval: bool = True, pgr: b
     parts += [f"line: 95 % interval {source}"] if interval else []
     groups = [g for g in results.groups if g.seeds]
     unknown = sum(bool(g.unidentified) for g in groups)
-    parts += [f"PGR not identified in {unknown} of {len(groups)} settings (left out)"] if unknown and pgr else []
+    parts += (
+        [f"PGR not identified in {results.count_groups(unknown, len(groups))} (left out)"] if unknown and pgr else []
+    )
     done, total = results.count("done"), len(results.rows)
     parts += [] if done == total else [f"{done} of {total} cells finished"]
     return "; ".join(parts)

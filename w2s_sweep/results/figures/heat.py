@@ -1,5 +1,6 @@
 """Heat map of the PGR: supervisors down, strong models across, a panel per setting; several tasks are their median."""
 
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from w2s_sweep.results.figures.facets import all_variants, facts, supervisors
 from w2s_sweep.results.figures.layout import title_letters
 from w2s_sweep.results.figures.look import current
 from w2s_sweep.results.figures.scaling import students
-from w2s_sweep.results.figures.style import INK, QUIET, add_tip, make_panels, use_style, wrap
+from w2s_sweep.results.figures.style import INK, QUIET, add_tip, letters_in, make_panels, use_style, wrap
 from w2s_sweep.results.records import Group
 from w2s_sweep.results.tables.lines import number
 
@@ -58,11 +59,13 @@ def draw_heat(results: Results) -> "Figure":
     note += "empty: no such pair of models; " + facts(results, interval=False)
     note += f"; {len(order) - len(variants)} more settings are in the tables" if len(order) > len(variants) else ""
     figure, axes = make_panels(len(variants), columns, size, title, note, sharex=True, sharey=True)
+    # A single column: what stands left and right of its panels has no other one's room.
+    room = letters_in(size[0] - _beside([name for _, name in weak])) if columns == 1 else title_letters(size[0])
     for place, (axis, variant) in enumerate(zip(axes, variants, strict=False)):
         for (one, other), groups in heat_cells(results, variant).items():
             at = [name for _, name in strong].index(other), [name for _, name in weak].index(one)
             _draw_cell(axis, at, heat_value(groups), f"{variant}, {groups[0].pair}", len(groups))
-        axis.set_title(wrap(variant, title_letters(size[0])), loc="left")
+        axis.set_title(wrap(variant, room), loc="left")
         axis.grid(visible=False)
         axis.tick_params(length=0)
         if place + columns >= len(variants):
@@ -79,6 +82,12 @@ def draw_heat(results: Results) -> "Figure":
     axes[0].set_ylim(len(weak) - 0.48, -0.52)
     _draw_key(figure, axes[: len(variants)], min(0.7, KEY / (size[1] * -(-len(variants) // columns))))
     return figure
+
+
+def _beside(names: Sequence[str]) -> float:
+    """Inches of the names of rows, their axis' label and the key of colours."""
+    longest = max(len(line) for name in names for line in wrap(name, 18).split("\n"))
+    return current().scale(1.0) + longest * 0.56 * current().scale(8) / 72
 
 
 def _size(count: int, down: int, across: int) -> tuple[int, tuple[float, float]]:

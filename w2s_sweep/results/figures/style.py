@@ -200,9 +200,22 @@ def encode(figure: "Figure") -> dict[str, bytes]:
 
 
 def _encode(figure: Any, ending: str) -> bytes:
+    """By the canvas of the format itself: `savefig` draws twice wherever there was a layout engine."""
     buffer = io.BytesIO()
-    options = {"dpi": current().dpi} if ending == "png" else {"metadata": NO_DATE[ending]}
-    figure.savefig(buffer, format=ending, facecolor="white", **options)
+    figure.set_facecolor("white")
+    if ending == "png":
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        figure.set_dpi(current().dpi)
+        cast(Any, FigureCanvasAgg(figure)).print_png(buffer)
+    elif ending == "svg":
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+        cast(Any, FigureCanvasSVG(figure)).print_svg(buffer, metadata=NO_DATE["svg"])
+    else:
+        from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+        cast(Any, FigureCanvasPdf(figure)).print_pdf(buffer, metadata=NO_DATE["pdf"])
     content = buffer.getvalue()
     return _with_titles(content.decode()).encode() if ending == "svg" else content
 

@@ -139,7 +139,7 @@ def _note(results: Results, every: Sequence[CurvePoint], tasks: int, left: int, 
     said += ["right axis: PGR"] if right else []
     groups = [g for g in results.groups if g.seeds]
     absent = len(groups) - len({p.group for p in results.curves if p.role == "student"})
-    said += [f"no curve of {absent} of {len(groups)} settings"] if absent else []
+    said += [f"no curve of {results.count_groups(absent, len(groups))}"] if absent else []
     said += [f"{left} more panels are in curves.parquet only"] if left else []
     return "; ".join([*said, facts(results, interval=False, pgr=False)])
 

@@ -1,9 +1,9 @@
 """The rows of each table as texts, the same in a terminal, in Markdown and in the report; and what explains them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from w2s_sweep.amounts import show_hours
-from w2s_sweep.metrics import Interval, cause
+from w2s_sweep.metrics import METRICS, Interval, cause
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.records import Group, Median, Row
@@ -177,11 +177,27 @@ def remarks(results: Results, most: int = 5) -> list[str]:
     }
     lines += [f"{name}: always the most frequent class has accuracy {number(share)}" for name, share in shares.items()]
     unknown = (cause(g.unidentified) for g in done if g.unidentified)
-    lines += _count_lines("PGR not identified", "setting", unknown, most)
+    lines += _count_lines("PGR not identified", results.count_groups, unknown, most)
+    lines += _without_answers(done)[:most]
     lines += _beaten_ceilings(results, done, most)
-    lines += _count_lines("failed", "cell", (row.note for row in results.rows if row.state == "failed"), most)
-    lines += _count_lines("missing", "cell", (row.note for row in results.rows if row.state == "missing"), most)
+    lines += _count_lines("failed", _cells, (row.note for row in results.rows if row.state == "failed"), most)
+    lines += _count_lines("missing", _cells, (row.note for row in results.rows if row.state == "missing"), most)
     return lines
+
+
+def _without_answers(done: Iterable[Group]) -> list[str]:
+    """Tasks of which a metric of whole questions was left out: `results/summary.py` leaves it without a value."""
+    found = {
+        (g.dataset, metric.label)
+        for g in done
+        for name, metric in METRICS.items()
+        if metric.reads_groups and name != g.metric and g.details.get(f"{name}/student") == Interval(None)
+    }
+    return [
+        f"{task}: no {label}, since dataset.balance=classes left answers of its questions out; dataset.balance=none "
+        "keeps them."
+        for task, label in sorted(found)
+    ]
 
 
 def _beaten_ceilings(results: Results, done: Iterable[Group], most: int) -> list[str]:
@@ -208,14 +224,19 @@ def _span(values: Iterable[int | None]) -> str:
     return f"{known[0]:,}" if len(set(known)) == 1 else f"{min(known):,} to {max(known):,}"
 
 
-def _count_lines(head: str, what: str, reasons: Iterable[str], most: int) -> list[str]:
+def _cells(count: int) -> str:
+    return _count(count, "cell")
+
+
+def _count_lines(head: str, name: Callable[[int], str], reasons: Iterable[str], most: int) -> list[str]:
+    """`name`: what is counted, with its number."""
     counts: dict[str, int] = {}
     for reason in reasons:
         counts[reason] = counts.get(reason, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    lines = [f"{head} ({_count(count, what)}): {reason}" for reason, count in ordered[:most]]
+    lines = [f"{head} ({name(count)}): {reason}" for reason, count in ordered[:most]]
     rest = sum(count for _, count in ordered[most:])
-    return lines + ([f"{head}: {rest} more {what}s in the tables."] if rest else [])
+    return lines + ([f"{head}: more in the tables ({name(rest)})."] if rest else [])
 
 
 def _count(count: int, what: str) -> str:
