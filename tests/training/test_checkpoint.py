@@ -51,14 +51,22 @@ def test_tensors_are_read_one_at_a_time():
 @pytest.mark.parametrize("best_step", [0, 2])
 def test_a_state_comes_back(tmp_path, best_step):
     def state(value):
-        params = {"a": torch.full((2, 2), value, requires_grad=True), "b": torch.full((3,), value, requires_grad=True)}
-        optimizer = torch.optim.AdamW(params.values(), lr=0.1)
+        params = {
+            "a": torch.full((2, 2), value),
+            "b": torch.full((3,), value),
+            "transposed": torch.full((2, 3), value).T,
+        }
+        optimizer = torch.optim.AdamW([p.requires_grad_() for p in params.values()], lr=0.1, fused=True)
         return params, optimizer
+
+    def train(params, optimizer):
+        for p in params.values():
+            p.grad = p.detach() * torch.arange(p.numel()).view(p.shape)
+        optimizer.step()
 
     params, optimizer = state(1.0)
     for _ in range(3):
-        sum(p.square().sum() for p in params.values()).backward()
-        optimizer.step()
+        train(params, optimizer)
     best = Best(best_step, 0.5, {name: p.detach() - 1 for name, p in params.items()} if best_step else {})
     save(tmp_path / "checkpoint", 3, params, optimizer, best)
     (others, fresh), found = state(0.0), Best()
@@ -70,3 +78,6 @@ def test_a_state_comes_back(tmp_path, best_step):
     assert found.step == best_step
     assert all(torch.equal(found.params[name], value) for name, value in best.params.items())
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    train(params, optimizer)
+    train(others, fresh)
+    assert all(torch.equal(others[name], param) for name, param in params.items())

@@ -103,8 +103,8 @@ class TransformerLearner(ABC, Generic[M]):
 def add_slopes_by_token(transformer: PreTrainedModel) -> None:
     """From now on a backward pass makes the gradient of the embedding for the tokens it read, not for the vocabulary.
 
-    Passes of few tokens spent more time on zeros of a matrix of all words than on some of the blocks. `Step` makes it
-    dense once, after the last pass. Left alone on GPUs, whose memory writes such zeros in no time.
+    Passes of few tokens spent more time on zeros of a matrix of all words than on some of the blocks. `gradient` writes
+    it out once. Left alone on GPUs, whose memory takes such zeros in no time.
     """
     table = transformer.get_input_embeddings()
     if isinstance(table, nn.Embedding):
