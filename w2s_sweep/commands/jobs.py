@@ -19,6 +19,8 @@ def logs(console: Console, store: Store, args: argparse.Namespace) -> int:
     for path in found:
         console.print(f"{path}:", style="bold", highlight=False)
         console.print(path.read_text(errors="replace"), highlight=False, markup=False)
+    if hidden:
+        console.print(hidden, highlight=False, markup=False)
     return 0
 
 

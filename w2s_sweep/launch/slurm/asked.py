@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from w2s_sweep.launch.slurm.options import Options, merge_options
 
@@ -34,7 +34,10 @@ class Asked:
         return _say(self.minutes, "minutes", "time")
 
     def to_record(self) -> dict[str, float | None]:
-        return asdict(self)
+        """As JSON; whole numbers are written as such."""
+        return {
+            name: int(said) if said is not None and said == int(said) else said for name, said in vars(self).items()
+        }
 
 
 def _say(amount: float | None, unit: str, what: str = "") -> str:
