@@ -35,7 +35,7 @@ class Usage:
     used_gpu_hours: float
     """Time of stages on GPUs times their GPUs."""
     asked_gb: float | None
-    """GB of the machine's memory that a task asked for, the most."""
+    """GB of the machine's memory that a task asked for, the most of those whose scripts say."""
     used_gb: float | None
     """GB of it that a stage held, all of its processes together, the most; null where none says."""
     planned_gpu_gb: float | None
