@@ -8,6 +8,7 @@ import pytest
 import w2s_sweep as w2s
 from tests.results_store import LOSSES, NAME, Shape, build
 from w2s_sweep.results.collect import collect
+from w2s_sweep.results.join import join
 from w2s_sweep.results.report import page_in, render
 from w2s_sweep.results.tables.written import as_markdown
 from w2s_sweep.results.usage import usage_of, usage_of_tasks
@@ -26,10 +27,10 @@ def key(store, role):
     return next(key for key, about in stages.items() if about["role"] == role and store.is_done(key))
 
 
-def submit(store, *tasks, token="a", submitted=1.0):
+def submit(store, *tasks, token="a", submitted=1.0, sweep=NAME):
     record = {"token": token, "submitted": submitted, "tasks": tasks}
-    path = store.sweep(NAME) / "jobs" / f"submission-{token}.json"
-    path.parent.mkdir(exist_ok=True)
+    path = store.sweep(sweep) / "jobs" / f"submission-{token}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record))
 
 
@@ -37,9 +38,9 @@ def task(job, *keys, **ask):
     return {"job": job, "stages": keys, "ask": ASK | ask}
 
 
-def found(store):
-    """(work, tasks, stages, hours asked, hours used)"""
-    rows = usage_of(store, store.read_sweep(NAME))
+def found(store, record=None):
+    """(work, tasks, stages, hours asked, seconds used)"""
+    rows = usage_of(store, record or store.read_sweep(NAME))
     return [(row.work, row.tasks, row.stages, row.asked_hours, round(row.used_hours * 3600, 3)) for row in rows]
 
 
@@ -52,10 +53,53 @@ def test_tasks_are_rows_apart_by_what_is_in_them(store):
     weak, student = key(store, "weak"), key(store, "student")
     submit(store, task("1", weak, minutes=30), task("2", student))
     submit(store, task("3", weak, student), token="b", submitted=2.0)  # submitted again, together
-    assert found(store) == [("ceiling", 0, 1, None, 1.5), ("weak, student", 1, 2, 1.5, 3.0)]
+    assert found(store) == [("ceiling", 0, 1, None, 1.5), ("weak, student", 3, 2, 3.5, 3.0)]
     total = usage_of_tasks(store, store.read_sweep(NAME))
     assert total is not None
-    assert (total.asked_gpu_hours, total.used_gpu_hours, total.asked_gb, total.used_gb) == (3.0, 0.0, 40.0, None)
+    assert (total.asked_gpu_hours, total.used_gpu_hours, total.asked_gb, total.used_gb) == (7.0, 0.0, 40.0, None)
+
+
+@pytest.mark.parametrize("sweep", [NAME, "other"])
+def test_a_stage_that_was_submitted_twice_counts_once_for_the_task_that_finished_it(store, sweep):
+    """Lost in a task of two and submitted again, by its own sweep or by another that is joined with it."""
+    weak, student = key(store, "weak"), key(store, "student")
+    submit(store, task("1", weak, student))
+    submit(store, task("2", student, minutes=30), token="b", submitted=2.0, sweep=sweep)
+    one = store.read_sweep(NAME)
+    joined = one if sweep == NAME else join([one, one | {"name": sweep}])
+    assert found(store, joined) == [
+        ("ceiling", 0, 1, None, 1.5), ("student", 1, 1, 0.5, 1.5), ("weak, student", 1, 1, 1.5, 1.5)
+    ]  # fmt: skip
+    assert usage_of_tasks(store, joined).stages == 2
+
+
+def test_a_stage_whose_newer_task_is_not_done_counts_without_one(store):
+    failed = next(key for key in store.read_sweep(NAME)["stages"] if not store.is_done(key))
+    submit(store, task("1", key(store, "student")))
+    submit(store, task("2", key(store, "student"), failed), token="b", submitted=2.0)
+    assert ("student", 0, 1, None, 1.5) in found(store)
+    assert usage_of_tasks(store, store.read_sweep(NAME)) is None
+
+
+def test_sums_do_not_depend_on_the_order_of_sets(store):
+    """Summed in another order, 1e16 swallows what the others took, or not."""
+    times = {f"{number:02}" * 10: 1.0 for number in range(40)} | {"0" * 20: 1e16}
+    for name, seconds in times.items():
+        store.path(name).mkdir()
+        (store.path(name) / "summary.json").write_text(json.dumps({"device": "cpu", "seconds": seconds}))
+    for names in (list(times), list(times)[::-1]):
+        (row,) = usage_of(store, {"name": NAME, "stages": {name: {"label": "one"} for name in names}})
+        assert row.used_hours == sum(times[name] for name in names) / 3600
+
+
+def test_what_a_script_does_not_ask_is_not_made_up(store):
+    """Hours of all tasks are not known where those of one are not."""
+    weak, student = key(store, "weak"), key(store, "student")
+    submit(store, task("1", weak, memory_gb=None), task("2", student, minutes=None, gpus=None))
+    rows = usage_of(store, store.read_sweep(NAME))
+    asked = [(row.asked_hours, row.asked_gpu_hours, row.asked_gb) for row in rows]
+    assert asked == [(None, None, None), (None, None, 40.0), (1.5, 3.0, None)]
+    assert "asked for unknown hours and used 0.0" in str(usage_of_tasks(store, store.read_sweep(NAME)))
 
 
 def test_a_task_counts_when_all_of_its_stages_are_done(store):
@@ -70,7 +114,7 @@ def test_numbers_that_are_none_stop_no_report(store, odd):
     submit(store, task("1", weak, minutes=odd))
     summary = {"device": "cuda", "seconds": odd, "processes": odd, "GPUs": odd, "peak RSS GB": odd, "planned GB": odd}
     (store.path(weak) / "summary.json").write_text(json.dumps(summary))
-    assert ("weak", 0, 1, None, 0.0) in found(store)
+    assert ("weak", 1, 1, None, 0.0) in found(store)
 
 
 def test_page_and_tables_show_it(store, tmp_path):

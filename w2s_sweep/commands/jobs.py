@@ -12,12 +12,15 @@ from w2s_sweep.store import Store
 
 def logs(console: Console, store: Store, args: argparse.Namespace) -> int:
     """The log of a stage, finished or not; of one that is not, what its job printed as well."""
-    key, found = find_logs(store, args.key)
+    key, found, hidden = find_logs(store, args.key)
     if not found:
-        raise StoreError(f"stage {key}: it has written no log yet. `w2s status` shows whether it is queued.")
+        why = f", and {hidden}" if hidden else ""
+        raise StoreError(f"stage {key}: it has written no log yet{why}. `w2s status` shows whether it is queued.")
     for path in found:
         console.print(f"{path}:", style="bold", highlight=False)
         console.print(path.read_text(errors="replace"), highlight=False, markup=False)
+    if hidden:
+        console.print(hidden, highlight=False, markup=False)
     return 0
 
 

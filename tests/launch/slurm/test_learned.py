@@ -226,12 +226,15 @@ def test_a_summary_with_odd_numbers_stops_nobody(store, odd):
     assert learn_used(store, [student()]).of(student(), 0).stages == 2
 
 
-def test_a_submission_says_where_its_numbers_come_from(sweeps, capsys):
+def test_a_submission_says_where_its_numbers_come_from(sweeps, cluster, capsys):
+    """What is free of nodes and what they have at most are one look at them."""
     sweeps.submit(sweeps.cell(), gpus=0)
     for job in dict.fromkeys(sweeps.jobs().values()):
-        finish(sweeps.store, *sweeps.stages_of(job), rss=1.0)
+        finish(sweeps.store, *sweeps.stages_of(job), rss=10.0)
     capsys.readouterr()
+    cluster.controller.calls.clear()
     sweeps.submit(sweeps.cell(seed=1), gpus=0)
+    assert sum("node" in call.arguments for call in cluster.calls("scontrol")) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "3 stages ask by what 3 finished ones like them used, x 1.5" in out
     assert {task["ask"]["minutes"] for task in sweeps.submissions()[-1]["tasks"]} == {180}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from w2s_sweep.cells.cell import Sweep
+from w2s_sweep.cli import main as w2s
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.record import Request
 from w2s_sweep.launch.resolve import resolve_all
@@ -44,6 +45,19 @@ def test_jobs_that_are_private_are_unknown_and_not_submitted_again(sweeps, clust
     before = len(cluster.controller.tasks)
     sweeps.submit(sweeps.cell(), name="mine")
     assert len(cluster.controller.tasks) == before
+
+
+def test_the_log_of_anothers_job_is_said_to_be_private(sweeps, cluster, roles, capsys):
+    cluster.controller.tasks.clear()  # lost
+    why = f"what its job {sweeps.jobs()[roles['weak']]} printed is private to bob, who submitted it"
+    assert w2s(["--store", str(sweeps.store.root), "logs", roles["weak"]]) == 1
+    assert why in " ".join("".join(capsys.readouterr()).split())
+    sweeps.submit(sweeps.cell(seed=7), name="mine")
+    (mine,) = sweeps.roles("mine")
+    assert w2s(["--store", str(sweeps.store.root), "logs", mine["weak"]]) == 1
+    said = "".join(capsys.readouterr())
+    assert "no log yet. `w2s status`" in " ".join(said.split())
+    assert "private" not in said
 
 
 def say(sweeps, monkeypatch, job, state):

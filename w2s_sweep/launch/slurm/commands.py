@@ -14,8 +14,9 @@ from w2s_sweep.errors import LaunchError
 from w2s_sweep.launch.slurm.stuck import explain_reason
 
 TIMEOUT_SECONDS = 120.0
+"""How long a command may take before that is an error."""
 PATIENCE_SECONDS = 3.0
-"""The same of a command that changes nothing, in a hurry."""
+"""How long a question may take within `in_a_hurry`."""
 _HURRY = ContextVar("hurry", default=False)
 INHERITED = ("SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCONTROL_", "SBATCH_")
 """Variables of a surrounding job or a user's shell that would change what these commands do or print (options.py)."""
@@ -93,7 +94,7 @@ def run(command: Sequence[str], stdin: str | None = None, seconds: float | None 
 
 
 def ask(command: Sequence[str]) -> str:
-    """The same of a command that changes nothing, and may be repeated where a busy controller did not answer.
+    """As `run`, of a command that changes nothing: it may be repeated where a busy controller did not answer.
 
     Not sbatch or scontrol update: what these asked for may have happened all the same.
     """

@@ -23,7 +23,7 @@ def _line(stage: Stage[Kind], settings: Settings, learned: Learned) -> str:
     ask = ask_of(Pack("", (stage,), frozenset()), settings, learned)
     memory, time = (where_from(stage, name, settings, learned) for name in ("memory_gb", "minutes"))
     who = " ".join(filter(None, (stage.kind, stage.hints.role)))
-    return f"{who}, a task each: {ask.memory_gb} GB ({memory}), {ask.minutes} minutes ({time})"
+    return f"{who}, a task each: {ask.asked.memory} ({memory}), {ask.asked.time} ({time})"
 
 
 def learners(stages: Sequence[Stage[Kind]], settings: Settings, learned: Learned) -> Mapping[str, int]:

@@ -67,23 +67,32 @@ def adopt_environment(settings: Settings) -> tuple[Settings, list[str]]:
 
 def rewrite(script: str, options: Options, values: Mapping[str, object]) -> str:
     """A submission script with `options` in place of what it has under their names; `{gpus}` and its like filled in."""
-    head, rest = list[str](), list[str]()
-    for line in script.splitlines():
-        (head if line.startswith("#SBATCH ") else rest).append(line)
-    lines = {name: line for line in head if (name := _name(line)) != "wckey"}  # clusters that enforce keys refuse it
+    rest = [line for line in script.splitlines() if not line.startswith("#SBATCH ")]
+    words = [word.removeprefix("--").partition("=") for word in words_of(script)]
+    own = {name: said if equals else True for name, equals, said in words if name != "wckey"}
+    # wckey: clusters that enforce keys refuse submitit's
+    lines = [f"#SBATCH {_word(name, said)}" for name, said in sorted(merge_options(own, options, values).items())]
+    at = rest.index("# Parameters") + 1
+    return "\n".join([*rest[:at], *lines, *rest[at:]])
+
+
+def merge_options(
+    own: Mapping[str, str | bool], options: Options, values: Mapping[str, object]
+) -> dict[str, str | bool]:
+    """The options that a script ends up with: its `own`, with `options` in their place; True: without a value."""
+    final = dict(own)
     if any(name in ("gres", "gpus") and "gpu" in f"{name} {value}" for name, value in options):
-        lines.pop("gpus-per-node", None)  # else GPUs would be requested twice
+        final.pop("gpus-per-node", None)  # else GPUs would be requested twice
     for name, value in options:
-        lines.pop(name, None)
+        final.pop(name, None)
         without = values.get("gpus") == 0 and "{gpus}" in str(value)  # of a type that the task needs none of
         if value is not None and value is not False and not without:
-            lines[name] = f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(_fill(value, values))}")
-    at = rest.index("# Parameters") + 1
-    return "\n".join([*rest[:at], *(line for _, line in sorted(lines.items())), *rest[at:]])
+            final[name] = True if value is True else _fill(value, values)
+    return final
 
 
-def _name(line: str) -> str:
-    return line.removeprefix("#SBATCH --").partition("=")[0]
+def _word(name: str, said: str | bool) -> str:
+    return f"--{name}" if said is True else f"--{name}={shlex.quote(str(said))}"
 
 
 def _fill(value: Option, values: Mapping[str, object]) -> str:

@@ -13,6 +13,7 @@ from w2s_sweep.config.plain import plain
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.memory import COUNTS
 from w2s_sweep.launch.needs import gpus_of, memory_of
+from w2s_sweep.launch.slurm.asked import MEMORY, TIME, Asked, read_asked
 from w2s_sweep.launch.slurm.learned import Learned, Used
 from w2s_sweep.launch.slurm.options import Options, options_of
 from w2s_sweep.launch.slurm.settings import Settings
@@ -30,6 +31,8 @@ SLACK = 3.0
 Resource = Literal["gpus", "cpus", "memory_gb", "minutes"]
 Learnable = Literal["memory_gb", "minutes"]
 BY_HAND = "set by hand"
+BY_SBATCH = "set by hydra.launcher.sbatch"
+OPTIONS: Mapping[Learnable, Sequence[str]] = {"memory_gb": MEMORY, "minutes": TIME}
 BOUNDED = ", bounded by max_minutes"
 
 
@@ -50,7 +53,12 @@ class Ask:
 
     def __str__(self) -> str:
         more = "".join(f", {name}={value}" for name, value in self.options)
-        return f"{self.gpus} GPUs, {self.cpus} CPUs, {self.memory_gb} GB, {self.minutes} minutes{more}"
+        return f"{self.asked}{more}"
+
+    @property
+    def asked(self) -> Asked:
+        """What its script says, free options in the place of what is derived."""
+        return read_asked(self.gpus, self.cpus, self.memory_gb, self.minutes, self.options)
 
 
 def ask_of(pack: Pack, settings: Settings, learned: Learned = NOTHING) -> Ask:
@@ -126,8 +134,11 @@ def gpus_asked(stage: Stage[Kind], settings: Settings) -> int:
 
 
 def learned_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> Used | None:
-    """What decides the amount that a task asks for this stage; None where it is set by hand, or by default."""
-    used = learned.of(stage, gpus_asked(stage, settings)) if _find_set(stage, name, settings) is None else None
+    """What decides the amount that a task asks for this stage; None where it is set by hand, by sbatch's options, or by
+    default."""
+    if _set_by_sbatch(stage, name, settings) or _find_set(stage, name, settings) is not None:
+        return None
+    used = learned.of(stage, gpus_asked(stage, settings))
     if used is None:
         return None
     if name == "minutes":
@@ -139,12 +150,19 @@ def learned_from(stage: Stage[Kind], name: Learnable, settings: Settings, learne
 def where_from(stage: Stage[Kind], name: Learnable, settings: Settings, learned: Learned) -> str:
     """Where the amount comes from that a task asks for this stage: set by hand, learned, or default, and the bound that
     cuts it."""
+    if _set_by_sbatch(stage, name, settings):
+        return BY_SBATCH
     if _find_set(stage, name, settings) is not None:
         return BY_HAND
     used = learned_from(stage, name, settings, learned)
     word = "default" if used is None else f"learned from {used.stages} finished stages"
     cut = name == "minutes" and _needed_minutes([stage], settings, learned) > settings.max_minutes
     return word + BOUNDED if cut else word
+
+
+def _set_by_sbatch(stage: Stage[Kind], name: Learnable, settings: Settings) -> bool:
+    """Whether an option of sbatch says the amount, or takes it away."""
+    return any(option in OPTIONS[name] for option, _ in options_of(Pack("", (stage,), frozenset()), settings))
 
 
 def _find_set(stage: Stage[Kind], name: Resource, settings: Settings) -> int | None:

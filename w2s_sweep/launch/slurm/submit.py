@@ -149,5 +149,5 @@ def _all_or_nothing(path: Path, record: Mapping[str, Any]) -> Generator[None]:
 
 
 def _task(pack: Pack, ask: Ask, one: str, wanted: Mapping[str, str]) -> dict[str, Any]:
-    asked = {"gpus": ask.gpus, "cpus": ask.cpus, "memory_gb": ask.memory_gb, "minutes": ask.minutes}
+    asked = ask.asked.to_record()
     return {"pack": pack.name, "job": one, "stages": list(pack.keys), "dependency": wanted.get(one, ""), "ask": asked}

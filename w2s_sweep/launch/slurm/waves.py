@@ -5,7 +5,6 @@ Nothing waits in a list: a wave is what the plan of that moment lacks. Whoever d
 """
 
 import getpass
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TypeVar
 from w2s_sweep.launch.engine import Job
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.nodes import failed_by_hardware
+from w2s_sweep.launch.slurm.refused import LIMIT
 from w2s_sweep.launch.slurm.settings import Settings
 from w2s_sweep.plan.graph import Plan
 from w2s_sweep.plan.packs import Pack
@@ -21,8 +21,6 @@ from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json, write_json
 
 T = TypeVar("T")
-LIMIT = re.compile(r"\b(?:Assoc|QOS)\w*Limit\b")
-"""Which limit sbatch names, in a line before its general sentence."""
 
 
 def too_many(error: BaseException) -> bool:

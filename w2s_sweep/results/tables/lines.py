@@ -27,7 +27,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return text
 
 
-USAGE_ABOUT = "Of finished stages; asked for are time limits and memory of SLURM tasks, of memory the most of any."
+USAGE_ABOUT = (
+    "Of finished stages, with all runs that they continued from; asked for are time limits and memory of SLURM tasks, "
+    "earlier ones for the same stages included, of memory the most of any. The limit of a task that SLURM queued again "
+    "counts once."
+)
 
 
 def usage(rows: Sequence[Usage]) -> dict[str, list[str]]:
