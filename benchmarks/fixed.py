@@ -26,7 +26,8 @@ def cover(seeds: tuple[int, ...], spreads: tuple[float, ...], pgr: float, trials
         roles = zip(means, spreads, seeds, strict=True)
         student, weak, ceiling = (Runs.of((m + s * rng.standard_normal(n)).tolist()) for m, s, n in roles)
         found, gain = recover_fixed(student, weak, ceiling).pgr, difference(student, weak)
-        assert gain.low is not None and gain.high is not None
+        assert gain.low is not None
+        assert gain.high is not None
         gains.append(gain.low <= 0.2 * pgr <= gain.high)
         if found.low is not None and found.high is not None:
             held.append(found.low <= pgr <= found.high)
