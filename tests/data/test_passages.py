@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -10,7 +10,10 @@ import pytest
 from tests.setups import data_settings
 from w2s_sweep.config.dataset import Partition
 from w2s_sweep.data.examples import build_examples
+from w2s_sweep.data.pool import SourceSplit
 from w2s_sweep.data.split import assign
+from w2s_sweep.data.tasks import find
+from w2s_sweep.data.tasks.base import OddRow
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.results.answers import Layout
 from w2s_sweep.results.examples import Examples, Frame
@@ -82,3 +85,43 @@ def test_whole_questions_are_scored_where_several_are_about_one_passage(tmp_path
     assert metric.scores_of(Examples.of(Frame.of(layout, groups), probs, {})) is None
     alone = build_examples(data_settings(columns=(("question", "passage"),), **known), tmp_path)
     assert len({*alone["group"].to_pylist()}) == 40  # rows of one question stay together where no group is named
+
+
+@pytest.mark.parametrize("task", ["jsonl_triplet", "jsonl_triplet_pairs"])
+def test_a_question_that_every_passage_has_does_not_make_one_of_them(tmp_path, task):
+    for split, passages in (("a", 20), ("b", 20), ("test", 10)):
+        asked = dict.fromkeys(("question", "prompt"), "What is the best title?")
+        rows = [
+            {**asked, "passage": f"{split} {passage}"}
+            | {"choice": f"{split} {passage} {answer}", "first": f"{answer}", "second": "no"}
+            | {"label": answer == 0 if task == "jsonl_triplet" else "AB"[answer]}
+            for passage in range(passages) for answer in range(2)
+        ]  # fmt: skip
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    known = {"columns": (("group", "passage"),), "balance": "none"}
+    left_out = Counter()
+    table = build_examples(data_settings(**known, **PAIRS | {"task": task}), tmp_path, left_out)
+    assert (len(table), sum(left_out.values())) == (100, 0)
+    assert len({*table["group"].to_pylist()}) == 50
+    if task == "jsonl_triplet":
+        assert len({*table["question"].to_pylist()}) == 50
+
+
+def test_a_row_without_a_question_is_odd_and_a_whole_number_is_one_name(tmp_path):
+    def pool(**more):
+        return SourceSplit(find("text_label"), tmp_path, "train", columns={"question": "asked"}, **more)
+
+    def write(*asked):
+        rows = [{"text": f"t{i}", "label": i % 2, "asked": one} for i, one in enumerate(asked)]
+        (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(2, 2.0, "2", 3)
+    named = [example.question for example in pool().examples()]
+    assert len({*named[:3]}) == 1 != len({*named})
+    for odd in (None, float("nan"), ""):
+        write("q", odd)
+        with pytest.raises(OddRow, match=r"row 1 does not fit: column 'asked' names no question"):
+            list(pool().examples())
+        left_out = Counter()
+        assert len(list(pool(skip_odd=True).examples(left_out))) == 1
+        assert left_out["that name no question"] == 1

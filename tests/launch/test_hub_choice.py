@@ -69,6 +69,10 @@ def test_in_a_list_of_a_method(cache: Path, tmp_path: Path) -> None:  # noqa: F8
         ("gpt2_larg", "method.chain: unknown name 'gpt2_larg'. Did you mean 'gpt2_large'"),
         ("no/where", "method.chain: source.repository: no/where at 'main' is not in the cache"),
         ("/usr/bin", r"method.chain: /usr/bin is a path of this machine. Say method.chain=\[{path: /usr/bin}\]"),
+        (
+            "gpt2,{model: /usr/bin, keep_layers: 6}",
+            r"/usr/bin is a path .* Say method.chain=\[gpt2,{path: /usr/bin, keep_layers: 6}\]\.",
+        ),
         ("{path: /no/such}", "method.chain: source.path: /no/such does not exist"),
         ("{path: /usr/bin}", "method.chain: model /usr/bin holds no config.json"),
         ("{model: gpt2, path: MINE}", "method.chain, layers: 12, but .* has 3"),
@@ -81,6 +85,24 @@ def test_what_cannot_be_in_such_a_list_is_told(cache: Path, tmp_path: Path, entr
     job = ["method=bootstrapping", f"method.chain=[{entry}]"]
     with pytest.raises(ConfigError, match=told):
         with_own_models([plain_cell(compose("config", job))], [job])
+
+
+def test_a_single_model_of_a_method_is_no_list() -> None:
+    job = ["method=critic", "++method.critic=/usr/bin"]
+    with pytest.raises(ConfigError, match=r"Say method.critic={path: /usr/bin}\."):
+        plain_cell(compose("config", job))
+
+
+def test_an_adapter_beside_a_model_is_called_by_its_folder(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "adapter_config.json").write_text("{}")
+    job = [
+        "method=bootstrapping",
+        f"method.chain=[{{model: gpt2, path: {mine}}},{{model: gpt2, path: {mine}, name: x}}]",
+    ]
+    chain = plain_cell(compose("config", job))["method"]["chain"]
+    assert [one["name"] for one in chain] == ["mine", "x"]
 
 
 def test_how_it_is_said() -> None:

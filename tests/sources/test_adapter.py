@@ -201,12 +201,40 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
         f"base: org/base, but {llama / 'base'} is no adapter (a folder with adapter_config.json). Leave it out."
     ]
     far = changed(llama, tmp_path, base_model_name_or_path="org/base")
-    told = r"an adapter on org/base of the hub.*not in the cache.*base=FOLDER.*model@strong=NAME"
+    told = r"an adapter on org/base of the hub.*not in the cache.*strong.base=FOLDER.*model@strong=NAME"
     with pytest.raises(ConfigError, match=told):
         with_own_models([{"strong": model | {"path": str(far)}}], [[f"strong.path={far}"]])
     words = [f"strong.path={far}", "experiment=mine"]  # which chooses the model
     (cell,) = with_own_models([{"strong": model | {"path": str(far)}}], [words])
     assert (cell["strong"]["name"], cell["strong"]["layers"]) == ("mine", 30)
+
+
+@pytest.mark.usefixtures("online")
+def test_what_helps_is_said_of_the_field_at_hand(llama, tmp_path):
+    far = changed(llama, tmp_path, base_model_name_or_path="org/base")
+    publish(far)
+    model = {**dict.fromkeys(LEFT_OPEN, "???"), "path": None, "base": None}
+    local = model | {"path": str(far), "source": {"kind": "local", "path": str(far)}}
+    hub = model | {"source": {"kind": "hub", "repository": "me/mine", "revision": "main"}}
+    for cell, lines, told in (
+        (
+            {"strong": hub},
+            ["model@strong=me/mine"],
+            r"me/mine is an adapter .* Or set strong\.base=FOLDER, to .* model\.",
+        ),
+        (
+            {"method": {"name": "bootstrapping", "chain": [local]}},
+            [],
+            r"base: FOLDER in its entry of method\.chain, .*\(",
+        ),
+        (
+            {"method": {"name": "bootstrapping", "chain": [hub]}},
+            [],
+            r"base: FOLDER in its entry of method\.chain, .*l\.",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=told + r"(model: NAME there, beside path\)\.)?$"):
+            with_own_models([cell], [lines])
 
 
 @pytest.mark.usefixtures("online")

@@ -58,28 +58,26 @@ class Descriptions:
     problems: dict[str, None] = field(default_factory=dict[str, None])
     """Each once, in the order in which they were met."""
 
-    def read(self, path: str, model: Mapping[str, Any], described: bool = False) -> Facts | None:
+    def read(self, path: str, model: Mapping[str, Any], where: str, described: bool = False) -> Facts | None:
         """What the files at a path say, of an adapter those of its base; None where that is on the hub and the command
-        has `described` it. Raises SourceError."""
+        has `described` it. `where`: what names the model, `model@strong` or `method.chain`. Raises SourceError."""
         folder = existing(LocalSource(path=path))
         if is_adapter(folder):
             base = source_of(path, model.get("base")).base
             if isinstance(base, HubSource):
-                return None if described else self._base_on_hub(path, base)
+                called = str(model["source"]["repository"]) if is_undescribed(model) else path
+                return None if described else self._base_on_hub(called, base, _advise(where, model))
             folder = existing(base)
         if str(folder) not in self.facts:
             require_model(folder)
             self.facts[str(folder)] = read_facts(folder)
         return self.facts[str(folder)]
 
-    def _base_on_hub(self, path: str, base: HubSource) -> Facts:
+    def _base_on_hub(self, path: str, base: HubSource, advice: str) -> Facts:
         try:
             return self._ask_hub(base)
         except SourceError as error:
-            raise SourceError(
-                f"{path} is an adapter on {base.repository} of the hub: {error} Or set base=FOLDER, beside path, to a "
-                "copy of that model, or choose its model too (model@strong=NAME)."
-            ) from error
+            raise SourceError(f"{path} is an adapter on {base.repository} of the hub: {error} {advice}") from error
 
     def _ask_hub(self, source: HubSource) -> Facts:
         where = f"{source.repository} at {source.revision}"
@@ -94,7 +92,7 @@ class Descriptions:
             folder = find_adapter(source)
             if folder is not None:
                 model = {**model, "path": str(folder)}
-            facts = self._ask_hub(source) if folder is None else self.read(str(folder), model)
+            facts = self._ask_hub(source) if folder is None else self.read(str(folder), model, where)
         except (SourceError, ValidationError) as error:
             self.problems[f"{where}: {error}"] = None
             return dict(model)
@@ -111,6 +109,17 @@ class Descriptions:
                 what = f"{by}.{name}" if by in ROLES else f"{by}, {name}"
                 problem = f"{what}: {value:,}, but {path} has {true:,}. Leave it out: it comes from the model's files."
                 self.problems[problem] = None
+
+
+def _advise(where: str, model: Mapping[str, Any]) -> str:
+    """What helps where the base of an adapter is not to be had."""
+    role = where.removeprefix("model@")
+    if role in ROLES:
+        copy, choice = f"{role}.base=FOLDER", f"model@{role}=NAME"
+    else:
+        copy, choice = f"base: FOLDER in its entry of {where}", "model: NAME there, beside path"
+    whole = f"Or set {copy}, to a copy of that model"
+    return f"{whole}." if is_undescribed(model) else f"{whole}, or choose its model too ({choice})."
 
 
 def derive_fields(name: str, facts: Facts) -> Settings:

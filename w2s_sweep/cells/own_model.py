@@ -85,7 +85,7 @@ def _describe(role: str, model: Mapping[str, Any], said: Mapping[str, str], foun
         folder = existing(LocalSource(path=path))
         if is_adapter(folder):  # whatever model it is on, it is another one than that
             model = {**model, **_unless_said(role, said, {"name": name_of(folder)})}
-        facts = found.read(path, model, described=chosen or {"layers", "hidden", "params"} <= own)
+        facts = found.read(path, model, f"model@{role}", chosen or {"layers", "hidden", "params"} <= own)
     except SourceError as error:
         found.problems[f"model@{role}: {error}"] = None
         return dict(model)
@@ -117,7 +117,7 @@ def _describe_named(where: str, model: Mapping[str, Any], found: Descriptions) -
     if not isinstance(path, str):
         return found.on_hub(where, model) if is_undescribed(model) else dict(model)
     try:
-        facts = found.read(path, model, described=not is_open(model))
+        facts = found.read(path, model, where, not is_open(model))
     except SourceError as error:
         found.problems[f"{where}: {error}"] = None
         return dict(model)

@@ -25,6 +25,8 @@ THINNED = 20
 
 NO_CLASS = "whose label is no class"
 """Why a row is left out."""
+NO_QUESTION = "that name no question"
+"""The same, where a column says which question a row answers."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,13 @@ class SourceSplit:
                 # A task makes no example of a row without a label, so it is lent one.
                 read = row | {"label": 0} if lent else self._relabel(row, named, index)
                 found = self.task.examples(read, index, self.classes)
+                if self.task.own_classes and QUESTION in self.columns:
+                    found = [self._of_question(example, row, index) for example in found]
             except OddRow as error:
                 if not self.skip_odd:
                     raise
                 counts[error.reason] += 1
                 continue
-            if self.task.own_classes and QUESTION in self.columns:
-                found = [_of_question(example, row) for example in found]
             if lent:
                 found = [replace(example, label=-1) for example in found]
             else:
@@ -135,15 +137,18 @@ class SourceSplit:
             raise OddRow(text + f"{', '.join(nearest_first(said, self.labels))} of dataset.labels.", NO_CLASS)
         return row | {"label": self.labels.index(said) if said in self.labels else None}
 
-
-def _of_question(example: Example, row: Row) -> Example:
-    """With the question that it answers, told by its column: within the row's group, which stays together, or as that
-    where rows name none."""
-    said = str(row.get(QUESTION))
-    if row.get("group") is not None:
-        return replace(example, question=group_of(example.group, said))
-    name = group_of(QUESTION, said)
-    return replace(example, question=name, group=name)
+    def _of_question(self, example: Example, row: Row, index: int) -> Example:
+        """With the question that it answers, told by its column: within the row's group, which stays together, or as
+        that where rows name none."""
+        value = row.get(QUESTION)
+        if value is None or value == "" or value != value:
+            where = f"task {self.task.name!r}: row {index} does not fit: column {self.columns[QUESTION]!r}"
+            raise OddRow(f"{where} names no question. Leave such rows out: dataset.odd_rows=skip.", NO_QUESTION)
+        said = _whole(str(value))
+        if row.get("group") is not None:
+            return replace(example, question=group_of(example.group, said))
+        name = group_of(QUESTION, said)
+        return replace(example, question=name, group=name)
 
 
 def _whole(said: str) -> str:

@@ -6,7 +6,7 @@ of it is left open here (see `cells.own_model`). Hydra's own packages (`model@st
 not the entries of a list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,12 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import MISSING, OmegaConf
 
-from w2s_sweep.cells.described import LEFT_OPEN
+from w2s_sweep.cells.described import LEFT_OPEN, name_of
 from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import ConfigError, unknown
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.base import NamedField, named_fields
-from w2s_sweep.sources.adapter import REPOSITORY
+from w2s_sweep.sources.adapter import REPOSITORY, is_adapter
 
 Group = Literal["model", "dataset"]
 
@@ -55,21 +55,25 @@ def _list(where: str, entries: Any, group: Group, problems: list[str]) -> Any:
     if not is_list(entries):
         problems.append(f"{where}: got {entries!r}, needs a list of {group}s, as in {where}=[{entries}].")
         return entries
-    return [_whole(where, entry, group, problems) for entry in entries]
+    return [_whole(where, entry, group, problems, entries) for entry in entries]
 
 
-def _whole(where: str, entry: Any, group: Group, problems: list[str]) -> Any:
-    """The model or dataset that an entry stands for."""
+def _whole(where: str, entry: Any, group: Group, problems: list[str], entries: Sequence[Any] | None = None) -> Any:
+    """The model or dataset that an entry stands for; `entries`: the list that it is in, if it is in one."""
     changes = dict(entry) if is_mapping(entry) else {group: entry}
     sources = tuple(source.path for source in GlobalHydra.instance().config_loader().get_sources())
-    if group not in changes:
-        if group == "model" and "source" not in changes and isinstance(path := changes.get("path"), str):
+    if group == "model" and isinstance(path := changes.get("path"), str):
+        if group not in changes and "source" not in changes:
             return {**_open({"kind": "local", "path": path}, sources), **changes}
+        if is_adapter(Path(path).expanduser()):  # on whatever model it is, it is another one than that
+            changes = {"name": name_of(Path(path)), **changes}
+    if group not in changes:
         return changes
     name = changes.pop(group)
     if name not in _options(group, sources):
-        if group == "model" and "/" in str(name) and Path(str(name)).expanduser().exists():
-            problems.append(f"{where}: {name} is a path of this machine. Say {where}=[{{path: {name}}}].")
+        if group == "model" and _is_path(name):
+            said = _say(entry) if entries is None else f"[{','.join(map(_say, entries))}]"
+            problems.append(f"{where}: {name} is a path of this machine. Say {where}={said}.")
             return entry
         if group == "model" and REPOSITORY.fullmatch(str(name)):
             hub = _file(group, "_hub", sources)["source"]
@@ -77,6 +81,20 @@ def _whole(where: str, entry: Any, group: Group, problems: list[str]) -> Any:
         problems.append(unknown(where, str(name), _options(group, sources)))
         return entry
     return {**_file(group, name, sources), **changes}
+
+
+def _is_path(name: Any) -> bool:
+    return "/" in str(name) and Path(str(name)).expanduser().exists()
+
+
+def _say(entry: Any) -> str:
+    """A model as the command line has it; one that is named by its path as it is to be."""
+    changes = dict(entry) if is_mapping(entry) else {"model": entry}
+    if _is_path(changes.get("model", "")):
+        changes = {"path": changes.pop("model"), **changes}
+    if [*changes] == ["model"]:
+        return str(changes["model"])
+    return f"{{{', '.join(f'{name}: {value}' for name, value in changes.items())}}}"
 
 
 def _open(source: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, Any]:

@@ -26,9 +26,9 @@ class Runs:
     @classmethod
     def of(cls, scores: Sequence[float]) -> "Runs":
         """Of one score a seed, at least one."""
-        several = len(scores) > 1
-        error = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if several else None
-        return cls(float(np.mean(scores)), len(scores), error)
+        if len({*scores}) == 1:  # of equal scores neither mean nor spread is left to rounding
+            return cls(scores[0], len(scores), 0.0 if len(scores) > 1 else None)
+        return cls(float(np.mean(scores)), len(scores), float(np.std(scores, ddof=1)) / math.sqrt(len(scores)))
 
     @property
     def variance(self) -> float:
@@ -60,25 +60,40 @@ def difference_p(one: Runs, other: Runs) -> float | None:
 
 
 def recover_fixed(student: Runs, weak: Runs, ceiling: Runs, level: float = LEVEL) -> Recovery:
-    """(student - weak) / (ceiling - weak) of the means, with the interval of Fieller (1954): the degrees of freedom are
-    Satterthwaite's, of the trace of the covariance of the two gaps. Where a role is a single run the ratio is a point.
+    """(student - weak) / (ceiling - weak) of the means, with the interval of Fieller (1954). Where a role is a single
+    run the ratio is a point.
+
+    The degrees of freedom are those of student - weak - r (ceiling - weak) at the ratio that was found (Satterthwaite
+    1946), and no more than the student's seeds less one: alone, they cover too little where the student has the fewest
+    seeds, since two or three runs that happen to agree hide that it has most of the spread. docs/STATISTICS.md has what
+    was measured.
     """
     gain, gap, excess = difference(student, weak), difference(ceiling, weak), difference(student, ceiling)
     above, below = student.mean - weak.mean, ceiling.mean - weak.mean
-    shared = weak.variance  # both gaps are over the same runs of the supervisor
-    parts = ((2 * shared, weak), (student.variance, student), (ceiling.variance, ceiling))
-    freedom = _freedom(parts)
+    freedom = _freedom_of_ratio(above / below if below else 0.0, student, weak, ceiling)
     if freedom is None:
         reason = why_unidentified(gap, math.inf, 0) if gap.low is not None else ""
         if below <= 0:
             reason = reason or f"the ceiling is not above the weak supervisor: gap {below:.4f}"
         return Recovery(gain, gap, excess, Interval(None if reason else above / below), reason)
+    shared = weak.variance  # both gaps are over the same runs of the supervisor
     covariance = np.array([[student.variance + shared, shared], [shared, ceiling.variance + shared]])
     square = np.array([t_quantile(level, freedom) ** 2])
     (room,), (low,), (high,) = fieller(np.array([[above, below]]), covariance[None], square)
     reason = why_unidentified(gap, float(room), freedom)
     pgr = Interval(None) if reason else Interval(above / below, float(low), float(high))
     return Recovery(gain, gap, excess, pgr, reason)
+
+
+def _freedom_of_ratio(ratio: float, student: Runs, weak: Runs, ceiling: Runs) -> float | None:
+    """Of student - weak - ratio (ceiling - weak); None where a role is a single run."""
+    parts = (
+        (student.variance, student),
+        ((1 - ratio) ** 2 * weak.variance, weak),
+        (ratio**2 * ceiling.variance, ceiling),
+    )
+    freedom = _freedom(parts)
+    return None if freedom is None else min(freedom, student.seeds - 1.0)
 
 
 Parts = Sequence[tuple[float, Runs]]

@@ -1,7 +1,6 @@
 """Students against fixed baselines: scores of a weak supervisor, of a ceiling and of methods, over seeds, in a file."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any, cast
 from w2s_sweep.errors import DataError, nearest_first, unknown
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
-from w2s_sweep.results.collected import Results
 from w2s_sweep.results.tables.lines import interval, p_text
 
 KEYS = ("weak", "ceiling", "metric", "examples", "methods")
 FORM = '{"weak": [0.61, 0.63], "ceiling": [0.80, 0.81], "methods": {"naive": [0.66, 0.70]}}'
+MOST = 10**12
+"""Nothing in a file, scores and counts, is larger."""
 SUMMARY = ("mean", "error", "seeds")
 ALONE = "one run, whose spread is unknown: what it is in has no interval"
 
@@ -34,19 +34,25 @@ class Baselines:
 
 def read_baselines(path: Path, task: str | None = None) -> Baselines:
     """What a JSON file says: of one task, or of several by name, of which `task` is one. Raises DataError."""
+    return _of_task(_load(path), path, task)
+
+
+def _load(path: Path) -> Any:
     try:
-        said = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"baselines: {path}: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"baselines: {path} is no JSON: {error}. Its form is {FORM}.") from error
-    if isinstance(said, dict) and said and not {*KEYS} & {*said}:
-        return _read_task(cast(Mapping[str, Any], said), path, task)
-    return _read_one(said, f"baselines: {path}")
 
 
-def _read_task(said: Mapping[str, Any], path: Path, task: str | None) -> Baselines:
-    """Of a file that has tasks by name."""
+def _names_tasks(said: Any) -> bool:
+    return isinstance(said, dict) and bool(cast(dict[str, Any], said)) and not {*KEYS} & {*cast(dict[str, Any], said)}
+
+
+def _of_task(said: Any, path: Path, task: str | None) -> Baselines:
+    if not _names_tasks(said):
+        return _read_one(said, f"baselines: {path}")
     if not all(isinstance(one, dict) for one in said.values()):
         raise DataError(f"baselines: {path}: has neither weak nor ceiling. Its form is {FORM}, or this for each task.")
     if task is None and len(said) > 1:
@@ -60,6 +66,18 @@ def _read_task(said: Mapping[str, Any], path: Path, task: str | None) -> Baselin
     return _read_one(said[name], f"baselines: {path}: {name}")
 
 
+def read_tasks(path: Path, tasks: Sequence[str], known: bool) -> dict[str, Baselines]:
+    """Of each of these tasks; a file that names none is of the only one, where it is `known` to be of that one. Raises
+    DataError."""
+    said = _load(path)
+    if not _names_tasks(said) and isinstance(said, dict) and not (known and len(tasks) == 1):
+        form = ", ".join(f'"{name}": {{...}}' for name in tasks)
+        raise DataError(
+            f"baselines: {path} names no task, and could be of any (here: {', '.join(tasks)}). Say which: {{{form}}}."
+        )
+    return {name: _of_task(said, path, name) for name in tasks}
+
+
 def _read_one(said: Any, where: str) -> Baselines:
     if not isinstance(said, dict):
         raise DataError(f"{where}: is no object. Its form is {FORM}.")
@@ -71,9 +89,9 @@ def _read_one(said: Any, where: str) -> Baselines:
     if lacking:
         raise DataError(f"{where}: lacks {' and '.join(lacking)}. Its form is {FORM}.")
     metric, examples, methods = found.get("metric", "accuracy"), found.get("examples"), found.get("methods", {})
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise DataError(f"{where}: {unknown('metric', str(metric), METRICS)}")
-    if examples is not None and (not isinstance(examples, int) or examples < 1):
+    if examples is not None and not _is_count(examples):
         raise DataError(f"{where}: examples: got {examples!r}. Allowed: how many test examples were scored.")
     if not isinstance(methods, dict):
         raise DataError(f'{where}: methods: got {methods!r}. Allowed: scores by name, {{"naive": [0.66, 0.70]}}.')
@@ -91,7 +109,8 @@ def _runs(said: Any, where: str, metric: str) -> Runs:
             raise DataError(f"{where}: has {', '.join(about)}. Allowed: a list of scores, or {', '.join(SUMMARY)}.")
         mean, error = (_number(about[name], f"{where}: {name}") for name in ("mean", "error"))
         seeds = about["seeds"]
-        if not isinstance(seeds, int) or seeds < 1 or error < 0:
+        low, high = METRICS[metric].bounds
+        if not _is_count(seeds) or not 0 <= error <= min(high - low, MOST):
             raise DataError(f"{where}: seeds is a count from 1, error the standard error of the mean, from 0.")
         return Runs(_score(mean, where, metric), seeds, error if seeds > 1 else None)
     listed = cast(list[Any], said) if isinstance(said, list) else [said]
@@ -100,9 +119,14 @@ def _runs(said: Any, where: str, metric: str) -> Runs:
     return Runs.of([_score(_number(one, where), where, metric) for one in listed])
 
 
+def _is_count(said: Any) -> bool:
+    return isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= MOST
+
+
 def _number(said: Any, where: str) -> float:
-    if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said):
-        raise DataError(f"{where}: {said!r} is no number.")
+    """What is larger than `MOST` has squares, or is an integer, that no float can hold."""
+    if isinstance(said, bool) or not isinstance(said, int | float) or not abs(said) <= MOST:
+        raise DataError(f"{where}: {repr(said)[:40]} is no number that a score can be.")
     return float(said)
 
 
@@ -144,31 +168,3 @@ def _seeds(runs: Runs) -> str:
 def _pgr(baselines: Baselines, runs: Runs) -> str:
     found = recover_fixed(runs, baselines.weak, baselines.ceiling)
     return f"PGR not identified: {found.reason}" if found.reason else f"PGR {interval(found.pgr)}"
-
-
-def compare_sweep(results: Results, path: Path, test: str | None = None) -> str:
-    """The students of a sweep against the baselines of a file, task by task. `test`: the further test set that these
-    results are of. Raises DataError."""
-    tasks: dict[str, dict[str, list[float]]] = {}
-    read: dict[str, Baselines] = {}
-    for row in results.rows:
-        name = test or str(results.record["cells"][row.cell]["cell"]["dataset"]["name"])
-        base = read.setdefault(name, read_baselines(path, name))
-        if row.state != "done":
-            continue
-        if base.examples not in (None, row.n_test):
-            raise DataError(
-                f"baselines: {path}: scores are of {base.examples:,} test examples of {name}, those of the sweep of "
-                f"{row.n_test:,}. Fixed baselines are for one test set."
-            )
-        score = row.details[f"{base.metric}/student"].value
-        if score is not None:
-            label = f"{row.pair} {results.variant(row)}"
-            tasks.setdefault(name, {}).setdefault(label, []).append(score)
-    if not tasks:
-        return f"No cell of {results.sweep} is finished."
-    parts = [
-        [f"{name}: metric {read[name].metric}", "", *describe_students(read[name], students)]
-        for name, students in tasks.items()
-    ]
-    return "\n\n".join("\n".join(part) for part in parts)

@@ -138,7 +138,7 @@ def blocks(cells: CellReader, groups: Groups) -> Iterator[Block]:
     """All cells of the groups of one task and metric, read when a block is asked for."""
     block: dict[str, Sequence[Cell]] = {}
     cell = next(cells.record["cells"][places[0]]["cell"] for places in groups.values())
-    metric, whole = cell["metric"], not _leaves_answers_out(cell["dataset"])
+    metric, whole = cell["metric"], not leaves_answers_out(cell["dataset"])
     for name, places in groups.items():
         block[name] = [cells.read(name, place) for place in places]
         if sum(cell.weight for found in block.values() for cell in found) >= BLOCK:
@@ -148,7 +148,7 @@ def blocks(cells: CellReader, groups: Groups) -> Iterator[Block]:
         yield Block(metric, whole, block)
 
 
-def _leaves_answers_out(dataset: Mapping[str, Any]) -> bool:
+def leaves_answers_out(dataset: Mapping[str, Any]) -> bool:
     """Whether single answers were drawn so that classes are balanced, as `cells/checks.py` asks of a cell."""
     task = TASKS.get(dataset.get("task", ""))
     return task is not None and task.single_answers and dataset.get("balance", "classes") == "classes"

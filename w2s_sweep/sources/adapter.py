@@ -56,7 +56,7 @@ def source_of(path: str, base: str | None) -> AdapterSource:
     path = str(Path(path).expanduser().absolute())  # jobs run in another folder
     named, revision = base or config.get(BASE), None if base else config.get("revision")
     if not isinstance(named, str) or not named:
-        raise SourceError(f"{path}: its {CONFIG} names no base. Set base=FOLDER, or a name on the hub, beside path.")
+        raise SourceError(f"{path}: its {CONFIG} names no base. Set that of this model, as in strong.base=FOLDER.")
     folder = Path(named).expanduser()
     if folder.exists():
         return AdapterSource(path=path, base=LocalSource(path=str(folder.absolute())))
@@ -64,7 +64,7 @@ def source_of(path: str, base: str | None) -> AdapterSource:
         return AdapterSource(path=path, base=HubSource(repository=named, revision=revision or "main"))
     raise SourceError(
         f"{path}: the base of this adapter is {named}, which is not here, and no name on the hub (owner/name). Set "
-        "base=FOLDER beside path."
+        "that of this model, as in strong.base=FOLDER."
     )
 
 

@@ -15,33 +15,33 @@ def _text_label(row: Row) -> Sequence[Example]:
 
 
 def _triplet(row: Row) -> Sequence[Example]:
-    """question, choice and a true or false label; or text and label. Rows of one question stay together, and of one
-    `group`, such as the passage that several questions are about."""
+    """question, choice and a true or false label; or text and label. Rows with the same `group`, such as the passage
+    that several questions are about, stay together, else those of one question; questions of two groups are never
+    one."""
     if "question" not in row:
         return _text_label(row)
-    question = text(row, "question")
-    group, linked = _together(row, question)
-    found = one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), *group, linked=linked)
-    return found if linked is None else [replace(example, question=linked) for example in found]
-
-
-def _together(row: Row, question: str) -> tuple[tuple[str, ...], str | None]:
-    """The texts that name the group of a row, and another group that it belongs to as well."""
+    question, group = text(row, "question"), _together(row, text(row, "question"))
+    found = one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), *group)
     if row.get("group") is None:
-        return (question,), None
-    return ("group", text(row, "group")), group_of(question)
+        return found
+    return [replace(example, question=group_of(example.group, question)) for example in found]
+
+
+def _together(row: Row, question: str) -> tuple[str, ...]:
+    """The texts that name the group of a row."""
+    return ("group", text(row, "group")) if row.get("group") is not None else (question,)
 
 
 def _triplet_pairs(row: Row) -> Sequence[Example]:
-    """prompt, first and second answer, and the letter of the better one; `group` as in `_triplet`."""
+    """prompt, first and second answer, and the letter of the better one. Rows with the same `group`, such as the
+    passage that several prompts are about, stay together, else those of one prompt."""
     prompt, letter = text(row, "prompt"), text(row, "label")
     if not letter:
         return []
     if letter not in ("A", "B"):
         raise ValueError(f"column 'label' is {letter!r}, allowed: A (first is better), B")
     first, second = (f"Question: {prompt}\nAnswer: {text(row, name)}" for name in ("first", "second"))
-    group, linked = _together(row, prompt)
-    return [Example(first, int(letter == "A"), group_of(*group), text_other=second, linked=linked)]
+    return [Example(first, int(letter == "A"), group_of(*_together(row, prompt)), text_other=second)]
 
 
 register(
@@ -60,7 +60,7 @@ register(
         _triplet,
         optional=("question", "choice", "text", "group"),
         fixed_halves=True,
-        version=2,
+        version=3,
         single_answers=True,
         sample={"question": "What is the capital of Peru?", "choice": "Lima", "label": True},
     ),
@@ -71,7 +71,7 @@ register(
         kind="pair",
         optional=("group",),
         fixed_halves=True,
-        version=2,
+        version=3,
         sample={
             "prompt": "Name a prime number.",
             "first": "Seven.",
