@@ -89,15 +89,15 @@ def save_beside(
 ) -> tuple[list[SavedFigure], list[Any]]:
     """The same, and what other works find that are done beside it: figures need nothing of each other. The longest
     works come first."""
-    plots = choose_plots(results)
-    if not plots:
-        return [], run_beside(others)
     fingerprinted = partial(fingerprint, results, look)
     if has_kept(folder):  # else what they are drawn of is asked for by nobody until they are
         drawn_of = fingerprinted()
         if (there := find_kept(folder, drawn_of)) is not None:
             return there, run_beside(others)
         fingerprinted = partial(str, drawn_of)
+    plots = choose_plots(results)
+    if not plots:
+        return [], run_beside(others)
     import matplotlib.figure  # once, for all processes  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     with use_look(look):
