@@ -53,7 +53,7 @@ class Measured:
 def undefine(values: Array) -> Array:
     """Numbers [..., examples]; all NaN where one of them is not finite, as a user's own metric may have them: they have
     no mean, and would spoil what is computed beside them."""
-    finite: Array = np.isfinite(values).all(-1, keepdims=True)
+    finite = np.asarray(np.isfinite(values).all(-1, keepdims=True))
     return values if finite.all() else np.where(finite, values, np.nan)
 
 
