@@ -24,10 +24,11 @@ from w2s_sweep.predictions import (
 from w2s_sweep.results import cells
 from w2s_sweep.results.answers import AnswersReader
 from w2s_sweep.results.cells import CellReader
-from w2s_sweep.results.collect import collect, collect_record, no_garbage_collection
+from w2s_sweep.results.collect import collect, collect_record
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.estimate import Designs, Estimated, estimate
 from w2s_sweep.results.examples import Examples
+from w2s_sweep.results.memory import no_garbage_collection
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.score import Batch, Measured
 from w2s_sweep.store import Store

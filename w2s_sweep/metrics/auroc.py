@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from w2s_sweep.arrays import Array
+from w2s_sweep.arrays import Array, add_classes
 from w2s_sweep.metrics.base import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ METRICS.register(Auroc.name, Auroc())
 
 
 def _scores(probs: SeveralProbs, truth: Truth) -> SeveralScores:
-    return np.mean([_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])], axis=0)
+    found = [_placements(margins(probs, c), truth == c) for c in ranked_classes(probs[0])]
+    return found[0] if len(found) == 1 else np.mean(found, axis=0)
 
 
 def auroc(probs: Probs, truth: Truth) -> float | None:
@@ -72,7 +73,7 @@ def no_auroc(probs: Probs, truth: Truth) -> str | None:
 def margins(probs: Array, positive: int = 1) -> Array:
     """[...] how much more likely `positive` is than not (two classes: p_1 - p_0), of probabilities [..., classes]."""
     p = probs.astype(np.float64)
-    return p[..., positive] - (p.sum(-1) - p[..., positive])
+    return p[..., positive] - (add_classes(p) - p[..., positive])
 
 
 def ranked_classes(probs: Probs) -> range:

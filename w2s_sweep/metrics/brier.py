@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from w2s_sweep.arrays import add_classes
 from w2s_sweep.metrics.further import FURTHER, OfRole, RolePredictions
 from w2s_sweep.metrics.means import OfMeans, mean
 
@@ -31,4 +32,4 @@ def brier(probs: Probs, truth: Truth) -> OfMeans:
     """Mean of sum_k (p_k - [k = truth])^2 / 2, in [0, 1]; for two classes the mean of (p_1 - truth)^2."""
     off = probs.astype(np.float64)
     off[..., np.arange(len(truth)), truth] -= 1
-    return mean((off**2).sum(-1) / 2)
+    return mean(add_classes(off**2) / 2)

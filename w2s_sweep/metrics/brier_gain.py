@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from w2s_sweep.arrays import add_classes
 from w2s_sweep.metrics.brier import brier
 from w2s_sweep.metrics.further import FURTHER, OfCell, RolePredictions
 from w2s_sweep.metrics.means import OfMeans, mean
@@ -40,7 +41,7 @@ def misfit(student: Probs, weak: Probs) -> OfMeans:
     In the units of `brier`: theory expects the student's gain in Brier score to be about this (arXiv 2405.15116).
     """
     difference = student.astype(np.float64) - weak.astype(np.float64)
-    return mean((difference**2).sum(-1) / 2)
+    return mean(add_classes(difference**2) / 2)
 
 
 def gain(student: Probs, weak: Probs, truth: Truth) -> OfMeans:

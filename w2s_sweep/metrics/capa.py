@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from w2s_sweep.arrays import Array
+from w2s_sweep.arrays import Array, add_classes
 from w2s_sweep.metrics.further import FURTHER, OfCell, RolePredictions
 from w2s_sweep.metrics.means import OfMeans, ratio
 
@@ -45,4 +45,4 @@ def capa(first: Probs, second: Probs, truth: Truth) -> OfMeans:
         expected = right_p * right_q + (1 - right_p) * (1 - right_q) / others
         return ratio(np.stack([observed - expected, 1 - expected]))
 
-    return OfMeans(np.stack([(p * q).sum(-1), p[..., rows, truth], q[..., rows, truth]], -1), kappa)
+    return OfMeans(np.stack([add_classes(p * q), p[..., rows, truth], q[..., rows, truth]], -1), kappa)

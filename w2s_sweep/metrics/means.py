@@ -48,7 +48,8 @@ class OfMeans:
 def score_all(terms: Array, of: Callable[[Array], Array]) -> Array:
     """`OfMeans.scores` [sets, examples] of several sets [sets, examples, terms]; NaN where the metric is undefined."""
     wide = terms.astype(np.float64)
-    means = wide.mean(1)
+    # Row after row, as NumPy adds up several columns, but of all sets at once.
+    means = wide.mean(1) if wide.shape[2] == 1 else np.ascontiguousarray(wide.swapaxes(0, 1)).mean(0)
     at, steps = means.T[:, :, None], STEP * np.eye(means.shape[1])[:, None, :]
     slopes = np.nan_to_num((of(at + steps) - of(at - steps)) / (2 * STEP))
     start = of(means.T) - (means * slopes).sum(1)

@@ -1,10 +1,9 @@
 """Cells -> rows. Numbers are computed from predictions alone, and every one can be traced to a stage folder."""
 
-import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, wraps
+from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 
 import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
@@ -22,6 +21,7 @@ from w2s_sweep.results.estimate import Designs, Entry
 from w2s_sweep.results.groups import group_cells, medians
 from w2s_sweep.results.join import join
 from w2s_sweep.results.labels import sorted_json
+from w2s_sweep.results.memory import keep_freed_memory, no_garbage_collection
 from w2s_sweep.results.pairs import Students
 from w2s_sweep.results.processes import run_beside
 from w2s_sweep.results.reader import Reader
@@ -39,23 +39,6 @@ MANY = 200
 def limit_threads(function: F) -> F:
     """Have BLAS use one thread in a function."""
     return cast(Any, threadpoolctl).threadpool_limits.wrap(limits=1, user_api="blas")(function)
-
-
-def no_garbage_collection(function: F) -> F:
-    """Do not look for cycles in a function: it makes none, and a million small things that last, which would be gone
-    through again and again (a tenth of the time of many cells)."""
-
-    @wraps(function)
-    def without(*args: Any, **kwargs: Any) -> Any:
-        was = gc.isenabled()
-        gc.disable()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            if was:
-                gc.enable()
-
-    return cast(F, without)
 
 
 def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
@@ -76,12 +59,10 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     Each is on one thread: its many small products are no faster on several, and many times slower beside other work.
     """
     work = Work.of(store, record)
-    few = len(record["cells"]) < MANY
-    return work.conclude(
-        [work.collect(task) for task in work.tasks]
-        if few
-        else run_beside([partial(work.collect, task) for task in work.tasks])
-    )
+    if len(record["cells"]) < MANY:
+        return work.conclude([work.collect(task) for task in work.tasks])
+    keep_freed_memory()
+    return work.conclude(run_beside([partial(work.collect, task) for task in work.tasks]))
 
 
 @limit_threads

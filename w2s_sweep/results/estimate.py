@@ -90,9 +90,14 @@ class Table:
         batches = [cell.batch for cell in entries[0]]
         names = tuple(dict.fromkeys(name for batch in batches for name in batch.names))
         places = np.array([[cell.place for cell in cells] for cells in entries]).T
-        parts = [_in_order(batch, names, which) for batch, which in zip(batches, places, strict=True)]
         lacking = frozenset(name for batch in batches for name in {*names} - {*batch.names})
-        return cls(names, np.concatenate(parts, 2), lacking, [batch.groups for batch in batches], designs)
+        groups = [batch.groups for batch in batches]
+        values, start = np.empty((len(entries), len(names), sum(map(len, groups)))), 0
+        for batch, which in zip(batches, places, strict=True):
+            stop = start + len(batch.groups)
+            _put_in_order(batch, names, which, values[:, :, start:stop])
+            start = stop
+        return cls(names, values, lacking, groups, designs)
 
     @cached_property
     def design(self) -> Design:
@@ -145,19 +150,18 @@ class Table:
             return []
         weak, student, ceiling = (self.values[entries, place] for place in places)
         # Columns of their own for the gaps: differences of means would lose digits where the roles agree.
-        return recover_all(self.design.moments(np.stack([student - weak, ceiling - weak], 2)))
+        return recover_all(self.design.moments(np.stack([student - weak, ceiling - weak], 1).swapaxes(1, 2)))
 
 
-def _in_order(batch: Batch, names: tuple[str, ...], places: Array) -> Array:
-    """[entries, names, examples]: some cells of a batch, NaN where it lacks a name."""
+def _put_in_order(batch: Batch, names: tuple[str, ...], places: Array, out: Array) -> None:
+    """Into `out` [entries, names, examples]: some cells of a batch, NaN where it lacks a name."""
     if batch.names == names:
-        return batch.values[places]
-    found = np.full((len(places), len(names), len(batch.groups)), np.nan)
+        for into, place in zip(out, places.tolist(), strict=True):  # a copy each, and none of all
+            into[:] = batch.values[place]
+        return
     there = {name: place for place, name in enumerate(batch.names)}
     for place, name in enumerate(names):
-        if name in there:
-            found[:, place] = batch.values[places, there[name]]
-    return found
+        out[:, place] = batch.values[places, there[name]] if name in there else np.nan
 
 
 def _absent(there: Array) -> list[str]:

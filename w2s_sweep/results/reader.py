@@ -71,7 +71,8 @@ class Reader:
         return self.read[key]
 
     def _load(self, key: str) -> "Examples | str":
-        if not self.store.path(key).is_dir():
+        folder = self.store.path(key)
+        if not folder.is_dir():
             return "not finished"
         data = self._data(key)
         if data is not None and not self.store.path(data).is_dir():  # intervals without groups would claim too much
@@ -79,8 +80,8 @@ class Reader:
         try:
             content = self.store.contents(key, FILE, TEXTS, CURVE)  # a flipped bit would be another number
             if FILE not in content:
-                return f"no predictions in {self.store.path(key)}"
-            layout, probs = self.files.answers(self.store.path(key) / FILE, content[FILE])
+                return f"no predictions in {folder}"
+            layout, probs = self.files.answers(folder / FILE, content[FILE])
             frame = self._frame(data, layout)
         except StoreError as error:
             return str(error)
@@ -89,7 +90,7 @@ class Reader:
             return Examples.of(frame, probs, legal_of(content.get(TEXTS)))
         if self.stages.get(key, {}).get("kind") == LabelsFile.kind:
             return NO_TEST_LABELS
-        return f"no test examples in {self.store.path(key) / FILE}"
+        return f"no test examples in {folder / FILE}"
 
     def curve(self, key: str) -> list[Evaluated]:
         """What a stage with predictions said while it trained; nothing where that cannot be read."""

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +35,31 @@ def hide_in(store: Store, plain: Any) -> Any:
 
 def relocate(store: Store, results: Results) -> Results:
     """The same results without the machine's folders in commands, overrides, labels and reasons."""
+    known = Hidden(store)
     return replace(
         results,
         record=hide_in(store, results.record),
-        rows=tuple(_row(store, row) for row in results.rows),
+        rows=tuple(_row(known, row) for row in results.rows),
         failures={key: hide(store, text) for key, text in results.failures.items()},
     )
 
 
-def _row(store: Store, row: Row) -> Row:
-    texts: Mapping[str, Any] = {f.name: getattr(row, f.name) for f in fields(row)}
-    changed = {name: hide(store, text) for name, text in texts.items() if isinstance(text, str)}
-    overrides = tuple(hide(store, text) for text in row.overrides)
-    if overrides == row.overrides and all(texts[name] == text for name, text in changed.items()):
+class Hidden(dict[str, str]):
+    """Text -> what `hide` makes of it: the rows of a large sweep have few texts, but each has a dozen of them."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+
+    def __missing__(self, text: str) -> str:
+        found = self[text] = hide(self.store, text)
+        return found
+
+
+def _row(known: Hidden, row: Row) -> Row:
+    texts = {name: text for name, text in vars(row).items() if isinstance(text, str)}
+    changed = {name: found for name, text in texts.items() if (found := known[text]) != text}
+    overrides = tuple([known[text] for text in row.overrides])
+    if not changed and overrides == row.overrides:
         return row
     return replace(row, **changed, overrides=overrides)

@@ -13,10 +13,12 @@ from typing import Any
 from w2s_sweep.amounts import show_hours
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.cost import cost_of
-from w2s_sweep.results.figures import SavedFigure, save_beside
+from w2s_sweep.results.figures import Plot, SavedFigure, choose_plots, save_beside
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
+from w2s_sweep.results.figures.saved import FILES
 from w2s_sweep.results.figures.style import INK, ON_DARK
 from w2s_sweep.results.join import origins
+from w2s_sweep.results.memory import set_objects_aside
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names
@@ -32,6 +34,8 @@ PAGE_ROWS = 100
 out ten thousand rows of every table stands still for seconds."""
 SHORT = 32
 """Letters of a name that stays on one line."""
+PLACE = "<!--figure {}-->"
+"""Where a figure goes. No text of a user's is so: `<` is escaped in them."""
 TEMPLATE = "report.html.j2"
 FILTERS = (
     "number", "interval", "plus_minus", "group_pgr", "cell_pgr", "median_pgr", "p_text", "distinct", "better",
@@ -79,14 +83,22 @@ def write_results(store: Store, results: Results, folder: Path, *, live: bool = 
 def write_page(store: Store, results: Results, page: Page) -> ReportPaths:
     """The same for a page that is read elsewhere."""
     page.folder.mkdir(parents=True, exist_ok=True)
-    results = replace(relocate(store, results), usage=usage_of(store, results.record))
-    figures, tables = save_beside(results, page.folder / "figures", partial(export, results, page.folder))
-    write_text(page.folder / "report.html", render(store, results, figures, page))
+    with set_objects_aside():
+        results = replace(relocate(store, results), usage=usage_of(store, results.record))
+        beside = [partial(export, results, page.folder), partial(render, store, results, choose_plots(results), page)]
+        figures, (tables, text) = save_beside(results, page.folder / "figures", beside)
+        write_text(page.folder / "report.html", put_figures(text, figures))
     return ReportPaths(page.folder / "report.html", tables, figures)
 
 
-def render(store: Store, results: Results, figures: Sequence[SavedFigure], page: Page) -> str:
-    """The HTML text."""
+def put_figures(text: str, figures: Sequence[SavedFigure]) -> str:
+    """The HTML text with the figures in their places."""
+    drawn = {PLACE.format(figure.name): inline_svg(figure) for figure in figures}
+    return re.sub("|".join(drawn), lambda found: drawn[found[0]], text) if drawn else text
+
+
+def render(store: Store, results: Results, plots: Sequence[Plot], page: Page) -> str:
+    """The HTML text, but for the figures: it says where they go, and is written while they are drawn."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment: Any = Environment(
@@ -99,7 +111,7 @@ def render(store: Store, results: Results, figures: Sequence[SavedFigure], page:
     environment.filters |= {name: getattr(lines, name) for name in FILTERS}
     environment.filters |= {"median_texts": partial(lines.median_texts, results)}
     environment.filters |= {"hours": show_hours, "name_class": name_class}
-    return environment.get_template(TEMPLATE).render(**context(store, results, figures, page)).lstrip()
+    return environment.get_template(TEMPLATE).render(**context(store, results, plots, page)).lstrip()
 
 
 def name_class(text: str) -> str:
@@ -107,7 +119,7 @@ def name_class(text: str) -> str:
     return "name short" if len(text) <= SHORT else "name"
 
 
-def context(store: Store, results: Results, figures: Sequence[SavedFigure], page: Page) -> dict[str, Any]:
+def context(store: Store, results: Results, plots: Sequence[Plot], page: Page) -> dict[str, Any]:
     """What the template reads."""
     stages, usage = results.record["stages"], lines.usage(results.usage)
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
@@ -126,7 +138,7 @@ def context(store: Store, results: Results, figures: Sequence[SavedFigure], page
         "n_test": "-" if not sizes else f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}",
         "seeds": sorted({row.seed for row in results.rows}),
         "files": file_names(),
-        "figures": [_figure(f) for f in figures],
+        "figures": [_figure(plot) for plot in plots],
         "median_heads": lines.median_heads(results),
         "compared": [(title, lines.method(results, found), found) for title, found in compared if found],
         "further": known_columns(results.groups),
@@ -160,11 +172,9 @@ def _without_curve(results: Results) -> str:
     return results.count_groups(absent, len(groups)) if absent else ""
 
 
-def _figure(figure: SavedFigure) -> dict[str, Any]:
-    files = [
-        (path.suffix[1:].upper(), f"figures/{path.name}") for path in (figure.png, figure.svg, figure.pdf, figure.csv)
-    ]
-    return {"name": figure.name, "caption": figure.caption, "svg": inline_svg(figure), "files": files}
+def _figure(plot: Plot) -> dict[str, Any]:
+    files = [(ending.upper(), f"figures/{plot.name}.{ending}") for ending in FILES]
+    return {"name": plot.name, "caption": plot.caption, "svg": PLACE.format(plot.name), "files": files}
 
 
 def _failures(results: Results) -> list[dict[str, Any]]:

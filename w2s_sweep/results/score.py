@@ -53,7 +53,8 @@ class Measured:
 def undefine(values: Array) -> Array:
     """Numbers [..., examples]; all NaN where one of them is not finite, as a user's own metric may have them: they have
     no mean, and would spoil what is computed beside them."""
-    return np.where(np.isfinite(values).all(-1, keepdims=True), values, np.nan)
+    finite = np.asarray(np.isfinite(values).all(-1, keepdims=True))
+    return values if finite.all() else np.where(finite, values, np.nan)
 
 
 Roles = Mapping[str, Examples]

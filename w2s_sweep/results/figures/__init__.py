@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.figures import data
@@ -19,7 +19,7 @@ from w2s_sweep.results.figures.facets import facets
 from w2s_sweep.results.figures.heat import draw_heat
 from w2s_sweep.results.figures.look import REPORT, Look, use_look
 from w2s_sweep.results.figures.pgr import draw_medians, draw_pgr
-from w2s_sweep.results.figures.saved import SavedFigure, find_kept, fingerprint, keep, write_figure
+from w2s_sweep.results.figures.saved import SavedFigure, find_kept, fingerprint, has_kept, keep, write_figure
 from w2s_sweep.results.figures.scaling import draw_scaling
 from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
@@ -29,8 +29,6 @@ from w2s_sweep.results.processes import run_beside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -83,24 +81,31 @@ def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[Sa
 
     For whom: `look`. The order is that of the report. Nothing is drawn where the folder has them of the same results.
     """
-    return save_beside(results, folder, lambda: None, look)[0]
+    return save_beside(results, folder, [], look)[0]
 
 
 def save_beside(
-    results: Results, folder: Path, other: Callable[[], T], look: Look = REPORT
-) -> tuple[list[SavedFigure], T]:
-    """The same, and what some other work finds that is done beside it: figures need nothing of each other."""
-    drawn_of = fingerprint(results, look)
-    if (there := find_kept(folder, drawn_of)) is not None:
-        return there, other()
+    results: Results, folder: Path, others: Sequence[Callable[[], Any]], look: Look = REPORT
+) -> tuple[list[SavedFigure], list[Any]]:
+    """The same, and what other works find that are done beside it: figures need nothing of each other. The longest
+    works come first."""
+    fingerprinted = partial(fingerprint, results, look)
+    if has_kept(folder):  # else what they are drawn of is asked for by nobody until they are
+        drawn_of = fingerprinted()
+        if (there := find_kept(folder, drawn_of)) is not None:
+            return there, run_beside(others)
+        fingerprinted = partial(str, drawn_of)
     plots = choose_plots(results)
-    if plots:
-        import matplotlib.figure  # once, for all processes  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    if not plots:
+        return [], run_beside(others)
+    import matplotlib.figure  # once, for all processes  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
     with use_look(look):
-        found, *saved = run_beside([other, *(partial(_save, plot, results, folder) for plot in plots)])
-    if saved:
-        keep(folder, drawn_of, saved)
-    return saved, found
+        drawings = [partial(_save, plot, results, folder) for plot in plots]
+        *found, drawn_of = run_beside([*others, *drawings, fingerprinted])
+    saved = found[len(others) :]
+    keep(folder, drawn_of, saved)
+    return saved, found[: len(others)]
 
 
 def _save(plot: Plot, results: Results, folder: Path) -> SavedFigure:

@@ -105,6 +105,11 @@ def keep(folder: Path, drawn_of: str, figures: Sequence[SavedFigure]) -> None:
     write_json(folder / RECORD, {"drawn of": drawn_of, "captions": _sha256(captions), "figures": said})
 
 
+def has_kept(folder: Path) -> bool:
+    """Whether it is written in a folder what its figures were drawn of."""
+    return (folder / RECORD).is_file()
+
+
 def find_kept(folder: Path, drawn_of: str) -> list[SavedFigure] | None:
     """The figures of a folder; None where they are of something else, or a file is not as it was written."""
     record = read_json(folder / RECORD)

@@ -80,10 +80,7 @@ def columns_as_csv(columns: Mapping[str, Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    harmless = [
-        list(map(_no_formula, cells)) if any(isinstance(cell, str) for cell in cells) else cells
-        for cells in columns.values()
-    ]
+    harmless = [list(map(_no_formula, cells)) if str in {*map(type, cells)} else cells for cells in columns.values()]
     writer.writerows(zip(*harmless, strict=True))
     return out.getvalue()
 
