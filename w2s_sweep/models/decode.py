@@ -164,25 +164,22 @@ def room_of(model: LanguageModel, measured: Measured, longest: int, token_budget
     return max(1, min(int(held / text), token_budget))
 
 
+@dataclass
 class _Texts:
-    """Texts that one process writes: numbered by prompt, and for each prompt by sample."""
+    """Texts that one process writes, `count` after each prompt: numbered by prompt, then by sample."""
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        prompts: Sequence[Sequence[int]],
-        draws: Float[Tensor, "texts most"] | None,
-        count: int,
-        wanted: _Wanted,
-        measured: Measured,
-        token_budget: int,
-        wide: WideUnembedding,
-    ):
-        """`count` texts follow each prompt."""
-        self.model, self.prompts, self.draws, self.count, self.wanted = model, prompts, draws, count, wanted
-        self.measured, self.token_budget, self.wide = measured, token_budget, wide
-        self.device = model.backbone.device
-        self.found = torch.full((len(prompts) * count, wanted.most), UNWRITTEN, device=self.device)
+    model: LanguageModel
+    prompts: Sequence[Sequence[int]]
+    draws: Float[Tensor, "texts most"] | None
+    count: int
+    wanted: _Wanted
+    measured: Measured
+    token_budget: int
+    wide: WideUnembedding
+
+    def __post_init__(self) -> None:
+        self.device = self.model.backbone.device
+        self.found = torch.full((len(self.prompts) * self.count, self.wanted.most), UNWRITTEN, device=self.device)
 
     def left(self) -> int:
         """How many texts are not written to their end."""
@@ -264,14 +261,12 @@ class _Texts:
 
 def draw(logits: Float[Tensor, "texts vocabulary"], draws: Float[Tensor, " texts"], temperature: float) -> Tensor:
     """int64 [texts]: the token whose part of the cumulated probability holds the uniform number of its text."""
+    found: list[Tensor] = []
     size = max(1, DRAWN // logits.shape[1])
-    parts = zip(logits.split(size), draws.split(size), strict=True)
-    return torch.cat([_draw(part / temperature, numbers) for part, numbers in parts])
-
-
-def _draw(logits: Tensor, draws: Tensor) -> Tensor:
-    shares = logits.double().softmax(1).cumsum(1)
-    return torch.searchsorted(shares, draws[:, None].contiguous(), right=True)[:, 0].clamp(max=logits.shape[1] - 1)
+    for part, numbers in zip(logits.split(size), draws.split(size), strict=True):
+        shares = (part / temperature).double().softmax(1).cumsum(1)
+        found.append(torch.searchsorted(shares, numbers[:, None].contiguous(), right=True)[:, 0])
+    return torch.cat(found).clamp(max=logits.shape[1] - 1)
 
 
 def text_after(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[int], new: Sequence[int]) -> str:

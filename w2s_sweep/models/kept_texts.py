@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 DIGITS = {"fp32": 2.0**-23, "tf32": 2.0**-10, "bf16": 2.0**-7}
 """Relative rounding of products."""
+FORGOTTEN = 0.02
+"""Relative difference of logits from which on a model does not use what it keeps: those that do had .0015 at most, those
+that do not .9 and more."""
 
 
 class RoomyLayer(DynamicLayer):
@@ -172,7 +175,7 @@ def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measu
         same, size, how = _try(model, wide, digits**0.5, flexible=True)
         if not same:
             log.info("%s continues texts of one length alone (%s)", type(model.transformer).__name__, how)
-            right, size, how = _try(model, wide, digits**0.5, flexible=False)
+            right, size, how = _try(model, wide, max(digits**0.5, FORGOTTEN), flexible=False)
             if not right:
                 raise ModelError(
                     f"model {model.backbone.folder}: {type(model.transformer).__name__} does not continue a text with "
@@ -212,14 +215,13 @@ def _compare(model: LanguageModel, wide: WideUnembedding, *, flexible: bool) -> 
     def tensor(numbers: Sequence[int]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.int64, device=model.backbone.device)
 
-    def apart(found: Tensor, rows: Sequence[int], more: int) -> list[float]:
-        whole = [tensor(texts[row][: lengths[row] + more])[None] for row in rows]
-        alone = [model.next_logits(text, {"use_cache": False}, wide)[0] for text in whole]
-        return [_apart(*both) for both in zip(found, alone, strict=True)]
+    def whole(row: int, length: int) -> Tensor:
+        return model.next_logits(tensor(texts[row][:length])[None], {"use_cache": False}, wide)[0]
 
     kept = KeptTexts(model, wide, flexible=flexible)
     reading, rows = kept.read([text[:length] for text, length in zip(texts, lengths, strict=True)], 6), [0, 1]
-    found, size = apart(_end(reading), rows, 0), kept.token_bytes if flexible else 0.0
+    found = [*zip(_end(reading), rows, lengths, strict=True)]
+    size = kept.token_bytes if flexible else 0.0
     # Flexible texts are repeated and change places, then all but one leave.
     for step, index in enumerate(([1, 0, 1], [2])):
         if flexible:
@@ -227,8 +229,10 @@ def _compare(model: LanguageModel, wide: WideUnembedding, *, flexible: bool) -> 
             rows = [rows[place] for place in index]
         places = [lengths[row] + step for row in rows]
         tokens = [texts[row][place] for row, place in zip(rows, places, strict=True)]
-        found += apart(kept.append(tensor(tokens), tensor(places)), rows, step + 1)
-    return found, size
+        logits = kept.append(tensor(tokens), tensor(places))
+        found += zip(logits, rows, [place + 1 for place in places], strict=True)
+    # Not before: some models keep states of the newest text in themselves.
+    return [_apart(logits, whole(row, length)) for logits, row, length in found], size
 
 
 def _end(reading: Generator[bool, None, Tensor]) -> Tensor:
