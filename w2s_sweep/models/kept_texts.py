@@ -30,57 +30,58 @@ log = logging.getLogger(__name__)
 DIGITS = {"fp32": 2.0**-23, "tf32": 2.0**-10, "bf16": 2.0**-7}
 """Relative rounding of products."""
 FORGOTTEN = 0.02
-"""Relative difference of logits from which on a model does not use what it keeps: those that do had .0015 at most, those
-that do not .9 and more."""
+"""Relative difference of logits from which on a model does not use what it keeps: of those that do, .0015 was the most,
+of those that do not, .9 the least."""
+PARTS = 4
+"""Prompts of different lengths are read in so many parts: a text is not in those that are padding alone for it."""
 
 
 class RoomyLayer(DynamicLayer):
-    """Keys and values [texts, heads, tokens, width] of one block, at the beginning of tensors with room for `columns`
-    tokens: one more costs no copy of those before it. All tokens are kept: a sliding window is in the mask."""
+    """Keys and values [texts, heads, tokens, width] of one block, at the beginning of tensors with room for so many
+    texts and `columns` tokens: one more costs no copy of those before it. All tokens are kept: a sliding window is in
+    the mask."""
 
-    def __init__(self, columns: int):
+    def __init__(self, texts: int, columns: int):
         super().__init__()
-        self.columns = columns
+        self.texts, self.columns = texts, columns
         self.room: list[Tensor] = []
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append the states of new tokens; all there are."""
+        """Append the states of new tokens of the first texts; all that these have. Those of the others are 0: what is
+        masked is still multiplied by 0, which NaN would survive."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self.room = [_room(states, len(states), self.columns) for states in (key_states, value_states)]
-        before = self.get_seq_length()
+            self.room = [self._room_like(states).zero_() for states in (key_states, value_states)]
+        before, count = self.get_seq_length(), len(key_states)
         after = before + key_states.shape[2]
         for room, states in zip(self.room, (key_states, value_states), strict=True):
-            room[:, :, before:after] = states
-        self.keys, self.values = (room[:, :, :after] for room in self.room)
+            room[:count, :, before:after] = states
+        self.keys, self.values = (room[:count, :, :after] for room in self.room)
         return self.keys, self.values
 
     def taken(self, index: Int[Tensor, " texts"], cut: int, more: int) -> RoomyLayer:
         """The texts at `index`, where one may be more than once, without their first `cut` columns, with room for so
         many `more`."""
-        if not self.is_initialized:  # the block reads the keys and values of another one
-            return RoomyLayer(more)
         columns = self.get_seq_length() - cut
-        other = RoomyLayer(columns + more)
-        other.lazy_initialization(*self.room)
-        for room in self.room:
-            other.room.append(_room(room, len(index), other.columns))
-            left = room[:, :, cut : cut + columns]
-            torch.index_select(left, 0, index, out=other.room[-1][:, :, :columns])
-        other.keys, other.values = (room[:, :, :columns] for room in other.room)
+        other = RoomyLayer(len(index), columns + more)
+        if self.is_initialized:  # not where the block reads the keys and values of another one
+            other.lazy_initialization(*self.room)
+            other.room = [other._room_like(room) for room in self.room]
+            other.keys, other.values = (room[:, :, :columns] for room in other.room)
+            for old, new in zip(self.room, (other.keys, other.values), strict=True):
+                torch.index_select(old[:, :, cut : cut + columns], 0, index, out=new)
         return other
 
+    def _room_like(self, states: Tensor) -> Tensor:
+        return states.new_empty(self.texts, states.shape[1], self.columns, states.shape[3])
 
-def _room(like: Tensor, texts: int, columns: int) -> Tensor:
-    return like.new_empty(texts, like.shape[1], columns, like.shape[3])
 
-
-def roomy_cache(config: Any, columns: int) -> Any:
+def roomy_cache(config: Any, texts: int, columns: int) -> Any:
     """An empty cache for a model; None where it keeps more than the keys and values of tokens."""
     cache: Any = DynamicCache(config=config)
     if {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}:
         return None
-    cache.layers = [RoomyLayer(columns) for _ in cache.layers]
+    cache.layers = [RoomyLayer(texts, columns) for _ in cache.layers]
     return cache
 
 
@@ -106,7 +107,7 @@ class KeptTexts:
     def read(
         self, prompts: Sequence[Sequence[int]], tokens: int
     ) -> Generator[bool, None, Float[Tensor, "texts vocabulary"]]:
-        """Begin with these prompts, of equal lengths unless `flexible`: the logits of what follows each.
+        """Begin with these prompts, the longest first, of equal lengths unless `flexible`: the logits of what follows.
 
         Gives True after each forward pass but the last; a pass has about so many `tokens`, all where not `flexible`.
         """
@@ -119,15 +120,19 @@ class KeptTexts:
         ids, mask = ids.to(self.device), mask.to(self.device)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         config: Any = self.model.transformer.config
-        self.cache = roomy_cache(config, width) if self.flexible else DynamicCache(config=config)
-        columns = max(1, tokens // len(prompts)) if self.flexible else width
-        for start in range(0, width - columns, columns):
-            part = slice(start, start + columns)
-            self.mask = mask[:, : start + columns]
-            self._logits(ids[:, part], positions[:, part])
+        self.cache = roomy_cache(config, len(prompts), width) if self.flexible else DynamicCache(config=config)
+        parts = max(PARTS if self.padded else 1, -(-len(prompts) * width // tokens)) if self.flexible else 1
+        columns = -(-width // parts)
+        for end in range(width % columns or columns, width, columns):
+            self._read(ids, mask, positions, end)
             yield True
-        self.mask, last = mask, slice((width - 1) // columns * columns, None)
-        return self._logits(ids[:, last], positions[:, last])
+        return self._read(ids, mask, positions, width)
+
+    def _read(self, ids: Tensor, mask: Tensor, positions: Tensor, end: int) -> Tensor:
+        """The columns up to `end` that were not read, of the texts that begin before it."""
+        part = slice(int(mask[:, end - 1].sum())), slice(self.mask.shape[1], end)
+        self.mask = mask[part[0], :end]
+        return self._logits(ids[part], positions[part])
 
     def append(
         self, tokens: Int[Tensor, " texts"], positions: Int[Tensor, " texts"]
@@ -190,7 +195,7 @@ def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measu
 def _try(model: LanguageModel, wide: WideUnembedding, limit: float, *, flexible: bool) -> tuple[bool, float, str]:
     """(Whether all differences are below `limit`, on every rank; bytes of a token; what was found)."""
     ranks = this_process()
-    if flexible and roomy_cache(model.transformer.config, 1) is None:
+    if flexible and roomy_cache(model.transformer.config, 1, 1) is None:
         return False, 0.0, "it keeps more than keys and values of tokens"
     try:
         with torch.no_grad():

@@ -167,7 +167,7 @@ def _cached_tokens(lengths: Sequence[int], prefix: int, batches: Sequence[Sequen
 
 def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
     """Keys and values of the prefix, batch 1; None for architectures with another kind of memory."""
-    cache = roomy_cache(backbone.module.config, len(prefix))
+    cache = roomy_cache(backbone.module.config, 1, len(prefix))
     if cache is None:
         return None
     ids = torch.tensor([list(prefix)], device=backbone.device)
