@@ -6,7 +6,8 @@
 FOLDER: copies of the hub's datasets, as for `make science`. Questions of GSM8K in the order of the test file, the whole
 SmolLM2-135M in fp32. Loops, in turns, in one process:
 
-- ours: rows of different lengths together, those that have ended leave, samples share their prompt's pass;
+- ours: rows of different lengths together, those that have ended leave, samples share their prompt's pass (here all
+  rows at once: memory has room for them);
 - equal lengths: only prompts of one length share a batch, until the last has ended (what models do that fail the check
   of `models/kept_texts.py`, and all did before it);
 - generate: transformers, all prompts in one batch, padded on the left, `num_return_sequences` for samples.
@@ -75,10 +76,10 @@ def ours(work: Work, count: int, *, flexible: bool) -> Texts:
     work.model.measured = work.checked if flexible else Measured(flexible=False, token_bytes=0)
     how: dict[str, Any] = {"most": work.most, "end": work.end, "precision": "fp32", "token_budget": 2048}
     if not count:
-        return greedy(work.model, work.prompts, **how)
+        return [text for text in greedy(work.model, work.prompts, **how) if text is not None]
     names = [str(row) for row in range(len(work.prompts))]
     drawn = sample(work.model, work.prompts, names, count=count, temperature=1.0, seed=0, **how)
-    return [text for texts in drawn for text in texts]
+    return [text for texts in drawn if texts is not None for text in texts]
 
 
 def generate(work: Work, count: int) -> Texts:

@@ -79,19 +79,23 @@ def context_in(folder, stops):
     )
 
 
-def test_samples_that_are_there_are_not_drawn_again(model, prompts, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("asked_before", "left"), [(0, 6), (4, 6), (5, 5), (10, 4)])
+def test_samples_that_are_there_are_not_drawn_again(asked_before, left, model, prompts, tmp_path, monkeypatch):
+    """A stop is noticed after any forward pass, of which a row takes five here."""
     monkeypatch.setattr("w2s_sweep.stages.sample.CHUNK", 2)
+    monkeypatch.setattr("w2s_sweep.models.decode.room_of", lambda *_: 2)
+    stops = iter([*[False] * asked_before, True, True])
     asked = SimpleNamespace(rows=prompts, most=5, end=-1)
     names = dict(enumerate(NAMES))
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole = draw(context_in(tmp_path / "a", lambda: False), model, asked, names, 8192)
     with pytest.raises(Preempted):
-        draw(context_in(tmp_path / "b", lambda: True), model, asked, names, 8192)
+        draw(context_in(tmp_path / "b", lambda: next(stops)), model, asked, names, 8192)
     drawn = []
     monkeypatch.setattr(
         "w2s_sweep.stages.sample.sample",
         lambda model, part, names, **how: drawn.extend(names) or sample(model, part, names, **how),
     )
     assert draw(context_in(tmp_path / "b", lambda: False), model, asked, names, 8192) == whole
-    assert len(drawn) == 4
+    assert len(drawn) == left

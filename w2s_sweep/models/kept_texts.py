@@ -1,14 +1,14 @@
-"""Keys and values of texts that are being continued, of different lengths: padded on the left, in room that grows.
+"""Keys and values of texts that are continued, of different lengths: padded on the left, with room for what follows.
 
-Texts may join and leave. Whether a model's next tokens come out the same is measured with two texts when it is first
-asked; no list of architectures is kept.
+Whether a model's next tokens come out the same is measured with two texts when it is first asked; no list of
+architectures is kept.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import cache_name
 from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.load import BROKEN
@@ -26,83 +27,69 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPARE = 8
-"""Room grows by one in so many of its columns."""
 DIGITS = {"fp32": 2.0**-23, "tf32": 2.0**-10, "bf16": 2.0**-7}
 """Relative rounding of products."""
+FORGOTTEN = 0.02
+"""Relative difference of logits from which on a model does not use what it keeps: of those that do, .0015 was the most,
+of those that do not, .9 the least."""
+PARTS = 4
+"""Prompts of different lengths are read in so many parts: a text is not in those that are padding alone for it."""
 
 
-class GrowingLayer(DynamicLayer):
-    """Keys and values [texts, heads, tokens, width] of one block, at the beginning of a larger tensor: a token more
-    costs no copy of those before it. All tokens are kept: a sliding window is in the mask."""
+class RoomyLayer(DynamicLayer):
+    """Keys and values [texts, heads, tokens, width] of one block, at the beginning of tensors with room for so many
+    texts and `columns` tokens: one more costs no copy of those before it. All tokens are kept: a sliding window is in
+    the mask."""
 
-    room: tuple[Tensor, Tensor] | None = None
+    def __init__(self, texts: int, columns: int):
+        super().__init__()
+        self.texts, self.columns = texts, columns
+        self.room: list[Tensor] = []
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append the states of new tokens; all there are."""
+        """Append the states of new tokens of the first texts; all that these have. Those of the others are 0: what is
+        masked is still multiplied by 0, which NaN would survive."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states, value_states
-            return self.keys, self.values
-        before = self.get_seq_length()
-        after = before + key_states.shape[-2]
-        if self.room is None or self.room[0].shape[-2] < after:
-            self.take([(self, None, 0)], after)
-        assert self.room is not None
+            self.room = [self._room_like(states).zero_() for states in (key_states, value_states)]
+        before, count = self.get_seq_length(), len(key_states)
+        after = before + key_states.shape[2]
         for room, states in zip(self.room, (key_states, value_states), strict=True):
-            room[:, :, before:after] = states
-        self.keys, self.values = (room[:, :, :after] for room in self.room)
+            room[:count, :, before:after] = states
+        self.keys, self.values = (room[:count, :, :after] for room in self.room)
         return self.keys, self.values
 
-    def repeated(self, texts: int, columns: int) -> GrowingLayer:
-        """So many texts that all begin with the one here, with room for `columns` tokens more."""
-        other, keys, values = GrowingLayer(), self.keys, self.values
-        if keys is None or values is None:  # the block reads those of another one
-            return other
-        before = keys.shape[2]
-        first, second = (
-            states.new_empty(texts, states.shape[1], before + columns, states.shape[3]) for states in (keys, values)
-        )
-        first[:, :, :before], second[:, :, :before] = keys, values
-        other.lazy_initialization(keys, values)
-        other.room = first, second
-        other.keys, other.values = first[:, :, :before], second[:, :, :before]
+    def taken(self, index: Int[Tensor, " texts"], cut: int, more: int) -> RoomyLayer:
+        """The texts at `index`, where one may be more than once, without their first `cut` columns, with room for so
+        many `more`."""
+        columns = self.get_seq_length() - cut
+        other = RoomyLayer(len(index), columns + more)
+        if self.is_initialized:  # not where the block reads the keys and values of another one
+            other.lazy_initialization(*self.room)
+            other.room = [other._room_like(room) for room in self.room]
+            other.keys, other.values = (room[:, :, :columns] for room in other.room)
+            for old, new in zip(self.room, (other.keys, other.values), strict=True):
+                torch.index_select(old[:, :, cut : cut + columns], 0, index, out=new)
         return other
 
-    def take(self, parts: Sequence[tuple[GrowingLayer, Tensor | None, int]], least: int = 0) -> None:
-        """Hold texts of other layers, and of this one, with their last tokens in one column: of each the texts of an
-        index, None for all, without its first columns. `least`: columns for which there is to be room."""
-        self.room = (_joined(parts, "keys", least), _joined(parts, "values", least))
-        columns = max(layer.get_seq_length() - cut for layer, _, cut in parts)
-        self.keys, self.values = (room[:, :, :columns] for room in self.room)
+    def _room_like(self, states: Tensor) -> Tensor:
+        return states.new_empty(self.texts, states.shape[1], self.columns, states.shape[3])
 
 
-def _joined(parts: Sequence[tuple[GrowingLayer, Tensor | None, int]], name: str, least: int) -> Tensor:
-    states: list[Tensor] = [getattr(layer, name)[:, :, cut:] for layer, _, cut in parts]
-    counts = [len(one) if index is None else len(index) for one, (_, index, _) in zip(states, parts, strict=True)]
-    columns, first = max(one.shape[2] for one in states), states[0]
-    wanted = max(columns, least)
-    room = first.new_empty(sum(counts), first.shape[1], wanted + wanted // SPARE + 16, first.shape[3])
-    for target, one, (_, index, _) in zip(room.split(counts), states, parts, strict=True):
-        padding = columns - one.shape[2]
-        target[:, :, :padding] = 0  # what is masked is still multiplied by 0, which NaN would survive
-        target[:, :, padding:columns] = one if index is None else one[index]
-    return room
-
-
-def growing_cache(config: Any) -> Any:
+def roomy_cache(config: Any, texts: int, columns: int) -> Any:
     """An empty cache for a model; None where it keeps more than the keys and values of tokens."""
     cache: Any = DynamicCache(config=config)
     if {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}:
         return None
-    cache.layers = [GrowingLayer() for _ in cache.layers]
+    cache.layers = [RoomyLayer(texts, columns) for _ in cache.layers]
     return cache
 
 
-def repeat_cache(cache: Any, texts: int, columns: int) -> Any:
-    """What `growing_cache` made and one text was read into, for so many that begin with it: see `repeated`."""
+def repeat_cache(cache: Any, texts: int, more: int) -> Any:
+    """What `roomy_cache` made and one text was read into, for so many that begin with it and have `more` tokens."""
     other: Any = DynamicCache()
-    other.layers = [layer.repeated(texts, columns) for layer in cache.layers]
+    index = torch.zeros(texts, dtype=torch.int64, device=cache.layers[0].device)
+    other.layers = [layer.taken(index, 0, more) for layer in cache.layers]
     return other
 
 
@@ -110,23 +97,42 @@ class KeptTexts:
     """Texts of which all but the newest token are read."""
 
     def __init__(self, model: LanguageModel, wide: WideUnembedding, *, flexible: bool):
-        """`flexible`: texts of different lengths may be here, join and leave, see `measure`."""
+        """`flexible`: texts of different lengths may be here, be repeated and leave, see `measure`."""
         self.model, self.wide, self.flexible = model, wide, flexible
-        config: Any = model.transformer.config
-        self.cache: Any = growing_cache(config) if flexible else DynamicCache(config=config)
-        self.mask = torch.zeros(0, 0, dtype=torch.int64, device=model.backbone.device)
+        self.device = model.backbone.device
+        self.cache: Any = None
+        self.mask = torch.zeros(0, 0, dtype=torch.int64, device=self.device)
         self.padded = False
 
-    def read(self, prompts: Sequence[Sequence[int]]) -> Float[Tensor, "texts vocabulary"]:
-        """Begin with these prompts, of equal lengths unless `flexible`: the logits of what follows each."""
+    def read(
+        self, prompts: Sequence[Sequence[int]], tokens: int
+    ) -> Generator[bool, None, Float[Tensor, "texts vocabulary"]]:
+        """Begin with these prompts, the longest first, of equal lengths unless `flexible`: the logits of what follows.
+
+        Gives True after each forward pass but the last; a pass has about so many `tokens`, all where not `flexible`.
+        """
         width = max(map(len, prompts))
         ids, mask = torch.zeros(2, len(prompts), width, dtype=torch.int64)
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
         self.padded = min(map(len, prompts)) < width
-        self.mask = mask.to(self.mask.device)
-        return self._logits(ids.to(self.mask.device), (self.mask.cumsum(1) - 1).clamp(min=0))
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        config: Any = self.model.transformer.config
+        self.cache = roomy_cache(config, len(prompts), width) if self.flexible else DynamicCache(config=config)
+        parts = max(PARTS if self.padded else 1, -(-len(prompts) * width // tokens)) if self.flexible else 1
+        columns = -(-width // parts)
+        for end in range(width % columns or columns, width, columns):
+            self._read(ids, mask, positions, end)
+            yield True
+        return self._read(ids, mask, positions, width)
+
+    def _read(self, ids: Tensor, mask: Tensor, positions: Tensor, end: int) -> Tensor:
+        """The columns up to `end` that were not read, of the texts that begin before it."""
+        part = slice(int(mask[:, end - 1].sum())), slice(self.mask.shape[1], end)
+        self.mask = mask[part[0], :end]
+        return self._logits(ids[part], positions[part])
 
     def append(
         self, tokens: Int[Tensor, " texts"], positions: Int[Tensor, " texts"]
@@ -135,14 +141,14 @@ class KeptTexts:
         self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
         return self._logits(tokens[:, None], positions[:, None])
 
-    def _logits(self, ids: Tensor, positions: Tensor) -> Tensor:
-        transformer = self.model.transformer
-        reading: dict[str, Any] = {cache_name(transformer): self.cache, "use_cache": True}
-        if self.flexible and _has_positions(self.model):
-            reading["position_ids"] = positions + self.model.backbone.first_position
-        if self.padded:
-            reading["attention_mask"] = self.mask
-        return self.model.next_logits(ids, reading, self.wide)
+    def keep(self, index: Int[Tensor, " texts"], more: int) -> None:
+        """Keep the texts at `index`, where one may be more than once, with room for so many `more` tokens."""
+        mask = self.mask[index]
+        cut = int(mask.any(0).int().argmax())  # columns that are empty in all of the texts go
+        for number, layer in enumerate(self.cache.layers):  # one by one, so that no two copies of all are there
+            self.cache.layers[number] = layer.taken(index, cut, more)
+        self.mask = mask[:, cut:]
+        self.padded = not bool(self.mask.all())
 
     @property
     def token_bytes(self) -> float:
@@ -152,79 +158,95 @@ class KeptTexts:
         ]
         return sum(one.numel() * one.element_size() for one in tensors) / self.mask.numel()
 
-    def join(self, own: Int[Tensor, " texts"], other: KeptTexts | None, index: Int[Tensor, " texts"]) -> None:
-        """Keep the texts `own` of these, followed by those of `other` at `index`, where one may be more than once."""
-        both = [(self, own)] if other is None else [(self, own), (other, index)]
-        taken = [(kept, rows) for kept, rows in both if len(rows)]
-        masks = [kept.mask[rows] for kept, rows in taken]
-        # Columns that are empty in all of the texts go.
-        cuts = [int(mask.any(0).int().argmax()) for mask in masks]
-        for number, layer in enumerate(self.cache.layers):
-            parts = [(kept.cache.layers[number], rows, cut) for (kept, rows), cut in zip(taken, cuts, strict=True)]
-            if parts[0][0].is_initialized:  # not where a block reads the keys and values of another
-                layer.take(parts)
-        shorter = [mask[:, cut:] for mask, cut in zip(masks, cuts, strict=True)]
-        columns = max(mask.shape[1] for mask in shorter)
-        pad = torch.nn.functional.pad
-        self.mask = torch.cat([pad(mask, (columns - mask.shape[1], 0)) for mask in shorter])
-        self.padded = not bool(self.mask.all())
-
-
-def _has_positions(model: LanguageModel) -> bool:
-    return "position_ids" in inspect.signature(model.transformer.forward).parameters
+    def _logits(self, ids: Tensor, positions: Tensor) -> Tensor:
+        transformer = self.model.transformer
+        reading: dict[str, Any] = {cache_name(transformer): self.cache, "use_cache": True}
+        if self.flexible and "position_ids" in inspect.signature(transformer.forward).parameters:
+            reading["position_ids"] = positions + self.model.backbone.first_position
+        if self.padded:
+            reading["attention_mask"] = self.mask
+        return self.model.next_logits(ids, reading, self.wide)
 
 
 def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measured:
-    """Whether two short texts are continued as each alone is: half of the digits are the same, whatever becomes of the
-    texts beside it. Measured once for a model; several ranks have to ask together."""
+    """Whether two short texts of different lengths are continued as each alone is: half of the digits are the same.
+    Measured once for a model; several ranks have to ask together.
+
+    Raises ModelError where texts of one length are not either.
+    """
     if model.measured is None:
-        why = ""
-        try:
-            with torch.no_grad():
-                off, size = _compare(model, wide)
-        except BROKEN as error:
-            off, size, why = torch.inf, 0.0, f": {error}"
         # Weights in 16 bits have states in 16 bits, whatever else computes.
         digits = max(DIGITS[products], torch.finfo(model.backbone.embedding.dtype).eps)
-        same = this_process().all_of(off < digits**0.5)
+        same, size, how = _try(model, wide, digits**0.5, flexible=True)
         if not same:
-            log.info("%s continues texts of one length alone (they differ by %.2g%s)", _name(model), off, why)
+            log.info("%s continues texts of one length alone (%s)", type(model.transformer).__name__, how)
+            right, size, how = _try(model, wide, max(digits**0.5, FORGOTTEN), flexible=False)
+            if not right:
+                raise ModelError(
+                    f"model {model.backbone.folder}: {type(model.transformer).__name__} does not continue a text with "
+                    f"what it keeps of earlier tokens as it continues the whole text ({how}), so what it writes would "
+                    "be wrong. Use another model for generation, samples and critiques, or another release of "
+                    "transformers."
+                )
         model.measured = Measured(same, size if same else 0.0)
     return model.measured
 
 
-def _name(model: LanguageModel) -> str:
-    return type(model.transformer).__name__
+def _try(model: LanguageModel, wide: WideUnembedding, limit: float, *, flexible: bool) -> tuple[bool, float, str]:
+    """(Whether all differences are below `limit`, on every rank; bytes of a token; what was found)."""
+    ranks = this_process()
+    if flexible and roomy_cache(model.transformer.config, 1, 1) is None:
+        return False, 0.0, "it keeps more than keys and values of tokens"
+    try:
+        with torch.no_grad():
+            apart, size = _compare(model, wide, flexible=flexible)
+    except torch.OutOfMemoryError:  # says nothing of the model
+        raise
+    except BROKEN as error:
+        if ranks.size > 1:  # the others may be in the middle of a pass
+            raise
+        return False, 0.0, str(error)
+    # Not by the largest: nothing compares to NaN.
+    same = all(one < limit for one in apart)
+    return ranks.all_of(same), size, "relative differences " + ", ".join(f"{one:.2g}" for one in apart)
 
 
-def _compare(model: LanguageModel, wide: WideUnembedding) -> tuple[float, float]:
-    """(The largest relative difference of logits, bytes of a token)."""
-    if growing_cache(model.transformer.config) is None:
-        raise TypeError("it keeps more than keys and values of tokens")
-    size, device = len(model.backbone.embedding), model.backbone.device
-    longer, shorter = ([(model.backbone.pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 7), (7, 13)))
+def _compare(model: LanguageModel, wide: WideUnembedding, *, flexible: bool) -> tuple[list[float], float]:
+    """(The relative differences of logits, bytes of a token) of two texts, read and then continued by two tokens."""
+    size = len(model.backbone.embedding)
+    texts = [[(model.backbone.pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 7), (7, 14))]
+    lengths = [5, 3 if flexible else 5]
 
-    def index(*rows: int) -> Tensor:
-        return torch.tensor(rows, dtype=torch.int64, device=device)
+    def tensor(numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.int64, device=model.backbone.device)
 
-    def alone(text: Sequence[int]) -> Tensor:
-        return model.next_logits(index(*text)[None], {"use_cache": False}, wide)[0]
+    def whole(row: int, length: int) -> Tensor:
+        return model.next_logits(tensor(texts[row][:length])[None], {"use_cache": False}, wide)[0]
 
-    def together(kept: KeptTexts, *texts: Sequence[int]) -> Tensor:
-        return kept.append(index(*(text[-1] for text in texts)), index(*(len(text) - 1 for text in texts)))
+    kept = KeptTexts(model, wide, flexible=flexible)
+    reading, rows = kept.read([text[:length] for text, length in zip(texts, lengths, strict=True)], 6), [0, 1]
+    found = [*zip(_end(reading), rows, lengths, strict=True)]
+    size = kept.token_bytes if flexible else 0.0
+    # Flexible texts are repeated and change places, then all but one leave.
+    for step, index in enumerate(([1, 0, 1], [2])):
+        if flexible:
+            kept.keep(tensor(index), 2 - step)
+            rows = [rows[place] for place in index]
+        places = [lengths[row] + step for row in rows]
+        tokens = [texts[row][place] for row, place in zip(rows, places, strict=True)]
+        logits = kept.append(tensor(tokens), tensor(places))
+        found += zip(logits, rows, [place + 1 for place in places], strict=True)
+    # Not before: some models keep states of the newest text in themselves.
+    return [_apart(logits, whole(row, length)) for logits, row, length in found], size
 
-    kept, late = (KeptTexts(model, wide, flexible=True) for _ in range(2))
-    kept.read([longer[:5], shorter[:3]])
-    token_bytes = kept.token_bytes
-    kept.join(index(0, 1, 1), None, index())
-    together(kept, longer[:6], shorter[:4], shorter[:4])
-    late.read([longer[:2]])
-    kept.join(index(1, 0), late, index(0))
-    texts = shorter[:5], longer, longer[:3]
-    found = [*zip(together(kept, *texts), texts, strict=True)]
-    kept.join(index(0), None, index())
-    found.append((together(kept, shorter)[0], shorter))
-    return max(_apart(logits, alone(text)) for logits, text in found), token_bytes
+
+def _end(reading: Generator[bool, None, Tensor]) -> Tensor:
+    """What a generator returns."""
+    while True:
+        try:
+            next(reading)
+        except StopIteration as done:
+            return done.value
 
 
 def _apart(found: Tensor, expected: Tensor) -> float:

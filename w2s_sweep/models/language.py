@@ -55,7 +55,7 @@ class Measured:
     """How a model continues texts, see `kept_texts.measure`."""
 
     flexible: bool
-    """Whether texts of different lengths may be continued together, join and leave."""
+    """Whether texts of different lengths may be continued together."""
     token_bytes: float
     """Of the keys and values of a token; 0 where `flexible` is not."""
 

@@ -24,7 +24,7 @@ from w2s_sweep.models.backbone import Backbone, cache_name
 from w2s_sweep.models.collator import Batch, Collator
 from w2s_sweep.models.device import autocast
 from w2s_sweep.models.forward_passes import Passes, over_rows
-from w2s_sweep.models.kept_texts import growing_cache, repeat_cache
+from w2s_sweep.models.kept_texts import repeat_cache, roomy_cache
 from w2s_sweep.models.language import require_plain_head
 from w2s_sweep.models.readout import last_token, pool
 
@@ -167,7 +167,7 @@ def _cached_tokens(lengths: Sequence[int], prefix: int, batches: Sequence[Sequen
 
 def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
     """Keys and values of the prefix, batch 1; None for architectures with another kind of memory."""
-    cache = growing_cache(backbone.module.config)
+    cache = roomy_cache(backbone.module.config, 1, len(prefix))
     if cache is None:
         return None
     ids = torch.tensor([list(prefix)], device=backbone.device)

@@ -28,7 +28,7 @@ def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[
     prompts = backbone.tokens(asked, settings.max_tokens, room=settings.max_new_tokens)
     backbone.require_positions(max(map(len, prompts)) + settings.max_new_tokens, settings.max_tokens)
 
-    def answer(part: Sequence[int]) -> list[str]:
+    def answer(part: Sequence[int]) -> list[str | None]:
         new = greedy(
             model.eval(),
             [prompts[row] for row in part],
@@ -36,8 +36,12 @@ def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[
             end=end_of(backbone.tokenizer),
             precision=settings.precision,
             token_budget=token_budget,
+            stop=context.stop,
         )
-        return [text_after(backbone.tokenizer, prompts[row], one) for row, one in zip(part, new, strict=True)]
+        return [
+            None if one is None else text_after(backbone.tokenizer, prompts[row], one)
+            for row, one in zip(part, new, strict=True)
+        ]
 
     names = {row: str(row) for row in range(len(texts))}
     answers = answer_in_chunks(context, names, lambda row: len(prompts[row]), answer, CHUNK)

@@ -15,6 +15,7 @@ import torch
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
+from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe, quantise_of
 from w2s_sweep.kinds.training import Generate
@@ -82,8 +83,9 @@ def write_answers(
     prompts: Prompts,
     rows: Sequence[int],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Written]:
-    """What the model, which ends up not training, writes after each of `rows`."""
+    """What the model, which ends up not training, writes after each of `rows`; Preempted where it is to stop first."""
     model, asked = learner.model, [prompts.rows[row] for row in rows]
     found = greedy(
         model.eval(),
@@ -93,8 +95,12 @@ def write_answers(
         precision=learner.precision,
         token_budget=learner.token_budget,
         on_progress=on_progress,
+        stop=stop,
     )
-    return [written_after(model, prompts, row, new) for row, new in zip(rows, found, strict=True)]
+    done = [new for new in found if new is not None]
+    if len(done) < len(found):
+        raise Preempted
+    return [written_after(model, prompts, row, new) for row, new in zip(rows, done, strict=True)]
 
 
 def written_after(model: LanguageModel, prompts: Prompts, row: int, new: Sequence[int]) -> Written:
@@ -176,7 +182,7 @@ def publish_trained(
     if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
         save_trained(model, context.out / WEIGHTS)
     predicted = rows.on(*PREDICTED)
-    written = write_answers(learner, prompts, predicted, context.progress_or_stop)
+    written = write_answers(learner, prompts, predicted, context.progress, context.stop)
     summary = {"tokens": learner.tokens_of(list(answers)), "cut": count_cut(written)} | dict(about)
     summary |= learner.collator.summary()
     summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)

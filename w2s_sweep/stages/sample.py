@@ -29,7 +29,7 @@ def draw(
     """Row -> its samples, for the rows of `names`. A sample depends on its row alone."""
     settings = context.settings
 
-    def answer(part: Sequence[int]) -> list[list[Written]]:
+    def answer(part: Sequence[int]) -> list[list[Written] | None]:
         drawn = sample(
             model,
             [prompts.rows[row] for row in part],
@@ -41,9 +41,10 @@ def draw(
             end=prompts.end,
             precision=settings.trained.finetune.precision,
             token_budget=token_budget,
+            stop=context.stop,
         )
         return [
-            [generate.written_after(model, prompts, row, one) for one in tokens]
+            None if tokens is None else [generate.written_after(model, prompts, row, one) for one in tokens]
             for row, tokens in zip(part, drawn, strict=True)
         ]
 

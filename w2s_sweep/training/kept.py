@@ -22,7 +22,8 @@ def answer_in_chunks(
 ) -> dict[int, Json]:
     """Row -> what `answer` gives for it, for the rows of `names`; what an earlier run has kept is not asked for again.
 
-    What is given for a row must be plain JSON and depend on its row alone. `names`: what rows are called in all runs;
+    What is given for a row must be plain JSON and depend on its row alone; None where `answer` left before it was done,
+    because the stage was asked to stop. `names`: what rows are called in all runs;
     `length`: by which those that are answered together are alike; `chunk`: rows between two looks at whether to save or
     to leave. Raises Preempted where the stage is asked to stop.
     """
@@ -34,7 +35,7 @@ def answer_in_chunks(
     left = sorted(set(names) - set(found), key=lambda row: -length(row))
     for start in range(0, len(left), chunk):
         part = left[start : start + chunk]
-        found |= zip(part, answer(part), strict=True)
+        found |= {row: one for row, one in zip(part, answer(part), strict=True) if one is not None}
         context.progress(len(found), len(names))
         leave = context.stop()
         if (leave or context.checkpoint_due()) and this_process().leads:
