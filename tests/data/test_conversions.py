@@ -25,7 +25,7 @@ def test_the_version_of_a_conversion_enters_the_keys_of_its_task_alone() -> None
         return build.stages[build.data()]
 
     changed = {name for name in TASKS if "task_version" in data_stage(name).preimage["settings"]}
-    versions = {"sciq_with_support", "jsonl_triplet", "jsonl_triplet_pairs"}
+    versions = {"sciq_with_support", "text_label", "jsonl_triplet", "jsonl_triplet_pairs"}
     assert changed == {name for name, task in TASKS.items() if task.version is not None} == versions
     assert data_stage("sciq_with_support").preimage["settings"]["task_version"] == 2
     assert "task_version" not in data_stage("no such task").preimage["settings"]

@@ -13,7 +13,7 @@ from w2s_sweep.data.examples import build_examples
 from w2s_sweep.data.pool import SourceSplit
 from w2s_sweep.data.split import assign
 from w2s_sweep.data.tasks import find
-from w2s_sweep.data.tasks.base import OddRow
+from w2s_sweep.data.tasks.base import OddRow, Task, one
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.results.answers import Layout
 from w2s_sweep.results.examples import Examples, Frame
@@ -125,3 +125,22 @@ def test_a_row_without_a_question_is_odd_and_a_whole_number_is_one_name(tmp_path
         left_out = Counter()
         assert len(list(pool(skip_odd=True).examples(left_out))) == 1
         assert left_out["that name no question"] == 1
+
+
+@pytest.mark.parametrize("blank", ["", None, float("nan")])
+def test_rows_that_name_no_passage_are_not_of_one(tmp_path, blank):
+    rows = [{"text": f"t{i}", "label": i % 2, "group": blank if i else "own"} for i in range(5)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    groups = [example.group for example in SourceSplit(find("text_label"), tmp_path, "train").examples()]
+    assert len({*groups}) == 5
+
+
+def test_a_column_that_a_task_reads_itself_groups_as_the_task_says_whatever_it_is_called(tmp_path):
+    def convert(row):
+        return one(str(row["question"]), row["label"], str(row["passage"]))
+
+    task = Task("own", ("passage", "question", "label"), convert, own_classes=True)
+    rows = [{"passage": "p", "question": f"q{i}", "asked": f"q{i}", "label": 1} for i in range(3)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for columns in ({}, {"question": "asked"}):
+        assert len({example.group for example in SourceSplit(task, tmp_path, "train", columns=columns).examples()}) == 1

@@ -125,6 +125,13 @@ def test_a_model_that_gives_nan_beside_padding_is_found_out(tmp_path, monkeypatc
     assert not measure(model, "fp32", WideUnembedding()).flexible
 
 
+def test_weights_that_are_no_numbers_are_told_as_such(tmp_path):
+    model = LanguageModel(load_backbone(tiny_gpt2(tmp_path)))
+    torch.nn.init.constant_(model.backbone.embedding, torch.nan)
+    with pytest.raises(ModelError, match=r"logits are not finite numbers\. Lower finetune\.lr"):
+        measure(model, "fp32", WideUnembedding())
+
+
 def test_memory_that_is_short_for_a_moment_says_nothing_of_a_model(tmp_path, monkeypatch):
     model = LanguageModel(load_backbone(tiny_gpt2(tmp_path)))
     monkeypatch.setattr(model, "next_logits", fails_at(model.next_logits, 2))

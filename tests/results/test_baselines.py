@@ -108,6 +108,19 @@ def test_students_of_different_settings_are_not_pooled_and_other_test_sets_are_t
     assert "tested on different examples" in out  # made up for each seed
 
 
+def test_a_student_that_seeds_share_is_one_run(tmp_path, capsys):
+    store = build(tmp_path / "store", Shape(seeds=(0, 1, 2)))
+    path = store.sweep(NAME) / "sweep.json"
+    record = json.loads(path.read_text())
+    for entry in record["cells"]:
+        entry["roles"] |= {role: record["cells"][0]["roles"][role] for role in ("weak", "student")}
+    path.write_text(json.dumps(record))
+    assert report(store, tmp_path / "base.json", {"sciq": TASK}) == 0
+    out = capsys.readouterr().out
+    assert "xent   1 seed  .7000" in out
+    assert "Left out: 2 of 3 cells: their student is that of another seed, and counts once." in out
+
+
 def test_a_finished_student_counts_whatever_became_of_the_rest(tmp_path, capsys):
     failed = ["ceiling s410 sciq 0", "student w14 s410 sciq 0 1"]
     store = build(tmp_path / "store", Shape(seeds=(0, 1, 2), failed=failed, missing=["student w14 s410 sciq 0 2"]))

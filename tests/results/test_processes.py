@@ -47,6 +47,35 @@ def test_the_first_job_that_failed_is_told_of_and_nobody_begins_another(two, tmp
         run_beside([lambda: 1, lambda: 1 // 0])
 
 
+class Odd(Exception):
+    """Which cannot be made again from its words alone."""
+
+    def __init__(self, one: str, other: str):
+        super().__init__(one + other)
+
+
+def test_an_error_that_does_not_travel_is_told_all_the_same(two):
+    here = os.getpid()
+
+    def elsewhere(error: Exception) -> int:
+        if os.getpid() != here:
+            raise error
+        time.sleep(0.005)
+        return 1
+
+    for error in (Odd("the real ", "reason"), type("Local", (Exception,), {})("the real reason")):
+        with pytest.raises(W2SError, match=r"(?s)Traceback .*the real reason"):
+            run_beside([partial(elsewhere, error)] * 20)
+
+
+def test_where_no_process_can_be_started_this_one_does_all(two, monkeypatch):
+    def start(*_: object) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(processes._Beside, "start", start)
+    assert run_beside([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
+
+
 def test_a_process_that_is_killed_is_an_error_and_no_silence(two):
     here = os.getpid()
 
@@ -66,6 +95,9 @@ def test_nothing_is_forked_beside_other_threads_or_where_it_is_to_stay_alone(mon
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     assert count_processes() == 2
     with stay_alone():
+        assert count_processes() == 1
+    with monkeypatch.context() as pool:
+        pool.setitem(processes.multiprocessing.current_process()._config, "daemon", True)
         assert count_processes() == 1
     monkeypatch.setattr(threading, "active_count", lambda: 2)
     assert count_processes() == 1

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tests.again import stopped_and_resumed
+from tests.again import planned, stopped_and_resumed
 from tests.command import launch, sweep_record
 from tests.setups import cell
 from tests.tiny import WORDS, sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
@@ -27,6 +27,9 @@ from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.predictions import read_predictions
+from w2s_sweep.runner.context import RunSettings
+from w2s_sweep.runner.pack import Pack, run_pack
+from w2s_sweep.stages import generate
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
 from w2s_sweep.training.answers import answers_of
@@ -228,6 +231,32 @@ def test_the_student_learns_what_its_supervisor_wrote(toy):
     wrong = [i for i in student.ids[trained] if right[i] == 0]
     same = [ours[i].split()[:1] == theirs[i].split()[:1] for i in wrong]
     assert np.mean(same) > 0.3  # of wrong texts; a model of the truth would share none of them
+
+
+@pytest.mark.slow
+def test_what_is_written_is_kept_when_a_stage_is_stopped_while_it_writes(toy, tmp_path, monkeypatch):
+    """Else one whose writing takes longer than its time limit would never end."""
+    calls, plain = [], generate.greedy
+
+    def greedy(model, prompts, **how):
+        calls.append(len(prompts))
+        return plain(model, prompts, **how)
+
+    stage, again = planned(toy.store, toy.roles["ceiling"]), Store(tmp_path / "store")
+    again.prepare()
+    for name in stage.inputs.values():
+        again.path(name).symlink_to(toy.store.path(name))
+    pack = Pack(again, [stage], RunSettings(threads=1))
+    monkeypatch.setattr(generate, "CHUNK", 100)
+    monkeypatch.setattr(generate, "greedy", greedy)
+    evaluations = 2  # of early stopping, which are calls too
+    assert run_pack(pack, lambda: len(calls) == evaluations + 2)[stage.key] == "preempted"
+    first, calls[:] = calls[evaluations:], []
+    assert run_pack(pack, lambda: False)[stage.key] == "done"
+    assert first == [100, 100]
+    there = stage_of(toy, "ceiling") / "generated.parquet"
+    assert sum(calls[evaluations:]) <= pq.read_table(there).num_rows - 100
+    assert (again.path(stage.key) / there.name).read_bytes() == there.read_bytes()
 
 
 @pytest.mark.slow

@@ -139,6 +139,15 @@ def _decode(
     return [[_until(wanted.end, new) for new in samples] if _is_done(samples) else None for samples in found]
 
 
+def require_writing(model: LanguageModel, precision: Precision) -> None:
+    """ModelError where what `model` writes would be wrong, before it is trained to write. All ranks ask together."""
+    training, device = model.training, model.backbone.device
+    with torch.no_grad(), autocast(device, precision):
+        measure(model.eval(), products(device, precision), WideUnembedding())
+    this_process().settle(model)
+    model.train(training)
+
+
 def _is_done(samples: Sequence[Sequence[int]]) -> bool:
     return all(new[-1] != UNWRITTEN for new in samples)
 
@@ -232,7 +241,8 @@ class _Texts:
             torch.tensor(numbers, device=self.device) for numbers in (group, [len(self.prompt(text)) for text in group])
         )
         if flexible:
-            each = torch.tensor([read.index(row) for row in asked], device=self.device)
+            places = {row: place for place, row in enumerate(read)}
+            each = torch.tensor([places[row] for row in asked], device=self.device)
             kept.keep(each, most - 1)
             logits = logits[each]
         done = torch.zeros_like(texts, dtype=torch.bool)
@@ -250,6 +260,7 @@ class _Texts:
                 kept.keep(index, most - 1 - step)
                 texts, positions, tokens, done = (part[index] for part in (texts, positions, tokens, done))
             # A text that has ended stays where it is, so its position is one that the model has.
+            logits = logits.new_empty(0)  # or those of two tokens would be held during the next pass
             logits = kept.append(tokens, positions)
             positions = positions + ~done
 

@@ -181,6 +181,11 @@ def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measu
         if not same:
             log.info("%s continues texts of one length alone (%s)", type(model.transformer).__name__, how)
             right, size, how = _try(model, wide, max(digits**0.5, FORGOTTEN), flexible=False)
+            if "nan" in how:
+                raise ModelError(
+                    f"model {model.backbone.folder}: its logits are not finite numbers. Lower finetune.lr, set "
+                    "finetune.grad_clip=1.0 or finetune.precision=fp32; or its files are damaged."
+                )
             if not right:
                 raise ModelError(
                     f"model {model.backbone.folder}: {type(model.transformer).__name__} does not continue a text with "

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Of mallopt(3)."""
-LARGEST = 2**30
-"""Bytes of an array that is made in memory which was used before."""
+LARGEST = 2**25
+"""Bytes of an array that is made in memory which was used before: the most that every release takes."""
 
 
 def no_garbage_collection(function: F) -> F:
@@ -49,6 +49,6 @@ def keep_freed_memory() -> None:
     zeros first (a tenth of the time of many cells). The process takes no more memory at its peak.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGEST)
-        mallopt(TRIM_THRESHOLD, 2 * LARGEST - 1)
+    # Trimming alone would be worse than nothing: it fixes the first threshold at a small value.
+    if mallopt is not None and mallopt(MMAP_THRESHOLD, LARGEST) == 1:
+        mallopt(TRIM_THRESHOLD, 2**31 - 1)

@@ -7,13 +7,14 @@ A process that another one could hang in is not forked: with threads of Python, 
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -45,7 +46,8 @@ def stay_alone() -> Generator[None]:
 def count_processes() -> int:
     """How many processes can work for this one, itself among them."""
     threaded = threading.active_count() > 1 or any(name in sys.modules for name in THREADED)
-    unsafe = threaded or not sys.platform.startswith("linux")
+    # A process of a pool may have none of its own.
+    unsafe = threaded or multiprocessing.current_process().daemon or not sys.platform.startswith("linux")
     return 1 if unsafe or _ALONE.get() else min(MOST, len(os.sched_getaffinity(0)))
 
 
@@ -60,7 +62,9 @@ def run_beside(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
     queue = _Queue.of(len(jobs))
     beside = list[_Beside]()
     try:
-        beside += [_Beside.start(jobs, queue) for _ in range(count - 1)]
+        with suppress(OSError):  # a node gives a user so many processes: those that are there do all
+            for _ in range(count - 1):
+                beside.append(_Beside.start(jobs, queue))
         done = _work(jobs, queue)
         for one in beside:
             done |= one.receive()
@@ -172,6 +176,11 @@ def _serve(jobs: Sequence[Callable[[], Any]], queue: _Queue, write: Connection, 
 
 def _portable(done: _Done) -> _Done:
     """An error says where it came from: its trace does not travel."""
+    trace = "" if done.error is None else "".join(traceback.format_exception(done.error))
     if done.error is not None and not isinstance(done.error, W2SError):
-        done.error.add_note("".join(traceback.format_exception(done.error)))
+        done.error.add_note(trace)
+    try:
+        pickle.loads(pickle.dumps(done))
+    except Exception as error:  # of a metric of one's own: its class is anything
+        return _Done(error=W2SError(trace or f"a result does not travel between processes: {error!r}"))
     return done

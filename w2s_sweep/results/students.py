@@ -78,7 +78,11 @@ def _score(results: Results, reader: Reader, rows: Sequence[Row], base: Baseline
         if base.metric not in scores:
             students.left_out[f"{base.metric} of the student is undefined"] += 1
             continue
-        students.groups.setdefault(row.group, []).append(row)
+        group = students.groups.setdefault(row.group, [])
+        if any(other.student_key == row.student_key for other in group):
+            students.left_out["their student is that of another seed, and counts once"] += 1
+            continue
+        group.append(row)
         students.scores.setdefault(row.group, []).append(scores[base.metric])
         students.tested.add(found.digest)
     if there and base.metric not in there:

@@ -15,11 +15,10 @@ import torch
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.tasks import find
-from w2s_sweep.errors import Preempted
 from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.recipes import FullRecipe, LoraRecipe, quantise_of
 from w2s_sweep.kinds.training import Generate
-from w2s_sweep.models.decode import greedy, text_after
+from w2s_sweep.models.decode import greedy, require_writing, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
@@ -40,6 +39,7 @@ from w2s_sweep.training.answers import (
     targets_of,
 )
 from w2s_sweep.training.examples import PREDICTED, Rows, load_rows, rows_of_portion, scores
+from w2s_sweep.training.kept import answer_in_chunks
 from w2s_sweep.training.labels import with_probs
 from w2s_sweep.training.learners import TransformerLearner, add_adapters
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
@@ -47,6 +47,9 @@ from w2s_sweep.training.loop import train
 from w2s_sweep.training.stopping import EarlyStopping
 from w2s_sweep.training.stored import restore_trained, trained_stage
 from w2s_sweep.training.supervision import hooks_of, recipe_of
+
+CHUNK = 512
+"""Rows that are written together, see `answer_in_chunks`."""
 
 
 def build(context: Context[Generate]) -> LanguageModel:
@@ -82,25 +85,22 @@ def write_answers(
     learner: TransformerLearner[LanguageModel],
     prompts: Prompts,
     rows: Sequence[int],
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
-) -> list[Written]:
-    """What the model, which ends up not training, writes after each of `rows`; Preempted where it is to stop first."""
-    model, asked = learner.model, [prompts.rows[row] for row in rows]
+) -> list[Written | None]:
+    """What the model, which ends up not training, writes after each of `rows`; None where it stopped first."""
     found = greedy(
-        model.eval(),
-        asked,
+        learner.model.eval(),
+        [prompts.rows[row] for row in rows],
         most=prompts.most,
         end=prompts.end,
         precision=learner.precision,
         token_budget=learner.token_budget,
-        on_progress=on_progress,
         stop=stop,
     )
-    done = [new for new in found if new is not None]
-    if len(done) < len(found):
-        raise Preempted
-    return [written_after(model, prompts, row, new) for row, new in zip(rows, done, strict=True)]
+    return [
+        None if new is None else written_after(learner.model, prompts, row, new)
+        for row, new in zip(rows, found, strict=True)
+    ]
 
 
 def written_after(model: LanguageModel, prompts: Prompts, row: int, new: Sequence[int]) -> Written:
@@ -122,9 +122,10 @@ def early_stopping(
     read = reading_of(context.stage.hints.dataset.task)
 
     def score() -> float:
-        written = write_answers(learner, prompts, held_out)
+        # A stop is heard after it, between two steps: half an evaluation would be made again from its beginning.
+        written = zip(held_out, write_answers(learner, prompts, held_out), strict=True)
         learner.mode(training=True)
-        return float(np.mean([same(read, one.text, answers[row]) for row, one in zip(held_out, written, strict=True)]))
+        return float(np.mean([one is not None and same(read, one.text, answers[row]) for row, one in written]))
 
     return EarlyStopping(score, wanted.evaluations)
 
@@ -168,6 +169,22 @@ def publish_texts(
     context.finish({"examples": len(answers)} | dict(summary) | scores(predictions))
 
 
+def _write_all(
+    context: Context[Any], learner: TransformerLearner[LanguageModel], prompts: Prompts, rows: Rows
+) -> dict[int, Written]:
+    """Row -> what the model writes after it, for all rows that are predicted; what is done when the stage is asked to
+    stop is kept for the next run."""
+    names = {row: str(rows.ids[row]) for row in rows.on(*PREDICTED)}
+    found = answer_in_chunks(
+        context,
+        names,
+        lambda row: len(prompts.rows[row]),
+        lambda part: write_answers(learner, prompts, part, context.stop),
+        CHUNK,
+    )
+    return {row: Written(*found[row]) for row in names}
+
+
 def publish_trained(
     context: Context[Any],
     learner: TransformerLearner[LanguageModel],
@@ -181,12 +198,11 @@ def publish_trained(
     model = learner.model
     if isinstance(recipe, LoraRecipe) or context.run.keep_weights:
         save_trained(model, context.out / WEIGHTS)
-    predicted = rows.on(*PREDICTED)
-    written = write_answers(learner, prompts, predicted, context.progress, context.stop)
-    summary = {"tokens": learner.tokens_of(list(answers)), "cut": count_cut(written)} | dict(about)
+    written = _write_all(context, learner, prompts, rows)
+    summary = {"tokens": learner.tokens_of(list(answers)), "cut": count_cut(written.values())} | dict(about)
     summary |= learner.collator.summary()
     summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
-    texts = {row: one.text for row, one in zip(predicted, written, strict=True)}
+    texts = {row: one.text for row, one in written.items()}
     publish_texts(context, rows, texts, answers, summary)
 
 
@@ -202,6 +218,7 @@ def run(context: Context[Generate]) -> None:
         prompts = read_prompts(context, model.backbone, rows, answers)
         budget = fit_device(context, model.backbone, finetune.precision)
         learner = learner_of(model, prompts, finetune.precision, budget)
+    require_writing(model, finetune.precision)
     step = train(
         learner,
         chosen,

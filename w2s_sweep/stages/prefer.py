@@ -13,6 +13,7 @@ import torch
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.prefer import Prefer
 from w2s_sweep.losses.cross_entropy import CrossEntropy
+from w2s_sweep.models.decode import require_writing
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner.budget import fit_device
 from w2s_sweep.runner.context import Context
@@ -68,6 +69,7 @@ def run(context: Context[Any]) -> None:
         starts = [len(prompt) for prompt in prompts.rows]
         learner = PreferenceLearner(model, tokens, starts, settings.beta, recipe.precision, budget)
     chosen = sorted(pairs)
+    require_writing(model, recipe.precision)
     refer(context, learner, chosen)
     learner.mode(training=True)
     labels = torch.tensor([[0.0, 1.0]], device=learner.device).expand(len(rows.ids), 2)

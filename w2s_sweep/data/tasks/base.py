@@ -210,6 +210,12 @@ def no_class(column: str, value: int, classes: int = 2) -> Odd:
     )
 
 
+def has_group(row: Row) -> bool:
+    """Whether a row says what it belongs to; an empty cell does not, nor does a number that is absent."""
+    group = row.get("group")
+    return group is not None and group != "" and group == group
+
+
 def one(value: str, truth: int | None, *group: str, linked: str | None = None) -> list[Example]:
     """The one example of a row, grouped by the texts `group`; none if it is unlabelled."""
     return [] if truth is None else [Example(value, truth, group_of(*group), linked=linked)]

@@ -4,14 +4,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from w2s_sweep.data.hashing import group_of
-from w2s_sweep.data.tasks.base import QUESTION, Example, Row, Task, binary, label, one, register, strict_text, text
+from w2s_sweep.data.tasks.base import (
+    QUESTION,
+    Example,
+    Row,
+    Task,
+    binary,
+    has_group,
+    label,
+    one,
+    register,
+    strict_text,
+    text,
+)
 
 
 def _text_label(row: Row) -> Sequence[Example]:
     """Text and label; rows with the same `group`, else with the same text, are one group. The classes are those that
     `dataset.labels` names, else 0 and 1."""
     value = strict_text(row, "text")
-    return one(value, label(row), *(("group", text(row, "group")) if row.get("group") is not None else (value,)))
+    return one(value, label(row), *_together(row, value))
 
 
 def _triplet(row: Row) -> Sequence[Example]:
@@ -22,14 +34,14 @@ def _triplet(row: Row) -> Sequence[Example]:
         return _text_label(row)
     question, group = text(row, "question"), _together(row, text(row, "question"))
     found = one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), *group)
-    if row.get("group") is None:
+    if not has_group(row):
         return found
     return [replace(example, question=group_of(example.group, question)) for example in found]
 
 
-def _together(row: Row, question: str) -> tuple[str, ...]:
-    """The texts that name the group of a row."""
-    return ("group", text(row, "group")) if row.get("group") is not None else (question,)
+def _together(row: Row, alone: str) -> tuple[str, ...]:
+    """The texts that name the group of a row: `alone` where it names none."""
+    return ("group", text(row, "group")) if has_group(row) else (alone,)
 
 
 def _triplet_pairs(row: Row) -> Sequence[Example]:
@@ -51,6 +63,7 @@ register(
         _text_label,
         optional=("group", QUESTION),
         own_classes=True,
+        version=2,
         single_answers=True,
         sample={"text": "The parcel came a day early.", "label": 1, "group": "parcels"},
     ),

@@ -62,8 +62,8 @@ def _of(text: str) -> Callable[[str, object], str]:
     return lambda complaint, partition: text
 
 
-LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Z]\w*")
-"""Which limit sbatch names, in a line before its general sentence."""
+LIMIT = re.compile(r"\b(?:(?:Assoc|QOS)[A-Z]\w*|Max[A-Z]\w*PerAccount\b)")
+"""Which limit sbatch names, in a line before its general sentence; those of a QOS for an account begin with Max."""
 LIMITED = {
     "Submit": "max_submit",
     "Wall|Time": "max_minutes or minutes",
