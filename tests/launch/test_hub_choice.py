@@ -75,7 +75,7 @@ def test_in_a_list_of_a_method(cache: Path, tmp_path: Path) -> None:  # noqa: F8
         ),
         ("{path: /no/such}", "method.chain: source.path: /no/such does not exist"),
         ("{path: /usr/bin}", "method.chain: model /usr/bin holds no config.json"),
-        ("{model: gpt2, path: MINE}", "method.chain, layers: 12, but .* has 3"),
+        ("{model: gpt2, path: MINE}", "method.chain, `model` beside `path`, layers: 12, but .* has 3"),
         ("{model: org/name, layers: 9}", "method.chain, layers: 9, but org/name at main has 3"),
     ],
 )

@@ -26,7 +26,7 @@ def test_jobs_run_the_modules_as_they_were_at_submission(slurm, tmp_path, tiny_m
     argv = chosen(mine)
     argv[2] = argv[2].replace("[", "[own_package,")
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
-    argv.append(f"method.experts=[{{model: smollm2_135m, name: expert, path: {path}, feature_layer: null}}]")
+    argv.append(f"method.experts=[{{path: {path}, name: expert}}]")
     with paused(slurm):
         status, out, err = launch(*argv, f"store={store}", "name=own", *tiny_models, *FAST, *SMALL)
         assert (status, "submitted" in out) == (0, True), err

@@ -123,8 +123,9 @@ def _describe_named(where: str, model: Mapping[str, Any], found: Descriptions) -
         return dict(model)
     if facts is None:
         return dict(model)
+    by = where if is_open(model) else f"{where}, `model` beside `path`"
     set_by_hand = [name for name in (*EXACT, *(["params"] if is_open(model) else [])) if model.get(name) != MISSING]
-    found.compare(where, model, facts, path, set_by_hand)
+    found.compare(by, model, facts, path, set_by_hand)
     return fill(model, derive_fields(name_of(Path(path)), facts))
 
 
