@@ -30,7 +30,7 @@ def _forget():
 
 def expert(tiny_models: list[str]) -> str:
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
-    return f"method.experts=[{{model: smollm2_135m, name: expert, path: {path}, feature_layer: null}}]"
+    return f"method.experts=[{{path: {path}, name: expert}}]"
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ def test_further_test_rows_have_tables_of_their_own(several, tiny_models, tiny_t
 def test_a_chain_by_file_name_with_changes_runs_and_runs_once(tmp_path, tiny_models, tiny_task):
     store = tmp_path / "store"
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
-    middle = f"{{model: smollm2_135m, name: tiny-middle, path: {path}, keep_layers: 2, feature_layer: null}}"
+    middle = f"{{path: {path}, name: tiny-middle, keep_layers: 2}}"
     argv = [f"store={store}", *tiny_models, *tiny_task, *FAST, "method=bootstrapping", f"method.chain=[{middle}]"]
     argv.insert(-1, "method.rows=fresh")
     status, out, err = launch(*argv)

@@ -184,7 +184,7 @@ def test_a_report_counts_settings_without_a_curve_and_names_no_folder_of_the_mac
     for name, shape, told in (("none", Shape(), True), ("all", Shape(curve=RISING), False)):
         store = build(tmp_path / name, shape)
         page = write_results(store, collect(store, NAME), store.sweep(NAME)).html.read_text()
-        assert ("no curve of 1 of 1 settings" in page) == told
+        assert ("no curve of 1 of 1 setting." in page) == told
         assert str(tmp_path) not in page
 
 

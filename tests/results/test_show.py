@@ -93,7 +93,7 @@ def test_latex_is_set_as_it_is_written(root, capsys):
     assert report(root, NAME, "--format", "latex") == 0
     text = capsys.readouterr().out
     assert r"loss & seeds & weak & student & ceiling & gap [95 \%] & PGR [95 \%] \\" in text
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 3
     assert escape_latex("a_b & 5 % → -.02 [-.10, .06] m-1\n$x$") == (
         r"a\_b \& 5 \% $\to$ $-$.02 [$-$.10, .06] m-1 \$x\$"
     )

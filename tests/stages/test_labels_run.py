@@ -101,7 +101,7 @@ def test_conflict_is_measured_against_the_naive_student_whatever_is_fine_tuned(t
 @pytest.mark.slow
 def test_different_weak_models_are_named_as_files(tmp_path, tiny_models, tiny_task):
     path = next(line.partition("=")[2] for line in tiny_models if line.startswith("strong.path"))
-    other = f"{{model: smollm2_135m, name: other, path: {path}, keep_layers: 1, feature_layer: null}}"
+    other = f"{{path: {path}, name: other, keep_layers: 1}}"
     argv = [f"store={tmp_path}", *tiny_models, *tiny_task, *FAST, "method=weak_ensemble", "plan_only=true"]
     status, out, err = launch("-m", *argv, f"method.others=[{other}]", "method.rule=mean,learned")
     assert status == 0, err
