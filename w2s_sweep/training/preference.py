@@ -19,7 +19,8 @@ def pair_of(own: Sequence[Drawn], others: Sequence[Drawn], least: float) -> tupl
 
     Preferred: the first of its own that ended and gives the answer that most of them give, where at least the share
     `least` of them does. Rejected: the first of the supervisor's that answers otherwise, or nothing; without one the
-    first of its own that does. None where there is no such pair.
+    first of its own that does. None where there is no such pair. The code released with Yang et al. 2024 prefers the
+    supervisor's where that gives the same answer (docs/SWEEPS.md).
     """
     counts = Counter(one.answer for one in own if one.answer is not None)
     if not counts:
