@@ -99,3 +99,16 @@ def test_samples_that_are_there_are_not_drawn_again(asked_before, left, model, p
     )
     assert draw(context_in(tmp_path / "b", lambda: False), model, asked, names, 8192) == whole
     assert len(drawn) == left
+
+
+def test_progress_is_told_within_a_chunk(model, prompts, tmp_path, monkeypatch):
+    """Else a stage that writes long would look as if it hung."""
+    monkeypatch.setattr("w2s_sweep.stages.sample.CHUNK", 4)
+    monkeypatch.setattr("w2s_sweep.models.decode.room_of", lambda *_: 2)
+    told, context = [], context_in(tmp_path, lambda: False)
+    context.progress = lambda *numbers: told.append(numbers)
+    draw(context, model, SimpleNamespace(rows=prompts, most=5, end=-1), dict(enumerate(NAMES)), 8192)
+    assert {total for _, total in told} == {len(NAMES)}
+    done = [done for done, _ in told]
+    assert done == sorted(done)
+    assert {0, 1, 4, 5, 6} <= {*done}

@@ -1,7 +1,7 @@
 """Critique stage: each text of a task with what a model that was not trained for it says of it, so that a weak judge
 reads both (critiques as help for judges: Saunders et al. 2022, arXiv 2206.05802)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +28,7 @@ def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[
     prompts = backbone.tokens(asked, settings.max_tokens, room=settings.max_new_tokens)
     backbone.require_positions(max(map(len, prompts)) + settings.max_new_tokens, settings.max_tokens)
 
-    def answer(part: Sequence[int]) -> list[str | None]:
+    def answer(part: Sequence[int], on_progress: Callable[[int, int], None]) -> list[str | None]:
         new = greedy(
             model.eval(),
             [prompts[row] for row in part],
@@ -36,6 +36,7 @@ def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[
             end=end_of(backbone.tokenizer),
             precision=settings.precision,
             token_budget=token_budget,
+            on_progress=on_progress,
             stop=context.stop,
         )
         return [

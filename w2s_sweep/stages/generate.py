@@ -85,6 +85,7 @@ def write_answers(
     learner: TransformerLearner[LanguageModel],
     prompts: Prompts,
     rows: Sequence[int],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Written | None]:
     """What the model, which ends up not training, writes after each of `rows`; None where it stopped first."""
@@ -95,6 +96,7 @@ def write_answers(
         end=prompts.end,
         precision=learner.precision,
         token_budget=learner.token_budget,
+        on_progress=on_progress,
         stop=stop,
     )
     return [
@@ -179,7 +181,7 @@ def _write_all(
         context,
         names,
         lambda row: len(prompts.rows[row]),
-        lambda part: write_answers(learner, prompts, part, context.stop),
+        lambda part, on_progress: write_answers(learner, prompts, part, on_progress, context.stop),
         CHUNK,
     )
     return {row: Written(*found[row]) for row in names}

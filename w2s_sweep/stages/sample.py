@@ -2,7 +2,7 @@
 most of them give (self-consistency, Wang et al. 2022, arXiv 2203.11171). All of them go to samples.parquet."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +29,7 @@ def draw(
     """Row -> its samples, for the rows of `names`. A sample depends on its row alone."""
     settings = context.settings
 
-    def answer(part: Sequence[int]) -> list[list[Written] | None]:
+    def answer(part: Sequence[int], on_progress: Callable[[int, int], None]) -> list[list[Written] | None]:
         drawn = sample(
             model,
             [prompts.rows[row] for row in part],
@@ -41,6 +41,7 @@ def draw(
             end=prompts.end,
             precision=settings.trained.finetune.precision,
             token_budget=token_budget,
+            on_progress=on_progress,
             stop=context.stop,
         )
         return [

@@ -72,7 +72,6 @@ def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.op
     """Load parameters, Adam's state and the best parameters so far into what is there; returns the steps done."""
     if path is None or not path.is_file():
         return 0
-    fused = any(group.get("fused") for group in optimizer.param_groups)
     with safe_open(path, framework="pt") as file:
         for name, param in params.items():
             with torch.no_grad():
@@ -80,13 +79,9 @@ def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.op
             slots = ("step", "exp_avg", "exp_avg_sq")
             if f"adam.step.{name}" in file.keys():  # noqa: SIM118 - not a dict
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
-                # torch keeps Adam's step count on the CPU wherever the parameter is, unless one kernel does it all.
+                # The count of steps is where the parameter is: one kernel does it all.
                 optimizer.state[param] = {
-                    slot: value
-                    if slot == "step" and not fused
-                    else value.to(param.device)
-                    if slot == "step"
-                    else as_shared(value, param)
+                    slot: value.to(param.device) if slot == "step" else as_shared(value, param)
                     for slot, value in state.items()
                 }
         about = file.metadata()
