@@ -16,14 +16,20 @@ def planned(store: Store, key: str) -> Stage:
     return next(Stage.from_json(stage) for spec in specs for stage in spec["stages"] if stage["key"] == key)
 
 
-def stopped_and_resumed(store: Store, key: str, folder: Path, steps: int, caplog) -> Path:
-    """The result of a stage that was asked to stop after so many steps and then went on, in a store of its own."""
+def alone(store: Store, key: str, folder: Path) -> Pack:
+    """A stage to be run in a store of its own, with the inputs that it has in `store`."""
     stage, again = planned(store, key), Store(folder / "store")
     again.prepare()
     for name in stage.inputs.values():
         again.path(name).symlink_to(store.path(name))
+    return Pack(again, [stage], RunSettings(threads=1))
+
+
+def stopped_and_resumed(store: Store, key: str, folder: Path, steps: int, caplog) -> Path:
+    """The result of a stage that was asked to stop after so many steps and then went on, in a store of its own."""
+    pack = alone(store, key, folder)
+    again = pack.store
     curve = again.work(key) / "metrics.jsonl"
-    pack = Pack(again, [stage], RunSettings(threads=1))
 
     def stop():
         return curve.is_file() and len(curve.read_text().splitlines()) >= steps

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tests.again import planned, stopped_and_resumed
+from tests.again import alone, stopped_and_resumed
 from tests.command import launch, sweep_record
 from tests.setups import cell
 from tests.tiny import WORDS, sentences, tiny_bert, tiny_gpt2, tiny_llama, tiny_neox
@@ -27,8 +27,7 @@ from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.predictions import read_predictions
-from w2s_sweep.runner.context import RunSettings
-from w2s_sweep.runner.pack import Pack, run_pack
+from w2s_sweep.runner.pack import run_pack
 from w2s_sweep.stages import generate
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import read_json
@@ -58,7 +57,7 @@ def learner(folder, token_budget=10**6):
 
 
 def gradients(one):
-    value = backward(Step(one, range(ROWS), torch.ones(ROWS, 1), NegativeLogLikelihood(), 0.0, params=one.trainable()))
+    value = backward(Step(one, range(ROWS), torch.ones(ROWS, 1), NegativeLogLikelihood(), 0.0))
     return value, {name: p.grad for name, p in one.trainable().items() if p.grad is not None}
 
 
@@ -242,21 +241,18 @@ def test_what_is_written_is_kept_when_a_stage_is_stopped_while_it_writes(toy, tm
         calls.append(len(prompts))
         return plain(model, prompts, **how)
 
-    stage, again = planned(toy.store, toy.roles["ceiling"]), Store(tmp_path / "store")
-    again.prepare()
-    for name in stage.inputs.values():
-        again.path(name).symlink_to(toy.store.path(name))
-    pack = Pack(again, [stage], RunSettings(threads=1))
+    key = toy.roles["ceiling"]
+    pack = alone(toy.store, key, tmp_path)
     monkeypatch.setattr(generate, "CHUNK", 100)
     monkeypatch.setattr(generate, "greedy", greedy)
     evaluations = 2  # of early stopping, which are calls too
-    assert run_pack(pack, lambda: len(calls) == evaluations + 2)[stage.key] == "preempted"
+    assert run_pack(pack, lambda: len(calls) == evaluations + 2)[key] == "preempted"
     first, calls[:] = calls[evaluations:], []
-    assert run_pack(pack, lambda: False)[stage.key] == "done"
+    assert run_pack(pack, lambda: False)[key] == "done"
     assert first == [100, 100]
     there = stage_of(toy, "ceiling") / "generated.parquet"
     assert sum(calls[evaluations:]) <= pq.read_table(there).num_rows - 100
-    assert (again.path(stage.key) / there.name).read_bytes() == there.read_bytes()
+    assert (pack.store.path(key) / there.name).read_bytes() == there.read_bytes()
 
 
 @pytest.mark.slow

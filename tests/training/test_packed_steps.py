@@ -43,7 +43,7 @@ def build(what, folder, budget):
 
 
 def step(learner, loss, labels):
-    value = backward(Step(learner, range(ROWS), labels, loss, 0.5, params=learner.trainable()))
+    value = backward(Step(learner, range(ROWS), labels, loss, 0.5))
     return value, torch.cat([p.grad.flatten() for p in learner.trainable().values()]), predict(learner, range(ROWS))
 
 

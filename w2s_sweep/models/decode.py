@@ -61,13 +61,13 @@ def greedy(
     end: int,
     precision: Precision = "bf16",
     token_budget: int = 8192,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[list[int] | None]:
     """The most likely token after each prompt, and so on until `end` (left out) or until there are `most` tokens.
 
     `token_budget`: tokens of a forward pass, see also `room_of`; it changes results by rounding only. After each pass
-    `on_progress` gets (prompts done, prompts in all), of all ranks, and `stop` says, to all ranks alike, whether to
+    `on_progress` gets how many prompts are done, of all ranks, and `stop` says, to all ranks alike, whether to
     leave; prompts that are not done then have None.
     """
     found = _decode(model, prompts, None, 1, _Wanted(most, end), precision, token_budget, on_progress, stop)
@@ -86,7 +86,7 @@ def sample(
     end: int,
     precision: Precision = "bf16",
     token_budget: int = 8192,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[list[list[int]] | None]:
     """`count` continuations of each prompt, each token drawn from softmax(logits / temperature); else as `greedy`.
@@ -112,7 +112,7 @@ def _decode(
     wanted: _Wanted,
     precision: Precision,
     token_budget: int,
-    on_progress: Callable[[int, int], None],
+    on_progress: Callable[[int], None],
     stop: Callable[[], bool],
 ) -> list[list[list[int]] | None]:
     """`draws` [prompts, count, most]: uniform numbers that tokens are drawn by; None takes the likeliest."""
@@ -126,7 +126,7 @@ def _decode(
         work = texts.passes()
         # Every rank makes a pass, for nothing where it has no text left, as long as any has one.
         while (left := int(ranks.total(texts.left())[0])) and not stop():
-            on_progress(max(0, len(prompts) - -(-left // count)), len(prompts))
+            on_progress(max(0, len(prompts) - -(-left // count)))
             if not next(work, False):
                 model.next_logits(torch.zeros(1, 1, dtype=torch.int64, device=device), {}, wide)
         return texts.found.view(len(rows), count, wanted.most)
@@ -135,7 +135,7 @@ def _decode(
         measured = measure(model, products(device, precision), wide)
         found = ranks.spread(range(len(prompts)), lambda row: len(prompts[row]), write).tolist()
     ranks.settle(model)
-    on_progress(sum(map(_is_done, found)), len(prompts))
+    on_progress(sum(map(_is_done, found)))
     return [[_until(wanted.end, new) for new in samples] if _is_done(samples) else None for samples in found]
 
 
@@ -250,7 +250,7 @@ class _Texts:
             tokens = self._choose(logits, texts, step)
             self.found[texts, step] = torch.where(done, self.wanted.end, tokens)
             done |= tokens == self.wanted.end
-            self.found[texts[done], step + 1 :] = self.wanted.end
+            self.found[texts, step + 1 :] = torch.where(done, self.wanted.end, UNWRITTEN)[:, None]
             yield True
             live = len(texts) - int(done.sum())
             if not live or step + 1 == most:

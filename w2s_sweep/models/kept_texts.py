@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,9 @@ class KeptTexts:
         """`flexible`: texts of different lengths may be here, be repeated and leave, see `measure`."""
         self.model, self.wide, self.flexible = model, wide, flexible
         self.device = model.backbone.device
+        names = inspect.signature(model.transformer.forward).parameters
+        self.takes_positions = flexible and "position_ids" in names
+        self.cache_name = cache_name(model.transformer)
         self.cache: Any = None
         self.mask = torch.zeros(0, 0, dtype=torch.int64, device=self.device)
         self.padded = False
@@ -159,9 +163,8 @@ class KeptTexts:
         return sum(one.numel() * one.element_size() for one in tensors) / self.mask.numel()
 
     def _logits(self, ids: Tensor, positions: Tensor) -> Tensor:
-        transformer = self.model.transformer
-        reading: dict[str, Any] = {cache_name(transformer): self.cache, "use_cache": True}
-        if self.flexible and "position_ids" in inspect.signature(transformer.forward).parameters:
+        reading: dict[str, Any] = {self.cache_name: self.cache, "use_cache": True}
+        if self.takes_positions:
             reading["position_ids"] = positions + self.model.backbone.first_position
         if self.padded:
             reading["attention_mask"] = self.mask
@@ -177,11 +180,11 @@ def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measu
     if model.measured is None:
         # Weights in 16 bits have states in 16 bits, whatever else computes.
         digits = max(DIGITS[products], torch.finfo(model.backbone.embedding.dtype).eps)
-        same, size, how = _try(model, wide, digits**0.5, flexible=True)
+        same, size, apart, how = _try(model, wide, digits**0.5, flexible=True)
         if not same:
             log.info("%s continues texts of one length alone (%s)", type(model.transformer).__name__, how)
-            right, size, how = _try(model, wide, max(digits**0.5, FORGOTTEN), flexible=False)
-            if "nan" in how:
+            right, size, apart, how = _try(model, wide, max(digits**0.5, FORGOTTEN), flexible=False)
+            if any(map(math.isnan, apart)):
                 raise ModelError(
                     f"model {model.backbone.folder}: its logits are not finite numbers. Lower finetune.lr, set "
                     "finetune.grad_clip=1.0 or finetune.precision=fp32; or its files are damaged."
@@ -193,15 +196,18 @@ def measure(model: LanguageModel, products: str, wide: WideUnembedding) -> Measu
                     "be wrong. Use another model for generation, samples and critiques, or another release of "
                     "transformers."
                 )
-        model.measured = Measured(same, size if same else 0.0)
+        model.measured = Measured(same, size)
     return model.measured
 
 
-def _try(model: LanguageModel, wide: WideUnembedding, limit: float, *, flexible: bool) -> tuple[bool, float, str]:
-    """(Whether all differences are below `limit`, on every rank; bytes of a token; what was found)."""
+def _try(
+    model: LanguageModel, wide: WideUnembedding, limit: float, *, flexible: bool
+) -> tuple[bool, float, Sequence[float], str]:
+    """(Whether all differences are below `limit`, on every rank; bytes of a token; the differences; the same, or what
+    was in the way, in words)."""
     ranks = this_process()
     if flexible and roomy_cache(model.transformer.config, 1, 1) is None:
-        return False, 0.0, "it keeps more than keys and values of tokens"
+        return False, 0.0, [], "it keeps more than keys and values of tokens"
     try:
         with torch.no_grad():
             apart, size = _compare(model, wide, flexible=flexible)
@@ -210,16 +216,16 @@ def _try(model: LanguageModel, wide: WideUnembedding, limit: float, *, flexible:
     except BROKEN as error:
         if ranks.size > 1:  # the others may be in the middle of a pass
             raise
-        return False, 0.0, str(error)
+        return False, 0.0, [], str(error)
     # Not by the largest: nothing compares to NaN.
     same = all(one < limit for one in apart)
-    return ranks.all_of(same), size, "relative differences " + ", ".join(f"{one:.2g}" for one in apart)
+    return ranks.all_of(same), size, apart, "relative differences " + ", ".join(f"{one:.2g}" for one in apart)
 
 
 def _compare(model: LanguageModel, wide: WideUnembedding, *, flexible: bool) -> tuple[list[float], float]:
     """(The relative differences of logits, bytes of a token) of two texts, read and then continued by two tokens."""
-    size = len(model.backbone.embedding)
-    texts = [[(model.backbone.pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 7), (7, 14))]
+    words = len(model.backbone.embedding)
+    texts = [[(model.backbone.pad_id + 1 + i) % words for i in range(*ends)] for ends in ((0, 7), (7, 14))]
     lengths = [5, 3 if flexible else 5]
 
     def tensor(numbers: Sequence[int]) -> Tensor:

@@ -208,10 +208,9 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def as_shared(value: Tensor, like: Tensor) -> Tensor:
-    """`value` on the device of `like`: whole, in memory as that lies; or where that is sharded this rank's share."""
+    """`value` on the device of `like`: whole, or where that is sharded this rank's share."""
     if not is_sharded(like):
-        # Kernels that update a parameter with its moments go through their memory side by side.
-        return torch.empty_like(like, dtype=value.dtype).copy_(value)
+        return value.to(like.device)
     from torch.distributed.tensor import distribute_tensor
 
     there: DTensor | Any = like

@@ -1,9 +1,7 @@
 """Agree stage: of the answers to a split only those that enough samples of their supervisor give, and another model's
 samples most often give too; an answer that is dropped is absent. A wrong way seldom ends at the same answer twice."""
 
-from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,30 +9,32 @@ import pyarrow.parquet as pq
 
 from w2s_sweep.errors import DataError
 from w2s_sweep.kinds.labels import Agree
-from w2s_sweep.predictions import SAMPLES, TEXTS, TEXTS_SCHEMA
+from w2s_sweep.predictions import TEXTS, TEXTS_SCHEMA
 from w2s_sweep.runner.context import Context
-from w2s_sweep.training.answers import read_samples, read_written, reading_of
+from w2s_sweep.training.answers import Drawn, read_samples, read_written, reading_of
 from w2s_sweep.training.labels import publish, read_labels
 
+Samples = Mapping[str, Sequence[Drawn]]
+"""Example id -> its samples, in the order in which they were drawn."""
 
-def shares_of(folder: Path, answers: Mapping[str, str | None]) -> dict[str, float]:
+
+def find_agreeing(samples: Samples, answers: Mapping[str, str | None]) -> dict[str, list[Drawn]]:
+    """Example id -> its samples that give its answer."""
+    return {
+        name: [one for one in drawn if one.answer is not None and one.answer == answers[name]]
+        for name, drawn in samples.items()
+    }
+
+
+def shares_of(samples: Samples, answers: Mapping[str, str | None]) -> dict[str, float]:
     """Example id -> the share of its samples that give its answer."""
-    table = pq.read_table(folder / SAMPLES, columns=["id", "answer"])
-    counts, same = Counter[str](), Counter[str]()
-    for name, answer in zip(table["id"].to_pylist(), table["answer"].to_pylist(), strict=True):
-        counts[name] += 1
-        same[name] += answer is not None and answer == answers[name]
-    return {name: same[name] / count for name, count in counts.items()}
+    return {name: len(same) / len(samples[name]) for name, same in find_agreeing(samples, answers).items()}
 
 
-def ended_texts(folder: Path, answers: Mapping[str, str | None]) -> dict[str, str]:
+def ended_texts(samples: Samples, answers: Mapping[str, str | None]) -> dict[str, str]:
     """Example id -> the first of its samples that gives its answer and was not cut; absent where none is."""
-    found: dict[str, str] = {}
-    for name, drawn in read_samples(folder).items():
-        for one in drawn:
-            if one.ended and one.answer is not None and one.answer == answers[name]:
-                found.setdefault(name, one.text)
-    return found
+    ended = ((name, [one.text for one in same if one.ended]) for name, same in find_agreeing(samples, answers).items())
+    return {name: texts[0] for name, texts in ended if texts}
 
 
 def run(context: Context[Agree]) -> None:
@@ -43,10 +43,11 @@ def run(context: Context[Agree]) -> None:
     read = reading_of(context.stage.hints.dataset.task)
     texts = read_written(folder)
     answers = {name: read(text) for name, text in texts.items()}
-    shares = shares_of(folder, answers)
+    samples = read_samples(folder)
+    shares = shares_of(samples, answers)
     own = context.optional("own")
     others = {} if own is None else read_written(own)
-    wanted = ended_texts(folder, answers) if settings.ended else texts
+    wanted = ended_texts(samples, answers) if settings.ended else texts
 
     def stands(name: str) -> bool:
         agreed = shares[name] >= settings.least and (own is None or read(others[name]) == answers[name])

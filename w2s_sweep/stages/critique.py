@@ -28,7 +28,7 @@ def criticise(context: Context[Critique], model: LanguageModel, texts: Sequence[
     prompts = backbone.tokens(asked, settings.max_tokens, room=settings.max_new_tokens)
     backbone.require_positions(max(map(len, prompts)) + settings.max_new_tokens, settings.max_tokens)
 
-    def answer(part: Sequence[int], on_progress: Callable[[int, int], None]) -> list[str | None]:
+    def answer(part: Sequence[int], on_progress: Callable[[int], None]) -> list[str | None]:
         new = greedy(
             model.eval(),
             [prompts[row] for row in part],

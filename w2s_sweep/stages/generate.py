@@ -85,7 +85,7 @@ def write_answers(
     learner: TransformerLearner[LanguageModel],
     prompts: Prompts,
     rows: Sequence[int],
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Written | None]:
     """What the model, which ends up not training, writes after each of `rows`; None where it stopped first."""

@@ -29,7 +29,7 @@ def draw(
     """Row -> its samples, for the rows of `names`. A sample depends on its row alone."""
     settings = context.settings
 
-    def answer(part: Sequence[int], on_progress: Callable[[int, int], None]) -> list[list[Written] | None]:
+    def answer(part: Sequence[int], on_progress: Callable[[int], None]) -> list[list[Written] | None]:
         drawn = sample(
             model,
             [prompts.rows[row] for row in part],

@@ -81,7 +81,7 @@ def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.op
                 state = {slot: file.get_tensor(f"adam.{slot}.{name}") for slot in slots}
                 # The count of steps is where the parameter is: one kernel does it all.
                 optimizer.state[param] = {
-                    slot: value.to(param.device) if slot == "step" else as_shared(value, param)
+                    slot: value.to(param.device) if slot == "step" else _as_it_lies(as_shared(value, param), param)
                     for slot, value in state.items()
                 }
         about = file.metadata()
@@ -89,3 +89,8 @@ def restore(path: Path | None, params: Mapping[str, Tensor], optimizer: torch.op
         if best.step:
             best.params = {name: as_shared(file.get_tensor(f"best.{name}"), param) for name, param in params.items()}
         return int(about["step"])
+
+
+def _as_it_lies(moment: Tensor, param: Tensor) -> Tensor:
+    """In memory as its parameter: the kernel goes through both side by side."""
+    return moment if moment.stride() == param.stride() else torch.empty_like(param).copy_(moment)

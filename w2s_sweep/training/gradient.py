@@ -159,12 +159,10 @@ def backward(step: Step) -> float:
             # At once: this frees the graph of the part, so that memory holds one part at a time.
             share.backward()
             total = total.to(share.device) + share.detach()
-            _make_dense(step.params, rows=0.5)
     penalty = learner.penalty()
     if penalty is not None:
         penalty.backward()
         total = total + penalty.detach()
-    _make_dense(step.params)
     # Once a step: whoever reads a number waits until the GPU has computed all before it.
     return float(total)
 
@@ -176,14 +174,4 @@ def _backward_whole_batch(step: Step, parts: Sequence[Sequence[int]]) -> Tensor:
         value, slope = step.slopes(parts)
     for part, part_slope in zip(parts, slope.split([len(part) for part in parts]), strict=True):
         (step.learner.logits(part) * part_slope).sum().backward()
-        _make_dense(step.params, rows=0.5)
     return value
-
-
-def _make_dense(params: Mapping[str, Tensor], rows: float = 0.0) -> None:
-    """Write out the gradients that are lists of rows (`TransformerLearner` on a CPU) and have more than this share of
-    the rows of their parameter: each pass copies such a list to add to it, and adds in place to what is written out."""
-    for param in params.values():
-        slope = param.grad
-        if slope is not None and slope.is_sparse and slope._nnz() >= rows * len(param):
-            param.grad = slope.to_dense()

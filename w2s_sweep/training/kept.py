@@ -17,13 +17,13 @@ def answer_in_chunks(
     context: Context[Any],
     names: Mapping[int, str],
     length: Callable[[int], int],
-    answer: Callable[[Sequence[int], Callable[[int, int], None]], Sequence[Json]],
+    answer: Callable[[Sequence[int], Callable[[int], None]], Sequence[Json]],
     chunk: int,
 ) -> dict[int, Json]:
     """Row -> what `answer` gives for it, for the rows of `names`; what an earlier run has kept is not asked for again.
 
     What is given for a row must be plain JSON and depend on its row alone; None where `answer` left before it was done,
-    because the stage was asked to stop. `answer` also gets what is to be told how many of how many it has done.
+    because the stage was asked to stop. `answer` also gets what is to be told how many it has done.
     `names`: what rows are called in all runs; `length`: by which those that are answered together are alike; `chunk`:
     rows between two looks at whether to save or to leave. Raises Preempted where the stage is asked to stop.
     """
@@ -33,7 +33,7 @@ def answer_in_chunks(
     if found:
         context.on_continue()
 
-    def count(done: int, _: int) -> None:
+    def count(done: int) -> None:
         context.progress(len(found) + done, len(names))
 
     left = sorted(set(names) - set(found), key=lambda row: -length(row))

@@ -101,14 +101,22 @@ class TransformerLearner(ABC, Generic[M]):
 
 
 def add_slopes_by_token(transformer: PreTrainedModel) -> None:
-    """From now on a backward pass makes the gradient of the embedding for the tokens it read, not for the vocabulary.
+    """From now on a backward pass makes the gradient of the embedding for the tokens it read, not for the vocabulary,
+    and adds it to that of the passes before.
 
-    Passes of few tokens spent more time on zeros of a matrix of all words than on some of the blocks. `gradient` writes
-    it out once. Left alone on GPUs, whose memory takes such zeros in no time.
+    Passes of few tokens spent more time on zeros of a matrix of all words than on some of the blocks. Left alone on
+    GPUs, whose memory takes such zeros in no time.
     """
     table = transformer.get_input_embeddings()
-    if isinstance(table, nn.Embedding):
+    if isinstance(table, nn.Embedding) and table.weight.requires_grad:
         table.sparse = True
+        table.weight.register_post_accumulate_grad_hook(_make_dense)
+
+
+def _make_dense(weight: Tensor) -> None:
+    # Once a step: torch adds rows to what is dense in place, where a list of them would be copied by every pass.
+    if weight.grad is not None and weight.grad.is_sparse:
+        weight.grad = weight.grad.to_dense()
 
 
 def add_adapters(context: Context[Tuned], model: Tuneable) -> None:
