@@ -94,6 +94,14 @@ def test_guessing_an_answer_of_n_is_right_once_in_n_questions(answers):
     assert METRICS["accuracy"].chance_of(role) == 0.5
 
 
+def test_chance_is_of_the_questions_where_several_share_a_group():
+    probs, truth, names = questions(40, answers=(3,))
+    passages = np.array([f"p{int(name[1:]) // 2}" for name in names])
+    role = RolePredictions(probs=probs, truth=truth, groups=passages, questions=names)
+    assert METRIC.scores_of(role) is not None
+    assert METRIC.chance_of(role) == pytest.approx(1 / 3)
+
+
 def of_questions(root, metric: str, **dataset):
     """A store with one cell of questions with two answers, and the question of each test example."""
     store = build(root, Shape(metric=metric))
