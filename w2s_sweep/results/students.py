@@ -10,6 +10,7 @@ from w2s_sweep.errors import DataError
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.results.baselines import Baselines, describe_students, read_tasks
 from w2s_sweep.results.cells import leaves_answers_out
+from w2s_sweep.results.collect import collect_students, read_record
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.labels import sorted_json
@@ -38,17 +39,17 @@ class Students:
     """Why cells are in no line -> how many."""
 
 
-def compare_sweep(store: Store, results: Results, path: Path, test: str | None = None) -> str:
-    """The students of a sweep against the baselines of a file, task by task. `test`: the further test set that these
-    results are of. Raises DataError."""
+def compare_sweeps(store: Store, sweeps: Sequence[str], path: Path, test: str | None = None) -> str:
+    """The students of sweeps, joined, against the baselines of a file, task by task. `test`: as in `collect`. Raises
+    DataError, and StoreError where the store has no such sweep."""
+    results, collected = collect_students(store, read_record(store, sweeps, test))
     tasks: dict[str, list[Row]] = {}
     for row in results.rows:
         tasks.setdefault(test or str(_dataset(results, row)["name"]), []).append(row)
     baselines = read_tasks(path, [*tasks], known=test is None)
-    reader = Reader(store, results.record["stages"])
     parts = list[str]()
     for name, rows in tasks.items():
-        found = _score(results, reader, rows, baselines[name], f"baselines: {path}: {name}")
+        found = _score(results, collected.reader, rows, baselines[name], f"baselines: {path}: {name}")
         lines = [f"{name}: metric {baselines[name].metric}", ""]
         if found.scores:
             titles = _titles(results, found.groups)
