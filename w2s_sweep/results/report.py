@@ -87,7 +87,7 @@ def write_page(store: Store, results: Results, page: Page) -> ReportPaths:
         results = with_usage(store, relocate(store, results), summaries)
         plots = choose_plots(results)
         beside = [partial(export, results, page.folder), partial(render, store, results, plots, page, summaries)]
-        figures, (tables, text) = save_beside(results, page.folder / "figures", beside)
+        figures, (tables, text) = save_beside(plots, results, page.folder / "figures", beside)
         write_text(page.folder / "report.html", put_figures(text, figures))
     return ReportPaths(page.folder / "report.html", tables, figures)
 
