@@ -13,7 +13,7 @@ from w2s_sweep.results.cells import leaves_answers_out
 from w2s_sweep.results.collect import collect_students, read_record
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.examples import Examples
-from w2s_sweep.results.labels import sorted_json
+from w2s_sweep.results.labels import varying
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Row
 from w2s_sweep.results.score import measure
@@ -124,9 +124,7 @@ def _titles(results: Results, groups: Mapping[str, Sequence[Row]]) -> dict[str, 
     titles = dict(plain)
     for name, title in plain.items():
         if shared[title] > 1:
-            alike = [settings[other] for other in plain if plain[other] == title]
-            keys = sorted({key for one in alike for key in one})
-            vary = [key for key in keys if len({sorted_json(one.get(key)) for one in alike}) > 1]
+            vary = sorted(varying([settings[other] for other in plain if plain[other] == title]))
             titles[name] = f"{title} ({', '.join(f'{key}={settings[name].get(key)}' for key in vary)})"
     return titles
 
