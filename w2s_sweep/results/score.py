@@ -49,6 +49,11 @@ class Measured:
     place: int
     """In the batch."""
 
+    @property
+    def means(self) -> dict[str, float | None]:
+        """Name as in `Row.details` -> the value of the metric; None where it is undefined."""
+        return dict(zip(self.batch.names, self.batch.means[self.place], strict=True))
+
 
 def undefine(values: Array) -> Array:
     """Numbers [..., examples]; all NaN where one of them is not finite, as a user's own metric may have them: they have

@@ -130,8 +130,7 @@ def _against(
             "baselines are for one test set: give predictions of the same examples."
         )
     name = f"{request.metric}/student"
-    measured = [dict(zip(one.batch.names, one.batch.means[one.place], strict=True)) for one in measure(cells)]
-    scores = [found for one in measured if (found := one.get(name)) is not None]
+    scores = [found for one in measure(cells) if (found := one.means.get(name)) is not None]
     if len(scores) < len(cells):
         raise DataError(f"student: {request.metric} is undefined for these examples.")
     return [f"metric {request.metric}", "", *describe_students(baselines, {"student": scores})]

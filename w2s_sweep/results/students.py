@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from w2s_sweep.config.plain import flatten
 from w2s_sweep.errors import DataError
@@ -45,7 +46,7 @@ def compare_sweeps(store: Store, sweeps: Sequence[str], path: Path, test: str | 
     results, collected = collect_students(store, read_record(store, sweeps, test))
     tasks: dict[str, list[Row]] = {}
     for row in results.rows:
-        tasks.setdefault(test or str(_dataset(results, row)["name"]), []).append(row)
+        tasks.setdefault(test or str(_cell(results, row)["dataset"]["name"]), []).append(row)
     baselines = read_tasks(path, [*tasks], known=test is None)
     parts = list[str]()
     for name, rows in tasks.items():
@@ -99,18 +100,13 @@ def _why(results: Results, row: Row, found: str) -> str:
 def _measure(results: Results, row: Row, found: Examples) -> dict[str, float]:
     """Metric -> the student's, where it is defined."""
     (measured,) = measure([{"student": found}])
-    means = zip(measured.batch.names, measured.batch.means[measured.place], strict=True)
-    scores = {name.removesuffix("/student"): mean for name, mean in means if mean is not None}
-    whole = not leaves_answers_out(_dataset(results, row))
+    scores = {name.removesuffix("/student"): mean for name, mean in measured.means.items() if mean is not None}
+    whole = not leaves_answers_out(_cell(results, row)["dataset"])
     return {
         name: mean
         for name, mean in scores.items()
         if name in METRICS and (whole or name == row.metric or not METRICS[name].reads_groups)
     }
-
-
-def _dataset(results: Results, row: Row) -> Mapping[str, object]:
-    return results.record["cells"][row.cell]["cell"]["dataset"]
 
 
 def _titles(results: Results, groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
@@ -129,5 +125,5 @@ def _titles(results: Results, groups: Mapping[str, Sequence[Row]]) -> dict[str, 
     return titles
 
 
-def _cell(results: Results, row: Row) -> Mapping[str, object]:
+def _cell(results: Results, row: Row) -> Mapping[str, Any]:
     return results.record["cells"][row.cell]["cell"]
