@@ -124,11 +124,7 @@ def score_files(request: Request) -> str:
 def _against(
     request: Request, baselines: Baselines, cells: Sequence[Mapping[str, Examples]], examples: int
 ) -> list[str]:
-    if baselines.examples not in (None, examples):
-        raise DataError(
-            f"baselines: their scores are of {baselines.examples:,} test examples, {examples:,} are scored here. Fixed "
-            "baselines are for one test set: give predictions of the same examples."
-        )
+    baselines.require(examples, "baselines")
     name = f"{request.metric}/student"
     scores = [found for one in measure(cells) if (found := one.means.get(name)) is not None]
     if len(scores) < len(cells):

@@ -70,11 +70,7 @@ def _score(results: Results, reader: Reader, rows: Sequence[Row], base: Baseline
         if isinstance(found, str):
             students.left_out[_why(results, row, found)] += 1
             continue
-        if base.examples not in (None, len(found.ids)):
-            raise DataError(
-                f"{where}: scores are of {base.examples:,} test examples, those of the sweep of {len(found.ids):,}. "
-                "Fixed baselines are for one test set."
-            )
+        base.require(len(found.ids), where)
         scores = _measure(results, row, found)
         there |= {*scores}
         if base.metric not in scores:
