@@ -10,7 +10,7 @@ from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import DataError, nearest_first, unknown
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
-from w2s_sweep.results.tables.lines import interval, p_text
+from w2s_sweep.results.tables.lines import count_text, interval, p_text
 
 KEYS = ("weak", "ceiling", "metric", "examples", "methods")
 FORM = '{"weak": [0.61, 0.63], "ceiling": [0.80, 0.81], "methods": {"naive": [0.66, 0.70]}}'
@@ -151,7 +151,7 @@ def describe_students(baselines: Baselines, students: Mapping[str, Sequence[floa
     rows += [(name, runs, _pgr(baselines, runs)) for name, runs in [*baselines.methods.items(), *found.items()]]
     width = max(len(name) for name, _, _ in rows)
     lines = [
-        f"{name:<{width}} {_seeds(runs):>8}  {interval(runs.interval, 4):<22} {pgr}".rstrip()
+        f"{name:<{width}} {count_text(runs.seeds, 'seed'):>8}  {interval(runs.interval, 4):<22} {pgr}".rstrip()
         for name, runs, pgr in rows
     ]
     compared = [
@@ -165,10 +165,6 @@ def describe_students(baselines: Baselines, students: Mapping[str, Sequence[floa
         "examples. The PGR is over the file's weak and ceiling."
     )
     return [*lines, *([""] if compared else []), *compared, "", *alone, told]
-
-
-def _seeds(runs: Runs) -> str:
-    return f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
 
 
 def _pgr(baselines: Baselines, runs: Runs) -> str:

@@ -16,7 +16,7 @@ from w2s_sweep.results.baselines import Baselines, describe_students, read_basel
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.score import measure
 from w2s_sweep.results.summary import summarize
-from w2s_sweep.results.tables.lines import interval
+from w2s_sweep.results.tables.lines import count_text, interval
 from w2s_sweep.results.why import explain_recovery
 
 FILES = (*ROLES, "truth")
@@ -207,7 +207,7 @@ def _groups(truth: Said, keys: Sequence[Key], column: str) -> Array:
 
 def _describe(request: Request, common: Mapping[str, Interval | object], found: Recovery, examples: int) -> list[str]:
     groups = f"{common['n_groups']:,} groups of examples"
-    lines = [f"metric {request.metric}, {request.seeds} seed{'s' * (request.seeds > 1)}, {groups}", ""]
+    lines = [f"metric {request.metric}, {count_text(request.seeds, 'seed')}, {groups}", ""]
     for role in ROLES:
         value = common[role]
         assert isinstance(value, Interval)
