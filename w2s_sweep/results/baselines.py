@@ -9,7 +9,7 @@ from typing import Any
 from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import DataError, nearest_first, unknown
 from w2s_sweep.metrics import METRICS
-from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
+from w2s_sweep.metrics.fixed import Runs, difference, recover_fixed
 from w2s_sweep.results.tables.lines import count_text, interval, p_text
 
 KEYS = ("weak", "ceiling", "metric", "examples", "methods")
@@ -155,9 +155,10 @@ def describe_students(baselines: Baselines, students: Mapping[str, Sequence[floa
         for name, runs, pgr in rows
     ]
     compared = [
-        f"{name} - {other}: {interval(difference(runs, base), 4)}, p {p_text(difference_p(runs, base))}"
+        f"{name} - {other}: {interval(off.interval, 4)}, p {p_text(off.p)}"
         for name, runs in found.items()
         for other, base in baselines.methods.items()
+        for off in [difference(runs, base)]
     ]
     alone = [f"{name}: {ALONE}." for name, runs, _ in rows if runs.error is None]
     told = (
