@@ -5,7 +5,7 @@ costs as much as the numbers of a cell.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -121,9 +121,7 @@ class _Stages:
         """What each cell is shown."""
         seen = self.seen
         legal = None if seen.legal is None else seen.legal[self.places]
-        return RolePredictions(
-            probs=seen.probs[self.places], truth=seen.truth, legal=legal, groups=seen.groups, questions=seen.questions
-        )
+        return replace(seen, probs=seen.probs[self.places], legal=legal)
 
 
 def _of_stages(seen: RolePredictions) -> dict[str, Array]:
