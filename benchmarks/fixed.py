@@ -25,7 +25,7 @@ def cover(seeds: tuple[int, ...], spreads: tuple[float, ...], pgr: float, trials
     for _ in range(trials):
         roles = zip(means, spreads, seeds, strict=True)
         student, weak, ceiling = (Runs.of((m + s * rng.standard_normal(n)).tolist()) for m, s, n in roles)
-        found, gain = recover_fixed(student, weak, ceiling).pgr, difference(student, weak)
+        found, gain = recover_fixed(student, weak, ceiling).pgr, difference(student, weak).interval
         assert gain.low is not None
         assert gain.high is not None
         gains.append(gain.low <= 0.2 * pgr <= gain.high)

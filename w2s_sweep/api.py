@@ -8,7 +8,7 @@ sweep.predictions(0, "student")
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,9 @@ from w2s_sweep.launch.main import launch
 from w2s_sweep.launch.site import usual_store
 from w2s_sweep.predictions import FILE, read_table
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.collected import Results
+from w2s_sweep.results.collected import Results, with_usage
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table, usage_table
-from w2s_sweep.results.usage import usage_of
 from w2s_sweep.store import Store
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Sweep:
     @cached_property
     def usage(self) -> pa.Table:
         """A row per kind of work: time and memory that it used, and that SLURM tasks had asked for."""
-        return usage_table(replace(self.results, usage=usage_of(self.store, self.results.record)))
+        return usage_table(with_usage(self.store, self.results))
 
     def roles(self, cell: int) -> dict[str, str]:
         """Role -> key of the stage that plays it in a cell. StoreError where there is no such cell."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
+from w2s_sweep.metrics.fixed import Runs, difference, recover_fixed
 from w2s_sweep.metrics.gap import cause
 from w2s_sweep.metrics.interval import t_quantile
 
@@ -20,8 +20,8 @@ def test_differences_are_those_of_welch():
     one, other = rng.normal(size=4), rng.normal(1, 3, size=7)
     known = ttest_ind(one, other, equal_var=False)
     found = difference(Runs.of(list(one)), Runs.of(list(other)))
-    assert (found.low, found.high) == pytest.approx(tuple(known.confidence_interval()))
-    assert difference_p(Runs.of(list(one)), Runs.of(list(other))) == pytest.approx(known.pvalue)
+    assert (found.interval.low, found.interval.high) == pytest.approx(tuple(known.confidence_interval()))
+    assert found.p == pytest.approx(known.pvalue)
 
 
 def test_the_interval_holds_exactly_the_ratios_that_are_not_rejected():
@@ -55,7 +55,7 @@ def test_equal_scores_do_not_differ_however_many_they_are():
     for score in (0.7, 0.61, 1 / 3):
         one, other = Runs.of([score] * 2), Runs.of([score] * 3)
         assert (one.mean, one.error, other.error) == (score, 0, 0)
-        assert difference_p(one, other) == 1
+        assert difference(one, other).p == 1
 
 
 def test_no_gap_is_not_identified_and_a_single_run_has_no_interval():
@@ -64,5 +64,5 @@ def test_no_gap_is_not_identified_and_a_single_run_has_no_interval():
     assert cause(recover_fixed(Runs.of([0.6]), weak, ceiling).reason) == "the gap is not told from 0"
     point = recover_fixed(Runs.of([0.7]), weak, Runs.of([0.8, 0.81])).pgr
     assert (point.value, point.low) == (pytest.approx(0.1 / 0.205), None)
-    assert difference_p(Runs.of([0.7]), weak) is None
+    assert difference(Runs.of([0.7]), weak).p is None
     assert "not above" in recover_fixed(Runs.of([0.7]), weak, Runs.of([0.5])).reason

@@ -94,8 +94,17 @@ def test_guessing_an_answer_of_n_is_right_once_in_n_questions(answers):
     assert METRICS["accuracy"].chance_of(role) == 0.5
 
 
-def of_questions(root, metric: str, **dataset):
-    """A store with one cell of questions with two answers, and the question of each test example."""
+def test_chance_is_of_the_questions_where_several_share_a_group():
+    probs, truth, names = questions(40, answers=(3,))
+    passages = np.array([f"p{int(name[1:]) // 2}" for name in names])
+    role = RolePredictions(probs=probs, truth=truth, groups=passages, questions=names)
+    assert METRIC.scores_of(role) is not None
+    assert METRIC.chance_of(role) == pytest.approx(1 / 3)
+
+
+def of_questions(root, metric: str, shared: int = 1, **dataset):
+    """A store with one cell of questions with two answers, and the question of each test example. `shared`: questions
+    of a group."""
     store = build(root, Shape(metric=metric))
     record, (row,) = store.read_sweep(NAME), collect(store, NAME).rows
     record["cells"][0]["cell"]["dataset"] |= dataset
@@ -106,15 +115,21 @@ def of_questions(root, metric: str, **dataset):
     write_json(store.sweep(NAME) / "sweep.json", record)
     with store.attempt(data) as out:
         group = {name: f"q{i}" for ids in (right, wrong) for i, name in enumerate(ids)}
-        pq.write_table(pa.table({"id": list(group), "group": list(group.values())}), out / "examples.parquet")
+        columns = {"id": list(group), "group": list(group.values())}
+        if shared > 1:
+            passages = [f"p{int(name[1:]) // shared}" for name in group.values()]
+            columns |= {"question": columns["group"], "group": passages}
+        pq.write_table(pa.table(columns), out / "examples.parquet")
         write_json(out / "summary.json", {})
         write_json(out / "preimage.json", {})
     return store, group
 
 
-def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path):
-    store, group = of_questions(tmp_path, "question_accuracy")
+@pytest.mark.parametrize("shared", [1, 3])
+def test_a_cell_of_questions_has_it_beside_the_accuracy_of_answers(tmp_path, shared):
+    store, group = of_questions(tmp_path, "question_accuracy", shared)
     (row,) = collect(store, NAME).rows
+    assert row.n_groups == -(-len({*group.values()}) // shared)
     assert row.chance == 0.5
     for role in ("weak", "student", "ceiling"):
         said = read_predictions(store.path(getattr(row, f"{role}_key")) / FILE, "test")

@@ -1,6 +1,7 @@
 """Fixed baselines in a file: read strictly, and students of files and of sweeps are scored against them."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -10,6 +11,7 @@ from w2s_sweep.errors import ConfigError, DataError
 from w2s_sweep.metrics.fixed import Runs
 from w2s_sweep.results.baselines import read_baselines, read_tasks
 from w2s_sweep.results.score_files import parse_request, score_files
+from w2s_sweep.store import Store
 
 TASK = {"weak": [0.59, 0.6, 0.61], "ceiling": [0.79, 0.8, 0.81], "methods": {"naive": [0.64, 0.66]}}
 
@@ -92,6 +94,18 @@ def test_the_students_of_a_sweep_are_scored_against_it(tmp_path, capsys):
     write(tmp_path / "base.json", {"sciq": TASK | {"examples": 50}})
     assert main(["--store", str(store.root), "report", NAME, "--baselines", str(base)]) != 0
     assert "sciq: scores are of 50 test examples" in capsys.readouterr().err
+
+
+def test_each_stage_of_a_sweep_is_read_once(tmp_path, monkeypatch):
+    store, read, contents = build(tmp_path / "store", Shape(seeds=(0, 1))), Counter(), Store.contents
+
+    def count(self, key, *names):
+        read[key] += 1
+        return contents(self, key, *names)
+
+    monkeypatch.setattr(Store, "contents", count)
+    assert report(store, tmp_path / "base.json", {"sciq": TASK}) == 0
+    assert read == dict.fromkeys(store.read_sweep(NAME)["stages"], 1)
 
 
 def test_students_of_different_settings_are_not_pooled_and_other_test_sets_are_told(tmp_path, capsys):

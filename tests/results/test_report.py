@@ -14,7 +14,7 @@ from tests.results_store import LOSSES, NAME, Shape, build, made_up, put_stage
 from w2s_sweep.launch.conclude import conclude
 from w2s_sweep.metrics import Interval
 from w2s_sweep.results.collect import collect
-from w2s_sweep.results.cost import cost_of
+from w2s_sweep.results.cost import cost_of, summaries_of
 from w2s_sweep.results.figures import draw_tasks, save_figures
 from w2s_sweep.results.figures.curves import MOST, learning_curves, polyline
 from w2s_sweep.results.figures.facets import MOST_PANELS, facets
@@ -263,7 +263,7 @@ def test_the_report_tells_what_it_took_where_downloads_are_and_who_needs_what_fa
         "torch": "2.9.0",
     }
     path.write_text(json.dumps(about))
-    cost = cost_of(store, store.read_sweep(NAME)["stages"])
+    cost = cost_of(summaries_of(store, store.read_sweep(NAME)["stages"]))
     assert cost.hours("GPU") == pytest.approx(3.0)
     assert cost.hours("CPU") == pytest.approx(6 * 1.5 / 3600)
     assert cost.torch == ("2.9.0",)

@@ -20,11 +20,17 @@ from w2s_sweep.results.figures.saved import (
     keep,
     write_figure,
 )
+from w2s_sweep.results.usage import usage_of
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return collect(build(tmp_path_factory.mktemp("store"), Shape(seeds=(0, 1), n_test=40)), NAME)
+def store(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("store"), Shape(seeds=(0, 1), n_test=40))
+
+
+@pytest.fixture(scope="module")
+def results(store):
+    return collect(store, NAME)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def written(folder):
 
 def test_the_same_results_are_not_drawn_again(drawn, results, monkeypatch):
     folder, saved = drawn
-    monkeypatch.setattr(figures, "choose_plots", lambda results: pytest.fail("it draws"))
+    monkeypatch.setattr(figures, "run_beside", lambda works: pytest.fail("it draws") if works else [])
     before = written(folder)
     assert save_figures(results, folder) == saved
     assert written(folder) == before
@@ -70,6 +76,12 @@ def test_what_figures_show_is_in_their_fingerprint_and_the_command_is_not(result
     assert fingerprint(replace(results, rows=(other_row, *results.rows[1:])), REPORT) != own
     assert fingerprint(results, choose("paper", "column", None)) != own
     assert fingerprint(replace(results, record={}), REPORT) == own
+
+
+def test_what_the_work_took_has_nothing_drawn_again(store, results):
+    used = usage_of(store, results.record)
+    assert used
+    assert fingerprint(replace(results, usage=used), REPORT) == fingerprint(results, REPORT)
 
 
 def test_a_file_that_another_process_wrote_meanwhile_is_not_taken_for_ones_own(tmp_path):

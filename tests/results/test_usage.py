@@ -1,17 +1,21 @@
 """What the work of a sweep used, and what its tasks asked for: rows by kind of work, whatever records say."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 import w2s_sweep as w2s
 from tests.results_store import LOSSES, NAME, Shape, build
+from w2s_sweep.cli import main
+from w2s_sweep.results import cost, processes
 from w2s_sweep.results.collect import collect
 from w2s_sweep.results.join import join
-from w2s_sweep.results.report import page_in, render
+from w2s_sweep.results.report import page_in, render, write_results
 from w2s_sweep.results.tables.written import as_markdown
 from w2s_sweep.results.usage import usage_of, usage_of_tasks
+from w2s_sweep.store.files import read_json
 
 ASK = {"gpus": 2, "cpus": 8, "memory_gb": 40, "minutes": 90}
 
@@ -115,6 +119,23 @@ def test_numbers_that_are_none_stop_no_report(store, odd):
     summary = {"device": "cuda", "seconds": odd, "processes": odd, "GPUs": odd, "peak RSS GB": odd, "planned GB": odd}
     (store.path(weak) / "summary.json").write_text(json.dumps(summary))
     assert ("weak", 1, 1, None, 0.0) in found(store)
+
+
+def test_a_page_reads_each_summary_once_and_csv_and_json_read_none(tmp_path, monkeypatch, capsys):
+    store, read = build(tmp_path, Shape(missing=("student w14 s410 sciq 0 0",))), Counter()  # nothing to draw
+
+    def count(path):
+        read[path.parent.name] += 1
+        return read_json(path)
+
+    monkeypatch.setattr(processes, "count_processes", lambda: 1)  # what others read is not counted here
+    monkeypatch.setattr(cost, "read_json", count)
+    for kind in ("csv", "json"):
+        assert main(["--store", str(store.root), "report", NAME, "--format", kind]) == 0
+    assert not read
+    write_results(store, collect(store, NAME), tmp_path / "page")
+    assert read == dict.fromkeys(store.read_sweep(NAME)["stages"], 1)
+    capsys.readouterr()
 
 
 def test_page_and_tables_show_it(store, tmp_path):

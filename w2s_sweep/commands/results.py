@@ -35,11 +35,9 @@ def report(console: Console, store: Store, args: argparse.Namespace) -> int:
         print(harmless(explain_pgr(store, collect(store, *args.sweeps, test=args.test), args.why)))
         return 0
     if args.baselines is not None:
-        from w2s_sweep.results.collect import collect
-        from w2s_sweep.results.students import compare_sweep
+        from w2s_sweep.results.students import compare_sweeps
 
-        found = collect(store, *args.sweeps, test=args.test)
-        print(harmless(compare_sweep(store, found, Path(args.baselines), args.test)))
+        print(harmless(compare_sweeps(store, args.sweeps, Path(args.baselines), args.test)))
         return 0
     own = store.sweep(args.sweeps[0]) if len(args.sweeps) == 1 and args.format is None else None
     own = own / "tests" / args.test if own and args.test else own

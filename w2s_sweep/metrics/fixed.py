@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from w2s_sweep.metrics.gap import Recovery, fieller, why_unidentified
-from w2s_sweep.metrics.interval import LEVEL, SMALLEST, Interval, special_functions, t_quantile
+from w2s_sweep.metrics.gap import Recovery, fieller, plain_ratio, why_unidentified
+from w2s_sweep.metrics.interval import LEVEL, Interval, t_p, t_quantile
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,46 @@ class Runs:
     @property
     def interval(self) -> Interval:
         """Student's t; without ends for a single run."""
-        return _interval(self.mean, ((self.variance, self),))
+        return Known.of(self.mean, ((self.variance, self),)).interval
 
 
-def difference(one: Runs, other: Runs) -> Interval:
-    """`one` minus `other` with the interval of Welch (1947); without ends where one of them is a single run."""
-    return _interval(one.mean - other.mean, ((one.variance, one), (other.variance, other)))
+Parts = Sequence[tuple[float, Runs]]
+"""Variances that add up, and the runs that each is known by."""
 
 
-def difference_p(one: Runs, other: Runs) -> float | None:
-    """Two-sided p of no difference (Welch 1947); None where one of them is a single run."""
-    parts = ((one.variance, one), (other.variance, other))
-    freedom, off = _freedom(parts), abs(one.mean - other.mean)
-    if freedom is None:
-        return None
-    spread = math.sqrt(one.variance + other.variance)
-    if not spread:
-        return 1.0 if off == 0 else SMALLEST
-    t = off / spread
-    return max(SMALLEST, 2 * float(special_functions().stdtr(freedom, -t)))
+@dataclass(frozen=True)
+class Known:
+    """A number that follows from means over runs, and how well it is known."""
+
+    value: float
+    variance: float
+    freedom: float | None
+    """Degrees of freedom of the variance (Satterthwaite 1946); None where it is that of a single run, unknown."""
+
+    @classmethod
+    def of(cls, value: float, parts: Parts) -> "Known":
+        return cls(value, sum(variance for variance, _ in parts), _freedom(parts))
+
+    @property
+    def interval(self) -> Interval:
+        """Student's t; without ends where the variance is unknown."""
+        if self.freedom is None:
+            return Interval(self.value)
+        half = t_quantile(LEVEL, self.freedom) * math.sqrt(self.variance)
+        return Interval(self.value, self.value - half, self.value + half)
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided, of the number being 0; None where the variance is unknown."""
+        return None if self.freedom is None else t_p(self.value, self.variance, self.freedom)
 
 
-def recover_fixed(student: Runs, weak: Runs, ceiling: Runs, level: float = LEVEL) -> Recovery:
+def difference(one: Runs, other: Runs) -> Known:
+    """`one` minus `other`, after Welch (1947)."""
+    return Known.of(one.mean - other.mean, ((one.variance, one), (other.variance, other)))
+
+
+def recover_fixed(student: Runs, weak: Runs, ceiling: Runs) -> Recovery:
     """(student - weak) / (ceiling - weak) of the means, with the interval of Fieller (1954). Where a role is a single
     run the ratio is a point.
 
@@ -68,17 +86,19 @@ def recover_fixed(student: Runs, weak: Runs, ceiling: Runs, level: float = LEVEL
     seeds, since two or three runs that happen to agree hide that it has most of the spread. docs/STATISTICS.md has what
     was measured.
     """
-    gain, gap, excess = difference(student, weak), difference(ceiling, weak), difference(student, ceiling)
+    pairs = (student, weak), (ceiling, weak), (student, ceiling)
+    gain, gap, excess = (difference(*pair).interval for pair in pairs)
     above, below = student.mean - weak.mean, ceiling.mean - weak.mean
     freedom = _freedom_of_ratio(above / below if below else 0.0, student, weak, ceiling)
     if freedom is None:
         reason = why_unidentified(gap, math.inf, 0) if gap.low is not None else ""
-        if below <= 0:
+        point = plain_ratio(weak.mean, student.mean, ceiling.mean)
+        if point is None:
             reason = reason or f"the ceiling is not above the weak supervisor: gap {below:.4f}"
-        return Recovery(gain, gap, excess, Interval(None if reason else above / below), reason)
+        return Recovery(gain, gap, excess, Interval(None if reason else point), reason)
     shared = weak.variance  # both gaps are over the same runs of the supervisor
     covariance = np.array([[student.variance + shared, shared], [shared, ceiling.variance + shared]])
-    square = np.array([t_quantile(level, freedom) ** 2])
+    square = np.array([t_quantile(LEVEL, freedom) ** 2])
     (room,), (low,), (high,) = fieller(np.array([[above, below]]), covariance[None], square)
     reason = why_unidentified(gap, float(room), freedom)
     pgr = Interval(None) if reason else Interval(above / below, float(low), float(high))
@@ -94,18 +114,6 @@ def _freedom_of_ratio(ratio: float, student: Runs, weak: Runs, ceiling: Runs) ->
     )
     freedom = _freedom(parts)
     return None if freedom is None else min(freedom, student.seeds - 1.0)
-
-
-Parts = Sequence[tuple[float, Runs]]
-"""Variances that add up, and the runs that each is known by."""
-
-
-def _interval(mean: float, parts: Parts) -> Interval:
-    freedom = _freedom(parts)
-    if freedom is None:
-        return Interval(mean)
-    half = t_quantile(LEVEL, freedom) * math.sqrt(sum(variance for variance, _ in parts))
-    return Interval(mean, mean - half, mean + half)
 
 
 def _freedom(parts: Parts) -> float | None:

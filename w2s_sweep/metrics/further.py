@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -42,9 +42,7 @@ class RolePredictions:
     def of_set(self, place: int) -> RolePredictions:
         """One of several sets."""
         legal = None if self.legal is None else self.legal[place]
-        return RolePredictions(
-            probs=self.probs[place], truth=self.truth, legal=legal, groups=self.groups, questions=self.questions
-        )
+        return replace(self, probs=self.probs[place], legal=legal)
 
 
 class Further(ABC):

@@ -86,9 +86,12 @@ def _interval(mean: float, low: float, high: float, known: bool) -> Interval:
 
 def crossed_p(moments: Moments) -> float | None:
     """Two-sided p of a single column's mean being 0; None where nothing is known of its spread."""
-    mean, variance = float(moments.mean[0]), float(moments.covariance[0, 0])
-    if not math.isfinite(variance):
-        return None
+    variance = float(moments.covariance[0, 0])
+    return t_p(float(moments.mean[0]), variance, moments.freedom) if math.isfinite(variance) else None
+
+
+def t_p(mean: float, variance: float, freedom: float) -> float:
+    """Two-sided p of a mean being 0, by Student's t. `variance`: of the mean, with so many degrees of freedom."""
     if variance == 0:
         return 1.0 if mean == 0 else SMALLEST
-    return max(SMALLEST, 2 * float(special_functions().stdtr(moments.freedom, -abs(mean) / math.sqrt(variance))))
+    return max(SMALLEST, 2 * float(special_functions().stdtr(freedom, -abs(mean) / math.sqrt(variance))))

@@ -53,10 +53,11 @@ class QuestionAccuracy(Metric):
 
     def chance_of(self, role: RolePredictions) -> float:
         """Of a question with n answers 1 / n; mean over the questions."""
-        if role.groups is None or no_questions(role.probs, role.truth, role.groups) is not None:
-            return self.chance(role.probs.shape[-1])
-        _, sizes, asked = _questions(role.truth, role.groups)
-        return float((1 / sizes[asked]).mean())
+        if (names := _names(role)) is not None:
+            _, sizes, asked = _questions(role.truth, names)
+            if _why_none(role.probs, sizes, asked) is None:
+                return float((1 / sizes[asked]).mean())
+        return self.chance(role.probs.shape[-1])
 
     def why_unfit(self, kind: str) -> str | None:
         return None if kind == "classify" else f"a task of kind {kind}, whose examples are no answers to questions"

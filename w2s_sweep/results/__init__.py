@@ -1,7 +1,6 @@
 """From finished stages to tables, figures and a report; every number can be traced to predictions in a stage folder."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,15 +28,15 @@ def show(
     `live`: the sweep is running, and the report says so.
     """
     from w2s_sweep.results.collect import collect  # matplotlib and pyarrow are not wanted at submission
+    from w2s_sweep.results.collected import with_usage
     from w2s_sweep.results.report import write_results
-    from w2s_sweep.results.tables.files import TEXTS
+    from w2s_sweep.results.tables.files import OF_USAGE, TEXTS
     from w2s_sweep.results.tables.terminal import print_results
-    from w2s_sweep.results.usage import usage_of
 
     results = collect(store, *sweeps, test=test)
     written = [] if folder is None else write_results(store, results, folder, live=live).list_files()
     if kind is not None:
-        print(TEXTS[kind](replace(results, usage=usage_of(store, results.record))), end="")
+        print(TEXTS[kind](with_usage(store, results) if kind in OF_USAGE else results), end="")
         return
     print_results(results, console)
     for name, path in written:

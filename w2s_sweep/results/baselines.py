@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import DataError, nearest_first, unknown
 from w2s_sweep.metrics import METRICS
-from w2s_sweep.metrics.fixed import Runs, difference, difference_p, recover_fixed
-from w2s_sweep.results.tables.lines import interval, p_text
+from w2s_sweep.metrics.fixed import Runs, difference, recover_fixed
+from w2s_sweep.results.tables.lines import count_text, interval, p_text
 
 KEYS = ("weak", "ceiling", "metric", "examples", "methods")
 FORM = '{"weak": [0.61, 0.63], "ceiling": [0.80, 0.81], "methods": {"naive": [0.66, 0.70]}}'
@@ -31,6 +32,14 @@ class Baselines:
     examples: int | None = None
     """Test examples that all were scored on; None where the file does not say."""
 
+    def require(self, examples: int, where: str) -> None:
+        """Raises DataError where the students were scored on another number of test examples."""
+        if self.examples not in (None, examples):
+            raise DataError(
+                f"{where}: scores are of {self.examples:,} test examples, {examples:,} are scored here. Fixed "
+                "baselines are for one test set: score students on the same examples."
+            )
+
 
 def read_baselines(path: Path, task: str | None = None) -> Baselines:
     """What a JSON file says: of one task, or of several by name, of which `task` is one. Raises DataError."""
@@ -47,13 +56,13 @@ def _load(path: Path) -> Any:
 
 
 def _names_tasks(said: Any) -> bool:
-    return isinstance(said, dict) and bool(cast(dict[str, Any], said)) and not {*KEYS} & {*cast(dict[str, Any], said)}
+    return is_mapping(said) and bool(said) and not {*KEYS} & {*said}
 
 
 def _of_task(said: Any, path: Path, task: str | None) -> Baselines:
     if not _names_tasks(said):
         return _read_one(said, f"baselines: {path}")
-    if not all(isinstance(one, dict) for one in said.values()):
+    if not all(is_mapping(one) for one in said.values()):
         raise DataError(f"baselines: {path}: has neither weak nor ceiling. Its form is {FORM}, or this for each task.")
     if task is None and len(said) > 1:
         names = ", ".join(sorted(said))
@@ -70,7 +79,7 @@ def read_tasks(path: Path, tasks: Sequence[str], known: bool) -> dict[str, Basel
     """Of each of these tasks; a file that names none is of the only one, where it is `known` to be of that one. Raises
     DataError."""
     said = _load(path)
-    if not _names_tasks(said) and isinstance(said, dict) and not (known and len(tasks) == 1):
+    if not _names_tasks(said) and is_mapping(said) and not (known and len(tasks) == 1):
         form = ", ".join(f'"{name}": {{...}}' for name in tasks)
         raise DataError(
             f"baselines: {path} names no task, and could be of any (here: {', '.join(tasks)}). Say which: {{{form}}}."
@@ -79,41 +88,38 @@ def read_tasks(path: Path, tasks: Sequence[str], known: bool) -> dict[str, Basel
 
 
 def _read_one(said: Any, where: str) -> Baselines:
-    if not isinstance(said, dict):
+    if not is_mapping(said):
         raise DataError(f"{where}: is no object. Its form is {FORM}.")
-    found = cast(dict[str, Any], said)
-    for key in found:
+    for key in said:
         if key not in KEYS:
             raise DataError(f"{where}: {unknown('key', key, KEYS)} Scores of other methods stand under methods.")
-    lacking = [role for role in ("weak", "ceiling") if role not in found]
+    lacking = [role for role in ("weak", "ceiling") if role not in said]
     if lacking:
         raise DataError(f"{where}: lacks {' and '.join(lacking)}. Its form is {FORM}.")
-    metric, examples, methods = found.get("metric", "accuracy"), found.get("examples"), found.get("methods", {})
+    metric, examples, methods = said.get("metric", "accuracy"), said.get("examples"), said.get("methods", {})
     if not isinstance(metric, str) or metric not in METRICS:
         raise DataError(f"{where}: {unknown('metric', str(metric), METRICS)}")
     if examples is not None and not _is_count(examples):
         raise DataError(f"{where}: examples: got {examples!r}. Allowed: how many test examples were scored.")
-    if not isinstance(methods, dict):
+    if not is_mapping(methods):
         raise DataError(f'{where}: methods: got {methods!r}. Allowed: scores by name, {{"naive": [0.66, 0.70]}}.')
-    named = cast(dict[str, Any], methods)
-    weak, ceiling = (_runs(found[role], f"{where}: {role}", metric) for role in ("weak", "ceiling"))
-    others = {name: _runs(one, f"{where}: methods: {name}", metric) for name, one in named.items()}
+    weak, ceiling = (_runs(said[role], f"{where}: {role}", metric) for role in ("weak", "ceiling"))
+    others = {name: _runs(one, f"{where}: methods: {name}", metric) for name, one in methods.items()}
     return Baselines(weak, ceiling, others, metric, examples)
 
 
 def _runs(said: Any, where: str, metric: str) -> Runs:
     """`[0.61, 0.63]`, one a seed; `0.61`, one run; or `{"mean": 0.62, "error": 0.01, "seeds": 5}`."""
-    if isinstance(said, dict):
-        about = cast(dict[str, Any], said)
-        if {*about} != {*SUMMARY}:
-            raise DataError(f"{where}: has {', '.join(about)}. Allowed: a list of scores, or {', '.join(SUMMARY)}.")
-        mean, error = (_number(about[name], f"{where}: {name}") for name in ("mean", "error"))
-        seeds = about["seeds"]
+    if is_mapping(said):
+        if {*said} != {*SUMMARY}:
+            raise DataError(f"{where}: has {', '.join(said)}. Allowed: a list of scores, or {', '.join(SUMMARY)}.")
+        mean, error = (_number(said[name], f"{where}: {name}") for name in ("mean", "error"))
+        seeds = said["seeds"]
         low, high = METRICS[metric].bounds
         if not _is_count(seeds) or not 0 <= error <= min(high - low, MOST):
             raise DataError(f"{where}: seeds is a count from 1, error the standard error of the mean, from 0.")
         return Runs(_score(mean, where, metric), seeds, error if seeds > 1 else None)
-    listed = cast(list[Any], said) if isinstance(said, list) else [said]
+    listed = said if is_list(said) else [said]
     if not listed:
         raise DataError(f"{where}: is empty. Give one score a seed.")
     return Runs.of([_score(_number(one, where), where, metric) for one in listed])
@@ -145,13 +151,14 @@ def describe_students(baselines: Baselines, students: Mapping[str, Sequence[floa
     rows += [(name, runs, _pgr(baselines, runs)) for name, runs in [*baselines.methods.items(), *found.items()]]
     width = max(len(name) for name, _, _ in rows)
     lines = [
-        f"{name:<{width}} {_seeds(runs):>8}  {interval(runs.interval, 4):<22} {pgr}".rstrip()
+        f"{name:<{width}} {count_text(runs.seeds, 'seed'):>8}  {interval(runs.interval, 4):<22} {pgr}".rstrip()
         for name, runs, pgr in rows
     ]
     compared = [
-        f"{name} - {other}: {interval(difference(runs, base), 4)}, p {p_text(difference_p(runs, base))}"
+        f"{name} - {other}: {interval(off.interval, 4)}, p {p_text(off.p)}"
         for name, runs in found.items()
         for other, base in baselines.methods.items()
+        for off in [difference(runs, base)]
     ]
     alone = [f"{name}: {ALONE}." for name, runs, _ in rows if runs.error is None]
     told = (
@@ -159,10 +166,6 @@ def describe_students(baselines: Baselines, students: Mapping[str, Sequence[floa
         "examples. The PGR is over the file's weak and ceiling."
     )
     return [*lines, *([""] if compared else []), *compared, "", *alone, told]
-
-
-def _seeds(runs: Runs) -> str:
-    return f"{runs.seeds} seed{'s' * (runs.seeds > 1)}"
 
 
 def _pgr(baselines: Baselines, runs: Runs) -> str:

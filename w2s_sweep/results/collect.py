@@ -46,8 +46,14 @@ def collect(store: Store, *sweeps: str, test: str | None = None) -> Results:
 
     `test`: the name of one of the further test sets that cells have (`tests`); None is the cells' own.
     """
+    return collect_record(store, read_record(store, sweeps, test))
+
+
+def read_record(store: Store, sweeps: Sequence[str], test: str | None = None) -> dict[str, Any]:
+    """What `collect` collects: the record of sweeps, joined, with the stages of a further test set where one is named.
+    Raises StoreError."""
     record = join([store.read_sweep(sweep) for sweep in dict.fromkeys(sweeps)])
-    return collect_record(store, record if test is None else _on_test(record, test))
+    return record if test is None else _on_test(record, test)
 
 
 @limit_threads

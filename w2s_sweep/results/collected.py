@@ -1,15 +1,17 @@
 """Everything that is known of a sweep: its rows, groups, comparisons and curves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from w2s_sweep.metrics import Recovery
 from w2s_sweep.results.comparison import Comparison
+from w2s_sweep.results.cost import Summaries
 from w2s_sweep.results.curve_point import CurvePoint, StudentStep
 from w2s_sweep.results.records import Group, Median, Reliability, Row, State
-from w2s_sweep.results.usage import Usage
+from w2s_sweep.results.usage import Usage, usage_of
+from w2s_sweep.store import Store
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,8 @@ class Results:
         """What all rows have in common and `columns` therefore leaves out."""
         names = [name for name in ("dataset", "pair") if name not in self._varying and self.rows]
         return " · ".join([*(str(getattr(self.rows[0], name)) for name in names), f"metric {self.rows[0].metric}"])
+
+
+def with_usage(store: Store, results: Results, summaries: Summaries | None = None) -> Results:
+    """The same with what the work took, of the summaries of all stages; None reads them."""
+    return replace(results, usage=usage_of(store, results.record, summaries))

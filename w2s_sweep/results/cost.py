@@ -35,14 +35,22 @@ class Cost:
         return sum(device.hours for device in self.devices if device.kind == kind)
 
 
-def cost_of(store: Store, keys: Iterable[str]) -> Cost:
-    """Reads the summary of every finished stage."""
-    found = [summary for key in keys if (summary := read_json(store.path(key) / "summary.json")) is not None]
+Summaries = Mapping[str, Mapping[str, Any]]
+"""Stage key -> what the stage said of itself when it was finished."""
+
+
+def summaries_of(store: Store, keys: Iterable[str]) -> Summaries:
+    """Of those of the stages that are finished, in this order."""
+    return {key: found for key in keys if (found := read_json(store.path(key) / "summary.json")) is not None}
+
+
+def cost_of(summaries: Summaries) -> Cost:
+    """What the stages took together."""
     hours: dict[tuple[str, str], list[float]] = {}
-    for summary in found:
+    for summary in summaries.values():
         hours.setdefault(_device(summary), []).append(hours_of(summary))
     devices = [DeviceHours(*device, len(spent), sum(spent)) for device, spent in hours.items()]
-    torch = sorted({str(summary["torch"]) for summary in found if "torch" in summary})
+    torch = sorted({str(summary["torch"]) for summary in summaries.values() if "torch" in summary})
     return Cost(tuple(sorted(devices, key=lambda device: -device.hours)), tuple(torch))
 
 

@@ -1,7 +1,7 @@
 """Short labels of settings: the name alone, and what tells settings of one name apart only where it does."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 from w2s_sweep.config.plain import flatten
@@ -35,9 +35,9 @@ def label_all(settings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name in sorted({str(s["name"]) for s in distinct.values()}):
         same = {text: _visible(s) for text, s in distinct.items() if s["name"] == name}
-        varying = [path for path in _paths(same.values()) if len({sorted_json(s.get(path)) for s in same.values()}) > 1]
+        vary = varying(same.values())
         for text, s in same.items():
-            shown_paths = [path for path in s if path in varying or s[path] in DISCLOSED.get(path, ())]
+            shown_paths = [path for path in s if path in vary or s[path] in DISCLOSED.get(path, ())]
             inner = ", ".join(f"{path.rpartition('.')[2]}={_short(s[path])}" for path in shown_paths)
             shown[text] = f"{name}({inner})" if inner else name
     return shown
@@ -47,8 +47,11 @@ def _visible(settings: Mapping[str, Any]) -> dict[str, Any]:
     return flatten({k: v for k, v in settings.items() if k not in UNSEEN})
 
 
-def _paths(settings: Iterable[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(path for s in settings for path in s))
+def varying(settings: Collection[Mapping[str, Any]]) -> list[str]:
+    """The paths under which flat settings have several values, in the order in which they come; nothing and null are
+    one."""
+    paths = dict.fromkeys(path for s in settings for path in s)
+    return [path for path in paths if len({sorted_json(s.get(path)) for s in settings}) > 1]
 
 
 def _short(value: Any) -> str:

@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
-import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.arrays import Array
 from w2s_sweep.errors import StoreError
@@ -21,8 +22,11 @@ from w2s_sweep.results.answers import AnswersReader, Layout, legal_of
 from w2s_sweep.results.examples import Examples, Frame, Parts
 from w2s_sweep.store import Store
 
+pq: Any = parquet
 EXAMPLES = "examples.parquet"
 """What a data stage leaves."""
+Names = tuple[dict[str, str], dict[str, str]]
+"""Example id -> name of its group; example id -> the question that it answers, where that is not its group."""
 
 
 @dataclass
@@ -35,10 +39,8 @@ class Reader:
     read: dict[str, "Examples | str"] = field(default_factory=dict[str, "Examples | str"])
     narrow: dict[tuple[str, str], "Examples | str"] = field(default_factory=dict[tuple[str, str], "Examples | str"])
     """(stage, file that supervises) -> the stage's predictions for the rows that the file labels."""
-    groups: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    """Key of a data stage -> example id -> name of its group."""
-    questions: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    """The same of the questions that examples answer, where that is not their group; of stages in `groups`."""
+    names: dict[str, Names] = field(default_factory=dict[str, Names])
+    """Key of a data stage -> what its examples belong to."""
     files: AnswersReader = field(default_factory=AnswersReader)
     frames: dict[tuple[str | None, int], Frame] = field(default_factory=dict[tuple[str | None, int], Frame])
     """(data stage, layout of a file) -> its test rows."""
@@ -132,29 +134,30 @@ class Reader:
     def _frame(self, data: str | None, layout: Layout) -> Frame:
         about = (data, id(layout))  # which `files` keeps
         if about not in self.frames:
-            made = Frame.of(layout, self._groups(data), self.questions.get(data or ""))
+            made = Frame.of(layout, *self._names(data))
             self.frames[about] = made.share(self.orders.setdefault((data, "\n".join(made.ids.tolist())), made))
         return self.frames[about]
 
-    def _groups(self, data: str | None) -> dict[str, str]:
-        """Groups of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
+    def _names(self, data: str | None) -> Names:
+        """Of a data stage's examples; none where no stage is known, as of sweeps that hold none."""
         if data is None:
-            return {}
-        if data not in self.groups:
-            path = self.store.verify(data) / EXAMPLES
-            there = set(cast(Any, pyarrow.parquet).read_schema(path).names)
-            names = [name for name in ("id", "group", "question") if name in there]
-            table: Any = cast(Any, pyarrow.parquet).read_table(path, columns=names)
-            if absent := {"id", "group"} - {*table.column_names}:
-                raise StoreError(f"{path} has no column {', '.join(sorted(absent))}. {REMEDY}")
-            self.groups[data] = dict(zip(table["id"].to_pylist(), table["group"].to_pylist(), strict=True))
-            if "question" in names:
-                pairs = zip(table["id"].to_pylist(), table["question"].to_pylist(), strict=True)
-                self.questions[data] = {one: name for one, name in pairs if name is not None}
-        return self.groups[data]
+            return {}, {}
+        if data not in self.names:
+            self.names[data] = _read_names(self.store.verify(data) / EXAMPLES)
+        return self.names[data]
 
     def _on(self, found: "Examples | str", labelled: Array) -> "Examples | str":
         """On the labelled rows where there are others too; a file with rows of its own is told of by who compares."""
         if isinstance(found, str):
             return found
         return self.parts.on(found, labelled) if {*labelled.tolist()} < {*found.ids.tolist()} else found
+
+
+def _read_names(path: Path) -> Names:
+    with pq.ParquetFile(path) as file:
+        there = file.schema_arrow.names
+        if absent := {"id", "group"} - {*there}:
+            raise StoreError(f"{path} has no column {', '.join(sorted(absent))}. {REMEDY}")
+        found = file.read(columns=[name for name in ("id", "group", "question") if name in there]).to_pydict()
+    asked = zip(found["id"], found["question"], strict=True) if "question" in found else ()
+    return dict(zip(found["id"], found["group"], strict=True)), {one: name for one, name in asked if name is not None}

@@ -4,15 +4,15 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from os.path import relpath
 from pathlib import Path
 from typing import Any
 
 from w2s_sweep.amounts import show_hours
-from w2s_sweep.results.collected import Results
-from w2s_sweep.results.cost import cost_of
+from w2s_sweep.results.collected import Results, with_usage
+from w2s_sweep.results.cost import Cost, Summaries, cost_of, summaries_of
 from w2s_sweep.results.figures import Plot, SavedFigure, choose_plots, save_beside
 from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained, learning_curves
 from w2s_sweep.results.figures.saved import FILES
@@ -24,7 +24,6 @@ from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names
 from w2s_sweep.results.tables.further import known_columns
 from w2s_sweep.results.tables.terminal import by_group
-from w2s_sweep.results.usage import usage_of
 from w2s_sweep.store import Store
 from w2s_sweep.store.files import write_text
 from w2s_sweep.version import __version__
@@ -84,9 +83,11 @@ def write_page(store: Store, results: Results, page: Page) -> ReportPaths:
     """The same for a page that is read elsewhere."""
     page.folder.mkdir(parents=True, exist_ok=True)
     with set_objects_aside():
-        results = replace(relocate(store, results), usage=usage_of(store, results.record))
-        beside = [partial(export, results, page.folder), partial(render, store, results, choose_plots(results), page)]
-        figures, (tables, text) = save_beside(results, page.folder / "figures", beside)
+        summaries = summaries_of(store, results.record["stages"])
+        results = with_usage(store, relocate(store, results), summaries)
+        plots = choose_plots(results)
+        beside = [partial(export, results, page.folder), partial(render, store, results, plots, page, summaries)]
+        figures, (tables, text) = save_beside(plots, results, page.folder / "figures", beside)
         write_text(page.folder / "report.html", put_figures(text, figures))
     return ReportPaths(page.folder / "report.html", tables, figures)
 
@@ -97,8 +98,11 @@ def put_figures(text: str, figures: Sequence[SavedFigure]) -> str:
     return re.sub("|".join(drawn), lambda found: drawn[found[0]], text) if drawn else text
 
 
-def render(store: Store, results: Results, plots: Sequence[Plot], page: Page) -> str:
-    """The HTML text, but for the figures: it says where they go, and is written while they are drawn."""
+def render(
+    store: Store, results: Results, plots: Sequence[Plot], page: Page, summaries: Summaries | None = None
+) -> str:
+    """The HTML text, but for the figures: it says where they go, and is written while they are drawn. `summaries`: of
+    all stages; None reads them."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment: Any = Environment(
@@ -110,8 +114,9 @@ def render(store: Store, results: Results, plots: Sequence[Plot], page: Page) ->
     )
     environment.filters |= {name: getattr(lines, name) for name in FILTERS}
     environment.filters |= {"median_texts": partial(lines.median_texts, results)}
+    cost = cost_of(summaries_of(store, results.record["stages"]) if summaries is None else summaries)
     environment.filters |= {"hours": show_hours, "name_class": name_class}
-    return environment.get_template(TEMPLATE).render(**context(store, results, plots, page)).lstrip()
+    return environment.get_template(TEMPLATE).render(**context(store, results, plots, page, cost)).lstrip()
 
 
 def name_class(text: str) -> str:
@@ -119,7 +124,7 @@ def name_class(text: str) -> str:
     return "name short" if len(text) <= SHORT else "name"
 
 
-def context(store: Store, results: Results, plots: Sequence[Plot], page: Page) -> dict[str, Any]:
+def context(store: Store, results: Results, plots: Sequence[Plot], page: Page, cost: Cost) -> dict[str, Any]:
     """What the template reads."""
     stages, usage = results.record["stages"], lines.usage(results.usage)
     sizes = sorted({row.n_test for row in results.rows if row.n_test is not None})
@@ -145,7 +150,7 @@ def context(store: Store, results: Results, plots: Sequence[Plot], page: Page) -
         "measured": [g for g in results.groups if g.details],
         "remarks": lines.remarks(results, most=12),
         "failures": _failures(results),
-        "cost": cost_of(store, stages),
+        "cost": cost,
         "usage_heads": list(usage),
         "usage_rows": list(zip(*usage.values(), strict=True)),
         "usage_about": lines.USAGE_ABOUT,

@@ -5,7 +5,7 @@ costs as much as the numbers of a cell.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,11 @@ class Measured:
     batch: Batch
     place: int
     """In the batch."""
+
+    @property
+    def means(self) -> dict[str, float | None]:
+        """Name as in `Row.details` -> the value of the metric; None where it is undefined."""
+        return dict(zip(self.batch.names, self.batch.means[self.place], strict=True))
 
 
 def undefine(values: Array) -> Array:
@@ -116,9 +121,7 @@ class _Stages:
         """What each cell is shown."""
         seen = self.seen
         legal = None if seen.legal is None else seen.legal[self.places]
-        return RolePredictions(
-            probs=seen.probs[self.places], truth=seen.truth, legal=legal, groups=seen.groups, questions=seen.questions
-        )
+        return replace(seen, probs=seen.probs[self.places], legal=legal)
 
 
 def _of_stages(seen: RolePredictions) -> dict[str, Array]:

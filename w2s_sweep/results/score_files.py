@@ -16,7 +16,7 @@ from w2s_sweep.results.baselines import Baselines, describe_students, read_basel
 from w2s_sweep.results.examples import Examples
 from w2s_sweep.results.score import measure
 from w2s_sweep.results.summary import summarize
-from w2s_sweep.results.tables.lines import interval
+from w2s_sweep.results.tables.lines import count_text, interval
 from w2s_sweep.results.why import explain_recovery
 
 FILES = (*ROLES, "truth")
@@ -124,14 +124,9 @@ def score_files(request: Request) -> str:
 def _against(
     request: Request, baselines: Baselines, cells: Sequence[Mapping[str, Examples]], examples: int
 ) -> list[str]:
-    if baselines.examples not in (None, examples):
-        raise DataError(
-            f"baselines: their scores are of {baselines.examples:,} test examples, {examples:,} are scored here. Fixed "
-            "baselines are for one test set: give predictions of the same examples."
-        )
+    baselines.require(examples, "baselines")
     name = f"{request.metric}/student"
-    measured = [dict(zip(one.batch.names, one.batch.means[one.place], strict=True)) for one in measure(cells)]
-    scores = [found for one in measured if (found := one.get(name)) is not None]
+    scores = [found for one in measure(cells) if (found := one.means.get(name)) is not None]
     if len(scores) < len(cells):
         raise DataError(f"student: {request.metric} is undefined for these examples.")
     return [f"metric {request.metric}", "", *describe_students(baselines, {"student": scores})]
@@ -212,7 +207,7 @@ def _groups(truth: Said, keys: Sequence[Key], column: str) -> Array:
 
 def _describe(request: Request, common: Mapping[str, Interval | object], found: Recovery, examples: int) -> list[str]:
     groups = f"{common['n_groups']:,} groups of examples"
-    lines = [f"metric {request.metric}, {request.seeds} seed{'s' * (request.seeds > 1)}, {groups}", ""]
+    lines = [f"metric {request.metric}, {count_text(request.seeds, 'seed')}, {groups}", ""]
     for role in ROLES:
         value = common[role]
         assert isinstance(value, Interval)

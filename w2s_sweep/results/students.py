@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from w2s_sweep.config.plain import flatten
 from w2s_sweep.errors import DataError
 from w2s_sweep.metrics import METRICS
 from w2s_sweep.results.baselines import Baselines, describe_students, read_tasks
 from w2s_sweep.results.cells import leaves_answers_out
+from w2s_sweep.results.collect import collect_students, read_record
 from w2s_sweep.results.collected import Results
 from w2s_sweep.results.examples import Examples
-from w2s_sweep.results.labels import sorted_json
+from w2s_sweep.results.labels import varying
 from w2s_sweep.results.reader import Reader
 from w2s_sweep.results.records import Row
 from w2s_sweep.results.score import measure
@@ -38,17 +40,17 @@ class Students:
     """Why cells are in no line -> how many."""
 
 
-def compare_sweep(store: Store, results: Results, path: Path, test: str | None = None) -> str:
-    """The students of a sweep against the baselines of a file, task by task. `test`: the further test set that these
-    results are of. Raises DataError."""
+def compare_sweeps(store: Store, sweeps: Sequence[str], path: Path, test: str | None = None) -> str:
+    """The students of sweeps, joined, against the baselines of a file, task by task. `test`: as in `collect`. Raises
+    DataError, and StoreError where the store has no such sweep."""
+    results, collected = collect_students(store, read_record(store, sweeps, test))
     tasks: dict[str, list[Row]] = {}
     for row in results.rows:
-        tasks.setdefault(test or str(_dataset(results, row)["name"]), []).append(row)
+        tasks.setdefault(test or str(_cell(results, row)["dataset"]["name"]), []).append(row)
     baselines = read_tasks(path, [*tasks], known=test is None)
-    reader = Reader(store, results.record["stages"])
     parts = list[str]()
     for name, rows in tasks.items():
-        found = _score(results, reader, rows, baselines[name], f"baselines: {path}: {name}")
+        found = _score(results, collected.reader, rows, baselines[name], f"baselines: {path}: {name}")
         lines = [f"{name}: metric {baselines[name].metric}", ""]
         if found.scores:
             titles = _titles(results, found.groups)
@@ -68,11 +70,7 @@ def _score(results: Results, reader: Reader, rows: Sequence[Row], base: Baseline
         if isinstance(found, str):
             students.left_out[_why(results, row, found)] += 1
             continue
-        if base.examples not in (None, len(found.ids)):
-            raise DataError(
-                f"{where}: scores are of {base.examples:,} test examples, those of the sweep of {len(found.ids):,}. "
-                "Fixed baselines are for one test set."
-            )
+        base.require(len(found.ids), where)
         scores = _measure(results, row, found)
         there |= {*scores}
         if base.metric not in scores:
@@ -98,18 +96,13 @@ def _why(results: Results, row: Row, found: str) -> str:
 def _measure(results: Results, row: Row, found: Examples) -> dict[str, float]:
     """Metric -> the student's, where it is defined."""
     (measured,) = measure([{"student": found}])
-    means = zip(measured.batch.names, measured.batch.means[measured.place], strict=True)
-    scores = {name.removesuffix("/student"): mean for name, mean in means if mean is not None}
-    whole = not leaves_answers_out(_dataset(results, row))
+    scores = {name.removesuffix("/student"): mean for name, mean in measured.means.items() if mean is not None}
+    whole = not leaves_answers_out(_cell(results, row)["dataset"])
     return {
         name: mean
         for name, mean in scores.items()
         if name in METRICS and (whole or name == row.metric or not METRICS[name].reads_groups)
     }
-
-
-def _dataset(results: Results, row: Row) -> Mapping[str, object]:
-    return results.record["cells"][row.cell]["cell"]["dataset"]
 
 
 def _titles(results: Results, groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
@@ -123,12 +116,10 @@ def _titles(results: Results, groups: Mapping[str, Sequence[Row]]) -> dict[str, 
     titles = dict(plain)
     for name, title in plain.items():
         if shared[title] > 1:
-            alike = [settings[other] for other in plain if plain[other] == title]
-            keys = sorted({key for one in alike for key in one})
-            vary = [key for key in keys if len({sorted_json(one.get(key)) for one in alike}) > 1]
+            vary = sorted(varying([settings[other] for other in plain if plain[other] == title]))
             titles[name] = f"{title} ({', '.join(f'{key}={settings[name].get(key)}' for key in vary)})"
     return titles
 
 
-def _cell(results: Results, row: Row) -> Mapping[str, object]:
+def _cell(results: Results, row: Row) -> Mapping[str, Any]:
     return results.record["cells"][row.cell]["cell"]

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from w2s_sweep.results.cost import hours_of
+from w2s_sweep.results.cost import Summaries, hours_of, summaries_of
 from w2s_sweep.results.join import origins
 from w2s_sweep.runner.context import seconds_of
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import number_in, read_json
+from w2s_sweep.store.files import number_in
 
 
 @dataclass(frozen=True)
@@ -78,23 +78,25 @@ class _Task:
     ask: Ask
 
 
-def usage_of(store: Store, record: Mapping[str, Any]) -> tuple[Usage, ...]:
-    """A row for each kind of work. `record`: sweep.json, or several joined. Reads the summaries of all stages."""
-    return tuple(_row(work, one) for (work, _), one in sorted(_find(store, record).items(), key=lambda item: item[0]))
+def usage_of(store: Store, record: Mapping[str, Any], summaries: Summaries | None = None) -> tuple[Usage, ...]:
+    """A row for each kind of work. `record`: sweep.json, or several joined. `summaries`: of its stages; None reads
+    them."""
+    found = _find(store, record, summaries_of(store, record["stages"]) if summaries is None else summaries)
+    return tuple(_row(work, one) for (work, _), one in sorted(found.items(), key=lambda item: item[0]))
 
 
 def usage_of_tasks(store: Store, record: Mapping[str, Any]) -> Usage | None:
     """All finished SLURM tasks of a sweep as one row; None where there is none that can be read."""
-    found = [one for (_, of_tasks), one in _find(store, record).items() if of_tasks]
+    rows = _find(store, record, summaries_of(store, record["stages"]))
+    found = [one for (_, of_tasks), one in rows.items() if of_tasks]
     together = _Found([s for one in found for s in one.summaries], [ask for one in found for ask in one.asks])
     return _row("all", together) if found else None
 
 
-def _find(store: Store, record: Mapping[str, Any]) -> dict[tuple[str, bool], _Found]:
+def _find(store: Store, record: Mapping[str, Any], summaries: Summaries) -> dict[tuple[str, bool], _Found]:
     """(work, whether SLURM tasks did it) -> what belongs to it. All in the order of records: sums of floats differ in
     their last digits with it."""
     stages: Mapping[str, Mapping[str, Any]] = record["stages"]
-    summaries = {key: one for key in stages if (one := read_json(store.path(key) / "summary.json")) is not None}
     tasks = list(_tasks(store, record))
     last = {key: task for task in tasks for key in task.stages}
     finishers = set(last.values())

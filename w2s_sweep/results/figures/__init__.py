@@ -81,21 +81,20 @@ def save_figures(results: Results, folder: Path, look: Look = REPORT) -> list[Sa
 
     For whom: `look`. The order is that of the report. Nothing is drawn where the folder has them of the same results.
     """
-    return save_beside(results, folder, [], look)[0]
+    return save_beside(choose_plots(results), results, folder, [], look)[0]
 
 
 def save_beside(
-    results: Results, folder: Path, others: Sequence[Callable[[], Any]], look: Look = REPORT
+    plots: Sequence[Plot], results: Results, folder: Path, others: Sequence[Callable[[], Any]], look: Look = REPORT
 ) -> tuple[list[SavedFigure], list[Any]]:
-    """The same, and what other works find that are done beside it: figures need nothing of each other. The longest
-    works come first."""
+    """The same of these figures, those that `choose_plots` finds, and what other works find that are done beside it:
+    figures need nothing of each other. The longest works come first."""
     fingerprinted = partial(fingerprint, results, look)
     if has_kept(folder):  # else what they are drawn of is asked for by nobody until they are
         drawn_of = fingerprinted()
         if (there := find_kept(folder, drawn_of)) is not None:
             return there, run_beside(others)
         fingerprinted = partial(str, drawn_of)
-    plots = choose_plots(results)
     if not plots:
         return [], run_beside(others)
     import matplotlib.figure  # once, for all processes  # noqa: F401  # pyright: ignore[reportUnusedImport]

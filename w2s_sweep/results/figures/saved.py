@@ -54,7 +54,7 @@ class SavedFigure:
 
 def fingerprint(results: Results, look: Look) -> str:
     """What figures depend on: all numbers, what their metric is called, the look, and the code that draws. The record
-    of the sweep is in none."""
+    of the sweep and what its work took are in none."""
     parts = {name: value for name, value in vars(results).items() if name in FIELDS}
     metrics = [_describe(name) for name in sorted({row.metric for row in results.rows})]
     whole = [parts, metrics, asdict(look), CODE]
@@ -65,7 +65,7 @@ def _describe(metric: str) -> dict[str, Any]:
     return {name: getattr(METRICS[metric], name) for name in DESCRIBED}
 
 
-FIELDS = frozenset(Results.__dataclass_fields__) - {"record"}
+FIELDS = frozenset(Results.__dataclass_fields__) - {"record", "usage"}
 
 
 def _as_json(value: Any) -> Any:

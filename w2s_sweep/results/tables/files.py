@@ -97,5 +97,7 @@ TEXTS: dict[str, Callable[[Results], str]] = {
     "latex": as_latex,
 }
 """File type -> the results in it."""
+OF_USAGE = frozenset({"md", "latex"})
+"""Those that show what the work took."""
 ENDINGS = {"latex": "tex"}
 """Of files whose type is called otherwise."""

@@ -68,6 +68,11 @@ def p_text(p: float | None) -> str:
     return "<.001" if p is not None and p < 0.001 else number(p)
 
 
+def count_text(count: int, what: str) -> str:
+    """`1 task`, `3 tasks`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 ORACLE = "Cells were chosen by their validation PGR: an oracle, which spends the truth of validation rows."
 BEATEN = "Where the ceiling is beaten a PGR near 1 says little: tune the ceiling, as in ceiling.lr=[0.003,0.01,0.03]."
 ONE_SEED = "†"
@@ -115,7 +120,7 @@ def median_pgr(m: Median) -> str:
 def note_left_out(m: Median) -> str:
     """`3 tasks: the gap is not told from 0`."""
     ordered = sorted(m.reasons.items(), key=lambda item: -item[1])
-    return "; ".join(f"{_count(n, 'task')}: {reason}" for reason, n in ordered)
+    return "; ".join(f"{count_text(n, 'task')}: {reason}" for reason, n in ordered)
 
 
 def better(c: Comparison) -> str:
@@ -150,7 +155,7 @@ def _describe_test(test: PairedTest, tests: Sequence[PairedTest]) -> str:
     """What a p is of."""
     if test.name == "sign flips":
         fewest = max((t for t in tests if t.name == test.name), key=lambda t: t.smallest)
-        floor = f"; {_count(fewest.units, 'task')} can give no p below {p_text(fewest.smallest)}"
+        floor = f"; {count_text(fewest.units, 'task')} can give no p below {p_text(fewest.smallest)}"
         return f"p: sign flips of the tasks' mean differences, a task counting once{floor}."
     if test.name == "these models":
         return "p with one seed: over groups of test examples, of these trained models; other runs may differ by more."
@@ -215,7 +220,7 @@ def _beaten_ceilings(results: Results, done: Iterable[Group], most: int) -> list
         best = max(groups, key=lambda g: g.excess.value or 0)
         lines.append(
             f"ceiling beaten: {task}, {model}: the student of {results.variant(best)} is better by "
-            f"{interval(best.excess, 3)} ({_count(len(groups), 'setting')} above it)."
+            f"{interval(best.excess, 3)} ({count_text(len(groups), 'setting')} above it)."
         )
     if len(found) > most:
         lines.append(f"ceiling beaten: {len(found) - most} more: in groups.csv, where excess_low is above 0.")
@@ -229,7 +234,7 @@ def _span(values: Iterable[int | None]) -> str:
 
 
 def _cells(count: int) -> str:
-    return _count(count, "cell")
+    return count_text(count, "cell")
 
 
 def _count_lines(head: str, name: Callable[[int], str], reasons: Iterable[str], most: int) -> list[str]:
@@ -241,7 +246,3 @@ def _count_lines(head: str, name: Callable[[int], str], reasons: Iterable[str], 
     lines = [f"{head} ({name(count)}): {reason}" for reason, count in ordered[:most]]
     rest = sum(count for _, count in ordered[most:])
     return lines + ([f"{head}: more in the tables ({name(rest)})."] if rest else [])
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
