@@ -1,5 +1,6 @@
 """Rows of one passage are never in two splits, in whatever files they come: a group that users declare is kept."""
 
+import itertools
 import json
 import random
 from collections import Counter, defaultdict
@@ -139,8 +140,10 @@ def test_a_column_that_a_task_reads_itself_groups_as_the_task_says_whatever_it_i
     def convert(row):
         return one(str(row["question"]), row["label"], str(row["passage"]))
 
-    task = Task("own", ("passage", "question", "label"), convert, own_classes=True)
+    needed, read_if_there = ("passage", "label"), ("question",)
+    tasks = [Task("own", (*needed, *read_if_there), convert, own_classes=True),
+             Task("own", needed, convert, optional=read_if_there, own_classes=True)]  # fmt: skip
     rows = [{"passage": "p", "question": f"q{i}", "asked": f"q{i}", "label": 1} for i in range(3)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for columns in ({}, {"question": "asked"}):
+    for task, columns in itertools.product(tasks, ({}, {"question": "asked"})):
         assert len({example.group for example in SourceSplit(task, tmp_path, "train", columns=columns).examples()}) == 1

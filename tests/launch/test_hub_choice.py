@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from tests.sources.test_hub_model import cache, write_cached  # noqa: F401 - a fixture
@@ -11,7 +12,8 @@ from tests.sources.test_model_folder import write_model
 from w2s_sweep.cells.own_model import with_own_models
 from w2s_sweep.cells.parse import parse
 from w2s_sweep.errors import ConfigError
-from w2s_sweep.launch.compose import plain_cell
+from w2s_sweep.launch.compose import CachingConfigLoader, plain_cell
+from w2s_sweep.launch.one import compose_one
 from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
 
@@ -133,3 +135,27 @@ def test_files_in_folders_of_the_group_count_first(tmp_path: Path) -> None:
     assert check_words([*flags, "strong=mine/small"], CONF)[0] == "model@strong=mine/small"
     with pytest.raises(ConfigError, match="Did you mean 'mine/small'"):
         check_words([*flags, "strong=mine/smal"], CONF)
+
+
+def test_in_a_list_of_a_method_too(tmp_path: Path) -> None:
+    for place, layers in (("one", 1), ("two", 2)):  # one after the other, as in a notebook
+        folder = tmp_path / place / "model" / "lab"
+        folder.mkdir(parents=True)
+        (folder / "own.yaml").write_text(f"defaults: [/model/gpt2, _self_]\nname: own\nlayers: {layers}\n")
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        hydra.config_loader = CachingConfigLoader(hydra.config_loader)
+
+        def chain(entry: str, place: str = place) -> dict:
+            job = ["method=bootstrapping", f"method.chain=[{entry}]", f"hydra.searchpath=[file://{tmp_path / place}]"]
+            return plain_cell(compose("config", job))["method"]["chain"][0]
+
+        assert (chain("lab/own")["name"], chain("{model: lab/own, keep_layers: 1}")["layers"]) == ("own", layers)
+        with pytest.raises(ConfigError, match=r"method.chain: unknown name 'lab/owm'\. Did you mean 'lab/own'"):
+            chain("lab/owm")
+
+
+def test_commands_that_run_nothing_read_them_as_a_sweep_does() -> None:
+    with compose_one(["strong=a/b", "method=bootstrapping", "method.chain=[c/d]"]) as config:
+        cell = plain_cell(config)
+    assert [one["source"]["repository"] for one in (cell["strong"], *cell["method"]["chain"])] == ["a/b", "c/d"]

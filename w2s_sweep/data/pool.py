@@ -16,7 +16,7 @@ from w2s_sweep.data.difficulty import Difficulty
 from w2s_sweep.data.hashing import Hashes, group_of, stable_hash
 from w2s_sweep.data.readers import Row, class_names, count_rows, read_rows
 from w2s_sweep.data.tasks import Example, Task
-from w2s_sweep.data.tasks.base import QUESTION, Odd, OddRow, has_group, label
+from w2s_sweep.data.tasks.base import QUESTION, Odd, OddRow, is_filled, label
 from w2s_sweep.errors import DataError, nearest_first
 
 THINNED = 20
@@ -90,7 +90,7 @@ class SourceSplit:
                 # A task makes no example of a row without a label, so it is lent one.
                 read = row | {"label": 0} if lent else self._relabel(row, named, index)
                 found = self.task.examples(read, index, self.classes)
-                if self.task.own_classes and QUESTION in self.task.optional and QUESTION in self.columns:
+                if self.task.named_question and QUESTION in self.columns:
                     found = [self._of_question(example, row, index) for example in found]
             except OddRow as error:
                 if not self.skip_odd:
@@ -140,12 +140,11 @@ class SourceSplit:
     def _of_question(self, example: Example, row: Row, index: int) -> Example:
         """With the question that it answers, told by its column: within the row's group, which stays together, or as
         that where rows name none."""
-        value = row.get(QUESTION)
-        if value is None or value == "" or value != value:
+        if not is_filled(row, QUESTION):
             where = f"task {self.task.name!r}: row {index} does not fit: column {self.columns[QUESTION]!r}"
             raise OddRow(f"{where} names no question. Leave such rows out: dataset.odd_rows=skip.", NO_QUESTION)
-        said = _whole(str(value))
-        if has_group(row):
+        said = _whole(str(row[QUESTION]))
+        if is_filled(row, "group"):
             return replace(example, question=group_of(example.group, said))
         name = group_of(QUESTION, said)
         return replace(example, question=name, group=name)

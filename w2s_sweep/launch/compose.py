@@ -19,6 +19,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigSource
 from hydra.types import RunMode
 from omegaconf import DictConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -100,15 +101,17 @@ class CachingConfigLoader(ConfigLoaderImpl):
         config_name: str | None = None,
         overrides: list[str] | None = None,
     ) -> list[str]:
-        """The choices of a group for `glob`, `--help` and completion; files that others build on are none.
-
-        Hydra's `glob` leaves out what `hydra.searchpath` adds.
-        """
+        """The choices of a group for `glob`, `--help` and completion, those of `hydra.searchpath` too, which Hydra's
+        leaves out; files that others build on are none."""
         if self._files is None or config_name is not None:
             found = super().get_group_options(group_name, results_filter, config_name, overrides)
         else:
             found = self._files.get_group_options(group_name, results_filter)
         return [name for name in found if not name.startswith("_")]
+
+    def get_sources(self) -> list[ConfigSource]:
+        """Where files are looked for, `hydra.searchpath` too, which Hydra's own leaves out."""
+        return super().get_sources() if self._files is None else self._files.get_sources()
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The configuration of one cell, with the `hydra` node only where one of its settings asks for that."""

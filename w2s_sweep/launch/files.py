@@ -8,12 +8,14 @@ from pathlib import Path
 
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ConfigDefault, InputDefault
+from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import MISSING, Container, OmegaConf
 
 from w2s_sweep.cells.described import LEFT_OPEN
-from w2s_sweep.sources.adapter import REPOSITORY
+from w2s_sweep.launch.hub_choice import can_be_repository
 
 LOOKS_AROUND = re.compile(r"\$\{(?!oc\.env:)")
 """An interpolation of other settings."""
@@ -70,8 +72,9 @@ class Files(CachingConfigRepository):
     def _of_the_hub(self, config_path: str) -> ConfigResult | None:
         """The file that a repository of the hub would have in the group `model`; what only the hub says is open."""
         group, _, repository = config_path.partition("/")
-        base = self.load_config(OF_THE_HUB) if group == "model" and REPOSITORY.fullmatch(repository) else None
-        if base is None or self.group_exists(f"model/{repository.partition('/')[0]}"):
+        if group != "model" or not can_be_repository(repository, self.get_group_options(group, ObjectType.GROUP)):
+            return None
+        if (base := self.load_config(OF_THE_HUB)) is None:
             return None
         config = copy.deepcopy(base.config)
         for name in LEFT_OPEN:
@@ -87,6 +90,14 @@ class Files(CachingConfigRepository):
         if len(parts) == 1 or not plain or any(base is None or base.defaults_list for base in bases):
             return own
         return replace(own, config=OmegaConf.merge(*(part.config for part in parts)), defaults_list=[])
+
+
+def choices(files: CachingConfigRepository | ConfigLoader, group: str) -> list[str]:
+    """All but the files that others build on, whose names begin with `_`; of folders inside the group too."""
+    names = files.get_group_options(group, ObjectType.CONFIG)
+    inside = [] if group.startswith("hydra/") else files.get_group_options(group, ObjectType.GROUP)  # of sweepers
+    below = [f"{folder}/{name}" for folder in inside for name in choices(files, f"{group}/{folder}")]
+    return sorted({name for name in names if not name.startswith("_")} | set(below))
 
 
 def bases_of(defaults: Sequence[InputDefault]) -> list[str]:

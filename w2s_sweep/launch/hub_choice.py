@@ -24,6 +24,16 @@ def problem_of(role: str | None, name: str, folders: Iterable[str]) -> str | Non
 
     `folders`: those of the group, whose files are named with a slash as well.
     """
-    if "/" in name and Path(name).expanduser().exists():
+    if is_path(name):
         return f"model@{role}={name}: is a path of this machine. Say {role}.path={name}."
-    return None if REPOSITORY.fullmatch(name) and name.partition("/")[0] not in folders else ""
+    return None if can_be_repository(name, folders) else ""
+
+
+def is_path(name: str) -> bool:
+    """Whether a name leads to something on this machine."""
+    return "/" in name and Path(name).expanduser().exists()
+
+
+def can_be_repository(name: str, folders: Iterable[str]) -> bool:
+    """Whether a name of a model that is no file may be one of the hub: `folders` of the group have files alone."""
+    return REPOSITORY.fullmatch(name) is not None and name.partition("/")[0] not in folders

@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from w2s_sweep.errors import ConfigError
+from w2s_sweep.launch.compose import CachingConfigLoader
 from w2s_sweep.launch.plugin import register
 from w2s_sweep.launch.preflight import check_words
 from w2s_sweep.launch.site import CONF
@@ -26,6 +27,9 @@ def compose_one(overrides: Sequence[str], *, with_hydra: bool = False) -> Genera
     words = check_words(list(overrides), CONF)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            ours = GlobalHydra.instance().hydra
+            assert ours is not None
+            ours.config_loader = CachingConfigLoader(ours.config_loader)  # which has a file for `strong=OWNER/NAME`
             yield hydra.compose("config", overrides=words, return_hydra_config=with_hydra)
     except HydraException as error:
         raise ConfigError([" ".join(str(error).split())]) from error

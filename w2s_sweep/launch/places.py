@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from w2s_sweep.config.read import is_mapping
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.compose import CachingConfigLoader
+from w2s_sweep.launch.files import choices
 
 SEARCHPATH = "hydra.searchpath"
 
@@ -60,7 +61,7 @@ class Places:
 
     def options(self, key: str) -> list[str]:
         """The choices of a group; of launchers those that merge a sweep, which are files: Hydra's run cell by cell."""
-        names = _choices(self.files, key)
+        names = choices(self.files, key)
         if key != "hydra/launcher":
             return names
         there = _on_disk(self.files, key)
@@ -99,14 +100,6 @@ def find_places(said: Namespace, main: str, searchpath: Sequence[str]) -> Places
         path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
     loader = CachingConfigLoader(ConfigLoaderImpl(path))
     return Places(loader, said.config_name or "config", searchpath)
-
-
-def _choices(files: CachingConfigRepository, key: str) -> list[str]:
-    """All but the files that others build on, whose names begin with `_`; of folders inside the group too."""
-    names = files.get_group_options(key, ObjectType.CONFIG)
-    folders = [] if key.startswith("hydra/") else files.get_group_options(key, ObjectType.GROUP)  # samplers of sweepers
-    below = [f"{folder}/{name}" for folder in folders for name in _choices(files, f"{key}/{folder}")]
-    return sorted({name for name in names if not name.startswith("_")} | set(below))
 
 
 def _on_disk(files: CachingConfigRepository, key: str) -> set[str]:

@@ -13,14 +13,17 @@ from typing import Any, Literal
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from omegaconf import MISSING, OmegaConf
 
 from w2s_sweep.cells.described import LEFT_OPEN, name_of
 from w2s_sweep.config.read import is_list, is_mapping
 from w2s_sweep.errors import ConfigError, unknown
+from w2s_sweep.launch.files import choices
+from w2s_sweep.launch.hub_choice import can_be_repository, is_path
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.base import NamedField, named_fields
-from w2s_sweep.sources.adapter import REPOSITORY, is_adapter
+from w2s_sweep.sources.adapter import is_adapter
 
 Group = Literal["model", "dataset"]
 
@@ -70,27 +73,22 @@ def _whole(where: str, entry: Any, group: Group, problems: list[str], entries: S
     if group not in changes:
         return changes
     name = changes.pop(group)
-    if name not in _options(group, sources):
-        if group == "model" and _is_path(name):
+    options, folders = _options(group, sources)
+    if name not in options:
+        if group == "model" and is_path(str(name)):
             said = _say(entry) if entries is None else f"[{','.join(map(_say, entries))}]"
             problems.append(f"{where}: {name} is a path of this machine. Say {where}={said}.")
             return entry
-        if group == "model" and REPOSITORY.fullmatch(str(name)):
-            hub = _file(group, "_hub", sources)["source"]
-            return {**_open({**hub, "repository": name}, sources), **changes}
-        problems.append(unknown(where, str(name), _options(group, sources)))
-        return entry
-    return {**_file(group, name, sources), **changes}
-
-
-def _is_path(name: Any) -> bool:
-    return "/" in str(name) and Path(str(name)).expanduser().exists()
+        if group != "model" or not can_be_repository(str(name), folders):
+            problems.append(unknown(where, str(name), options))
+            return entry
+    return {**_file(group, str(name), sources), **changes}
 
 
 def _say(entry: Any) -> str:
     """A model as the command line has it; one that is named by its path as it is to be."""
     changes = dict(entry) if is_mapping(entry) else {"model": entry}
-    if _is_path(changes.get("model", "")):
+    if is_path(str(changes.get("model", ""))):
         changes = {"path": changes.pop("model"), **changes}
     if [*changes] == ["model"]:
         return str(changes["model"])
@@ -98,20 +96,20 @@ def _say(entry: Any) -> str:
 
 
 def _open(source: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, Any]:
-    """A model of which no more is said than where it is."""
+    """A model of which no more is said than the folder that it is in."""
     return {**_file("model", "_hub", sources), **dict.fromkeys(LEFT_OPEN, MISSING), "source": source}
 
 
 @cache
-def _options(group: Group, sources: tuple[str, ...]) -> list[str]:
-    """The choices of a group; `sources` are where Hydra looks for them. Files that others build on begin with `_`."""
-    files = GlobalHydra.instance().config_loader().get_group_options(group)
-    return [name for name in files if not name.startswith("_")]
+def _options(group: Group, sources: tuple[str, ...]) -> tuple[Sequence[str], Sequence[str]]:
+    """The choices of a group and its folders; `sources` are where Hydra looks for them."""
+    loader = GlobalHydra.instance().config_loader()
+    return choices(loader, group), loader.get_group_options(group, ObjectType.GROUP)
 
 
 @cache
 def _file(group: Group, name: str, sources: tuple[str, ...]) -> dict[str, Any]:
-    """One of these files, composed."""
-    container = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=True)
+    """One of these files, or a repository of the hub, composed as a choice of the group is."""
+    container = OmegaConf.to_container(compose(None, [f"+{group}@{group}={name}"])[group], resolve=True)
     assert is_mapping(container)
     return {str(key): value for key, value in container.items()}

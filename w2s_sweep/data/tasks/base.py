@@ -84,6 +84,9 @@ class Task:
     """What its classes 0, 1, ... are called: as many as there are names."""
     own_classes: bool = False
     """Whether the classes are those that `dataset.labels` names, where it names some."""
+    named_question: bool = False
+    """Whether the optional column `question` only names the question that a row answers, and `convert` leaves it to
+    whoever reads the rows: its column says which rows are of one question, whatever it is called."""
     single_answers: bool = False
     """Whether a row may be one answer of several to a question, so that balancing classes leaves answers out."""
     sample: Row | None = None
@@ -210,10 +213,10 @@ def no_class(column: str, value: int, classes: int = 2) -> Odd:
     )
 
 
-def has_group(row: Row) -> bool:
-    """Whether a row says what it belongs to; an empty cell does not, nor does a number that is absent."""
-    group = row.get("group")
-    return group is not None and group != "" and group == group
+def is_filled(row: Row, column: str) -> bool:
+    """Whether a row says something there; an empty cell does not, nor does a number that is absent."""
+    value = row.get(column)
+    return value is not None and value != "" and value == value
 
 
 def one(value: str, truth: int | None, *group: str, linked: str | None = None) -> list[Example]:

@@ -10,7 +10,7 @@ from w2s_sweep.data.tasks.base import (
     Row,
     Task,
     binary,
-    has_group,
+    is_filled,
     label,
     one,
     register,
@@ -34,14 +34,14 @@ def _triplet(row: Row) -> Sequence[Example]:
         return _text_label(row)
     question, group = text(row, "question"), _together(row, text(row, "question"))
     found = one(f"Question: {question}\nAnswer: {text(row, 'choice')}", binary(row), *group)
-    if not has_group(row):
+    if not is_filled(row, "group"):
         return found
     return [replace(example, question=group_of(example.group, question)) for example in found]
 
 
 def _together(row: Row, alone: str) -> tuple[str, ...]:
     """The texts that name the group of a row: `alone` where it names none."""
-    return ("group", text(row, "group")) if has_group(row) else (alone,)
+    return ("group", text(row, "group")) if is_filled(row, "group") else (alone,)
 
 
 def _triplet_pairs(row: Row) -> Sequence[Example]:
@@ -63,6 +63,7 @@ register(
         _text_label,
         optional=("group", QUESTION),
         own_classes=True,
+        named_question=True,
         version=2,
         single_answers=True,
         sample={"text": "The parcel came a day early.", "label": 1, "group": "parcels"},
