@@ -2,10 +2,11 @@
 
     python -m benchmarks.training --data FOLDER [--tasks sst2,boolq] [--blocks 8] [--repeats 3] [--out FILE.json]
 
-FOLDER: copies of the hub's datasets, as for `make science`. The model is the first blocks of SmolLM2-135M in fp32, all
-weights trained, batches of 32 texts. With one thread (OMP_NUM_THREADS=1) seconds are those of the CPU, else what a
-machine does beside this slows the loops: read the ratios, which are medians over the repeats. MFU: FLOPs of real tokens
-(matrices and causal attention) by those of a matrix product that is measured between the loops.
+FOLDER: copies of the hub's datasets, as for `make science`. The model is the first blocks of SmolLM2-135M in fp32,
+batches of 32 texts; all weights are trained, or adapters on all linear modules (lora), or texts are only read (forward,
+features). With one thread (OMP_NUM_THREADS=1) seconds are those of the CPU, else what a machine does beside this slows
+the loops: read the ratios, which are medians over the repeats. MFU: FLOPs of real tokens (matrices and causal
+attention; those of adapters are left out) by those of a matrix product that is measured between the loops.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from typing import Any
 
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import (
+    AutoModel,
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
     Trainer,
@@ -33,19 +36,24 @@ from transformers import (
     TrainingArguments,
 )
 
+from w2s_sweep.config.finetune import ALL_LINEAR
 from w2s_sweep.data.examples import build_examples
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.classifier import Classifier
+from w2s_sweep.models.features import frozen_features
 from w2s_sweep.models.load import load_backbone
+from w2s_sweep.models.lora import add_lora
 from w2s_sweep.plan.builder import Builder
 from w2s_sweep.sources import fetch, identify
 from w2s_sweep.stages.finetune import TextLearner
 from w2s_sweep.training.loop import Hooks, Recipe, predict, train
 
 BATCH = 32
+RANK, ALPHA = 8, 16
+"""Of adapters."""
 STEPS = {"sst2": 2, "boolq": 1}
 """Optimizer steps of a measurement by task."""
 
@@ -86,12 +94,16 @@ def read_work(task: str, data: Path, blocks: int) -> Work:
     return Work(task, backbone.folder, blocks, tokens, table["label"].to_pylist()[:count])
 
 
-def flops(work: Work, backbone: Backbone, *, training: bool) -> float:
-    """Of a real text in the mean, with 2 a multiply-add; a backward pass is twice a forward one."""
+def flops(work: Work, backbone: Backbone, kind: str) -> float:
+    """Of a real text in the mean, with 2 a multiply-add; a backward pass is twice a forward one, or as much of matrices
+    that are frozen."""
     matrices = sum(m.weight.numel() for m in backbone.module.modules() if isinstance(m, nn.Linear))
     lengths = [len(ids) for ids in work.tokens[BATCH:]]
     attention = 2 * backbone.layers * backbone.hidden * sum(n * n for n in lengths)
-    return (2 * matrices * sum(lengths) + attention) / len(lengths) * (3 if training else 1)
+    forward, backward = 2 * matrices * sum(lengths) + attention, 0
+    if kind in TRAINED:
+        backward = (2 if kind == "lora" else 4) * matrices * sum(lengths) + 2 * attention
+    return (forward + backward) / len(lengths)
 
 
 def product_rate(size: int = 1024, seconds: float = 0.5) -> float:
@@ -105,9 +117,9 @@ def product_rate(size: int = 1024, seconds: float = 0.5) -> float:
     return 2 * size**3 / best
 
 
-def ours(work: Work, budget: int, *, packs: bool) -> float:
+def ours(work: Work, budget: int, *, packs: bool, lora: bool = False) -> float:
     """Seconds of this project's loop."""
-    learner = our_learner(work, budget, packs=packs)
+    learner = our_learner(work, budget, packs=packs, lora=lora)
     learner.mode(training=True)
     times: list[float] = []
     recipe = Recipe(batch_size=BATCH, epochs=1, lr=1e-5, seed=0, lr_schedule="constant")
@@ -117,8 +129,10 @@ def ours(work: Work, budget: int, *, packs: bool) -> float:
     return times[-1] - times[0]
 
 
-def our_learner(work: Work, budget: int, *, packs: bool) -> TextLearner:
+def our_learner(work: Work, budget: int, *, packs: bool, lora: bool = False) -> TextLearner:
     model = Classifier(load_backbone(work.model, keep_layers=work.blocks))
+    if lora:
+        add_lora(model, rank=RANK, alpha=ALPHA, targets=[ALL_LINEAR], seed=0)
     learner = TextLearner(model, list(work.tokens), "fp32", budget)
     learner.collator.packs = packs
     return learner
@@ -134,9 +148,43 @@ def our_forward(work: Work, budget: int, *, packs: bool) -> float:
     return now() - began
 
 
-def other_model(work: Work) -> Any:
-    return AutoModelForSequenceClassification.from_pretrained(
+def our_features(work: Work, budget: int) -> float:
+    """Seconds of this project's vectors of texts."""
+    backbone = load_backbone(work.model, keep_layers=work.blocks)
+    read = partial(frozen_features, backbone, precision="fp32", token_budget=budget)
+    read(work.tokens[:BATCH])
+    began = now()
+    read(work.tokens[BATCH:])
+    return now() - began
+
+
+def other_features(work: Work, size: int) -> float:
+    """Seconds of a plain loop over batches of `size` texts, in their order, padded on the right."""
+    model = AutoModel.from_pretrained(work.model, num_hidden_layers=work.blocks, dtype=torch.float32).eval()
+
+    def read(texts: Sequence[list[int]]) -> None:
+        for start in range(0, len(texts), size):
+            batch = [torch.tensor(text) for text in texts[start : start + size]]
+            mask = nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in batch], batch_first=True)
+            ids = nn.utils.rnn.pad_sequence(batch, batch_first=True)
+            hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+            hidden[torch.arange(len(batch)), mask.sum(1) - 1].numpy()
+
+    with torch.no_grad():
+        read(work.tokens[:BATCH])
+        began = now()
+        read(work.tokens[BATCH:])
+        return now() - began
+
+
+def other_model(work: Work, *, lora: bool = False) -> Any:
+    model = AutoModelForSequenceClassification.from_pretrained(
         work.model, num_hidden_layers=work.blocks, num_labels=2, dtype=torch.float32, pad_token_id=0
+    )
+    if not lora:
+        return model
+    return get_peft_model(
+        model, LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, target_modules=ALL_LINEAR, lora_dropout=0.0)
     )
 
 
@@ -148,8 +196,8 @@ class StepTimes(TrainerCallback):
         self.ends.append(now())
 
 
-def trainer(work: Work, size: int) -> float:
-    """Seconds of transformers.Trainer with forward passes of `size` texts."""
+def trainer(work: Work, size: int, *, lora: bool = False) -> float:
+    """Seconds of transformers.Trainer with forward passes of `size` texts; `lora`: on a model of peft."""
     times = StepTimes()
     tokenizer = transformers.AutoTokenizer.from_pretrained(work.model)
     rows = [{"input_ids": ids, "labels": label} for ids, label in zip(work.tokens, work.labels, strict=True)]
@@ -169,14 +217,14 @@ def trainer(work: Work, size: int) -> float:
             disable_tqdm=True,
         )
         collate = DataCollatorWithPadding(tokenizer)
-        Trainer(other_model(work), args, collate, rows, callbacks=[times]).train()  # pyright: ignore
+        Trainer(other_model(work, lora=lora), args, collate, rows, callbacks=[times]).train()  # pyright: ignore
     return times.ends[-1] - times.ends[0]
 
 
-def one_by_one(work: Work) -> float:
+def one_by_one(work: Work, *, lora: bool = False) -> float:
     """Seconds of a plain loop whose forward passes have one text, as in the code released with the paper."""
-    model = other_model(work).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    model = other_model(work, lora=lora).train()
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-5)
     ends: list[float] = []
     for start in range(0, len(work.tokens), BATCH):
         for row in range(start, start + BATCH):
@@ -188,42 +236,60 @@ def one_by_one(work: Work) -> float:
     return ends[-1] - ends[0]
 
 
-LOOPS: dict[str, Callable[[Work], float]] = {
-    "packed 2048": partial(ours, budget=2048, packs=True),
-    "packed 8192": partial(ours, budget=8192, packs=True),
-    "padded 2048": partial(ours, budget=2048, packs=False),
-    "padded 8192": partial(ours, budget=8192, packs=False),
-    "Trainer 1x32": partial(trainer, size=1),
-    "Trainer 32x1": partial(trainer, size=BATCH),
-    "loop of 1": one_by_one,
-    "forward packed 2048": partial(our_forward, budget=2048, packs=True),
-    "forward padded 2048": partial(our_forward, budget=2048, packs=False),
-    "forward padded 8192": partial(our_forward, budget=8192, packs=False),
+LOOPS: dict[str, dict[str, Callable[[Work], float]]] = {
+    "full": {
+        "packed 2048": partial(ours, budget=2048, packs=True),
+        "packed 8192": partial(ours, budget=8192, packs=True),
+        "padded 2048": partial(ours, budget=2048, packs=False),
+        "padded 8192": partial(ours, budget=8192, packs=False),
+        "Trainer 1x32": partial(trainer, size=1),
+        "Trainer 32x1": partial(trainer, size=BATCH),
+        "loop of 1": one_by_one,
+    },
+    "lora": {
+        "packed 2048": partial(ours, budget=2048, packs=True, lora=True),
+        "Trainer 1x32": partial(trainer, size=1, lora=True),
+        "Trainer 32x1": partial(trainer, size=BATCH, lora=True),
+        "loop of 1": partial(one_by_one, lora=True),
+    },
+    "forward": {
+        "packed 2048": partial(our_forward, budget=2048, packs=True),
+        "padded 2048": partial(our_forward, budget=2048, packs=False),
+        "padded 8192": partial(our_forward, budget=8192, packs=False),
+    },
+    "features": {
+        "packed 2048": partial(our_features, budget=2048),
+        "loop of 32": partial(other_features, size=BATCH),
+        "loop of 1": partial(other_features, size=1),
+    },
 }
-"""The first of the same kind is what the others are compared with."""
+"""By kind of work; each kind's `BASE` is what its others are compared with."""
+BASE = "packed 2048"
+TRAINED = ("full", "lora")
 
 
-def measure(work: Work, repeats: int, names: Sequence[str]) -> dict[str, list[dict[str, float]]]:
-    """Loop -> its repeats: seconds, and the rate of matrix products just before."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+def measure(work: Work, repeats: int, kinds: Sequence[str], names: Sequence[str]) -> dict[str, list[dict[str, float]]]:
+    """Loop ("kind, name") -> its repeats: seconds, and the rate of matrix products just before."""
+    loops = {f"{kind}, {name}": LOOPS[kind][name] for kind in kinds for name in LOOPS[kind] if name in names}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in loops}
     for repeat in range(repeats):
-        for name in names:
+        for name, loop in loops.items():
             peak = product_rate()
-            found[name].append({"seconds": LOOPS[name](work), "peak": peak})
+            found[name].append({"seconds": loop(work), "peak": peak})
             print(f"# {work.task} {repeat + 1}/{repeats} {name}: {found[name][-1]['seconds']:.1f} s", flush=True)
     return found
 
 
 def summarise(work: Work, found: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Loop -> medians: examples/s, real tokens/s, MFU, and its speed by that of the packed loop in the same round."""
+    """Loop -> medians: examples/s, real tokens/s, MFU, and its kind's packed loop's speed by its own in each round."""
     backbone = load_backbone(work.model, keep_layers=work.blocks)
     tokens = sum(map(len, work.tokens[BATCH:])) / work.measured
     out: dict[str, dict[str, float]] = {}
     for name, repeats in found.items():
-        forward = name.startswith("forward")
-        base = found["forward packed 2048" if forward else "packed 2048"]
+        kind = name.partition(", ")[0]
+        base = found[f"{kind}, {BASE}"]
         rates = [work.measured / one["seconds"] for one in repeats]
-        needed = flops(work, backbone, training=not forward)
+        needed = flops(work, backbone, kind)
         out[name] = {
             "examples/s": statistics.median(rates),
             "tokens/s": statistics.median(rates) * tokens,
@@ -250,7 +316,9 @@ def main() -> None:
     parser.add_argument("--tasks", default="sst2,boolq")
     parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--loops", default=",".join(LOOPS), help="of: %(default)s; with both packed 2048")
+    parser.add_argument("--kinds", default=",".join(LOOPS), help="of: %(default)s")
+    every = dict.fromkeys(name for loops in LOOPS.values() for name in loops)
+    parser.add_argument("--loops", default=",".join(every), help=f"of: %(default)s; always {BASE}")
     parser.add_argument("--out", type=Path, default=Path("benchmark.json"))
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()
@@ -263,7 +331,7 @@ def main() -> None:
     }
     for task in args.tasks.split(","):
         work = read_work(task, args.data, args.blocks)
-        found = measure(work, args.repeats, args.loops.split(","))
+        found = measure(work, args.repeats, args.kinds.split(","), [BASE, *args.loops.split(",")])
         summary = summarise(work, found)
         results[task] = {"summary": summary, "repeats": found}
         print_table(work, summary)
