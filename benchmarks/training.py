@@ -138,43 +138,46 @@ def our_learner(work: Work, budget: int, *, packs: bool, lora: bool = False) -> 
     return learner
 
 
+def time_reading(work: Work, read: Callable[[range], Any]) -> float:
+    """Seconds in which `read` goes through the rows that are measured, after those that are not."""
+    read(range(BATCH))
+    began = now()
+    read(range(BATCH, len(work.tokens)))
+    return now() - began
+
+
 def our_forward(work: Work, budget: int, *, packs: bool) -> float:
     """Seconds of this project's predictions."""
     learner = our_learner(work, budget, packs=packs)
     learner.mode(training=False)
-    predict(learner, range(BATCH))
-    began = now()
-    predict(learner, range(BATCH, len(work.tokens)))
-    return now() - began
+    return time_reading(work, partial(predict, learner))
 
 
 def our_features(work: Work, budget: int) -> float:
     """Seconds of this project's vectors of texts, after all blocks as in the other loops: by default it reads fewer."""
     backbone = load_backbone(work.model, keep_layers=work.blocks)
-    read = partial(frozen_features, backbone, layer=work.blocks, precision="fp32", token_budget=budget)
-    read(work.tokens[:BATCH])
-    began = now()
-    read(work.tokens[BATCH:])
-    return now() - began
+
+    def read(rows: range) -> None:
+        texts = [work.tokens[row] for row in rows]
+        frozen_features(backbone, texts, layer=work.blocks, precision="fp32", token_budget=budget)
+
+    return time_reading(work, read)
 
 
 def other_features(work: Work, size: int) -> float:
     """Seconds of a plain loop over batches of `size` texts, in their order, padded on the right."""
     model = AutoModel.from_pretrained(work.model, num_hidden_layers=work.blocks, dtype=torch.float32).eval()
 
-    def read(texts: Sequence[list[int]]) -> None:
-        for start in range(0, len(texts), size):
-            batch = [torch.tensor(text) for text in texts[start : start + size]]
+    def read(rows: range) -> None:
+        for start in range(rows.start, rows.stop, size):
+            batch = [torch.tensor(text) for text in work.tokens[start : min(start + size, rows.stop)]]
             mask = nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in batch], batch_first=True)
             ids = nn.utils.rnn.pad_sequence(batch, batch_first=True)
             hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
             hidden[torch.arange(len(batch)), mask.sum(1) - 1].numpy()
 
     with torch.no_grad():
-        read(work.tokens[:BATCH])
-        began = now()
-        read(work.tokens[BATCH:])
-        return now() - began
+        return time_reading(work, read)
 
 
 def other_model(work: Work, *, lora: bool = False) -> Any:
@@ -321,6 +324,9 @@ def main() -> None:
     parser.add_argument("--loops", default=",".join(every), help=f"of: %(default)s; always {BASE}")
     parser.add_argument("--out", type=Path, default=Path("benchmark.json"))
     args = parser.parse_args()
+    kinds, names = args.kinds.split(","), args.loops.split(",")
+    if strange := [*({*kinds} - {*LOOPS}), *({*names} - {*every})]:
+        parser.error(f"{', '.join(sorted(strange))}: no such kind or loop; {parser.prog} --help lists them")
     transformers.logging.set_verbosity_error()
     results: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
@@ -331,7 +337,7 @@ def main() -> None:
     }
     for task in args.tasks.split(","):
         work = read_work(task, args.data, args.blocks)
-        found = measure(work, args.repeats, args.kinds.split(","), [BASE, *args.loops.split(",")])
+        found = measure(work, args.repeats, kinds, [BASE, *names])
         summary = summarise(work, found)
         results[task] = {"summary": summary, "repeats": found}
         print_table(work, summary)
