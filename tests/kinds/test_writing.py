@@ -33,7 +33,6 @@ def test_what_is_held_is_what_is_planned(write, tmp_path, monkeypatch):
     model = LanguageModel(load_backbone(write(tmp_path)))
     need = running(shape_of(model), "fp32", 18, writes=18)
     assert need.writing is not None
-    monkeypatch.setattr(room, "LEAST", 0)
     held, texts, plain = [], [], KeptTexts.append
 
     def append(self, *arguments):
@@ -67,9 +66,10 @@ def test_where_little_is_left_passes_are_short_and_texts_few():
     how = fit(need, size)
     assert how is not None
     assert (how.tokens, how.room) == (ENOUGH_TOKENS, pytest.approx(3.2 * writing.text))
-    one = (CONTEXT + writing.fixed + 512 * writing.token + 1.01 * writing.each) / HEADROOM
-    assert fit(need, one) is not None
-    assert fit(need, one - 0.02 * writing.each / HEADROOM) is None
+    how = fit(need, (CONTEXT + writing.fixed + ENOUGH_TOKENS * writing.token + 1) / HEADROOM)
+    assert how is not None
+    assert how.tokens == need.least
+    assert how.room == pytest.approx((ENOUGH_TOKENS - 512) * writing.token / writing.each * writing.text)
 
 
 @pytest.mark.parametrize("adapters", [None, (8, ("q_proj",))])

@@ -64,7 +64,8 @@ def explain_cotrain(stages: Iterable[Stage[Kind]], most: int) -> Sequence[str]:
     alone = sum(count for base, count in bases.items() if base is None or count == 1)
     said = (
         f"cotrain={most}: {alone} of {bases.total()} stages train alone all the same; together go LoRA students of one "
-        "model and dataset, without finetune.dropout, finetune.dora, implicit rewards or generated answers, on one GPU, but for DeBERTa"
+        "model (none of DeBERTa) and dataset, without finetune.dropout, finetune.dora, implicit rewards or generated "
+        "answers, on one GPU"
     )
     return (said,) if alone else ()
 

@@ -56,7 +56,8 @@ def run_on_ranks(
     log.info("%s is computed by %d processes", stage.label, count)
     for halved in count_from():
         try:
-            return _compute(spec, stage, out, count, halved, stop, save)
+            _compute(spec, stage, out, count, halved, stop, save)
+            return
         except OutOfMemory as error:
             if halved == HALVINGS:
                 raise
