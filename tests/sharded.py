@@ -17,6 +17,7 @@ import torch
 import torch.distributed.fsdp
 import torch.distributed.tensor
 
+from w2s_sweep.errors import ModelError
 from w2s_sweep.losses import LOSSES, Loss
 from w2s_sweep.losses.confidence import ConfidenceReleased
 from w2s_sweep.losses.cross_entropy import CrossEntropy
@@ -26,7 +27,7 @@ from w2s_sweep.models.decode import greedy, sample
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.lora import add_lora, save_trained
-from w2s_sweep.models.ranks import meet
+from w2s_sweep.models.ranks import meet, this_process
 from w2s_sweep.models.reward import LanguageScore
 from w2s_sweep.stages.finetune import PairLearner, TextLearner
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
@@ -115,6 +116,28 @@ def other_learners(folder: Path) -> Numbers:
         drawn = sample(model, texts(5), [*"abcde"], **cold)
         found[f"{way} drawn"] = [float(token) for samples in drawn for text in samples for token in text]
     return found
+
+
+def refused(folder: Path) -> Numbers:
+    """How many processes say that a model does not use what it keeps of a text."""
+    model, ranks = LanguageModel(load_backbone(folder)), this_process()
+    learner = SequenceLearner(model, texts(), [1] * ROWS, "fp32", 60)
+    how: dict[str, Any] = {"most": 4, "end": 1, "precision": "fp32"}
+    transformer: Any = model.transformer
+    plain = transformer.forward
+
+    def forward(input_ids: torch.Tensor, **_: Any) -> Any:
+        if len(input_ids) > 1:
+            raise RuntimeError("sizes must match")  # as the first GPT says of texts of two lengths
+        return plain(input_ids=input_ids)
+
+    transformer.forward = forward
+    said = 0
+    try:
+        greedy(learner.model.eval(), texts(5), **how)
+    except ModelError as error:
+        said += "does not continue a text with what it keeps" in str(error)
+    return {"refused": ranks.total(said)}
 
 
 def few_rows(folder: Path) -> Numbers:

@@ -41,6 +41,10 @@ class ModelError(W2SError):
     """A model that cannot be loaded or does not fit its tokenizer or fine-tuning kind."""
 
 
+class OutOfMemory(W2SError):
+    """One of several devices that compute a stage together has too little memory: with smaller passes it may do."""
+
+
 class StoreError(W2SError):
     """A stage folder that is damaged, or a store that cannot be written."""
 

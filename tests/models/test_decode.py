@@ -10,13 +10,14 @@ from transformers.cache_utils import DynamicLayer
 
 from tests.models.families import ENCODERS, FAMILIES, write_family
 from tests.tiny import sentences, tiny_gpt2, tiny_llama
-from w2s_sweep.errors import ModelError
-from w2s_sweep.models import decode
+from w2s_sweep.errors import ModelError, OutOfMemory
+from w2s_sweep.models import decode, room
 from w2s_sweep.models.decode import draw, greedy, room_of, sample
 from w2s_sweep.models.kept_texts import KeptTexts, RoomyLayer, measure
 from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.models.prompt import answer_logits
+from w2s_sweep.models.ranks import Ranks
 
 HOW = {"most": 7, "end": 5, "precision": "fp32"}
 PROMPTS = [torch.randint(3, 90, (n,), generator=torch.Generator().manual_seed(n)).tolist() for n in (3, 11, 7, 1, 7, 2)]
@@ -193,6 +194,16 @@ def test_a_batch_that_does_not_fit_into_memory_is_made_smaller(model, monkeypatc
         greedy(model, PROMPTS, **HOW)
 
 
+def test_one_of_several_processes_says_that_it_has_too_little_memory(model, monkeypatch):
+    """The others wait in the middle of its pass, so it makes no other one: all begin anew, see `runner.ranks`."""
+    measure(model, "fp32", WideUnembedding())
+    texts = decode._Texts(model, PROMPTS, None, 1, decode._Wanted(7, 5), model.measured, 8192, WideUnembedding())
+    monkeypatch.setattr(decode, "this_process", lambda: Ranks(1, 2))
+    monkeypatch.setattr(model, "next_logits", fails_at(model.next_logits, 3))
+    with torch.no_grad(), pytest.raises(OutOfMemory, match=r"one of 2 devices while 6 texts were written together"):
+        list(texts.passes())
+
+
 def test_what_did_not_fit_is_gone_before_it_is_tried_again(model, monkeypatch):
     expected = greedy(model, PROMPTS, **HOW)
     there, alive, plain = [], [], KeptTexts.__init__
@@ -230,12 +241,12 @@ def test_a_stop_is_noticed_between_passes_and_what_is_written_stays(model, monke
 def test_keys_values_and_logits_take_as_much_as_weights(model, monkeypatch):
     found, logits = measure(model, "fp32", WideUnembedding()), 4 * len(model.unembedding)
     assert found == Measured(flexible=True, token_bytes=2 * 2 * 32 * 4)  # two blocks, keys and values of 32 numbers
-    assert room_of(model, found, 64, 8192) == decode.LEAST // (512 * 64 + logits)
+    assert room_of(model, found, 64, 8192) == room.LEAST // (512 * 64 + logits)
     weights = sum(4 * weight.numel() for weight in model.parameters())
-    monkeypatch.setattr(decode, "memory_bytes", lambda device: decode.SHARE * 10**5)  # of a GPU, whatever is free
+    monkeypatch.setattr(decode, "memory_bytes", lambda device: room.SHARE * 10**5)  # of a GPU, whatever is free
     assert room_of(model, found, 64, 8192) == 10**5 // (512 * 64 + logits)
     monkeypatch.undo()
-    monkeypatch.setattr(decode, "LEAST", 0)
+    monkeypatch.setattr(room, "LEAST", 0)
     assert room_of(model, found, 20, 8192) == weights // (512 * 20 + logits)
     assert room_of(model, found, 10**9, 8192) == 1
     assert room_of(model, found, 1, 16) == 16
@@ -244,8 +255,8 @@ def test_keys_values_and_logits_take_as_much_as_weights(model, monkeypatch):
 def test_no_more_is_held_than_that(model, monkeypatch):
     """Of keys and values, whatever is repeated and leaves."""
     found, held = measure(model, "fp32", WideUnembedding()), []
-    monkeypatch.setattr(decode, "LEAST", 30000)
-    monkeypatch.setattr(decode, "memory_bytes", lambda device: decode.SHARE * 300000)
+    monkeypatch.setattr(room, "LEAST", 30000)
+    monkeypatch.setattr(decode, "memory_bytes", lambda device: room.SHARE * 300000)
     plain = KeptTexts.append
 
     def append(self, *arguments):

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from w2s_sweep.errors import Preempted, W2SError
-from w2s_sweep.runner.ranks import PREEMPTED, _judge, _wait
+from w2s_sweep.errors import OutOfMemory, Preempted, W2SError
+from w2s_sweep.runner import ranks as runner_ranks
+from w2s_sweep.runner.ranks import HALVINGS, PREEMPTED, _judge, _wait, run_on_ranks
 from w2s_sweep.store.files import write_json
 
 WAITS = "import sys; sys.exit({'stop': 75, '': 3}[sys.stdin.readline().strip()])"
@@ -34,15 +36,15 @@ def test_one_that_is_killed_ends_the_wait_for_the_others(tmp_path):
     assert (statuses, waiting.poll()) == ([0, -signal.SIGKILL], None)
     end(waiting, killed)
     # Others that miss it write errors of their own, which are not the cause.
-    write_json(tmp_path / "failed-0.json", {"error": "connection closed by peer", "time": time.time()})
+    write_json(tmp_path / "failed-0.json", {"error": "connection closed by peer", "time": time.time(), "memory": False})
     with pytest.raises(W2SError, match=r"of the 2 processes that compute it, 1 \(SIGKILL\) died"):
         _judge("a stage", [1, -signal.SIGKILL], tmp_path)
 
 
 def test_the_first_error_is_that_of_the_stage(tmp_path):
-    write_json(tmp_path / "failed-0.json", {"error": "connection closed by peer", "time": 2.0})
-    write_json(tmp_path / "failed-1.json", {"error": "out of memory", "time": 1.0})
-    with pytest.raises(W2SError, match=r"^out of memory$"):
+    write_json(tmp_path / "failed-0.json", {"error": "connection closed by peer", "time": 2.0, "memory": False})
+    write_json(tmp_path / "failed-1.json", {"error": "out of memory", "time": 1.0, "memory": True})
+    with pytest.raises(OutOfMemory, match=r"^out of memory$"):
         _judge("a stage", [1, 1], tmp_path)
 
 
@@ -57,3 +59,42 @@ def test_a_request_to_stop_reaches_the_first_and_all_may_end(tmp_path):
 
 def test_nothing_is_said_of_a_stage_that_is_done(tmp_path):
     _judge("a stage", [0, 0], tmp_path)
+
+
+@pytest.mark.parametrize("enough", [1, HALVINGS, HALVINGS + 1])
+def test_where_one_has_too_little_memory_all_begin_anew_with_half(tmp_path, monkeypatch, enough):
+    """As often as it may help; nothing is left of what was written before."""
+    out, told = tmp_path / "out", []
+    out.mkdir()
+
+    def start(spec, key, out, folder, rank, count, halved):
+        told.append((rank, halved, [path.name for path in out.iterdir()]))
+        (out / f"part-{halved}").write_text("half")
+        failed = rank == 1 and halved < enough
+        if failed:
+            write_json(folder / "failed-1.json", {"error": "too little", "time": 1.0, "memory": True})
+        return subprocess.Popen(["false" if failed else "true"], stdin=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(runner_ranks, "_start", start)
+    stage = SimpleNamespace(label="a stage", key="key")
+
+    def run():
+        run_on_ranks(tmp_path / "spec", stage, out, 2, lambda: False, threading.Event())
+
+    if enough > HALVINGS:
+        with pytest.raises(OutOfMemory, match="too little"):
+            run()
+    else:
+        run()
+    tries = range(min(enough, HALVINGS) + 1)
+    assert told == [(rank, one, [f"part-{one}"] * rank) for one in tries for rank in (0, 1)]
+
+
+def test_a_request_to_stop_is_heard_between_two_tries(tmp_path, monkeypatch):
+    def compute(*_):
+        raise OutOfMemory("too little")
+
+    monkeypatch.setattr(runner_ranks, "_compute", compute)
+    stage = SimpleNamespace(label="a stage", key="key")
+    with pytest.raises(Preempted):
+        run_on_ranks(tmp_path / "spec", stage, tmp_path, 2, lambda: True, threading.Event())

@@ -296,5 +296,18 @@ def test_a_plan_says_how_many_train_alone_all_the_same(graph):
     assert line.startswith("cotrain=4: 1 of 1 stages")
 
 
+def test_a_plan_counts_students_of_a_model_that_reads_distances_as_alone(graph, tmp_path):
+    """DeBERTa, where its configuration is on the machine; no weight is read."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2", "relative_attention": True}))
+    first = trained_kinds(graph.stages.values())[0]
+    model = dataclasses.replace(first.hints.of_model, source=LocalSource(path=str(tmp_path)))
+    stages = [
+        dataclasses.replace(stage, hints=dataclasses.replace(stage.hints, model=model))
+        for stage in trained_kinds(graph.stages.values())
+    ]
+    (line,) = explain_cotrain(stages, 4)
+    assert line.startswith(f"cotrain=4: {len(stages)} of {len(stages)} stages train alone")
+
+
 def trained_kinds(stages):
     return [stage for stage in stages if stage.kind == "finetune"]

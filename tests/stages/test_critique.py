@@ -56,7 +56,7 @@ def told(tmp_path, tiny_llama_folder, monkeypatch):
     (tmp_path / "data").mkdir()
     pq.write_table(before, tmp_path / "data" / EXAMPLES)
     monkeypatch.setattr(process_cache, "frozen_backbone", lambda context, precision: load_backbone(tiny_llama_folder))
-    monkeypatch.setattr(critique, "fit_device", lambda context, backbone, precision: 512)
+    monkeypatch.setattr(critique, "fit_writer", lambda context, model, precision: 512)
     (tmp_path / "whole" / "out").mkdir(parents=True)
     context = Running(tmp_path / "whole")
     critique.run(context)
@@ -78,7 +78,7 @@ def test_each_text_is_followed_by_the_question_and_the_likeliest_answer(told, ti
                     break
             assert found == backbone.tokenizer.decode(new, skip_special_tokens=True)
     assert after.drop(["text", "text_other"]).equals(before.drop(["text", "text_other"]))
-    assert summary == {"examples": 3}
+    assert summary == {"examples": 3, "decoding": "together"}
 
 
 def test_a_stage_that_was_stopped_goes_on_and_ends_as_one_that_was_not(told, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from tests.sharded import ALL, each_loss, few_losses, few_rows, halfway, other_learners, saved, together
+from tests.sharded import ALL, each_loss, few_losses, few_rows, halfway, other_learners, refused, saved, together
 from tests.tiny import tiny_llama
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -36,6 +36,11 @@ def test_losses_of_rows_and_of_batches_are_those_of_one_process(folder):
 @pytest.mark.slow
 def test_pairs_likelihoods_and_written_texts_are_those_of_one_process(folder):
     same(together(2, other_learners, folder), other_learners(folder))
+
+
+@pytest.mark.slow
+def test_all_processes_refuse_a_model_that_forgets(folder):
+    assert together(2, refused, folder) == {"refused": [2]}
 
 
 @pytest.mark.slow

@@ -33,5 +33,4 @@ class Critique(OfModel):
         return forward(hints.of_model.params, examples, examples * (sizes.tokens + added))
 
     def memory(self, hints: Hints, shape: Shape) -> Memory:
-        """With the keys and values of each text."""
-        return running(shape, self.precision, self.longest(hints), kept=shape.keys_and_values)
+        return running(shape, self.precision, self.max_tokens, writes=self.max_tokens)

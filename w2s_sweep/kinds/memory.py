@@ -12,6 +12,7 @@ from typing import Literal
 
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision, Quantise
 from w2s_sweep.kinds.shape import Shape
+from w2s_sweep.kinds.writing import Writing, writing_of
 
 Way = Literal["full", "lora", "forward"]
 """What becomes of the weights: all train, adapters on frozen ones do, none does."""
@@ -48,6 +49,8 @@ class Memory:
 
     own: float = 0.0
     """What of `fixed` is there once more for each further stage that trains on the same frozen weights."""
+    writing: Writing | None = None
+    """What it holds while it writes texts, where it does; not at the same time as what is above."""
 
     def students(self, count: int) -> "Memory":
         """What so many of them hold together, whose rows go through the weights in the same passes."""
@@ -55,14 +58,32 @@ class Memory:
 
     def on(self, gpus: int) -> "Memory":
         """What each of so many devices holds."""
-        return self if gpus == 1 else replace(self, fixed=self.fixed - self.shared * (1 - 1 / gpus) + self.gathered)
+        if gpus == 1:
+            return self
+        fixed = self.fixed - self.shared * (1 - 1 / gpus) + self.gathered
+        return replace(self, fixed=fixed, writing=self.writing and self.writing.on(gpus))
 
-    def device(self, tokens: float, checkpointing: bool = False) -> float:
-        """Bytes on the device, what CUDA takes included; 0 on the CPU."""
+    def alone(self, writing: Writing) -> "Memory":
+        """Where the model only writes: nothing trains."""
+        return replace(
+            self,
+            fixed=writing.fixed,
+            token=writing.token,
+            token_checkpointed=None,
+            shared=writing.shared,
+            gathered=writing.gathered,
+            own=0.0,
+            writing=writing,
+        )
+
+    def device(self, tokens: float, checkpointing: bool = False, room: float = 0.0) -> float:
+        """Bytes on the device, what CUDA takes included; 0 on the CPU. `room`: of the keys, values and logits of texts
+        that are written."""
         if not self.fixed:
             return 0.0
         each = self.token_checkpointed if checkpointing and self.token_checkpointed is not None else self.token
-        return CONTEXT + self.fixed + each * tokens
+        writes = 0.0 if self.writing is None else self.writing.device(tokens, room)
+        return CONTEXT + max(self.fixed + each * tokens, writes)
 
 
 ON_CPU = Memory()
@@ -78,6 +99,8 @@ class Fit:
     """Tokens of a forward pass."""
     device: float
     """Bytes that it then holds on the device."""
+    room: float | None = None
+    """Bytes for the keys, values and logits of texts that are written; None where none are."""
 
 
 def fit(need: Memory, device: float, most: int = MOST_TOKENS) -> Fit | None:
@@ -89,7 +112,18 @@ def fit(need: Memory, device: float, most: int = MOST_TOKENS) -> Fit | None:
             continue
         tokens = int(min(max(most, need.least), room / each))
         if tokens >= enough:
-            return Fit(checkpointing, tokens, need.device(tokens, checkpointing))
+            found = Fit(checkpointing, tokens, need.device(tokens, checkpointing))
+            return found if need.writing is None else _with_texts(need, need.writing, found, device)
+    return None
+
+
+def _with_texts(need: Memory, writing: Writing, found: Fit, device: float) -> Fit | None:
+    """With as many texts as are written together at best, or fewer; None where there is no room for one."""
+    free = device * HEADROOM - CONTEXT
+    for least in (max(need.least, min(found.tokens, ENOUGH_TOKENS)), need.least):
+        if (parts := writing.divide(free, device, least, found.tokens)) is not None:
+            tokens, room = parts
+            return Fit(found.checkpointing, tokens, need.device(tokens, found.checkpointing, room), room)
     return None
 
 
@@ -180,11 +214,12 @@ def training(
     language: bool = False,
     quantise: Quantise = "none",
     dora: bool = False,
+    writes: int = 0,
 ) -> Memory:
     """Of training inside a transformer. `adapters`: rank and targets of LoRA, None trains every weight; `stopping`
     keeps the best parameters beside those that train; `language`: it computes likelihoods with an unembedding, which
     is counted as one of its own, in 32 bits; `quantise`: what becomes of frozen matrices; `dora`: adapters have
-    magnitudes."""
+    magnitudes; `writes`: tokens of the longest text with what the language model then writes after it, 0 for none."""
     lora, half, packed = adapters is not None, precision == "bf16", quantise == "nf4"
     rank, targets = adapters or (0, ())
     weight = 2 if half and lora else 4  # bytes; those that train are in 32 bits
@@ -206,6 +241,20 @@ def training(
         fixed += 4 * wide * (wide + 3 * shape.hidden)
     state = shape.hidden * weight
     alone = packed or magnitudes > 0  # neither matrices in 4 bits nor magnitudes are shared out
+    writing = None
+    if writes:
+        # Gradients are never there while it writes, moments and best values are where it stops early.
+        gone = (4 if stopping else 12) * (trained + (0 if lora else shape.head)) + logits
+        writing = writing_of(
+            shape,
+            precision,
+            writes,
+            fixed=fixed - gone,
+            weights=fixed - gone - copies,
+            token=of_block(shape, "forward", precision),
+        )
+        whole = _gathered(shape, weight, half=half, lora=True, language=True) + shape.head * (4 - weight) - copies
+        writing = writing if alone else replace(writing, shared=fixed - gone - copies, gathered=whole)
     return Memory(
         fixed=fixed,
         token=shape.layers * kept + state,
@@ -216,6 +265,7 @@ def training(
         shared=0 if alone else fixed - copies - logits,
         gathered=0 if alone else _gathered(shape, weight, half=half, lora=lora, language=language) - copies,
         own=trained * learnt + copies if lora else 0,
+        writing=writing,
     )
 
 
@@ -237,8 +287,12 @@ def _gathered(shape: Shape, weight: int, *, half: bool, lora: bool, language: bo
     return shape.matrices * (2 * (2 if half else 4) + gradient) + max(0.0, outside) * (weight + gradient)
 
 
-def running(shape: Shape, precision: Precision, least: int, kept: float = 0.0) -> Memory:
-    """Of running a model without training it; `kept` bytes of a token stay, such as its keys and values."""
+def running(shape: Shape, precision: Precision, least: int, kept: float = 0.0, writes: int = 0) -> Memory:
+    """Of running a model without training it; `kept` bytes of a token stay, such as its keys and values; `writes`:
+    tokens of the longest text with what the model writes after it, with an unembedding in 32 bits, 0 for none."""
     block = of_block(shape, "forward", precision)  # autograd keeps nothing: about what one block works with
-    fixed = shape.params * (2 if precision == "bf16" else 4)
-    return Memory(fixed=fixed, token=block + kept, least=least, weights=precision, host=2 * fixed)
+    fixed = shape.params * (2 if precision == "bf16" else 4) + (4 * shape.head if writes else 0)
+    need = Memory(fixed=fixed, token=block + kept, least=least, weights=precision, host=2 * fixed)
+    if not writes:
+        return need
+    return need.alone(writing_of(shape, precision, writes, fixed=fixed, weights=fixed, token=block))

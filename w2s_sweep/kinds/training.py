@@ -97,6 +97,9 @@ class Probe(Supervised):
 class Tuned(Trained, OfModel):
     """Part of the kinds that train inside a transformer."""
 
+    writes: ClassVar[bool] = False
+    """Whether its model then writes texts, whose `max_tokens` count what is written."""
+
     finetune: Annotated[FullRecipe | LoraRecipe, Field(discriminator="name")]
     early_stopping: StoppingRule | None
 
@@ -130,6 +133,7 @@ class Tuned(Trained, OfModel):
             language=self.reads_likelihoods,
             quantise=quantise_of(finetune),
             dora=isinstance(finetune, LoraRecipe) and finetune.dora,
+            writes=self.longest(hints) if self.writes else 0,
         )
 
     @property
@@ -190,6 +194,7 @@ class Generate(Tuned):
     kind: ClassVar[str] = "generate"
     version: ClassVar[int] = 3
     takes: ClassVar[tuple[InputName, ...]] = ("labels", "adapted")
+    writes: ClassVar[bool] = True
 
     unlabelled: Literal["refuse", "skip"] = "refuse"
     """What becomes of rows of `on` for which the supervising stage wrote no text."""

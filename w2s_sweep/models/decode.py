@@ -21,11 +21,12 @@ from transformers import PreTrainedTokenizerBase
 from w2s_sweep.arrays import Array
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.data.hashing import stable_hash
-from w2s_sweep.errors import ModelError
+from w2s_sweep.errors import ModelError, OutOfMemory
 from w2s_sweep.models.device import autocast, memory_bytes, products
 from w2s_sweep.models.kept_texts import KeptTexts, measure
 from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.ranks import this_process
+from w2s_sweep.models.room import bytes_for_texts
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -34,10 +35,6 @@ log = logging.getLogger(__name__)
 
 ENDED = 8
 """Rows that have ended leave when they are one in so many of those that are continued: the others are copied."""
-LEAST = 2**26
-"""Bytes of keys and values that any process has, however small its model."""
-SHARE = 8
-"""They have one in so many bytes of a GPU at most."""
 DRAWN = 2**22
 """Logits that are drawn by at a time: about 28 bytes each."""
 UNWRITTEN = -2
@@ -160,17 +157,19 @@ def room_of(model: LanguageModel, measured: Measured, longest: int, token_budget
     """Texts that are continued at the same time; `longest`: tokens of the longest with what follows it, `token_budget`:
     tokens of a forward pass.
 
-    Keys, values and logits may take as much memory as the weights do, which is there: weights are loaded through the
-    host. A token more for each text reads both once, so more texts would take half as long for each at best. Of a GPU
-    they have a share of all its memory, whatever else is there now: the same work is done in the same batches.
+    Their keys, values and logits take the bytes that `room_beside` gives.
     """
     if not measured.flexible:
         return max(1, token_budget // longest)
-    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / this_process().size
-    there = memory_bytes(model.backbone.device)
-    held = max(LEAST, weights) if there is None else min(max(LEAST, weights), there / SHARE)
     text = measured.token_bytes * longest + 4 * len(model.unembedding)
-    return max(1, min(int(held / text), token_budget))
+    return max(1, min(int(room_beside(model) / text), token_budget))
+
+
+def room_beside(model: LanguageModel) -> float:
+    """Bytes for the keys, values and logits of texts on this process's device: at most what was planned for them."""
+    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / this_process().size
+    found = bytes_for_texts(weights, memory_bytes(model.backbone.device))
+    return found if model.room is None else min(found, model.room)
 
 
 @dataclass
@@ -209,9 +208,13 @@ class _Texts:
                 continue
             except torch.OutOfMemoryError as error:
                 reason = str(error)
-                if this_process().size > 1:  # the others are in the middle of this pass
-                    raise
             # Here and not above: an exception that is handled keeps the frames, and with them the tensors, alive.
+            if (count := this_process().size) > 1:  # the others are in the middle of this pass, and wait
+                raise OutOfMemory(
+                    f"out of memory on one of {count} devices while {len(group)} texts were written together. Lower "
+                    f"micro_batch_tokens from {self.token_budget}, dataset.max_tokens or max_new_tokens, or ask for "
+                    f"more GPUs. {reason}"
+                )
             if len(group) == 1:
                 raise ModelError(
                     "out of memory: a single text cannot be continued. Lower dataset.max_tokens or max_new_tokens, or "

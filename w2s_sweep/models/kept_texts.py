@@ -214,12 +214,19 @@ def _try(
     except torch.OutOfMemoryError:  # says nothing of the model
         raise
     except BROKEN as error:
-        if ranks.size > 1:  # the others may be in the middle of a pass
+        # What is wrong with the model all ranks meet at the same place; else others may be in the middle of a pass.
+        if ranks.size > 1 and _is_of_device(error):
             raise
-        return False, 0.0, [], str(error)
+        return ranks.all_of(False), 0.0, [], str(error)
     # Not by the largest: nothing compares to NaN.
     same = all(one < limit for one in apart)
     return ranks.all_of(same), size, apart, "relative differences " + ", ".join(f"{one:.2g}" for one in apart)
+
+
+def _is_of_device(error: Exception) -> bool:
+    """Whether it may be one rank's alone: an error of its device, its files or of the network."""
+    alone = (OSError, getattr(torch, "AcceleratorError", OSError), torch.distributed.DistError)
+    return isinstance(error, alone) or "CUDA" in str(error)
 
 
 def _compare(model: LanguageModel, wide: WideUnembedding, *, flexible: bool) -> tuple[list[float], float]:

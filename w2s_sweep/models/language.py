@@ -73,10 +73,18 @@ class LanguageModel(nn.Module):
         self.head = None if backbone.tied else nn.Parameter(matrix, requires_grad=not frozen)
         self.measured: Measured | None = None
         """How it continues texts, once that was asked."""
+        self.room: float | None = None
+        """Bytes that were planned for the keys, values and logits of texts that it continues; None: nobody did."""
 
     @property
     def unembedding(self) -> Float[Tensor, "vocabulary width"]:
         return self.backbone.embedding if self.head is None else self.head
+
+    def describe_writing(self) -> dict[str, str]:
+        """For a stage's summary: which texts it continues together, once it wrote any."""
+        if self.measured is None:
+            return {}
+        return {"decoding": "together" if self.measured.flexible else "equal lengths"}
 
     def forward(
         self,

@@ -6,17 +6,22 @@ where several could run at the same time, packs are divided until all have work.
 and no result.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from w2s_sweep.config.model import Model
 from w2s_sweep.kinds import Kind
 from w2s_sweep.kinds.data import Data
 from w2s_sweep.kinds.forward import Features
 from w2s_sweep.kinds.training import Tuned
 from w2s_sweep.plan.graph import Graph
-from w2s_sweep.plan.stage import Stage, digest
+from w2s_sweep.plan.stage import Stage, canonical, digest
+from w2s_sweep.sources import find
+from w2s_sweep.sources.weights import read_config
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,26 @@ def explain_cotrain(stages: Iterable[Stage[Kind]], most: int) -> Sequence[str]:
     """What to say of a plan where up to `most` stages are to train at the same time and some can not."""
     if most == 1:
         return ()
-    bases = Counter(frozen_base(stage) for stage in stages if isinstance(stage.settings, Tuned))
+    bases = Counter(
+        None if _reads_distances(stage.hints.of_model, canonical(stage.settings.weights)) else frozen_base(stage)
+        for stage in stages
+        if isinstance(stage.settings, Tuned)
+    )
     alone = sum(count for base, count in bases.items() if base is None or count == 1)
     said = (
         f"cotrain={most}: {alone} of {bases.total()} stages train alone all the same; together go LoRA students of one "
-        "model and dataset, without finetune.dropout, finetune.dora, implicit rewards or generated answers, on one GPU"
+        "model (none of DeBERTa) and dataset, without finetune.dropout, finetune.dora, implicit rewards or generated "
+        "answers, on one GPU"
     )
     return (said,) if alone else ()
+
+
+@lru_cache(maxsize=256)
+def _reads_distances(model: Model, weights: str) -> bool:
+    """Whether the attention of a model reads embeddings of distances (DeBERTa), which no rows of one student are: its
+    steps are computed one by one (`models.grouped`). Known where its config.json is on this machine."""
+    folder = find(model.source, json.loads(weights), "model")
+    return folder is not None and bool(read_config(folder).get("relative_attention"))
 
 
 def model_changes(graph: Graph) -> Mapping[str, int]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision
 from w2s_sweep.errors import W2SError
@@ -13,6 +14,7 @@ from w2s_sweep.kinds.memory import Memory, explain_too_large, fit
 from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.checkpointing import checkpoint_blocks
+from w2s_sweep.models.decode import room_beside
 from w2s_sweep.models.device import (
     describe,
     forget_peak,
@@ -22,6 +24,7 @@ from w2s_sweep.models.device import (
     set_deterministic,
     token_budget,
 )
+from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.nf4 import is_nf4
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.plan.stage import Stage
@@ -38,6 +41,18 @@ def fit_device(context: Context[Kind], backbone: Backbone, precision: Precision)
     On a CPU, whose memory was asked for at submission, the tokens are what its caches like. W2SError for a stage that
     fits the device in no way.
     """
+    return _fit_device(context, backbone, precision)[0]
+
+
+def fit_writer(context: Context[Any], model: LanguageModel, precision: Precision) -> int:
+    """As `fit_device`, of a model that writes, which is told how much memory its texts may take."""
+    tokens, room = _fit_device(context, model.backbone, precision)
+    model.room = (room_beside(model) if room is None else room) / 2**context.halved
+    return tokens
+
+
+def _fit_device(context: Context[Kind], backbone: Backbone, precision: Precision) -> tuple[int, float | None]:
+    """(Tokens of a forward pass; bytes for texts that are written, None where none are planned)."""
     wanted, device = context.run.micro_batch_tokens, pick_device()
     forget_peak(device)
     set_deterministic(context.run.deterministic)
@@ -48,9 +63,9 @@ def fit_device(context: Context[Kind], backbone: Backbone, precision: Precision)
         "processes": this_process().size,
         "deterministic": context.run.deterministic,
     }
-    there = memory_bytes(device)
+    there, less = memory_bytes(device), 2**context.halved
     if there is None:
-        return token_budget(device, wanted)
+        return max(1, token_budget(device, wanted) // less), None
     hints = context.stage.hints
     alone = context.settings.memory(hints, parse_shape(read_config(backbone.folder), hints.of_model))
     need = alone.on(this_process().size).students(context.beside.students)
@@ -59,15 +74,16 @@ def fit_device(context: Context[Kind], backbone: Backbone, precision: Precision)
         raise W2SError(explain_too_large(context.stage.label, need, there))
     if how.checkpointing:
         checkpoint_blocks(backbone.blocks)
-    context.facts |= {"checkpointing": how.checkpointing, "tokens a pass": how.tokens, "planned GB": how.device / 1e9}
+    tokens = max(1, how.tokens // less)
+    context.facts |= {"checkpointing": how.checkpointing, "tokens a pass": tokens, "planned GB": how.device / 1e9}
     log.info(
         "%d tokens a forward pass, checkpointing %s: about %.1f of %.1f GB",
-        how.tokens,
+        tokens,
         "on" if how.checkpointing else "off",
         how.device / 1e9,
         there / 1e9,
     )
-    return how.tokens
+    return tokens, how.room
 
 
 def students_that_fit(stages: Sequence[Stage[Kind]]) -> int:

@@ -84,6 +84,8 @@ class Context(Generic[K]):
     stop: Callable[[], bool]
     save: threading.Event
     beside: Beside = field(default_factory=Beside)
+    halved: int = 0
+    """How often passes were halved, since they did not fit on one of several devices."""
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     """How the stage was run, for its summary."""

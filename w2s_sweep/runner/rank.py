@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.errors import OutOfMemory, Preempted, W2SError
 from w2s_sweep.models.device import pick_device
 from w2s_sweep.models.ranks import Ranks, meet
 from w2s_sweep.plan.stage import K
 from w2s_sweep.runner.attempt import log_to
 from w2s_sweep.runner.context import Context
-from w2s_sweep.runner.ranks import PREEMPTED, RANK, RANKS, SAVE, STOP
+from w2s_sweep.runner.ranks import HALVED, PREEMPTED, RANK, RANKS, SAVE, STOP
 from w2s_sweep.runner.spec import Pack
 from w2s_sweep.runner.worker import STOP_SIGNALS, configure_process
 from w2s_sweep.store.files import write_json
@@ -85,7 +85,8 @@ def run(spec: Path, key: str, out: Path, requests: Requests, ranks: Ranks) -> No
     def stop() -> bool:
         return ranks.agree(requests.stop.is_set())
 
-    context = RankContext(pack.store, stage, out, pack.run, stop, requests.save, ranks=ranks)
+    halved = int(os.environ[HALVED])
+    context = RankContext(pack.store, stage, out, pack.run, stop, requests.save, halved=halved, ranks=ranks)
     if not ranks.leads:
         stage.settings.load()(context)
         return
@@ -120,7 +121,8 @@ def main() -> None:
         leave(PREEMPTED)
     except Exception as error:  # the boundary: the stage's process says what became of the stage
         text = explain(error, f"rank {rank} of {size}")
-        write_json(folder / f"failed-{rank}.json", {"error": text, "time": time.time()})
+        memory = is_out_of_memory(error)
+        write_json(folder / f"failed-{rank}.json", {"error": text, "time": time.time(), "memory": memory})
         leave(1)
     leave(0)
 
@@ -129,12 +131,18 @@ def explain(error: Exception, who: str) -> str:
     """What the stage's process is told of an error of this rank."""
     if isinstance(error, W2SError):
         return str(error)
-    if type(error).__name__ == "OutOfMemoryError":  # of torch, which may be what could not be loaded
+    if is_out_of_memory(error):
         return (
             f"out of memory on {who}: {error} Lower micro_batch_tokens or dataset.max_tokens, or ask for more GPUs; "
             "the last checkpoint is kept."
         )
     return f"{who}: {traceback.format_exc()}"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether smaller passes may help."""
+    # By its name that of torch, which may be what could not be loaded.
+    return isinstance(error, OutOfMemory) or type(error).__name__ == "OutOfMemoryError"
 
 
 def use(rank: int) -> None:

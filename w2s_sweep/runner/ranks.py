@@ -7,17 +7,19 @@ processes of a task, and those mean something else.
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count as count_from
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, cast
 
-from w2s_sweep.errors import Preempted, W2SError
+from w2s_sweep.errors import OutOfMemory, Preempted, W2SError
 from w2s_sweep.kinds import Kind
 from w2s_sweep.plan.stage import Stage
 from w2s_sweep.store.files import read_json
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 
 RANK, RANKS = "W2S_RANK", "W2S_RANKS"
 """As in models/device.py, which loads torch."""
+HALVED = "W2S_HALVED"
+"""Environment variable that tells a rank how often passes were halved since they did not fit."""
+HALVINGS = 3
+"""So often at most: an eighth of what was planned is not what is in the way."""
 PREEMPTED = 75
 LOOK_SECONDS = 0.2
 STOP, SAVE = "stop", "save"
@@ -42,12 +48,38 @@ def run_on_ranks(
 ) -> None:
     """Compute `stage` of the job file `spec` in `count` processes, whose first one writes its files into `out`.
 
-    Raises Preempted after a request to stop, and W2SError where one of them fails: then the others are ended.
+    Raises Preempted after a request to stop, and W2SError where one of them fails: then the others are ended. Where one
+    runs out of memory the others are in the middle of the same pass, so all begin anew, from what the stage has kept,
+    with half as large passes.
     """
     _free_device()
     log.info("%s is computed by %d processes", stage.label, count)
+    for halved in count_from():
+        try:
+            _compute(spec, stage, out, count, halved, stop, save)
+            return
+        except OutOfMemory as error:
+            if halved == HALVINGS:
+                raise
+            if stop():
+                raise Preempted from error
+            log.warning("all %d processes begin anew from what is kept, with half as large passes: %s", count, error)
+        for left in out.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _compute(
+    spec: Path,
+    stage: Stage[Kind],
+    out: Path,
+    count: int,
+    halved: int,
+    stop: Callable[[], bool],
+    save: threading.Event,
+) -> None:
+    """`run_on_ranks` once; OutOfMemory where that is why one of them failed."""
     with TemporaryDirectory(prefix="w2s-ranks-") as folder:
-        ranks = [_start(spec, stage.key, out, Path(folder), rank, count) for rank in range(count)]
+        ranks = [_start(spec, stage.key, out, Path(folder), rank, count, halved) for rank in range(count)]
         try:
             statuses = _wait(ranks, stop, save)
         finally:
@@ -68,8 +100,10 @@ def _free_device() -> None:
         process_cache.forget()
 
 
-def _start(spec: Path, key: str, out: Path, folder: Path, rank: int, count: int) -> "subprocess.Popen[str]":
-    env = os.environ | {RANK: str(rank), RANKS: str(count)}
+def _start(
+    spec: Path, key: str, out: Path, folder: Path, rank: int, count: int, halved: int
+) -> "subprocess.Popen[str]":
+    env = os.environ | {RANK: str(rank), RANKS: str(count), HALVED: str(halved)}
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     words = [sys.executable, "-m", "w2s_sweep.runner.rank", str(spec), key, str(out), str(folder)]
     # Standard output is where a worker tells its events.
@@ -121,7 +155,8 @@ def _judge(what: str, statuses: Sequence[int], folder: Path) -> None:
         )
     records = [record for path in folder.glob("failed-*.json") if (record := read_json(path))]
     if records:
-        raise W2SError(min(records, key=lambda record: record["time"])["error"])
+        first = min(records, key=lambda record: record["time"])
+        raise (OutOfMemory if first["memory"] else W2SError)(first["error"])
     if failed := [status for status in statuses if status not in (0, PREEMPTED)]:
         raise W2SError(f"{what}: a process that computes it ended with status {failed[0]}; its log is above.")
     if PREEMPTED in statuses:

@@ -11,7 +11,7 @@ from w2s_sweep.models.decode import greedy, text_after
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.runner import process_cache
-from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.budget import fit_writer
 from w2s_sweep.runner.context import Context
 from w2s_sweep.training.answers import end_of
 from w2s_sweep.training.examples import EXAMPLES
@@ -55,11 +55,11 @@ def run(context: Context[Critique]) -> None:
     columns = [name for name in ("text", "text_other") if name in table.column_names]
     with this_process().in_turn():
         model = LanguageModel(process_cache.frozen_backbone(context, settings.precision), frozen=True)
-    budget = fit_device(context, model.backbone, settings.precision)
+    budget = fit_writer(context, model, settings.precision)
     texts = [text for name in columns for text in table[name].to_pylist()]
     written = criticise(context, model, texts, budget)
     for number, name in enumerate(columns):
         part = written[number * table.num_rows : (number + 1) * table.num_rows]
         table = table.set_column(table.column_names.index(name), name, pa.array(part, pa.string()))
     pq.write_table(table, context.out / EXAMPLES, compression="zstd")
-    context.finish({"examples": table.num_rows})
+    context.finish({"examples": table.num_rows} | model.describe_writing())

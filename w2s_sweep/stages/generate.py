@@ -24,7 +24,7 @@ from w2s_sweep.models.lora import save_trained
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.predictions import FILE, TEXTS, TEXTS_SCHEMA, WEIGHTS, Predictions, write_predictions
 from w2s_sweep.runner import process_cache
-from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.budget import fit_writer
 from w2s_sweep.runner.context import Context
 from w2s_sweep.runner.throughput import speed
 from w2s_sweep.training.answers import (
@@ -202,7 +202,7 @@ def publish_trained(
         save_trained(model, context.out / WEIGHTS)
     written = _write_all(context, learner, prompts, rows)
     summary = {"tokens": learner.tokens_of(list(answers)), "cut": count_cut(written.values())} | dict(about)
-    summary |= learner.collator.summary()
+    summary |= learner.collator.summary() | model.describe_writing()
     summary |= speed(context, model.backbone, learner.learnt, recipe.name, recipe.precision)
     texts = {row: one.text for row, one in written.items()}
     publish_texts(context, rows, texts, answers, summary)
@@ -218,7 +218,7 @@ def run(context: Context[Generate]) -> None:
     with this_process().in_turn():
         model = build(context)
         prompts = read_prompts(context, model.backbone, rows, answers)
-        budget = fit_device(context, model.backbone, finetune.precision)
+        budget = fit_writer(context, model, finetune.precision)
         learner = learner_of(model, prompts, finetune.precision, budget)
     require_writing(model, finetune.precision)
     step = train(

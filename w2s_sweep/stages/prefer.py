@@ -15,7 +15,7 @@ from w2s_sweep.kinds.prefer import Prefer
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.decode import require_writing
 from w2s_sweep.models.ranks import this_process
-from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.budget import fit_writer
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages import generate
 from w2s_sweep.stages.finetune import refer
@@ -65,7 +65,7 @@ def run(context: Context[Any]) -> None:
             )
             for row, pair in pairs.items()
         }
-        budget = fit_device(context, model.backbone, recipe.precision)
+        budget = fit_writer(context, model, recipe.precision)
         starts = [len(prompt) for prompt in prompts.rows]
         learner = PreferenceLearner(model, tokens, starts, settings.beta, recipe.precision, budget)
     chosen = sorted(pairs)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2s_sweep.kinds.base import Json
 from w2s_sweep.kinds.sample import Sample
 from w2s_sweep.models.decode import sample
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.ranks import this_process
 from w2s_sweep.predictions import SAMPLES, SAMPLES_SCHEMA
-from w2s_sweep.runner.budget import fit_device
+from w2s_sweep.runner.budget import fit_writer
 from w2s_sweep.runner.context import Context
 from w2s_sweep.stages import generate
 from w2s_sweep.training.answers import Prompts, Reading, Written, count_cut, read_prompts, reading_of
@@ -72,8 +73,7 @@ def run(context: Context[Sample]) -> None:
     with this_process().in_turn():
         trained, model = generate.reopen(context)
         prompts = read_prompts(trained, model.backbone, rows, {})
-        learner = generate.learner_of(model, prompts, precision, fit_device(trained, model.backbone, precision))
-    context.describe = trained.describe
+        learner = generate.learner_of(model, prompts, precision, fit_writer(context, model, precision))
     names = {row: str(rows.ids[row]) for row in chosen}
     drawn = draw(context, learner.model.eval(), prompts, names, learner.token_budget)
     read = reading_of(stage.hints.dataset.task)
@@ -85,5 +85,7 @@ def run(context: Context[Sample]) -> None:
     pq.write_table(pa.Table.from_pylist(table, schema=SAMPLES_SCHEMA), context.out / SAMPLES)
     voted = {row: vote(read, [text for text, _ in drawn[row]]) for row in chosen}
     agreement = sum(share for _, share in voted.values()) / len(voted)
-    summary = {"samples": settings.count, "agreement": agreement, "cut": sum(map(count_cut, drawn.values()))}
+    cut = sum(map(count_cut, drawn.values()))
+    summary: dict[str, Json] = {"samples": settings.count, "agreement": agreement, "cut": cut}
+    summary |= learner.model.describe_writing()
     generate.publish_texts(context, rows, {row: text for row, (text, _) in voted.items()}, {}, summary)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.errors import ModelError, W2SError
+from w2s_sweep.errors import ModelError, OutOfMemory
 from w2s_sweep.kinds.recipes import LoraRecipe
 from w2s_sweep.kinds.training import Tuned
 from w2s_sweep.models.classifier import Classifier
@@ -80,7 +80,7 @@ class TransformerLearner(ABC, Generic[M]):
 
     def shrink(self) -> None:
         if self.ranks.size > 1:  # the others are in the middle of the same pass, and wait
-            raise W2SError(
+            raise OutOfMemory(
                 f"out of memory on one of {self.ranks.size} devices. Lower micro_batch_tokens from "
                 f"{self.token_budget}, or dataset.max_tokens, or ask for more GPUs; the last checkpoint is kept."
             )
