@@ -23,9 +23,6 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +30,13 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+from benchmarks.card.decoding import LOOPS, Texts, Work, check_of, written
 from benchmarks.training import now
 from w2s_sweep.launch.examples import composed_cell
-from w2s_sweep.models.decode import greedy, sample
-from w2s_sweep.models.kept_texts import measure
-from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
+from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone
 from w2s_sweep.sources import fetch, identify
 from w2s_sweep.training.answers import end_of
-
-Texts = list[list[int]]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What every loop has to do."""
-
-    model: LanguageModel
-    theirs: Any
-    prompts: Sequence[Sequence[int]]
-    most: int
-    end: int
-    checked: Measured
-    """What the check of two texts says, which is once for a model and in no time here."""
 
 
 def read_work(data: Path, prompts: int, most: int, blocks: int) -> Work:
@@ -67,41 +48,7 @@ def read_work(data: Path, prompts: int, most: int, blocks: int) -> Work:
     asked = backbone.tokens([f"Question: {json.loads(line)['question']}\nAnswer:" for line in lines], 640)
     theirs = AutoModelForCausalLM.from_pretrained(backbone.folder, dtype=torch.float32, num_hidden_layers=blocks)
     model = LanguageModel(backbone).eval()
-    checked = measure(model, "fp32", WideUnembedding())
-    return Work(model, theirs.eval(), asked, most, end_of(backbone.tokenizer), checked)
-
-
-def ours(work: Work, count: int, *, flexible: bool) -> Texts:
-    """This project's; with `count` samples of each prompt, or the likeliest text where that is 0."""
-    work.model.measured = work.checked if flexible else Measured(flexible=False, token_bytes=0)
-    how: dict[str, Any] = {"most": work.most, "end": work.end, "precision": "fp32", "token_budget": 2048}
-    if not count:
-        return [text for text in greedy(work.model, work.prompts, **how) if text is not None]
-    names = [str(row) for row in range(len(work.prompts))]
-    drawn = sample(work.model, work.prompts, names, count=count, temperature=1.0, seed=0, **how)
-    return [text for texts in drawn if texts is not None for text in texts]
-
-
-def generate(work: Work, count: int) -> Texts:
-    """The same by transformers."""
-    width = max(map(len, work.prompts))
-    ids = torch.tensor([[work.end] * (width - len(prompt)) + [*prompt] for prompt in work.prompts])
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in work.prompts])
-    how: dict[str, Any] = {"do_sample": False}
-    if count:
-        how = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "num_return_sequences": count}
-    found = work.theirs.generate(
-        ids, attention_mask=mask, max_new_tokens=work.most, eos_token_id=work.end, pad_token_id=work.end, **how
-    )
-    texts: Texts = found[:, width:].tolist()
-    return [text[: text.index(work.end)] if work.end in text else text for text in texts]
-
-
-LOOPS: Mapping[str, Callable[[Work, int], Texts]] = {
-    "ours": partial(ours, flexible=True),
-    "equal lengths": partial(ours, flexible=False),
-    "generate": generate,
-}
+    return Work(model, theirs.eval(), asked, most, end_of(backbone.tokenizer), check_of(model, "fp32"))
 
 
 def compare(work: Work, count: int, repeats: int) -> dict[str, Any]:
@@ -112,7 +59,7 @@ def compare(work: Work, count: int, repeats: int) -> dict[str, Any]:
         for name, loop in LOOPS.items():
             began = now()
             texts[name] = loop(work, count)
-            rates[name].append(sum(min(len(text) + 1, work.most) for text in texts[name]) / (now() - began))
+            rates[name].append(written(work, texts[name]) / (now() - began))
             print(f"# {repeat + 1}/{repeats} {name}: {rates[name][-1]:.1f} tokens/s", flush=True)
     return {
         name: {

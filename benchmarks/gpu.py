@@ -31,6 +31,7 @@ PARTS = (
     "gpt2 full",
     "gpt2-xl full",
     "llama3.1-8b lora",
+    "decoding",
     STUDENTS,
 )
 PATIENCE = 2.0
@@ -44,7 +45,7 @@ def part_of(name: str, folder: Path, device: str, *, tiny: bool, rates: dict[str
     """What a part finds."""
     import torch
 
-    from benchmarks.card import faults, made_up, parity, speed, students
+    from benchmarks.card import decoding, faults, made_up, parity, speed, students
 
     if name == "products":
         return about(device) | {"FLOP/s": speed.product_rate(torch.device(device), 256 if tiny else 8192)}
@@ -52,6 +53,7 @@ def part_of(name: str, folder: Path, device: str, *, tiny: bool, rates: dict[str
         "parity": partial(parity.run, folder, device, tiny=tiny),
         "out of memory": partial(faults.out_of_memory, folder, device),
         "broken context": partial(faults.broken_context, folder, device),
+        "decoding": partial(decoding.run, device, tiny=tiny, left=lambda: end - time.time()),
         STUDENTS: partial(students.run, device, tiny=tiny, left=lambda: end - time.time()),
     }
     if name in simple:

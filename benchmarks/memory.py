@@ -42,8 +42,8 @@ def _model(composed: DictConfig) -> Model:
 def ways(shape: Shape, targets: tuple[str, ...]) -> Iterator[Memory]:
     """Frozen features of the default block, LoRA of rank 8, all weights."""
     yield running(shape.first(DEPTH), "bf16", LONGEST)
-    yield training(shape, "bf16", LONGEST, adapters=(8, targets), stopping=False)
-    yield training(shape, "bf16", LONGEST, adapters=None, stopping=False)
+    yield training(shape, "bf16", LONGEST, adapters=(8, targets), stopping=False, last=True)
+    yield training(shape, "bf16", LONGEST, adapters=None, stopping=False, last=True)
 
 
 def cell(need: Memory, gpu: float) -> str:

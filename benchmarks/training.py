@@ -94,16 +94,23 @@ def read_work(task: str, data: Path, blocks: int) -> Work:
     return Work(task, backbone.folder, blocks, tokens, table["label"].to_pylist()[:count])
 
 
-def flops(work: Work, backbone: Backbone, kind: str) -> float:
+def flops(work: Work, backbone: Backbone, kind: str, *, packs: bool) -> float:
     """Of a real text in the mean, with 2 a multiply-add; a backward pass is twice a forward one, or as much of matrices
-    that are frozen."""
-    matrices = sum(m.weight.numel() for m in backbone.module.modules() if isinstance(m, nn.Linear))
+    that are frozen. `packs`: the last feed-forward layer is computed for a token a text."""
     lengths = [len(ids) for ids in work.tokens[BATCH:]]
     attention = 2 * backbone.layers * backbone.hidden * sum(n * n for n in lengths)
-    forward, backward = 2 * matrices * sum(lengths) + attention, 0
+    products = 2 * _weights(backbone.module) * sum(lengths)
+    if packs and backbone.skips:
+        products -= 2 * _weights(backbone.blocks[-1].mlp) * (sum(lengths) - len(lengths))
+    forward, backward = products + attention, 0
     if kind in TRAINED:
-        backward = (2 if kind == "lora" else 4) * matrices * sum(lengths) + 2 * attention
+        backward = (1 if kind == "lora" else 2) * products + 2 * attention
     return (forward + backward) / len(lengths)
+
+
+def _weights(module: Any) -> int:
+    """Of linear layers."""
+    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
 
 
 def product_rate(size: int = 1024, seconds: float = 0.5) -> float:
@@ -292,7 +299,7 @@ def summarise(work: Work, found: dict[str, list[dict[str, float]]]) -> dict[str,
         kind = name.partition(", ")[0]
         base = found[f"{kind}, {BASE}"]
         rates = [work.measured / one["seconds"] for one in repeats]
-        needed = flops(work, backbone, kind)
+        needed = flops(work, backbone, kind, packs=name.partition(", ")[2].startswith("packed"))
         out[name] = {
             "examples/s": statistics.median(rates),
             "tokens/s": statistics.median(rates) * tokens,

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -26,8 +27,11 @@ from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.kinds.shape import Shape, parse_shape
 from w2s_sweep.models.backbone import Backbone, first_position
+from w2s_sweep.models.last_block import skip_unread
 from w2s_sweep.models.packed import enable_packing
 
+ODD = (RuntimeError, ValueError, TypeError)
+"""What a model raises that reads no packed batches."""
 TARGETS = {"gpt2": ("c_attn",), "llama": ("q_proj", "v_proj"), "gpt_neox": ("query_key_value",)}
 
 
@@ -128,11 +132,26 @@ def shape_of(config: PretrainedConfig, module: PreTrainedModel) -> Shape:
 
 def random_backbone(config: PretrainedConfig, device: torch.device, dtype: torch.dtype) -> Backbone:
     """In memory alone: a folder of 8 billion weights would take longer than all that is measured."""
+    return _backbone_of(_random(AutoModel, config, device, dtype), config)
+
+
+def random_writer(config: PretrainedConfig, device: torch.device, dtype: torch.dtype) -> tuple[Backbone, Any]:
+    """A backbone, and the language model of transformers that it is in, with its unembedding."""
+    model = _random(AutoModelForCausalLM, config, device, dtype)
+    head = None if config.tie_word_embeddings else model.lm_head.weight.detach()
+    return replace(_backbone_of(model.base_model, config), head=head), model
+
+
+def _random(kind: Any, config: PretrainedConfig, device: torch.device, dtype: torch.dtype) -> Any:
     torch.manual_seed(0)
-    config = copy.deepcopy(config)  # which the model makes its own, attention included
+    # A copy: the model makes it its own, attention included.
     with torch.device(device):
-        module = AutoModel.from_config(config, dtype=dtype).eval()
-    return Backbone(
+        return kind.from_config(copy.deepcopy(config), dtype=dtype).eval()
+
+
+def _backbone_of(module: PreTrainedModel, config: PretrainedConfig) -> Backbone:
+    packs = enable_packing(module, first_position(module), 0, ODD)
+    backbone = Backbone(
         module=module,
         tokenizer=byte_tokenizer(),
         layers=int(config.num_hidden_layers),
@@ -140,5 +159,6 @@ def random_backbone(config: PretrainedConfig, device: torch.device, dtype: torch
         is_decoder=True,
         tied=bool(config.tie_word_embeddings),
         folder=Path("made-up"),
-        packs=enable_packing(module, first_position(module), 0, (RuntimeError, ValueError, TypeError)),
+        packs=packs,
     )
+    return replace(backbone, skips=packs and skip_unread(backbone, ODD))

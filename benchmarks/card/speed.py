@@ -84,11 +84,12 @@ class Measured:
         wait(self.device)
         self.ends.append(time.perf_counter())
 
-    def result(self, scale: Scale, shape: Shape, rates: dict[str, float]) -> dict[str, Any]:
-        """Of all steps but the first, whose kernels are still being chosen."""
+    def result(self, scale: Scale, shape: Shape, rates: dict[str, float], *, skips: bool = False) -> dict[str, Any]:
+        """Of all steps but the first, whose kernels are still being chosen; `skips`: as in `flops`."""
         read = Throughput(seconds=(self.ends[-1] - self.ends[0]) * (1 + STEPS) / STEPS)
         read.add(map(len, scale.texts(1 + STEPS)))  # every loop has an order of its own: as if all steps were alike
-        rate = flops(shape, read, "lora" if scale.way == "lora" else "full", causal=True) / read.seconds
+        way = "lora" if scale.way == "lora" else "full"
+        rate = flops(shape, read, way, causal=True, skips=skips) / read.seconds
         kind = products(self.device, "bf16")
         published = peak_of(name_of(self.device), kind) if self.device.type == "cuda" else None
         own = rates["bfloat16" if kind == "bf16" and "bfloat16" in rates else "float32"]
@@ -122,7 +123,7 @@ def ours(scale: Scale, device: torch.device, rates: dict[str, float], *, checkpo
     recipe = Recipe(batch_size=scale.rows, epochs=1, lr=1e-5, seed=0, lr_schedule="constant")
     labels = torch.eye(2, device=device)[[i % 2 for i in range(len(texts))]]
     train(learner, range(len(texts)), labels, CrossEntropy(), recipe, Hooks(report=measured.step))
-    found = measured.result(scale, shape, rates)
+    found = measured.result(scale, shape, rates, skips=backbone.skips)
     planned = {"tokens a pass": how.tokens, "predicted GB": (how.device - CONTEXT) / 1e9} if how.device else {}
     by = {"predicted by peak": planned["predicted GB"] / found["peak GB"]} if planned and found["peak GB"] else {}
     return found | planned | by | learner.collator.summary()
@@ -130,7 +131,7 @@ def ours(scale: Scale, device: torch.device, rates: dict[str, float], *, checkpo
 
 def _planned(scale: Scale, shape: Shape, device: torch.device, *, checkpointing: bool) -> Fit | None:
     """As `runner.budget` would plan it, but for checkpointing, which is wanted or not."""
-    need = training(shape, "bf16", scale.longest, adapters=scale.adapters, stopping=False)
+    need = training(shape, "bf16", scale.longest, adapters=scale.adapters, stopping=False, last=True)
     there = memory_bytes(device)
     if there is None:
         return Fit(checkpointing, token_budget(device, None), 0.0)

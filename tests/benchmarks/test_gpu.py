@@ -12,7 +12,7 @@ from w2s_sweep.kinds import KINDS
 from w2s_sweep.kinds.base import OfModel
 
 TINY = ("--device", "cpu", "--tiny")
-PARTS = "products,parity,out of memory,broken context,llama3.1-8b lora,co-trained students"
+PARTS = "products,parity,out of memory,broken context,llama3.1-8b lora,decoding,co-trained students"
 
 
 @pytest.mark.slow
@@ -30,6 +30,12 @@ def test_it_finds_nothing_wrong_on_a_cpu(tmp_path):
     assert parts["broken context"]["error"] == [
         "RuntimeError: index 1000000 is out of bounds for dimension 1 with size 2"
     ]
+    for model in ("gpt2", "llama"):
+        texts = parts["decoding"][f"{model} decoding"]
+        assert texts["decoding"] == "together"
+        assert texts["generate, likeliest"]["texts as ours"] == 1
+        assert texts["ours, 4 samples"]["all written"]
+    assert texts["ours, 4 samples"]["tokens/s"] > 0
     loops = parts["llama3.1-8b lora"]
     assert [name.split(",")[0] for name in loops] == ["ours", "ours", "Trainer", "Trainer", "seconds"]
     assert loops["ours, checkpointed"]["padding"] == 0  # the model of one loop is not that of the next

@@ -1,6 +1,9 @@
 """The memory that is planned against what autograd keeps of real models, and what of it fits."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,10 +22,15 @@ from transformers import (
 )
 
 from tests.setups import model
-from w2s_sweep.kinds.memory import CONTEXT, COUNTS, HEADROOM, LOGITS, Memory, fewest, fit, of_block, training
+from w2s_sweep.data.batches import pack
+from w2s_sweep.kinds.activations import of_block
+from w2s_sweep.kinds.memory import CONTEXT, COUNTS, HEADROOM, LOGITS, Memory, fewest, fit, training
 from w2s_sweep.kinds.shape import Shape, guess_shape, parse_shape
+from w2s_sweep.models.backbone import Backbone, first_position
 from w2s_sweep.models.checkpointing import checkpoint_blocks
+from w2s_sweep.models.last_block import skip_unread
 from w2s_sweep.models.lora import add_lora
+from w2s_sweep.models.packed import enable_packing
 
 LLAMA = {"hidden_size": 64, "intermediate_size": 168, "num_attention_heads": 4, "vocab_size": 50}
 GROUPED = LLAMA | {"num_key_value_heads": 2}
@@ -63,8 +71,22 @@ def build(family: str, layers: int, rank: int | None) -> tuple[torch.nn.Module, 
     return transformer, config
 
 
+class NoTokenizer:
+    pad_token_id = 1
+
+
 def kept(transformer: torch.nn.Module, precision: str, rows: int = 3, tokens: int = 59) -> float:
     """Bytes that autograd keeps of a forward pass, weights and their copies apart, for each token."""
+    ids = torch.randint(5, 50, (rows, tokens))
+    return (
+        kept_by(lambda: transformer(input_ids=ids, attention_mask=torch.ones_like(ids)), transformer, precision)
+        / rows
+        / tokens
+    )
+
+
+def kept_by(compute: Callable[[], Any], transformer: torch.nn.Module, precision: str) -> float:
+    """Bytes that autograd keeps of what is computed, weights and their copies apart."""
     own = {t.untyped_storage().data_ptr() for t in [*transformer.parameters(), *transformer.buffers()]}
     shapes = {
         tuple(shape) for p in transformer.parameters() for shape in (p.shape, p.T.shape if p.dim() == 2 else p.shape)
@@ -79,13 +101,12 @@ def kept(transformer: torch.nn.Module, precision: str, rows: int = 3, tokens: in
         alive.append(tensor)
         return tensor
 
-    ids = torch.randint(5, 50, (rows, tokens))
     with (
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
-        transformer(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return sum(found.values()) / rows / tokens
+        compute()
+    return sum(found.values())
 
 
 def blocks_of(transformer: torch.nn.Module, layers: int) -> torch.nn.ModuleList:
@@ -120,6 +141,28 @@ def test_with_checkpointing_a_pass_keeps_the_inputs_of_its_blocks(family, rank):
     assert (many.token_checkpointed or 0) - (few.token_checkpointed or 0) == pytest.approx(
         measured[1] - measured[0], rel=0.05
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("precision", "rank"), [("bf16", None), ("fp32", None), ("bf16", 4)])
+def test_what_the_last_block_leaves_out_is_not_planned(family, precision, rank):
+    transformer, config = build(family, 3, rank)
+    packs = enable_packing(transformer, first_position(transformer), 1, ())
+    own = Backbone(transformer, NoTokenizer(), 3, 64, is_decoder=True, tied=False, folder=Path(), packs=packs)
+    backbone = dataclasses.replace(own, skips=skip_unread(own, (TypeError,)))
+    batch = pack([torch.randint(5, 50, (59,)).tolist() for _ in range(3)])
+    whole, last = (
+        kept_by(lambda last=last: backbone.states(*batch, last=last), transformer, precision) / 3 / 59
+        for last in (False, True)
+    )
+    adapters = None if rank is None else (rank, FAMILIES[family][2])
+    every, few = (
+        training(shape_of(config, 3), precision, 1, adapters=adapters, stopping=False, last=last).token
+        for last in (False, True)
+    )
+    # What goes into the layer is not planned as saved, nor what the tokens that are read keep.
+    assert 0.03 * whole > whole - last - (every - few) > -0.005 * whole
+    assert (whole > last) == (every > few) == (family != "bert")
 
 
 @pytest.mark.parametrize("stopping", [False, True])

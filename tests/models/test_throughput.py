@@ -6,6 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
+from w2s_sweep.data.batches import pack
 from w2s_sweep.kinds.shape import parse_shape
 from w2s_sweep.models.classifier import Classifier
 from w2s_sweep.models.load import load_backbone
@@ -35,6 +36,21 @@ def test_the_flops_are_those_that_torch_counts(tiny_llama_folder, way, within):
     read.add([20, 20, 20])
     found = flops(parse_shape(read_config(tiny_llama_folder), about), read, way, causal=False)
     assert found == pytest.approx(counter.get_total_flops(), rel=within)
+
+
+def test_what_the_last_block_leaves_out_is_not_counted(tiny_llama_folder):
+    """The products of linear layers: attention's would differ, which is computed without padding."""
+    backbone = load_backbone(tiny_llama_folder)
+    found = []
+    for last in (False, True):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            backbone.states(*pack([[7] * 20] * 3), last=last)
+        found.append(counter.get_total_flops())
+    about = Model(name="m", source=LocalSource(path="m"), params=1, layers=backbone.layers, hidden=backbone.hidden)
+    shape, read = parse_shape(read_config(tiny_llama_folder), about), Throughput()
+    read.add([20, 20, 20])
+    whole, less = (flops(shape, read, "forward", causal=True, skips=skips) for skips in (False, True))
+    assert whole - less == found[0] - found[1] > 0
 
 
 @pytest.mark.parametrize(

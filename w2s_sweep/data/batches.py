@@ -75,9 +75,16 @@ class Texts:
     """int32 [texts + 1]: the first token of each text, and the end of the last."""
     positions: Tensor
     """int64 [1, tokens]: the place of each token in its own text, from 0."""
+    read: Tensor | None = None
+    """int64: the tokens whose last states are read; None: any may be. See `models/last_block.py`."""
 
     def to(self, device: torch.device) -> "Texts":
         return Texts(self.lengths, move(self.bounds, device), move(self.positions, device))
+
+    @property
+    def ends(self) -> Tensor:
+        """int64 [texts]: the last token of each text."""
+        return self.bounds[1:].long() - 1
 
 
 def pack(ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Texts]:

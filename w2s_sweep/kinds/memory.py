@@ -1,21 +1,17 @@
 """What a stage holds in memory: bytes of weights, gradients, moments of Adam and activations, from the widths of its
 transformer; and what of it fits a device.
 
-The numbers of activations are what autograd keeps of one block of a family, in bytes for each unit of width and token;
-they were counted with hooks on saved tensors (transformers 5, sdpa), `tests/kinds/test_memory.py` counts them again.
-Not in them: temporaries inside of a kernel, and what an allocator loses to fragments; `HEADROOM` is for these.
+Not in it: temporaries inside of a kernel, and what an allocator loses to fragments; `HEADROOM` is for these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision, Quantise
+from w2s_sweep.kinds.activations import Way, of_block, skipped
 from w2s_sweep.kinds.shape import Shape
 from w2s_sweep.kinds.writing import Writing, writing_of
-
-Way = Literal["full", "lora", "forward"]
-"""What becomes of the weights: all train, adapters on frozen ones do, none does."""
 
 HEADROOM = 0.92
 """Share of a device's memory that is planned with."""
@@ -152,56 +148,11 @@ def explain_too_large(what: str, need: Memory, device: float, gpus: int = 1) -> 
     )
 
 
-Widths = tuple[float, float, float, float]
-"""Bytes for each unit of `hidden`, `queries`, `keys` and `inner`."""
-
-AUTOCAST: Mapping[str, Widths] = {
-    "llama": (26, 4, 4, 8),
-    "qwen3": (26, 10, 10, 8),
-    "olmo2": (26, 12, 12, 8),
-    "gemma3_text": (42, 12, 12, 8),
-    "gpt2": (20, 0, 0, 4),
-    "gpt_neox": (22, 0, 0, 4),
-    "bert": (24, 0, 0, 4),
-}
-"""Weights in 32 bits that train, products in 16."""
-HALF: Mapping[str, Widths] = {
-    "llama": (12, 4, 4, 6),
-    "qwen3": (13, 8, 8, 6),
-    "olmo2": (12, 8, 8, 6),
-    "gemma3_text": (20, 8, 8, 6),
-    "gpt2": (14, 0, 0, 2),
-    "gpt_neox": (16, 0, 0, 2),
-    "bert": (16, 0, 0, 2),
-}
-"""Frozen weights in 16 bits below adapters."""
-SINGLE: Mapping[str, Widths] = {
-    "llama": (24, 8, 8, 16),
-    "qwen3": (24, 16, 16, 16),
-    "olmo2": (24, 16, 16, 16),
-    "gemma3_text": (40, 16, 16, 16),
-    "gpt2": (32, 0, 0, 8),
-    "gpt_neox": (40, 0, 0, 8),
-    "bert": (32, 0, 0, 8),
-}
-"""Everything in 32 bits."""
 LOGITS = 3 * 2**25 * 4
 """Bytes of the logits, their slopes and a temporary of the part of a batch whose likelihood is computed at a time."""
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight in 4 bits: a scale of 8 bits for 64 of them, and for 256 of these one of 32 (Dettmers et al. 2023,
 section 3)."""
-HEAD = 4
-"""Bytes of each head: the logarithm of its normaliser."""
-COLUMNS = {"qwen2": "llama", "mistral": "llama", "phi3": "llama", "gemma3": "gemma3_text", "roberta": "bert"}
-
-
-def of_block(shape: Shape, way: Way, precision: Precision) -> float:
-    """Bytes that autograd keeps of one block for each token."""
-    table = SINGLE if precision == "fp32" else HALF if way == "lora" else AUTOCAST
-    name = COLUMNS.get(shape.family, shape.family)
-    widths = table.get(name, table["llama" if shape.gated else "gpt2"])
-    a, b, c, d = widths
-    return a * shape.hidden + b * shape.queries + c * shape.keys + d * shape.inner + HEAD * shape.heads
 
 
 def training(
@@ -215,11 +166,13 @@ def training(
     quantise: Quantise = "none",
     dora: bool = False,
     writes: int = 0,
+    last: bool = False,
 ) -> Memory:
     """Of training inside a transformer. `adapters`: rank and targets of LoRA, None trains every weight; `stopping`
     keeps the best parameters beside those that train; `language`: it computes likelihoods with an unembedding, which
     is counted as one of its own, in 32 bits; `quantise`: what becomes of frozen matrices; `dora`: adapters have
-    magnitudes; `writes`: tokens of the longest text with what the language model then writes after it, 0 for none."""
+    magnitudes; `writes`: tokens of the longest text with what the language model then writes after it, 0 for none;
+    `last`: of a text, the state of the last token alone is read."""
     lora, half, packed = adapters is not None, precision == "bf16", quantise == "nf4"
     rank, targets = adapters or (0, ())
     weight = 2 if half and lora else 4  # bytes; those that train are in 32 bits
@@ -231,7 +184,9 @@ def training(
     logits = LOGITS if language else 0
     head = shape.head * (4 if lora else learnt) + logits if language else 0
     fixed = (_frozen(shape, weight, packed) if lora else 0) + trained * learnt + copies + head
-    kept = of_block(shape, "lora" if lora else "full", precision)
+    train: Way = "lora" if lora else "full"
+    kept = of_block(shape, train, precision)
+    unread = skipped(shape, train, precision) if last else 0.0
     if half and lora:
         kept += 2 * shape.kept_inputs(targets)
     if magnitudes:
@@ -257,7 +212,7 @@ def training(
         writing = writing if alone else replace(writing, shared=fixed - gone - copies, gathered=whole)
     return Memory(
         fixed=fixed,
-        token=shape.layers * kept + state,
+        token=shape.layers * kept - unread + state,
         token_checkpointed=shape.layers * state + kept + state,
         least=least,
         weights="nf4" if packed else "bf16" if half and lora else "fp32",

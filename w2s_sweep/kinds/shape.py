@@ -49,6 +49,11 @@ class Shape:
         return self.hidden * self.sides
 
     @property
+    def feed_forward(self) -> float:
+        """Weights of a block's feed-forward layer that a token passes."""
+        return self.hidden * (3 if self.gated else 2) * self.inner
+
+    @property
     def sides(self) -> float:
         """Widths of those sides of a block's linear layers that are not `hidden`."""
         return 2 * self.queries + 2 * self.keys + (3 if self.gated else 2) * self.inner

@@ -134,6 +134,7 @@ class Tuned(Trained, OfModel):
             quantise=quantise_of(finetune),
             dora=isinstance(finetune, LoraRecipe) and finetune.dora,
             writes=self.longest(hints) if self.writes else 0,
+            last=self.reads_last,
         )
 
     @property
@@ -144,6 +145,11 @@ class Tuned(Trained, OfModel):
     @property
     def reads_likelihoods(self) -> bool:
         """Whether it needs the model's unembedding."""
+        return False
+
+    @property
+    def reads_last(self) -> bool:
+        """Whether, of a text, the state of the last token is all that it needs."""
         return False
 
     def lora_targets(self) -> tuple[str, ...]:
@@ -166,6 +172,10 @@ class Finetune(Supervised, Tuned):
     @property
     def reads_likelihoods(self) -> bool:
         return self.reward == "implicit"
+
+    @property
+    def reads_last(self) -> bool:
+        return self.pooling == "last" and self.reward == "head"
 
     def frozen_base(self) -> Hashable:
         # Masks of dropout are drawn for a batch as a whole, magnitudes (DoRA) change what the frozen weights give, and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -71,6 +71,8 @@ class Backbone:
     """Where config, tokenizer and safetensors were read."""
     packs: bool = False
     """Whether the model reads packed batches: measured when it was loaded, see `models.packed`."""
+    skips: bool = False
+    """Whether its last block leaves out what nobody reads: measured too, see `models.last_block`."""
     head: Tensor | None = None
     """[vocabulary, hidden]: an unembedding that was trained after it was stored; None is the stored one."""
 
@@ -110,11 +112,14 @@ class Backbone:
         return Collator(self.pad_id, self.device, packs=self.packs)
 
     def states(
-        self, input_ids: Tensor, attention_mask: Tensor, texts: Texts | None = None
+        self, input_ids: Tensor, attention_mask: Tensor, texts: Texts | None = None, *, last: bool = False
     ) -> Float[Tensor, "batch tokens width"]:
-        """The last hidden states of a padded batch (`data.batches.pad`), or with `texts` of a packed one."""
+        """The last hidden states of a padded batch (`data.batches.pad`), or with `texts` of a packed one. `last`: those
+        of the last token of each text alone are right."""
         if texts is None:
             return self.module(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if last and self.skips:
+            texts = replace(texts, read=texts.ends)
         return packed_states(self.module, input_ids, attention_mask, texts, self.first_position)
 
     @cached_property

@@ -56,7 +56,7 @@ class Classifier(nn.Module):
         texts: Texts | None = None,
     ) -> Float[Tensor, "texts classes"]:
         """float32 logits; the head stays in float32 under autocast. `texts`: of a packed batch."""
-        hidden = self.backbone.states(input_ids, attention_mask, texts)
+        hidden = self.backbone.states(input_ids, attention_mask, texts, last=self.pooling == "last")
         return self.score(pool(hidden, attention_mask, self.pooling, self.backbone.is_decoder, texts))
 
     def score(self, pooled: Float[Tensor, "texts width"]) -> Float[Tensor, "texts classes"]:

@@ -72,9 +72,10 @@ class Collator:
 
     def add_ranks(self, ranks: Ranks) -> None:
         """Count what all ranks read, each with other rows; every rank has to ask."""
-        counts = ranks.total(self.computed, self.read.tokens, self.read.squares, self.padded)
-        self.computed, self.read.tokens, self.read.squares = map(int, counts[:3])
-        self.padded = counts[3] > 0
+        read = self.read
+        counts = ranks.total(self.computed, read.tokens, read.texts, read.squares, self.padded)
+        self.computed, read.tokens, read.texts, read.squares = map(int, counts[:4])
+        self.padded = counts[4] > 0
 
     def summary(self) -> dict[str, str | float | None]:
         """For a stage's summary: how its batches were made, and which share of what they computed was padding."""

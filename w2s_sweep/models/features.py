@@ -66,7 +66,7 @@ def frozen_features(
         # of means: its norm would outweigh all others (Xiao et al. 2023, arXiv 2309.17453).
         batch = collator.batch([token_ids[row] for row in rows])
         with torch.no_grad(), autocast(backbone.device, precision):
-            hidden = hidden_after(backbone, depth, batch)
+            hidden = hidden_after(backbone, depth, batch, last=pooling == "last")
             return pool(hidden, batch.mask, pooling, backbone.is_decoder, batch.texts)
 
     batches = collator.split([(len(ids),) for ids in token_ids], range(len(token_ids)), token_budget)
@@ -79,13 +79,14 @@ class _Reached(Exception):  # not an error: ends a forward pass at the block tha
         self.hidden = hidden
 
 
-def hidden_after(backbone: Backbone, depth: int, batch: Batch) -> Tensor:
-    """[rows, tokens, hidden]: the residual stream after `depth` blocks; computes no more than these."""
+def hidden_after(backbone: Backbone, depth: int, batch: Batch, *, last: bool = False) -> Tensor:
+    """[rows, tokens, hidden]: the residual stream after `depth` blocks; computes no more than these. `last`: that of
+    the last token of each text alone is right."""
     # An exception is the one way out of a model's own forward pass: output_hidden_states would compute all blocks, keep
     # every state, and have the final norm in the last.
     with _stop_after(backbone.blocks, depth):
         try:
-            backbone.states(batch.ids, batch.mask, batch.texts)
+            backbone.states(batch.ids, batch.mask, batch.texts, last=last)
         except _Reached as reached:
             return reached.hidden
     raise ModelError(f"model {backbone.folder}: its forward pass never reached block {depth} of {backbone.layers}.")

@@ -45,11 +45,13 @@ class Owners:
     the backward pass, in another thread, still belongs to this pass."""
 
     def __init__(self) -> None:
-        self.of = torch.zeros(0)
+        self.of = self.of_read = torch.zeros(0)
 
-    def put(self, of: Tensor) -> None:
-        """int64 [batch, tokens]: the student of each position of the pass to come."""
+    def put(self, of: Tensor, read: Tensor | None = None) -> None:
+        """int64 [batch, tokens]: the student of each position of the pass to come. `read`, of one row: the positions
+        that all of the last block reads."""
         self.of = of
+        self.of_read = of if read is None else of[:, read]
 
 
 class GroupedLinear(nn.Module):
@@ -75,7 +77,9 @@ class GroupedLinear(nn.Module):
 
     def _own(self, inner: Tensor) -> Tensor:
         """1 where a position meets its own student, else 0."""
-        owners, read = self.owners.of, inner.shape[:-1]
+        read = inner.shape[:-1]
+        # Where both are of one shape they are the same: each text has one token then.
+        owners = self.owners.of_read if self.owners.of_read.shape == read else self.owners.of
         if owners.shape != read and (len(read) > 1 or owners.numel() != read.numel()):
             raise ModelError(
                 f"cotrain: a module read positions {list(read)} in a pass of {list(owners.shape)}, so its rows cannot "

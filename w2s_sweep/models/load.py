@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from transformers.utils import logging as transformers_logging
 from w2s_sweep.errors import ModelError, unknown
 from w2s_sweep.models.backbone import Backbone, first_position, pad_id
 from w2s_sweep.models.gguf import convert
+from w2s_sweep.models.last_block import skip_unread
 from w2s_sweep.models.packed import enable_packing
 from w2s_sweep.models.peft_adapter import add_adapter, has_adapter
 from w2s_sweep.sources.model_folder import TOKENIZER_FILES
@@ -59,7 +60,7 @@ def load_backbone(
         embedding: Any = module.get_input_embeddings()
         pad = pad_id(tokenizer, embedding.num_embeddings)
         packs = enable_packing(module, first_position(module), pad, BROKEN)
-    return Backbone(
+    backbone = Backbone(
         module=module,
         tokenizer=tokenizer,
         layers=int(text.num_hidden_layers),
@@ -69,6 +70,7 @@ def load_backbone(
         folder=folder,
         packs=packs,
     )
+    return replace(backbone, skips=packs and skip_unread(backbone, BROKEN))
 
 
 @dataclass(frozen=True)

@@ -210,14 +210,24 @@ def enable_packing(module: PreTrainedModel, first: int, pad_id: int, errors: tup
 
 
 def _packs(module: PreTrainedModel, first: int, pad_id: int) -> bool:
-    """Whether two short texts have the same states padded and packed: half of the digits are, in every token."""
+    """Whether two short texts have the same states padded and packed."""
     embedding: Any = module.get_input_embeddings().weight
-    device, size = embedding.device, len(embedding)
-    longer, shorter = ([(pad_id + 1 + i) % size for i in range(*ends)] for ends in ((0, 5), (5, 8)))
-    ids, mask = pad([longer, shorter], pad_id)
+    device = embedding.device
+    both = two_texts(len(embedding), pad_id)
+    ids, mask = pad(both, pad_id)
     with torch.no_grad():
         padded = module(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state[mask.bool()]
-        tokens, ones, texts = pack([longer, shorter])
+        tokens, ones, texts = pack(both)
         packed = packed_states(module, tokens.to(device), ones.to(device), texts.to(device), first)[0]
-    off = (packed - padded).float().norm(dim=-1) / padded.float().norm(dim=-1)
-    return bool((off < torch.finfo(padded.dtype).eps ** 0.5).all())
+    return bool(are_same(packed, padded).all())
+
+
+def two_texts(vocabulary: int, pad_id: int) -> list[list[int]]:
+    """Tokens of two short texts, of different lengths, without the one that pads."""
+    return [[(pad_id + 1 + i) % vocabulary for i in range(*ends)] for ends in ((0, 5), (5, 8))]
+
+
+def are_same(found: Float[Tensor, "tokens width"], expected: Float[Tensor, "tokens width"]) -> Tensor:
+    """bool [tokens]: whether half of the digits of a state are the same."""
+    off = (found - expected).float().norm(dim=-1) / expected.float().norm(dim=-1)
+    return off < torch.finfo(expected.dtype).eps ** 0.5

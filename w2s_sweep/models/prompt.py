@@ -179,7 +179,7 @@ def _prefix_cache(backbone: Backbone, prefix: Sequence[int]) -> Any:
 
 def _last_states(backbone: Backbone, batch: Batch) -> Tensor:
     """[rows, hidden]: the state of each text's last token."""
-    hidden = backbone.states(batch.ids, batch.mask, batch.texts)
+    hidden = backbone.states(batch.ids, batch.mask, batch.texts, last=True)
     return pool(hidden, batch.mask, "last", backbone.is_decoder, batch.texts)
 
 

@@ -57,6 +57,6 @@ def _pool_packed(
     hidden: Float[Tensor, "tokens width"], texts: Texts, pooling: Pooling, is_decoder: bool
 ) -> Float[Tensor, "texts width"]:
     if pooling == "last":
-        return hidden[texts.bounds[1:] - 1].float()
+        return hidden[texts.ends].float()
     parts = hidden.float().split(texts.lengths)
     return torch.stack([part[int(is_decoder and len(part) > 1) :].mean(0) for part in parts])

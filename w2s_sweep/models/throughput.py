@@ -11,6 +11,7 @@ class Throughput:
     """Real tokens, padding left out, and the seconds in which they were computed."""
 
     tokens: int = 0
+    texts: int = 0
     squares: int = 0
     """Sum of squared lengths of the texts, which the work of attention follows from."""
     seconds: float = 0.0
@@ -19,6 +20,7 @@ class Throughput:
         """Texts of these numbers of tokens were, or will be, read."""
         for length in lengths:
             self.tokens += length
+            self.texts += 1
             self.squares += length * length
 
     @contextmanager

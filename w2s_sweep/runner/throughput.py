@@ -6,8 +6,8 @@ import torch
 
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.kinds import Kind
+from w2s_sweep.kinds.activations import Way
 from w2s_sweep.kinds.base import Json
-from w2s_sweep.kinds.memory import Way
 from w2s_sweep.kinds.shape import Shape, parse_shape
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.device import name_of, products
@@ -22,14 +22,18 @@ PASSES: dict[Way, tuple[int, int]] = {"forward": (1, 1), "lora": (2, 3), "full":
 slopes of both factors, of frozen weights those of their inputs alone. What checkpointing computes again counts once."""
 
 
-def flops(shape: Shape, read: Throughput, way: Way, *, causal: bool) -> float:
-    """FLOPs, 2 a multiply-add, of blocks that have read this: their weights, and attention within each text.
+def flops(shape: Shape, read: Throughput, way: Way, *, causal: bool, skips: bool = False) -> float:
+    """FLOPs, 2 a multiply-add, of blocks that have read this: their weights, and attention within each text. `skips`:
+    the last feed-forward layer is computed for a token a text (`models/last_block.py`).
 
     Left out are heads, unembeddings and adapters, so that the share of a peak comes out a little low.
     """
     weights, attention = PASSES[way]
     within = (2 if causal else 4) * shape.queries * read.squares
-    return shape.layers * (weights * 2 * shape.matrices * read.tokens + attention * within)
+    products = shape.layers * shape.matrices * read.tokens
+    if skips:
+        products -= shape.feed_forward * (read.tokens - read.texts)
+    return weights * 2 * products + shape.layers * attention * within
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,19 @@ def speed(
     way: Way,
     precision: Precision,
     layers: int | None = None,
+    *,
+    last: bool = False,
 ) -> dict[str, Json]:
     """For a stage's summary: of the tokens that this process, or all ranks together, read in its last run.
 
-    `layers`: blocks that ran; None is all.
+    `layers`: blocks that ran; None is all. `last`: nothing but the state of each text's last token was asked for.
     """
     if not read.seconds:
         return {}
     shape = parse_shape(read_config(backbone.folder), context.stage.hints.of_model)
     shape = shape if layers is None else replace(shape, layers=layers)
-    needed = flops(shape, read, way, causal=backbone.is_decoder)
+    skips = last and backbone.skips and layers in (None, backbone.layers)
+    needed = flops(shape, read, way, causal=backbone.is_decoder, skips=skips)
     most = peak(backbone.device, precision)
     said: dict[str, Json] = {"tokens per second": read.tokens / read.seconds, "FLOP per second": needed / read.seconds}
     if most.rate is None:

@@ -52,7 +52,9 @@ def finetuned_logits(context: Context[Evaluate], settings: Finetune, rows: Rows,
     with read.measure():
         logits = predict(learner, chosen, context.stop)
     context.facts |= learner.collator.summary()
-    context.facts |= speed(trained, learner.model.backbone, read, "forward", settings.finetune.precision)
+    context.facts |= speed(
+        trained, learner.model.backbone, read, "forward", settings.finetune.precision, last=settings.reads_last
+    )
     return logits
 
 

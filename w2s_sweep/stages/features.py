@@ -58,7 +58,8 @@ def read_frozen(context: Context[Any], read: Read) -> tuple[Array, dict[str, Jso
     collator.add_ranks(ranks)
     _refuse_infinite(features, context)
     facts = {"tokens": sum(map(len, tokens)), "width": int(features.shape[1])} | collator.summary()
-    return features, facts | speed(context, backbone, collator.read, "forward", settings.precision, layer)
+    last = settings.pooling == "last"
+    return features, facts | speed(context, backbone, collator.read, "forward", settings.precision, layer, last=last)
 
 
 def _refuse_infinite(features: Array, context: Context[Any]) -> None:

@@ -157,6 +157,6 @@ def run_in_steps(context: Context[Finetune]) -> Training[None]:
     how = context.settings.finetune
     tokens = {"tokens": learner.tokens_of(supervision.chosen)}
     summary |= learner.collator.summary() | speed(
-        context, learner.model.backbone, learner.learnt, how.name, how.precision
+        context, learner.model.backbone, learner.learnt, how.name, how.precision, last=context.settings.reads_last
     )
     publish_trained(context, learner, supervision, tokens | summary)

@@ -106,4 +106,5 @@ def run(context: Context[Prompt]) -> None:
     first = prefix + prompts[len(CONTENT_FREE)]
     write_text(context.out / "prompt.txt", str(backbone.tokenizer.decode(first)))
     counts = {"examples": len(asked), "prefix_tokens": len(prefix), "tokens": sum(map(len, prompts))}
-    context.finish(counts | collator.summary() | speed(context, backbone, collator.read, "forward", settings.precision))
+    fast = speed(context, backbone, collator.read, "forward", settings.precision, last=not collator.padded)
+    context.finish(counts | collator.summary() | fast)

@@ -134,17 +134,18 @@ class CommonPasses:
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place][1]))
         batch = self.collator.batch([texts[place][1] for place in order])
         self._count(read, batch)
-        device = batch.ids.device
+        first: Classifier = self.students[0].model
+        device, last = batch.ids.device, first.pooling == "last"
         owner = torch.tensor([texts[place][0] for place in order])
         if batch.texts is None:
             self.owners.put(move(owner, device)[:, None].expand_as(batch.ids))
         else:
-            self.owners.put(move(owner.repeat_interleave(torch.tensor(batch.texts.lengths)), device)[None])
+            each = move(owner.repeat_interleave(torch.tensor(batch.texts.lengths)), device)[None]
+            self.owners.put(each, batch.texts.ends if last and self.backbone.skips else None)
         place_of = torch.empty(len(order), dtype=torch.int64)
         place_of[order] = torch.arange(len(order))
-        first: Classifier = self.students[0].model
         with autocast(device, self.students[0].precision):
-            states = self.backbone.states(batch.ids, batch.mask, batch.texts)
+            states = self.backbone.states(batch.ids, batch.mask, batch.texts, last=last)
             pooled = pool(states, batch.mask, first.pooling, self.backbone.is_decoder, batch.texts)
         parts = pooled[move(place_of, device)].split(list(map(len, read)))
         return [
