@@ -11,6 +11,7 @@ from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.inventory import Node, read_nodes
 from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.launch.slurm.words import count_of, minutes_of
 from w2s_sweep.plan.packs import Pack
 
 
@@ -39,9 +40,9 @@ def read_partitions() -> dict[str, Partition]:
     return {
         one["PartitionName"]: Partition(
             one.get("Default") == "YES",
-            minutes_of(one.get("MaxTime", "")),
-            _number(one.get("MaxMemPerNode")),
-            _number(one.get("MaxCPUsPerNode")),
+            None if (minutes := minutes_of(one.get("MaxTime", ""))) is None else int(minutes),
+            count_of(one.get("MaxMemPerNode")),
+            count_of(one.get("MaxCPUsPerNode")),
         )
         for one in commands.show("partition")
         if "PartitionName" in one
@@ -60,20 +61,6 @@ def look_at_nodes(
         name: replace(one, nodes=[node for node in found if name in node.partitions])
         for name, one in partitions.items()
     }
-
-
-def _number(word: str | None) -> int | None:
-    return int(word) if word is not None and word.isdigit() else None
-
-
-def minutes_of(text: str) -> int | None:
-    """`D-HH:MM:SS`, `HH:MM:SS` or `MM:SS`, as scontrol writes times; None for UNLIMITED."""
-    days, _, clock = text.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdigit() for part in (*parts, days or "0")):
-        return None
-    hours, minutes, _ = [0, 0, 0, *map(int, parts)][-3:]
-    return 1440 * int(days or 0) + 60 * hours + minutes
 
 
 def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> list[tuple[Pack, Ask]]:
