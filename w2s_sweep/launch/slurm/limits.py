@@ -91,7 +91,7 @@ def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], l
 
 def _say_unknown(asks: Iterable[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> Iterator[str]:
     """A line for each partition that is named and not shown; SLURM may hide it."""
-    named = {name for _, ask in asks for name in named_partitions(ask, ())}
+    named = {name for _, ask in asks for name in named_partitions(ask.partition, ())}
     for name in sorted(named - partitions.keys()):
         yield f"hydra.launcher.partition: SLURM shows no {name} here. Partitions: {', '.join(partitions)}."
 
@@ -113,13 +113,12 @@ def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, 
 
 def _partitions_of(ask: Ask, partitions: Mapping[str, Partition]) -> Mapping[str, Partition]:
     """Those in which a task may run; empty where that is not known, as sbatch refuses unknown names itself."""
-    names = named_partitions(ask, default_partitions(partitions))
+    names = named_partitions(ask.partition, default_partitions(partitions))
     return {name: partitions[name] for name in names} if partitions.keys() >= set(names) else {}
 
 
-def named_partitions(ask: Ask, defaults: Sequence[str]) -> Sequence[str]:
-    """Those that a task names, else the cluster's defaults."""
-    said = dict(ask.options).get("partition")
+def named_partitions(said: object, defaults: Sequence[str]) -> Sequence[str]:
+    """Those that a task's option names, else the cluster's defaults."""
     return str(said).split(",") if said else defaults
 
 
