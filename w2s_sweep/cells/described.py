@@ -62,7 +62,14 @@ class Descriptions:
 
     def read(self, path: str, model: Mapping[str, Any], where: str, described: bool = False) -> Facts | None:
         """What the files at a path say, of an adapter those of its base; None where that is on the hub and the command
-        has `described` it. `where`: what names the model, `model@strong` or `method.chain`. Raises SourceError."""
+        has `described` it, and with a problem. `where`: what names the model, `model@strong` or `method.chain`."""
+        try:
+            return self._read(path, model, where, described)
+        except SourceError as error:
+            self.problems[f"{where}: {error}"] = None
+            return None
+
+    def _read(self, path: str, model: Mapping[str, Any], where: str, described: bool) -> Facts | None:
         folder = existing(LocalSource(path=path))
         if is_adapter(folder):
             base = source_of(path, model.get("base")).base
@@ -96,19 +103,25 @@ class Descriptions:
         try:
             source: HubSource = from_plain(HubSource, model["source"])
             facts = self._ask_hub(source)
-            if isinstance(facts, Path):
-                model = {**model, "path": str(facts)}
-                facts = self.read(str(facts), model, where)
         except (SourceError, ValidationError) as error:
             self.problems[f"{where}: {error}"] = None
             return dict(model)
-        assert facts is not None  # which is of a model that was described alone
+        if isinstance(facts, Path):
+            model = {**model, "path": str(facts)}
+            facts = self.read(str(facts), model, where)
         by, of = where.removeprefix("model@"), f"{source.repository} at {source.revision}"
-        self.compare(by, model, facts, of, [name for name in (*EXACT, "params") if model[name] != MISSING])
-        return fill(model, derive_fields(self.names[source.repository], facts))
+        return self.complete(by, model, facts, of, self.names[source.repository])
+
+    def complete(self, by: str, model: Mapping[str, Any], facts: Facts | None, of: str, name: str) -> Settings:
+        """A model with what its files say of all that is open, and compared with them in the rest; as it is where no
+        facts are known. `by`: what set the rest; `of`: where the files are; `name`: what tables call it."""
+        if facts is None:
+            return dict(model)
+        self.compare(by, model, facts, of, (*EXACT, "params") if is_open(model) else EXACT)
+        return fill(model, derive_fields(name, facts))
 
     def compare(self, by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> None:
-        """Keep as a problem what was said of a model under these names and its files deny."""
+        """Keep as a problem each number that was said of a model under these names and its files deny."""
         for name in names:
             value, true = model[name], getattr(facts, name)
             if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
