@@ -48,9 +48,14 @@ def found(store, record=None):
     return [(row.work, row.tasks, row.stages, row.asked_hours, round(row.used_hours * 3600, 3)) for row in rows]
 
 
-def test_without_slurm_there_is_what_was_used(store):
+def test_without_slurm_there_is_what_was_used(store, monkeypatch):
+    """Of tasks there is nothing to read then, nor of those whose submission recorded no asks."""
     assert found(store) == [(role, 0, 1, None, 1.5) for role in ("ceiling", "student", "weak")]
-    assert usage_of_tasks(store, store.read_sweep(NAME)) is None
+    record = store.read_sweep(NAME)
+    monkeypatch.delattr(cost, "read_json")
+    assert usage_of_tasks(store, record) is None
+    submit(store, {"job": "1", "stages": [key(store, "weak")]})
+    assert usage_of_tasks(store, record) is None
 
 
 def test_tasks_are_rows_apart_by_what_is_in_them(store):

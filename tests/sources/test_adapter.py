@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -211,7 +212,7 @@ def test_the_command_needs_no_more_than_the_folder(llama, tmp_path):
 
 @pytest.mark.usefixtures("online")
 def test_what_helps_is_said_of_the_field_at_hand(llama, tmp_path):
-    far = changed(llama, tmp_path, base_model_name_or_path="org/base")
+    far = changed(llama, tmp_path, base_model_name_or_path="org/base", revision="v2")  # of which the hub knows nothing
     publish(far)
     model = {**dict.fromkeys(LEFT_OPEN, "???"), "path": None, "base": None}
     local = model | {"path": str(far), "source": {"kind": "local", "path": str(far)}}
@@ -238,6 +239,23 @@ def test_what_helps_is_said_of_the_field_at_hand(llama, tmp_path):
 
 
 @pytest.mark.usefixtures("online")
+@pytest.mark.parametrize("folder", ["base", "mine"])
+def test_a_repository_is_listed_once(llama, monkeypatch, folder):
+    """Whether it holds a model or an adapter, and however many cells and entries of lists name it."""
+    publish(llama / folder)
+    listed, download = list[str](), huggingface_hub.snapshot_download
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda name, **how: listed.append(name) or download(name, **how)
+    )
+    source = {"kind": "hub", "repository": "me/mine", "revision": "main"}
+    model = {**dict.fromkeys(LEFT_OPEN, "???"), "source": source, "path": None, "base": None}
+    cell = {"strong": model, "method": {"name": "bootstrapping", "chain": [dict(model), dict(model)]}}
+    (found,) = with_own_models([cell], [["model@strong=me/mine"]])
+    assert [one["layers"] for one in (found["strong"], *found["method"]["chain"])] == [2] * 3
+    assert listed == ["me/mine"]
+
+
+@pytest.mark.usefixtures("online")
 def test_one_on_the_hub_is_fetched_and_is_its_base_with_it(llama, tmp_path, cache):  # noqa: F811
     shutil.copytree(llama / "base", cache.parent / "models--org--base" / "snapshots" / COMMIT)
     publish(changed(llama, tmp_path, base_model_name_or_path="org/base"))
@@ -251,6 +269,22 @@ def test_one_on_the_hub_is_fetched_and_is_its_base_with_it(llama, tmp_path, cach
     assert found.base == HubSource(repository="org/base")
     identity = identify(found, "model")
     assert (fetch(found, identity, "model") / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_an_adapter_on_an_adapter_is_told(llama, tmp_path, cache):  # noqa: F811
+    """Whether its base lies here or on the hub, and whether the hub's was described by hand."""
+    inner = changed(llama, tmp_path / "inner")
+    told = "is an adapter itself. Merge it into its base .* and set {}base=FOLDER to that"
+    with pytest.raises(SourceError, match=f"the base of this adapter, .*inner/mine, {told.format('')}"):
+        source_of(str(llama / "mine"), str(inner))
+    cached = cache.parent / "models--org--base" / "snapshots" / COMMIT
+    (cached.parents[1] / "refs").mkdir(parents=True)
+    (cached.parents[1] / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(inner, cached)
+    far = changed(llama, tmp_path / "far", base_model_name_or_path="org/base")
+    with pytest.raises(ConfigError, match=f"an adapter on org/base of the hub, which {told.format('strong.')}"):
+        with_own_models([{"strong": {"name": "preset", "path": str(far), "base": None}}], [[f"strong.path={far}"]])
+    assert re.match(f"is on .*, which {told.format('')}", misfit(far, cached) or "")
 
 
 def test_a_base_without_an_adapter_is_told():

@@ -131,7 +131,7 @@ def _metric_problems(cell: Cell) -> list[str]:
             f"metric: {cell.metric} depends on groups, which validation rows are not known by, and ceiling "
             f"({', '.join(cell.ceiling.values_tried())}) picks by it. Leave ceiling empty, or set metric=accuracy."
         ]
-    if metric.reads_groups and task is not None and task.single_answers and cell.dataset.balance == "classes":
+    if metric.reads_groups and task is not None and task.leaves_answers_out(cell.dataset.balance):
         return [
             f"metric: {cell.metric} is of whole questions, and dataset.balance=classes leaves answers of "
             f"{cell.dataset.name} out. Set dataset.balance=none."

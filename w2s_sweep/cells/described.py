@@ -12,8 +12,8 @@ from w2s_sweep.config.plain import from_plain
 from w2s_sweep.config.read import is_mapping
 from w2s_sweep.config.source import HubSource, LocalSource
 from w2s_sweep.errors import SourceError
-from w2s_sweep.sources.adapter import is_adapter, source_of
-from w2s_sweep.sources.hub_model import describe, find_adapter
+from w2s_sweep.sources.adapter import explain_nested, is_adapter, source_of
+from w2s_sweep.sources.hub_model import describe
 from w2s_sweep.sources.local import existing
 from w2s_sweep.sources.model_facts import Facts, read_facts
 from w2s_sweep.sources.model_folder import require_model
@@ -54,55 +54,74 @@ class Descriptions:
     names: Mapping[str, str]
     """Repository -> what tables call it."""
     facts: dict[str, Facts] = field(default_factory=dict[str, Facts])
-    """Folder, or repository and revision -> what its files say."""
+    """Folder -> what its files say."""
+    hub: dict[str, Facts | Path] = field(default_factory=dict[str, Facts | Path])
+    """Repository and revision -> what its files say, or the folder of the adapter that it holds."""
     problems: dict[str, None] = field(default_factory=dict[str, None])
     """Each once, in the order in which they were met."""
 
     def read(self, path: str, model: Mapping[str, Any], where: str, described: bool = False) -> Facts | None:
         """What the files at a path say, of an adapter those of its base; None where that is on the hub and the command
-        has `described` it. `where`: what names the model, `model@strong` or `method.chain`. Raises SourceError."""
+        has `described` it, and with a problem. `where`: what names the model, `model@strong` or `method.chain`."""
+        try:
+            return self._read(path, model, where, described)
+        except SourceError as error:
+            self.problems[f"{where}: {error}"] = None
+            return None
+
+    def _read(self, path: str, model: Mapping[str, Any], where: str, described: bool) -> Facts | None:
         folder = existing(LocalSource(path=path))
         if is_adapter(folder):
             base = source_of(path, model.get("base")).base
             if isinstance(base, HubSource):
                 called = str(model["source"]["repository"]) if is_undescribed(model) else path
-                return None if described else self._base_on_hub(called, base, _advise(where, model))
+                return None if described else self._base_on_hub(called, base, where, model)
             folder = existing(base)
         if str(folder) not in self.facts:
             require_model(folder)
             self.facts[str(folder)] = read_facts(folder)
         return self.facts[str(folder)]
 
-    def _base_on_hub(self, path: str, base: HubSource, advice: str) -> Facts:
+    def _base_on_hub(self, path: str, base: HubSource, where: str, model: Mapping[str, Any]) -> Facts:
+        on = f"{path} is an adapter on {base.repository} of the hub"
         try:
-            return self._ask_hub(base)
+            found = self._ask_hub(base)
         except SourceError as error:
-            raise SourceError(f"{path} is an adapter on {base.repository} of the hub: {error} {advice}") from error
+            raise SourceError(f"{on}: {error} {_advise(where, model)}") from error
+        if isinstance(found, Path):
+            raise SourceError(f"{on}, which {explain_nested(_base_field(where))}")
+        return found
 
-    def _ask_hub(self, source: HubSource) -> Facts:
+    def _ask_hub(self, source: HubSource) -> Facts | Path:
         where = f"{source.repository} at {source.revision}"
-        if where not in self.facts:
-            self.facts[where] = describe(source)
-        return self.facts[where]
+        if where not in self.hub:
+            self.hub[where] = describe(source)
+        return self.hub[where]
 
     def on_hub(self, where: str, model: Mapping[str, Any]) -> Settings:
         """A model of the hub with all that was left open; an adapter there is fetched, and is its base with it."""
         try:
             source: HubSource = from_plain(HubSource, model["source"])
-            folder = find_adapter(source)
-            if folder is not None:
-                model = {**model, "path": str(folder)}
-            facts = self._ask_hub(source) if folder is None else self.read(str(folder), model, where)
+            facts = self._ask_hub(source)
         except (SourceError, ValidationError) as error:
             self.problems[f"{where}: {error}"] = None
             return dict(model)
-        assert facts is not None  # which is of a model that was described alone
+        if isinstance(facts, Path):
+            model = {**model, "path": str(facts)}
+            facts = self.read(str(facts), model, where)
         by, of = where.removeprefix("model@"), f"{source.repository} at {source.revision}"
-        self.compare(by, model, facts, of, [name for name in (*EXACT, "params") if model[name] != MISSING])
-        return fill(model, derive_fields(self.names[source.repository], facts))
+        return self.complete(by, model, facts, of, self.names[source.repository])
+
+    def complete(self, by: str, model: Mapping[str, Any], facts: Facts | None, of: str, name: str) -> Settings:
+        """A model with what its files say of all that is open, and compared with them in the rest; as it is where no
+        facts are known. `by`: what set the rest; `of`: where the files are; `name`: what tables call it."""
+        if facts is None:
+            return dict(model)
+        self.compare(by, model, facts, of, (*EXACT, "params") if is_open(model) else EXACT)
+        return fill(model, derive_fields(name, facts))
 
     def compare(self, by: str, model: Mapping[str, Any], facts: Facts, path: str, names: Sequence[str]) -> None:
-        """Keep as a problem what was said of a model under these names and its files deny."""
+        """Keep as a problem each number that was said of a model under these names and its files deny."""
         for name in names:
             value, true = model[name], getattr(facts, name)
             if isinstance(value, int) and true and abs(value - true) > (CLOSE * true if name == "params" else 0):
@@ -111,14 +130,16 @@ class Descriptions:
                 self.problems[problem] = None
 
 
+def _base_field(where: str) -> str:
+    """The setting that names the base of an adapter."""
+    role = where.removeprefix("model@")
+    return f"{role}.base=FOLDER" if role in ROLES else f"base: FOLDER in its entry of {where}"
+
+
 def _advise(where: str, model: Mapping[str, Any]) -> str:
     """What helps where the base of an adapter is not to be had."""
-    role = where.removeprefix("model@")
-    if role in ROLES:
-        copy, choice = f"{role}.base=FOLDER", f"model@{role}=NAME"
-    else:
-        copy, choice = f"base: FOLDER in its entry of {where}", "model: NAME there, beside path"
-    whole = f"Or set {copy}, to a copy of that model"
+    choice = f"{where}=NAME" if where.startswith("model@") else "model: NAME there, beside path"
+    whole = f"Or set {_base_field(where)}, to a copy of that model"
     return f"{whole}." if is_undescribed(model) else f"{whole}, or choose its model too ({choice})."
 
 

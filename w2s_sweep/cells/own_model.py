@@ -11,23 +11,19 @@ from typing import Any
 
 from w2s_sweep.cells.described import (
     EXACT,
-    MISSING,
     ROLES,
     Descriptions,
     Settings,
     derive_fields,
-    fill,
     is_open,
     is_undescribed,
     name_of,
 )
 from w2s_sweep.config.read import is_list, is_mapping
-from w2s_sweep.config.source import LocalSource
-from w2s_sweep.errors import ConfigError, SourceError
+from w2s_sweep.errors import ConfigError
 from w2s_sweep.methods import METHODS
 from w2s_sweep.methods.base import named_fields
 from w2s_sweep.sources.adapter import is_adapter
-from w2s_sweep.sources.local import existing
 
 
 def with_own_models(composed: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> list[Settings]:
@@ -81,14 +77,9 @@ def _describe(role: str, model: Mapping[str, Any], said: Mapping[str, str], foun
     if not isinstance(path, str):
         return found.on_hub(f"model@{role}", model) if by_name else dict(model)
     chosen = not by_name and (f"model@{role}" in said or said.get("experiment", "null") != "null")
-    try:
-        folder = existing(LocalSource(path=path))
-        if is_adapter(folder):  # whatever model it is on, it is another one than that
-            model = {**model, **_unless_said(role, said, {"name": name_of(folder)})}
-        facts = found.read(path, model, f"model@{role}", chosen or {"layers", "hidden", "params"} <= own)
-    except SourceError as error:
-        found.problems[f"model@{role}: {error}"] = None
-        return dict(model)
+    if is_adapter(Path(path).expanduser()):  # whatever model it is on, it is another one than that
+        model = {**model, **_unless_said(role, said, {"name": name_of(Path(path))})}
+    facts = found.read(path, model, f"model@{role}", chosen or {"layers", "hidden", "params"} <= own)
     if facts is None:
         return dict(model)
     if chosen:
@@ -116,17 +107,9 @@ def _describe_named(where: str, model: Mapping[str, Any], found: Descriptions) -
     path = model.get("path")
     if not isinstance(path, str):
         return found.on_hub(where, model) if is_undescribed(model) else dict(model)
-    try:
-        facts = found.read(path, model, where, not is_open(model))
-    except SourceError as error:
-        found.problems[f"{where}: {error}"] = None
-        return dict(model)
-    if facts is None:
-        return dict(model)
+    facts = found.read(path, model, where, not is_open(model))
     by = where if is_open(model) else f"{where}, `model` beside `path`"
-    set_by_hand = [name for name in (*EXACT, *(["params"] if is_open(model) else [])) if model.get(name) != MISSING]
-    found.compare(by, model, facts, path, set_by_hand)
-    return fill(model, derive_fields(name_of(Path(path)), facts))
+    return found.complete(by, model, facts, path, name_of(Path(path)))
 
 
 def _named(cell: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -87,8 +87,9 @@ def cancel(store: Store, name: str) -> Cancelled:
     from w2s_sweep.launch.slurm.lock import submission_lock
     from w2s_sweep.launch.slurm.queued import cancelled_mark, queued_jobs
 
-    mine = set(store.read_sweep(name)["stages"])
-    if (owner := owner_of(store.read_sweep(name))) is not None:
+    sweep = store.read_sweep(name)
+    mine = set(sweep["stages"])
+    if (owner := owner_of(sweep)) is not None:
         raise LaunchError(f"sweep {name}: it is {owner}'s, who alone can cancel its jobs.")
     if (process := _stop_here(store, name)) is not None:
         return Cancelled(0, 0, (), process)

@@ -149,9 +149,9 @@ def blocks(cells: CellReader, groups: Groups) -> Iterator[Block]:
 
 
 def leaves_answers_out(dataset: Mapping[str, Any]) -> bool:
-    """Whether single answers were drawn so that classes are balanced, as `cells/checks.py` asks of a cell."""
+    """Whether questions of a recorded dataset lack some of their answers."""
     task = TASKS.get(dataset.get("task", ""))
-    return task is not None and task.single_answers and dataset.get("balance", "classes") == "classes"
+    return task is not None and task.leaves_answers_out(dataset.get("balance", "classes"))
 
 
 def _mismatch(sets: Mapping[str, Examples]) -> str:

@@ -35,7 +35,8 @@ class Usage:
     used_gpu_hours: float
     """Time of stages on GPUs times their GPUs."""
     asked_gb: float | None
-    """GB of the machine's memory that a task asked for, the most of those whose scripts say."""
+    """GB of the machine's memory that a task asked for at first, the most of those whose scripts say; SLURM may have
+    queued it again with more."""
     used_gb: float | None
     """GB of it that a stage held, all of its processes together, the most; null where none says."""
     planned_gpu_gb: float | None
@@ -44,7 +45,7 @@ class Usage:
     """GB of one GPU that a stage held, the most."""
 
     def __str__(self) -> str:
-        held = f"; {_say(self.asked_gb, 0)} GB of memory at most, and a stage held {self.used_gb or 0:.1f}"
+        held = f"; {_say(self.asked_gb, 0)} GB of memory at first, and a stage held {self.used_gb or 0:.1f} at most"
         of = f" of {self.planned_gpu_gb:.1f} GB that were planned" if self.planned_gpu_gb else " GB"
         gpu = f"; of one GPU {self.used_gpu_gb or 0:.1f}{of}, at most"
         return (
@@ -81,23 +82,26 @@ class _Task:
 def usage_of(store: Store, record: Mapping[str, Any], summaries: Summaries | None = None) -> tuple[Usage, ...]:
     """A row for each kind of work. `record`: sweep.json, or several joined. `summaries`: of its stages; None reads
     them."""
-    found = _find(store, record, summaries_of(store, record["stages"]) if summaries is None else summaries)
+    summaries = summaries_of(store, record["stages"]) if summaries is None else summaries
+    found = _find(record["stages"], list(_tasks(store, record)), summaries)
     return tuple(_row(work, one) for (work, _), one in sorted(found.items(), key=lambda item: item[0]))
 
 
 def usage_of_tasks(store: Store, record: Mapping[str, Any]) -> Usage | None:
     """All finished SLURM tasks of a sweep as one row; None where there is none that can be read."""
-    rows = _find(store, record, summaries_of(store, record["stages"]))
+    if not (tasks := list(_tasks(store, record))):
+        return None
+    rows = _find(record["stages"], tasks, summaries_of(store, record["stages"]))
     found = [one for (_, of_tasks), one in rows.items() if of_tasks]
     together = _Found([s for one in found for s in one.summaries], [ask for one in found for ask in one.asks])
     return _row("all", together) if found else None
 
 
-def _find(store: Store, record: Mapping[str, Any], summaries: Summaries) -> dict[tuple[str, bool], _Found]:
+def _find(
+    stages: Mapping[str, Mapping[str, Any]], tasks: Sequence[_Task], summaries: Summaries
+) -> dict[tuple[str, bool], _Found]:
     """(work, whether SLURM tasks did it) -> what belongs to it. All in the order of records: sums of floats differ in
     their last digits with it."""
-    stages: Mapping[str, Mapping[str, Any]] = record["stages"]
-    tasks = list(_tasks(store, record))
     last = {key: task for task in tasks for key in task.stages}
     finishers = set(last.values())
     works = {

@@ -47,10 +47,16 @@ def is_adapter(path: Path) -> bool:
     return (path / CONFIG).is_file() and not (path / "config.json").is_file()
 
 
+def explain_nested(field: str = "base=FOLDER") -> str:
+    """What is wrong with an adapter as the base of another; `field`: what names the base."""
+    merge = "Merge it into its base with peft's merge_and_unload, save that with save_pretrained"
+    return f"is an adapter itself. {merge}, and set {field} to that."
+
+
 def source_of(path: str, base: str | None) -> AdapterSource:
     """An adapter's folder with its base: `base`, a folder or a name on the hub, else what its configuration names.
 
-    Raises SourceError where neither is there.
+    Raises SourceError where neither is there, and for a folder with another adapter.
     """
     config = read_json(Path(path).expanduser() / CONFIG)
     path = str(Path(path).expanduser().absolute())  # jobs run in another folder
@@ -58,6 +64,8 @@ def source_of(path: str, base: str | None) -> AdapterSource:
     if not isinstance(named, str) or not named:
         raise SourceError(f"{path}: its {CONFIG} names no base. Set that of this model, as in strong.base=FOLDER.")
     folder = Path(named).expanduser()
+    if is_adapter(folder):
+        raise SourceError(f"{path}: the base of this adapter, {named}, {explain_nested()}")
     if folder.exists():
         return AdapterSource(path=path, base=LocalSource(path=str(folder.absolute())))
     if REPOSITORY.fullmatch(named):
@@ -162,6 +170,8 @@ def is_spare(module: str) -> bool:
 
 def misfit(adapter: Path, base: Path) -> str | None:
     """Why an adapter belongs on another model than `base`; None where all its products fit."""
+    if is_adapter(base):
+        return f"is on {base}, which {explain_nested()}"
     matrices = shapes(base)
     sees = any(TEXT_PART in f".{name}" for name in matrices)
     for module, (inputs, outputs) in sides_of(adapter):

@@ -9,7 +9,7 @@ from tests.launch.slurm.scripts import submitted
 from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.inventory import read_nodes
-from w2s_sweep.launch.slurm.limits import Partition, fit, look_at_nodes, minutes_of, read_partitions, say_clipped
+from w2s_sweep.launch.slurm.limits import Partition, fit, look_at_nodes, read_partitions, say_clipped
 from w2s_sweep.launch.slurm.resources import Ask
 from w2s_sweep.plan.packs import Pack
 
@@ -20,14 +20,6 @@ THERE = {"main": HOUR, "long": DAY}
 
 def ask(minutes=30, memory_gb=4, cpus=2, **options):
     return Ask(1, cpus, memory_gb, minutes, tuple(sorted(options.items())))
-
-
-@pytest.mark.parametrize(
-    ("text", "minutes"),
-    [("1-02:30:00", 1590), ("02:30:00", 150), ("45:00", 45), ("UNLIMITED", None), ("INVALID", None), ("", None)],
-)
-def test_times_as_scontrol_writes_them(text, minutes):
-    assert minutes_of(text) == minutes
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_a_sweep_that_has_ended_says_what_it_asked_for_and_used(sweeps, cluster,
     capsys.readouterr()
     assert w2s(["--store", str(sweeps.store.root), "status", "sweep"]) == 0
     assert (
-        "finished tasks asked for 2.2 hours and used 0.3; 2.2 and 0.3 hours of a GPU; 20 GB of memory at most, and "
-        "a stage held 4.5; of one GPU 9.0 of 10.0 GB that were planned, at most"
+        "finished tasks asked for 2.2 hours and used 0.3; 2.2 and 0.3 hours of a GPU; 20 GB of memory at first, and "
+        "a stage held 4.5 at most; of one GPU 9.0 of 10.0 GB that were planned, at most"
     ) in " ".join(capsys.readouterr().out.split())
 
 

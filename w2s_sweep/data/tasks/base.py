@@ -92,6 +92,10 @@ class Task:
     sample: Row | None = None
     """A made-up row in the schema of the source, for docs/TASKS.md; no row of a published data set."""
 
+    def leaves_answers_out(self, balance: str) -> bool:
+        """Whether questions lack some of their answers where a dataset has this `balance`."""
+        return self.single_answers and balance == "classes"
+
     def named_classes(self, labels: Sequence[str] | None) -> tuple[str, ...]:
         """What classes 0, 1, ... are called where a dataset has these `labels`."""
         return tuple(labels) if self.own_classes and labels else self.classes

@@ -103,7 +103,7 @@ def submit_array(
         with commands.outside_any_job(), redirect_stderr(StringIO()), executor.batch():
             tasks = [executor.submit(run_job, str(spec), settings.stages_per_gpu - 1) for spec in specs]
     except (FailedJobError, FailedSubmissionError) as error:
-        said = explain_refusal(str(error), dict(ask.options).get("partition"))
+        said = explain_refusal(str(error), ask.partition)
         raise LaunchError(f"sbatch refused {len(packs)} tasks with {ask}: {said}") from error
     return [task.job_id for task in tasks]
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from w2s_sweep.launch.slurm.options import Options, merge_options
+from w2s_sweep.launch.slurm.words import count_of, gpus_of_gres, minutes_of
 
 GB = {"K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2**10}
 MEMORY = ("mem", "mem-per-cpu", "mem-per-gpu")
@@ -59,20 +60,18 @@ def read_asked(gpus: int, cpus: int, memory_gb: int, minutes: int, options: Opti
     values = {"gpus": gpus, "cpus": cpus, "memory_gb": memory_gb, "minutes": minutes}
     merged = merge_options(own_options(gpus, cpus, memory_gb, minutes), options, values)
     final = {name: str(said) for name, said in merged.items()}
-    there, cores = _gpus(final, gpus), _count(final.get("cpus-per-task"))
-    return Asked(there, cores, _memory(final, cores, there), _minutes(final.get("time", "")))
+    there, cores = _gpus(final, gpus), count_of(final.get("cpus-per-task"))
+    return Asked(there, cores, _memory(final, cores, there), minutes_of(final.get("time", "")))
 
 
 def _gpus(final: Mapping[str, str], needed: int) -> int | None:
     """Of one task on one node."""
-    listed = [part.split("(")[0].split(":") for part in final.get("gres", "").split(",")]
-    counts = [_count(words[-1] if words[-1].isdigit() else "1") for words in listed if words[0] == "gpu"]
-    if counts:
-        return sum(filter(None, counts))
+    if (listed := gpus_of_gres(final.get("gres", ""))) is not None:
+        return listed
     said = next((final[name] for name in ("gpus", "gpus-per-node", "gpus-per-task") if name in final), None)
     if said is None:
         return None if needed else 0  # a partition of whole nodes gives them unasked
-    return sum(_count(part.split(":")[-1]) or 0 for part in said.split(","))
+    return gpus_of_gres(",".join(f"gpu:{part}" for part in said.split(",")))
 
 
 def _memory(final: Mapping[str, str], cpus: int | None, gpus: int | None) -> float | None:
@@ -82,18 +81,3 @@ def _memory(final: Mapping[str, str], cpus: int | None, gpus: int | None) -> flo
     if found is None or name is None or not (each := int(found[1])) or not (count := times[name]):
         return None  # 0 is all of a node
     return each * GB[found[2] or "M"] * count
-
-
-def _minutes(text: str) -> float | None:
-    """`minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours[:minutes[:seconds]]`, as sbatch reads them."""
-    days, dash, clock = text.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdigit() for part in (*parts, *([days] if dash else []))) or len(parts) > 3:
-        return None  # UNLIMITED, or none
-    numbers = list(map(int, parts))
-    hours, minutes, seconds = [*numbers, 0, 0][:3] if dash or len(parts) == 3 else [0, *numbers, 0][:3]
-    return (1440 * int(days or 0) + 60 * hours + minutes + seconds / 60) or None  # 0 is no limit
-
-
-def _count(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None

@@ -1,10 +1,11 @@
 """What the cluster's nodes have, and what of it is free now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.launch.slurm.words import count_of, gpus_of_gres
 
 USABLE, HARMLESS = {"IDLE", "MIXED"}, {"CLOUD", "POWERED_DOWN"}
 """States of nodes that take jobs, and what may stand behind them; other words (DRAIN, PLANNED, ...) keep jobs off."""
@@ -39,7 +40,7 @@ def read_nodes() -> list[Node]:
 
 def _node(said: Mapping[str, str]) -> Node:
     state, *more = said.get("State", "").split("+")
-    memory, gpus = _number(said, "RealMemory") - _number(said, "MemSpecLimit"), sum(_gpus(said.get("Gres", "")))
+    memory, gpus = _number(said, "RealMemory") - _number(said, "MemSpecLimit"), _gpus(said, "Gres")
     cpus = _number(said, "CPUTot")
     return Node(
         partitions=frozenset(said.get("Partitions", "").split(",")),
@@ -49,18 +50,13 @@ def _node(said: Mapping[str, str]) -> Node:
         takes_jobs=state in USABLE and HARMLESS.issuperset(more),
         free_cpus=cpus - _number(said, "CPUAlloc"),
         free_mb=memory - _number(said, "AllocMem"),
-        free_gpus=gpus - sum(_gpus(said.get("GresUsed", ""))),
+        free_gpus=gpus - _gpus(said, "GresUsed"),
     )
 
 
 def _number(said: Mapping[str, str], name: str) -> int:
-    word = said.get(name, "")
-    return int(word) if word.isdigit() else 0
+    return count_of(said.get(name)) or 0
 
 
-def _gpus(text: str) -> Iterator[int]:
-    """`gpu:a100:4(S:0-1),nvme:1`, `gpu:a100:2(IDX:0,3)` -> numbers of GPUs."""
-    for part in text.split(","):
-        words = part.partition("(")[0].split(":")
-        if words[0] == "gpu" and words[-1].isdigit():
-            yield int(words[-1])
+def _gpus(said: Mapping[str, str], name: str) -> int:
+    return gpus_of_gres(said.get(name, "")) or 0

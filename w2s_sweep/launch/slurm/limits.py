@@ -11,6 +11,7 @@ from w2s_sweep.errors import ConfigError
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.inventory import Node, read_nodes
 from w2s_sweep.launch.slurm.resources import Ask
+from w2s_sweep.launch.slurm.words import count_of, minutes_of
 from w2s_sweep.plan.packs import Pack
 
 
@@ -39,9 +40,9 @@ def read_partitions() -> dict[str, Partition]:
     return {
         one["PartitionName"]: Partition(
             one.get("Default") == "YES",
-            minutes_of(one.get("MaxTime", "")),
-            _number(one.get("MaxMemPerNode")),
-            _number(one.get("MaxCPUsPerNode")),
+            None if (minutes := minutes_of(one.get("MaxTime", ""))) is None else int(minutes),
+            count_of(one.get("MaxMemPerNode")),
+            count_of(one.get("MaxCPUsPerNode")),
         )
         for one in commands.show("partition")
         if "PartitionName" in one
@@ -60,20 +61,6 @@ def look_at_nodes(
         name: replace(one, nodes=[node for node in found if name in node.partitions])
         for name, one in partitions.items()
     }
-
-
-def _number(word: str | None) -> int | None:
-    return int(word) if word is not None and word.isdigit() else None
-
-
-def minutes_of(text: str) -> int | None:
-    """`D-HH:MM:SS`, `HH:MM:SS` or `MM:SS`, as scontrol writes times; None for UNLIMITED."""
-    days, _, clock = text.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdigit() for part in (*parts, days or "0")):
-        return None
-    hours, minutes, _ = [0, 0, 0, *map(int, parts)][-3:]
-    return 1440 * int(days or 0) + 60 * hours + minutes
 
 
 def fit(asks: Sequence[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> list[tuple[Pack, Ask]]:
@@ -104,7 +91,7 @@ def foresee(asks: Sequence[tuple[Pack, Ask]]) -> tuple[list[tuple[Pack, Ask]], l
 
 def _say_unknown(asks: Iterable[tuple[Pack, Ask]], partitions: Mapping[str, Partition]) -> Iterator[str]:
     """A line for each partition that is named and not shown; SLURM may hide it."""
-    named = {name for _, ask in asks for name in named_partitions(ask, ())}
+    named = {name for _, ask in asks for name in named_partitions(ask.partition, ())}
     for name in sorted(named - partitions.keys()):
         yield f"hydra.launcher.partition: SLURM shows no {name} here. Partitions: {', '.join(partitions)}."
 
@@ -126,13 +113,12 @@ def say_clipped(before: Iterable[tuple[Pack, Ask]], after: Iterable[tuple[Pack, 
 
 def _partitions_of(ask: Ask, partitions: Mapping[str, Partition]) -> Mapping[str, Partition]:
     """Those in which a task may run; empty where that is not known, as sbatch refuses unknown names itself."""
-    names = named_partitions(ask, default_partitions(partitions))
+    names = named_partitions(ask.partition, default_partitions(partitions))
     return {name: partitions[name] for name in names} if partitions.keys() >= set(names) else {}
 
 
-def named_partitions(ask: Ask, defaults: Sequence[str]) -> Sequence[str]:
-    """Those that a task names, else the cluster's defaults."""
-    said = dict(ask.options).get("partition")
+def named_partitions(said: object, defaults: Sequence[str]) -> Sequence[str]:
+    """Those that a task's option names, else the cluster's defaults."""
     return str(said).split(",") if said else defaults
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from w2s_sweep.launch.slurm import commands
 from w2s_sweep.launch.slurm.inventory import read_nodes
-from w2s_sweep.launch.slurm.limits import default_partitions, read_partitions
+from w2s_sweep.launch.slurm.limits import default_partitions, named_partitions, read_partitions
 
 
 def explain_refusal(complaint: str, partition: object = None) -> str:
@@ -25,28 +25,21 @@ def _partitions(_: str, partition: object) -> str:
     return f"{shown}Set hydra.launcher.partition."
 
 
-def _nodes(_: str, partition: object) -> str:
-    return _largest(partition, "Set hydra.launcher.memory_gb, cpus, gpus, constraint or partition.")
-
-
-def _gpus(_: str, partition: object) -> str:
-    return _largest(
-        partition,
-        "Set hydra.launcher.gpus; sbatch.gres names a type that nodes have (`sinfo --format=%G` lists them).",
-    )
-
-
-def _largest(partition: object, settings: str) -> str:
+def _beside_nodes(settings: str) -> Callable[[str, object], str]:
     """What nodes of the partition have at most, where SLURM shows it, and what to do."""
-    with commands.in_a_hurry():
-        partitions, nodes = read_partitions(), read_nodes()
-    names = str(partition).split(",") if partition else default_partitions(partitions)
-    there = [node for node in nodes if node.partitions & set(names)]
-    if not there:
-        return settings
-    memory, cpus, gpus = (max(getattr(node, name) for node in there) for name in ("memory_mb", "cpus", "gpus"))
-    most = f"up to {memory // 1024} GB, {cpus} CPUs and {gpus} GPUs"
-    return f"Nodes of partition {', '.join(names)} have {most}. {settings}"
+
+    def say(_: str, partition: object) -> str:
+        with commands.in_a_hurry():
+            partitions, nodes = read_partitions(), read_nodes()
+        names = named_partitions(partition, default_partitions(partitions))
+        there = [node for node in nodes if node.partitions & set(names)]
+        if not there:
+            return settings
+        memory, cpus, gpus = (max(getattr(node, name) for node in there) for name in ("memory_mb", "cpus", "gpus"))
+        most = f"up to {memory // 1024} GB, {cpus} CPUs and {gpus} GPUs"
+        return f"Nodes of partition {', '.join(names)} have {most}. {settings}"
+
+    return say
 
 
 def _policy(complaint: str, _: object) -> str:
@@ -77,8 +70,9 @@ LIMITED = {
 
 REFUSALS: Mapping[str, Callable[[str, object], str]] = {
     "[Ii]nvalid partition": _partitions,
-    "node configuration is not available|More processors requested than permitted|Memory specification": _nodes,
-    "CPU count per node": _nodes,
+    "node configuration is not available|More processors requested|Memory specification|CPU count per node": (
+        _beside_nodes("Set hydra.launcher.memory_gb, cpus, gpus, constraint or partition.")
+    ),
     "reservation is invalid": _of(
         "`scontrol show reservation` lists them; hydra.launcher.sbatch.reservation names one."
     ),
@@ -87,7 +81,9 @@ REFUSALS: Mapping[str, Callable[[str, object], str]] = {
     ),
     "[Ii]nvalid feature": _of("`sinfo --format=%f` lists the features of nodes: set hydra.launcher.constraint."),
     "accounting/QOS policy": _policy,
-    "generic resource": _gpus,
+    "generic resource": _beside_nodes(
+        "Set hydra.launcher.gpus; sbatch.gres names a type that nodes have (`sinfo --format=%G` lists them)."
+    ),
     "Requested time limit|[Ii]nvalid time limit": _of("Set hydra.launcher.max_minutes, minutes or partition."),
     "unrecognized option|[Ii]nvalid --|[Ii]nvalid numeric": _of(
         "Options of hydra.launcher.sbatch are those of `man sbatch`, without the dashes before them."

@@ -56,6 +56,11 @@ class Ask:
         return f"{self.asked}{more}"
 
     @property
+    def partition(self) -> object:
+        """One or several with commas between; None where it names none."""
+        return dict(self.options).get("partition")
+
+    @property
     def asked(self) -> Asked:
         """What its script says, free options in the place of what is derived."""
         return read_asked(self.gpus, self.cpus, self.memory_gb, self.minutes, self.options)

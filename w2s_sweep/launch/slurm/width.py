@@ -48,7 +48,7 @@ class Division:
 
     def free(self, ask: Ask) -> int:
         """Tasks that could start now."""
-        there = set(named_partitions(ask, self.default))
+        there = set(named_partitions(ask.partition, self.default))
         fits = sum(node.room(ask) for node in self.nodes if node.partitions & there)
         return min(self.settings.max_parallel, fits, fits if self.room is None else self.room)
 

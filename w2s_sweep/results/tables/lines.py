@@ -29,8 +29,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 USAGE_ABOUT = (
     "Of finished stages, with all runs that they continued from; asked for are time limits and memory of SLURM tasks, "
-    "earlier ones for the same stages included, of memory the most of any. The limit of a task that SLURM queued again "
-    "counts once."
+    "earlier ones for the same stages included, of memory the most of any. A task that SLURM queued again counts once, "
+    "with what it asked for at first."
 )
 
 
