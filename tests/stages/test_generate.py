@@ -30,7 +30,7 @@ from w2s_sweep.predictions import read_predictions
 from w2s_sweep.runner.pack import run_pack
 from w2s_sweep.stages import generate
 from w2s_sweep.store import Store
-from w2s_sweep.store.files import read_json
+from w2s_sweep.store.files import read_json, write_json
 from w2s_sweep.training.answers import answers_of
 from w2s_sweep.training.gradient import Step, backward
 from w2s_sweep.training.likelihood import NegativeLogLikelihood, SequenceLearner
@@ -253,6 +253,51 @@ def test_what_is_written_is_kept_when_a_stage_is_stopped_while_it_writes(toy, tm
     there = stage_of(toy, "ceiling") / "generated.parquet"
     assert sum(calls[evaluations:]) <= pq.read_table(there).num_rows - 100
     assert (pack.store.path(key) / there.name).read_bytes() == there.read_bytes()
+
+
+TIGHT = '''"""The second process runs out of memory while it writes the second part of the texts."""
+import os
+import torch
+from w2s_sweep.stages import generate
+
+plain, calls = generate.greedy, []
+generate.CHUNK = 100
+
+
+def greedy(model, prompts, **how):
+    rank, halved = os.environ["W2S_RANK"], os.environ["W2S_HALVED"]
+    with open(os.environ["CALLS"], "a") as file:
+        file.write(f"{rank} {halved} {len(prompts)}\\n")
+    calls.append(len(prompts))
+    if (rank, halved) == ("1", "0") and calls[-2:] == [100, 100]:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    return plain(model, prompts, **how)
+
+
+generate.greedy = greedy
+'''
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_runs_out_of_memory_while_they_write(toy, tmp_path, monkeypatch):
+    """All begin anew after training, with the texts that are kept, and write what one process does."""
+    key, module, calls, spec = toy.roles["ceiling"], tmp_path / "tight.py", tmp_path / "calls", tmp_path / "spec.json"
+    module.write_text(TIGHT)
+    pack = alone(toy.store, key, tmp_path)
+    plain = {"store": str(pack.store.root), "modules": [str(module)], "run": {"threads": 1, "checkpoint_seconds": 0}}
+    write_json(spec, plain | {"stages": [stage.to_json() for stage in pack.stages]})
+    monkeypatch.setenv("W2S_RANKS", "2")
+    monkeypatch.setenv("CALLS", str(calls))
+    assert run_pack(dataclasses.replace(pack, spec=spec), lambda: False)[key] == "done"
+    there = stage_of(toy, "ceiling") / "generated.parquet"
+    assert pq.read_table(pack.store.path(key) / there.name) == pq.read_table(there)
+    first, again = (
+        [int(line.split()[2]) for line in calls.read_text().splitlines() if line.startswith(f"0 {halved} ")]
+        for halved in (0, 1)
+    )
+    assert first.count(100) == 2  # and two of early stopping
+    assert sum(again) == pq.read_table(there).num_rows - 100
+    assert "training begins after step 84" in (pack.store.path(key) / "log.txt").read_text()
 
 
 @pytest.mark.slow
