@@ -150,12 +150,13 @@ class _Beside:
 
     def receive(self) -> dict[int, _Done]:
         try:
-            return self.found.recv()
+            packed: dict[int, bytes] = self.found.recv()
         except EOFError:
             self.process.join()
             raise W2SError(
                 f"a process that worked beside this one ended with exit code {self.process.exitcode}: was memory short?"
             ) from None
+        return {number: _unpack(one) for number, one in packed.items()}
 
     def end(self) -> None:
         self.process.kill()
@@ -171,16 +172,30 @@ def _serve(jobs: Sequence[Callable[[], Any]], queue: _Queue, write: Connection, 
     if os.getppid() != parent:
         os._exit(1)  # it died before it was watched
     done = _work(jobs, queue)
-    write.send({number: _portable(one) for number, one in done.items()})
+    write.send({number: _pack(one) for number, one in done.items()})
 
 
-def _portable(done: _Done) -> _Done:
-    """An error says where it came from: its trace does not travel."""
+def _pack(done: _Done) -> bytes:
+    """What travels: a result once, since there may be a million small things in it. An error says where it came from,
+    as its trace does not travel, and is tried here, where it is known."""
     trace = "" if done.error is None else "".join(traceback.format_exception(done.error))
     if done.error is not None and not isinstance(done.error, W2SError):
         done.error.add_note(trace)
     try:
-        pickle.loads(pickle.dumps(done))
+        packed = pickle.dumps(done)
+        if done.error is not None:
+            pickle.loads(packed)
     except Exception as error:  # of a metric of one's own: its class is anything
-        return _Done(error=W2SError(trace or f"a result does not travel between processes: {error!r}"))
-    return done
+        return pickle.dumps(_Done(error=W2SError(trace) if trace else _no_traveller(error)))
+    return packed
+
+
+def _unpack(packed: bytes) -> _Done:
+    try:
+        return pickle.loads(packed)
+    except Exception as error:
+        return _Done(error=_no_traveller(error))
+
+
+def _no_traveller(error: Exception) -> W2SError:
+    return W2SError(f"a result does not travel between processes: {error!r}")

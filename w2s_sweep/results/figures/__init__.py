@@ -101,7 +101,7 @@ def save_beside(
 
     with use_look(look):
         drawings = [partial(_save, plot, results, folder) for plot in plots]
-        *found, drawn_of = run_beside([*others, *drawings, fingerprinted])
+        drawn_of, *found = run_beside([fingerprinted, *others, *drawings])
     saved = found[len(others) :]
     keep(folder, drawn_of, saved)
     return saved, found[: len(others)]
