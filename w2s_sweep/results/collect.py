@@ -209,5 +209,5 @@ def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for i, entry in enumerate(cells):
         about = {name: value for name, value in entry["cell"].items() if name != "seed"}
-        found.setdefault(digest(json.loads(sorted_json(about))), []).append(i)
-    return found
+        found.setdefault(sorted_json(about), []).append(i)
+    return {digest(json.loads(about)): places for about, places in found.items()}
