@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def run_beside(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
         with suppress(OSError):  # a node gives a user so many processes: those that are there do all
             for _ in range(count - 1):
                 beside.append(_Beside.start(jobs, queue))
-        done = _work(jobs, queue)
+        done = dict(_work(jobs, queue))
         for one in beside:
             done |= one.receive()
     finally:
@@ -117,16 +117,15 @@ class _Done:
         return self.found
 
 
-def _work(jobs: Sequence[Callable[[], Any]], queue: _Queue) -> dict[int, _Done]:
-    """Number -> what became of it, of the jobs that this process did; nobody begins another one after a failure."""
-    done: dict[int, _Done] = {}
+def _work(jobs: Sequence[Callable[[], Any]], queue: _Queue) -> Iterator[tuple[int, _Done]]:
+    """Number and what became of it, of the jobs that this process does; nobody begins another one after a failure."""
     while (number := queue.take()) is not None:
         try:
-            done[number] = _Done(jobs[number]())
+            done = _Done(jobs[number]())
         except Exception as error:
             queue.clear()
-            done[number] = _Done(error=error)
-    return done
+            done = _Done(error=error)
+        yield number, done
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,8 @@ def _serve(jobs: Sequence[Callable[[], Any]], queue: _Queue, write: Connection, 
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it died before it was watched
-    done = _work(jobs, queue)
-    write.send({number: _pack(one) for number, one in done.items()})
+    # Each when it is done: at the end all would wait for it.
+    write.send({number: _pack(done) for number, done in _work(jobs, queue)})
 
 
 def _pack(done: _Done) -> bytes:

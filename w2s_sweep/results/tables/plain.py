@@ -16,7 +16,6 @@ from w2s_sweep.results.tables.arrow import cell_table
 from w2s_sweep.results.tables.columns import detail_names
 from w2s_sweep.results.tables.texts import Texts
 
-
 _dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # made once: values are many
 
 
