@@ -68,6 +68,34 @@ def test_an_error_that_does_not_travel_is_told_all_the_same(two):
             run_beside([partial(elsewhere, error)] * 20)
 
 
+class Closed:
+    """Which is not even written down."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("closed")
+
+
+class Broken:
+    """Which is written down, and cannot be made again from that."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Odd, ("one word",)
+
+
+@pytest.mark.parametrize("kind", [Closed, Broken])
+def test_a_result_that_does_not_travel_is_an_error_that_says_so(two, kind):
+    here = os.getpid()
+
+    def elsewhere() -> object:
+        if os.getpid() != here:
+            return kind()
+        time.sleep(0.005)
+        return 1
+
+    with pytest.raises(W2SError, match="does not travel between processes"):
+        run_beside([elsewhere] * 20)
+
+
 def test_where_no_process_can_be_started_this_one_does_all(two, monkeypatch):
     def start(*_: object) -> None:
         raise BlockingIOError("Resource temporarily unavailable")

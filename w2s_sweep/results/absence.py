@@ -1,5 +1,6 @@
 """Why a cell has no numbers: which of its stages failed, or has not run."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from w2s_sweep.store.files import read_json
 def stage_failures(store: Store, stages: Mapping[str, Any]) -> dict[str, str]:
     """Key -> error of every stage whose last run failed and that is not finished since."""
     found: dict[str, str] = {}
-    for key in stages:
+    work = store.root / "work"
+    begun = {*os.listdir(work)} if work.is_dir() else set[str]()  # one look, where stages are many
+    for key in [key for key in stages if key in begun]:
         record = read_json(store.work(key) / "failure.json")
         if record is not None and not store.is_done(key):
             found[key] = str(record.get("error", "failed without a message"))

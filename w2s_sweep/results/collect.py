@@ -10,6 +10,7 @@ import threadpoolctl  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.errors import StoreError, unknown
 from w2s_sweep.metrics import Recovery
+from w2s_sweep.metrics.interval import special_functions
 from w2s_sweep.plan.stage import digest
 from w2s_sweep.results.absence import stage_failures
 from w2s_sweep.results.cells import Block, CellReader, Groups, blocks, split_tasks
@@ -68,6 +69,7 @@ def collect_record(store: Store, record: dict[str, Any]) -> Results:
     if len(record["cells"]) < MANY:
         return work.conclude([work.collect(task) for task in work.tasks])
     keep_freed_memory()
+    special_functions()  # loaded once, for all processes
     return work.conclude(run_beside([partial(work.collect, task) for task in work.tasks]))
 
 
@@ -209,5 +211,5 @@ def _by_group(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for i, entry in enumerate(cells):
         about = {name: value for name, value in entry["cell"].items() if name != "seed"}
-        found.setdefault(digest(json.loads(sorted_json(about))), []).append(i)
-    return found
+        found.setdefault(sorted_json(about), []).append(i)
+    return {digest(json.loads(about)): places for about, places in found.items()}

@@ -16,7 +16,8 @@ LARGEST = 2**25
 
 def no_garbage_collection(function: F) -> F:
     """Do not look for cycles in a function: it makes few, and a million small things that last, which would be gone
-    through again and again (a tenth of the time of many cells)."""
+    through again and again (a tenth of the time of many cells). Or it makes many, which all last until it ends, as the
+    parts of a figure do: they are found at once when it has."""
 
     @wraps(function)
     def without(*args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def run_beside(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
         with suppress(OSError):  # a node gives a user so many processes: those that are there do all
             for _ in range(count - 1):
                 beside.append(_Beside.start(jobs, queue))
-        done = _work(jobs, queue)
+        done = dict(_work(jobs, queue))
         for one in beside:
             done |= one.receive()
     finally:
@@ -117,16 +117,15 @@ class _Done:
         return self.found
 
 
-def _work(jobs: Sequence[Callable[[], Any]], queue: _Queue) -> dict[int, _Done]:
-    """Number -> what became of it, of the jobs that this process did; nobody begins another one after a failure."""
-    done: dict[int, _Done] = {}
+def _work(jobs: Sequence[Callable[[], Any]], queue: _Queue) -> Iterator[tuple[int, _Done]]:
+    """Number and what became of it, of the jobs that this process does; nobody begins another one after a failure."""
     while (number := queue.take()) is not None:
         try:
-            done[number] = _Done(jobs[number]())
+            done = _Done(jobs[number]())
         except Exception as error:
             queue.clear()
-            done[number] = _Done(error=error)
-    return done
+            done = _Done(error=error)
+        yield number, done
 
 
 @dataclass(frozen=True)
@@ -150,12 +149,13 @@ class _Beside:
 
     def receive(self) -> dict[int, _Done]:
         try:
-            return self.found.recv()
+            packed: dict[int, bytes] = self.found.recv()
         except EOFError:
             self.process.join()
             raise W2SError(
                 f"a process that worked beside this one ended with exit code {self.process.exitcode}: was memory short?"
             ) from None
+        return {number: _unpack(one) for number, one in packed.items()}
 
     def end(self) -> None:
         self.process.kill()
@@ -170,17 +170,31 @@ def _serve(jobs: Sequence[Callable[[], Any]], queue: _Queue, write: Connection, 
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it died before it was watched
-    done = _work(jobs, queue)
-    write.send({number: _portable(one) for number, one in done.items()})
+    # Each when it is done: at the end all would wait for it.
+    write.send({number: _pack(done) for number, done in _work(jobs, queue)})
 
 
-def _portable(done: _Done) -> _Done:
-    """An error says where it came from: its trace does not travel."""
+def _pack(done: _Done) -> bytes:
+    """What travels: a result once, since there may be a million small things in it. An error says where it came from,
+    as its trace does not travel, and is tried here, where it is known."""
     trace = "" if done.error is None else "".join(traceback.format_exception(done.error))
     if done.error is not None and not isinstance(done.error, W2SError):
         done.error.add_note(trace)
     try:
-        pickle.loads(pickle.dumps(done))
+        packed = pickle.dumps(done)
+        if done.error is not None:
+            pickle.loads(packed)
     except Exception as error:  # of a metric of one's own: its class is anything
-        return _Done(error=W2SError(trace or f"a result does not travel between processes: {error!r}"))
-    return done
+        return pickle.dumps(_Done(error=W2SError(trace) if trace else _no_traveller(error)))
+    return packed
+
+
+def _unpack(packed: bytes) -> _Done:
+    try:
+        return pickle.loads(packed)
+    except Exception as error:
+        return _Done(error=_no_traveller(error))
+
+
+def _no_traveller(error: Exception) -> W2SError:
+    return W2SError(f"a result does not travel between processes: {error!r}")

@@ -48,8 +48,8 @@ class Reader:
     """(data stage, sorted ids) -> the first of these frames that had them."""
     contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """Stage -> its curve, not yet asked for, as it was when digests were compared."""
-    digests: dict[str, str] = field(default_factory=dict[str, str])
-    """Stage -> SHA-256 of its curve as it was then; empty where it has none."""
+    curved: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Stage -> whether it has a curve, of those whose digests were all compared."""
     parts: Parts = field(default_factory=Parts)
 
     def beside(self, key: str, weak: str) -> "Examples | str":
@@ -107,20 +107,21 @@ class Reader:
         self.contents.clear()
 
     def _keep_curve(self, key: str, content: bytes | None) -> None:
-        self.digests[key] = "" if content is None else hashlib.sha256(content).hexdigest()
+        self.curved[key] = content is not None
         if content is not None:
             self.contents[key] = content
 
     def _curve_of(self, key: str) -> bytes | None:
         """The curve's bytes; None where the stage has none. StoreError where the stage is damaged."""
-        if self.digests.get(key) == "":
+        if self.curved.get(key) is False:
             return None
         if key in self.contents:
             return self.contents.pop(key)  # most are asked for once, and all together are large
-        if key in self.digests:  # of a stage whose files were all compared: its weights are not read once more
+        if key in self.curved:  # all files of the stage were compared: its weights are not read once more
+            said = (self.store.manifest(key) or {}).get(CURVE, {})
             with suppress(OSError):
                 content = (self.store.path(key) / CURVE).read_bytes()
-                if hashlib.sha256(content).hexdigest() == self.digests[key]:
+                if hashlib.sha256(content).hexdigest() == said.get("sha256"):
                     return content
         return self.store.contents(key, CURVE).get(CURVE)
 

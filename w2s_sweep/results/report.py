@@ -18,7 +18,7 @@ from w2s_sweep.results.figures.curves import HEIGHT, MOST, WIDTH, count_trained,
 from w2s_sweep.results.figures.saved import FILES
 from w2s_sweep.results.figures.style import INK, ON_DARK
 from w2s_sweep.results.join import origins
-from w2s_sweep.results.memory import set_objects_aside
+from w2s_sweep.results.memory import no_garbage_collection, set_objects_aside
 from w2s_sweep.results.relocate import relocate
 from w2s_sweep.results.tables import lines
 from w2s_sweep.results.tables.files import export, file_names
@@ -98,6 +98,7 @@ def put_figures(text: str, figures: Sequence[SavedFigure]) -> str:
     return re.sub("|".join(drawn), lambda found: drawn[found[0]], text) if drawn else text
 
 
+@no_garbage_collection
 def render(
     store: Store, results: Results, plots: Sequence[Plot], page: Page, summaries: Summaries | None = None
 ) -> str:

@@ -78,7 +78,7 @@ def time_written(path: Path | os.DirEntry[str]) -> float:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None where there is no file or it is being replaced or damaged."""
     try:
-        value: Any = json.loads(path.read_text())
+        value: Any = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]

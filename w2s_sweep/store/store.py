@@ -94,10 +94,10 @@ class Store(Records):
         files = self.manifest(key)
         if files is None:
             return False
-        folder = self.path(key)
+        folder = os.fspath(self.path(key))
         try:
             # Sizes, not digests: every plan looks at every stage. Bytes are read where a stage is used (`verify`).
-            return all((folder / name).stat().st_size == entry["size"] for name, entry in files.items())
+            return all(os.stat(f"{folder}/{name}").st_size == entry["size"] for name, entry in files.items())
         except (OSError, ValueError):  # ValueError: a name with a zero byte
             return False
 

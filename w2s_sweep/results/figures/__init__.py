@@ -25,6 +25,7 @@ from w2s_sweep.results.figures.scatter import draw_gain, draw_tasks
 from w2s_sweep.results.figures.strength import draw_strength, strength_groups
 from w2s_sweep.results.figures.style import caption, encode
 from w2s_sweep.results.figures.training import draw_curves, has_curves
+from w2s_sweep.results.memory import no_garbage_collection
 from w2s_sweep.results.processes import run_beside
 
 if TYPE_CHECKING:
@@ -101,12 +102,13 @@ def save_beside(
 
     with use_look(look):
         drawings = [partial(_save, plot, results, folder) for plot in plots]
-        *found, drawn_of = run_beside([*others, *drawings, fingerprinted])
+        drawn_of, *found = run_beside([fingerprinted, *others, *drawings])
     saved = found[len(others) :]
     keep(folder, drawn_of, saved)
     return saved, found[: len(others)]
 
 
+@no_garbage_collection
 def _save(plot: Plot, results: Results, folder: Path) -> SavedFigure:
     figure = plot.draw(results)
     title, note = caption(figure)

@@ -37,6 +37,7 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
+    "axes.titley": 1.0,  # nothing stands above a panel but its title: else all ticks are measured for it, five times
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

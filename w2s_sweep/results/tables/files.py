@@ -7,32 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from w2s_sweep.results.collected import Results
+from w2s_sweep.results.memory import no_garbage_collection
 from w2s_sweep.results.tables.arrow import cell_table, comparison_table, curve_table, group_table, usage_table
 from w2s_sweep.results.tables.plain import as_json
+from w2s_sweep.results.tables.texts import Texts
 from w2s_sweep.results.tables.written import as_latex, as_markdown
 from w2s_sweep.store.files import write_bytes, write_text
 
-pa: Any = pyarrow  # has no type stubs
-pq: Any = parquet
+pq: Any = parquet  # has no type stubs
 
 
+@no_garbage_collection
 def export(results: Results, folder: Path) -> dict[str, Path]:
     """Write the tables into `folder`; returns file type, or the name of another table than that of cells -> path."""
-    paths: dict[str, Path] = {}
-    for name, make in {"table": cell_table, **PARQUET}.items():
-        of_cells, table = name == "table", make(results)
-        written = {"parquet" if of_cells else name: "parquet", "csv" if of_cells else f"{name}.csv": "csv"}
-        paths |= {kind: folder / f"{name}.{ending}" for kind, ending in written.items()}
-        write_parquet(table, folder / f"{name}.parquet")
-        write_text(folder / f"{name}.csv", table_as_csv(table))
+    texts = _write_table(cell_table(results), folder, "table")
+    paths = {ending: folder / f"table.{ending}" for ending in ("parquet", "csv")}
+    for name, make in PARQUET.items():
+        _write_table(make(results), folder, name)
+        paths |= {name: folder / f"{name}.parquet", f"{name}.csv": folder / f"{name}.csv"}
     for kind in [kind for kind in TEXTS if kind != "csv"]:
         paths[kind] = folder / f"table.{ENDINGS.get(kind, kind)}"
-        write_text(paths[kind], TEXTS[kind](results))
+        write_text(paths[kind], as_json(results, texts) if kind == "json" else TEXTS[kind](results))
     return paths
+
+
+def _write_table(table: Any, folder: Path, name: str) -> Texts:
+    """As Parquet and CSV; returns what stands in the latter."""
+    write_parquet(table, folder / f"{name}.parquet")
+    texts = Texts.of(table)
+    write_text(folder / f"{name}.csv", texts_as_csv(texts))
+    return texts
 
 
 def file_names() -> list[str]:
@@ -59,30 +66,30 @@ def write_parquet(table: Any, path: Path) -> None:
 
 def as_csv(results: Results) -> str:
     """A row per cell, a column per number."""
-    return table_as_csv(cell_table(results))
+    return texts_as_csv(Texts.of(cell_table(results)))
 
 
-def table_as_csv(table: Any) -> str:
+def texts_as_csv(texts: Texts) -> str:
     """A table as text; what is a list is one field."""
-    return columns_as_csv({name: _values(table[name]) for name in table.column_names})
-
-
-def _values(column: Any) -> list[Any]:
-    """A column as plain objects. Numbers go by way of numpy, which takes a tenth of the time; no table holds NaN."""
-    if not pa.types.is_floating(column.type):
-        return column.to_pylist()
-    numbers = column.to_numpy().tolist()
-    return [None if number != number else number for number in numbers] if column.null_count else numbers
+    columns = {name: _harmless(cells) for name, cells in texts.others.items()} | dict(texts.numbers)
+    return _join({name: columns[name] for name in texts.names})
 
 
 def columns_as_csv(columns: Mapping[str, Sequence[Any]]) -> str:
     """Name of a column -> what stands in it, as text."""
+    return _join({name: _harmless(cells) for name, cells in columns.items()})
+
+
+def _join(columns: Mapping[str, Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    harmless = [list(map(_no_formula, cells)) if str in {*map(type, cells)} else cells for cells in columns.values()]
-    writer.writerows(zip(*harmless, strict=True))
+    writer.writerows(zip(*columns.values(), strict=True))
     return out.getvalue()
+
+
+def _harmless(cells: Sequence[Any]) -> Sequence[Any]:
+    return list(map(_no_formula, cells)) if str in {*map(type, cells)} else cells
 
 
 def _no_formula(cell: Any) -> Any:

@@ -1,7 +1,10 @@
 """The results as plain JSON: cells, groups, medians, comparisons, and where they come from. No NaN, nothing rounded."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from itertools import compress
+from operator import add
 from typing import Any, cast
 
 from w2s_sweep.metrics import Interval
@@ -9,43 +12,55 @@ from w2s_sweep.results.collected import Results
 from w2s_sweep.results.comparison import Comparison, PairedTest
 from w2s_sweep.results.join import origins
 from w2s_sweep.results.records import Group, Median
-from w2s_sweep.results.tables.columns import columns_of, detail_names
+from w2s_sweep.results.tables.arrow import cell_table
+from w2s_sweep.results.tables.columns import detail_names
+from w2s_sweep.results.tables.texts import Texts
+
+_dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # made once: values are many
 
 
-def as_json(results: Results) -> str:
-    """One JSON object; the names are those of the table's columns."""
+def as_json(results: Results, cells: Texts | None = None) -> str:
+    """One JSON object; the names are those of the table's columns. `cells`: that table; None makes it."""
     blocks = {
-        "sweeps": origins(results.record),
-        "cells": _cells(results),
-        "groups": [_plain(g) for g in results.groups],
-        "medians": [_plain(m) for m in results.medians],
-        "comparisons": [_comparison(c) for c in results.comparisons],
+        "sweeps": map(_dump, origins(results.record)),
+        "cells": _cells(results, Texts.of(cell_table(results)) if cells is None else cells),
+        "groups": (_dump(_plain(g)) for g in results.groups),
+        "medians": (_dump(_plain(m)) for m in results.medians),
+        "comparisons": (_dump(_comparison(c)) for c in results.comparisons),
     }
-    texts = [f'"{name}": {_lines(items)}' for name, items in blocks.items()]
+    # An item a line: indented, Python's own encoder would write it, at a tenth of the speed.
+    texts = [f'"{name}": [' + ",\n".join(items) + "]" for name, items in blocks.items()]
     return "{" + ",\n".join([*texts, f'"failures": {_dump(results.failures)}']) + "}\n"
 
 
-def _cells(results: Results) -> list[dict[str, Any]]:
+def _cells(results: Results, cells: Texts) -> Iterator[str]:
     """What columns of the table say of each cell, without those of further metrics that it does not have."""
-    columns = columns_of(results.rows)
-    whole = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     having = [frozenset(row.details) for row in results.rows]
     every = detail_names(frozenset[str]().union(*having))
-    absent = {details: every - detail_names(details) for details in set(having)}
-    return [_without(cell, absent[details]) for cell, details in zip(whole, having, strict=True)]
+    absent = {details: every - detail_names(details) for details in {*having}}
+    known = {details: [name not in names for name in cells.names] for details, names in absent.items()}
+    heads = [f"{_dump(name)}: " for name in cells.names]
+    for row, details in zip(zip(*_columns(cells), strict=True), having, strict=True):
+        yield "{" + ", ".join(compress(map(add, heads, row), known[details])) + "}"
 
 
-def _without(cell: dict[str, Any], absent: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in cell.items() if name not in absent} if absent else cell
+def _columns(cells: Texts) -> Iterator[list[str]]:
+    for name in cells.names:
+        if name not in cells.numbers:
+            yield _dump_each(cells.others[name])
+        elif not {"inf", "-inf"}.isdisjoint(texts := cells.numbers[name]):
+            raise ValueError(f"{name} is infinite in a cell, and JSON has no such number.")
+        else:
+            yield [text or "null" for text in texts]
 
 
-def _lines(items: list[dict[str, Any]]) -> str:
-    """An item a line: indented, Python's own encoder would write it, at a tenth of the speed."""
-    return "[" + ",\n".join(map(_dump, items)) + "]"
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+def _dump_each(values: Sequence[Any]) -> list[str]:
+    """Each distinct value is encoded once, where all of them are texts or whole numbers: of these none that look
+    otherwise are equal."""
+    if {*map(type, values)} <= {str, int, type(None)}:
+        texts = {value: _dump(value) for value in {*values}}
+        return [texts[value] for value in values]
+    return list(map(_dump, values))
 
 
 def _plain(item: Group | Median) -> dict[str, Any]:
