@@ -12,7 +12,7 @@ import torch
 from benchmarks.card.made_up import Scale, random_writer, scales, shape_of
 from benchmarks.card.speed import free, wait
 from w2s_sweep.config.finetune import Precision
-from w2s_sweep.kinds.memory import CONTEXT, fit, running
+from w2s_sweep.kinds.memory import Memory, fit, running
 from w2s_sweep.models.decode import greedy, sample
 from w2s_sweep.models.device import autocast, frozen_dtype, memory_bytes, products, token_budget
 from w2s_sweep.models.kept_texts import measure
@@ -120,12 +120,13 @@ def _compare(scale: Scale, device: torch.device, *, tiny: bool, left: Callable[[
     model = LanguageModel(backbone, frozen=True).eval()
     prompts, most = prompts_of(scale, 8 if tiny else 32, 8 if tiny else 160), 6 if tiny else 64
     longest, there = max(map(len, prompts)) + most, memory_bytes(device)
-    tokens, planned = token_budget(device, None), None
+    need, tokens = running(shape_of(scale.config, backbone.module), "bf16", longest, writes=longest), None
     if there is not None:
-        how = fit(running(shape_of(scale.config, backbone.module), "bf16", longest, writes=longest), there)
+        how = fit(need, there)
         if how is None:
             return {"skipped": "by the plan it does not fit on this device"}
-        model.room, tokens, planned = how.room, how.tokens, (how.device - CONTEXT) / 1e9
+        model.room, tokens = how.room, how.tokens
+    tokens = tokens or token_budget(device, None)
     work = Work(model, theirs, prompts, most, 0, check_of(model, "bf16"), "bf16", tokens)
     loops = {name: loop for name, loop in LOOPS.items() if name != "equal lengths" or scale.way == "full"}
     found: dict[str, Any] = {"decoding": "together" if work.checked.flexible else "equal lengths"}
@@ -141,12 +142,27 @@ def _compare(scale: Scale, device: torch.device, *, tiny: bool, left: Callable[[
             except torch.OutOfMemoryError as error:
                 found[said] = {"out of memory": str(error).splitlines()[0]}
                 continue
-            if planned and found[said]["peak GB"] and name == "ours":
+            if found[said]["peak GB"] and name == "ours":
+                planned = (_held(need, work, max(1, count)) + _head_of(theirs)) / 1e9
                 found[said] |= {"predicted GB": planned, "predicted by peak": planned / found[said]["peak GB"]}
             if not count and "ours" in texts:
                 same = sum(a == b for a, b in zip(texts["ours"], texts[name], strict=True))
                 found[said]["texts as ours"] = same / len(prompts)
     return found
+
+
+def _held(need: Memory, work: Work, count: int) -> float:
+    """Bytes that are planned for these texts, which may be fewer than there is room for."""
+    writing = need.writing
+    assert writing is not None
+    tokens, texts = sum(map(len, work.prompts)), count * len(work.prompts)
+    room = texts * writing.text if work.model.room is None else min(texts * writing.text, work.model.room)
+    return writing.device(min(tokens, work.tokens), room)
+
+
+def _head_of(model: Any) -> int:
+    """Bytes of an unembedding of its own, of which ours is a copy."""
+    return 0 if model.config.tie_word_embeddings else model.lm_head.weight.nbytes
 
 
 def _timed(work: Work, loop: Callable[[Work, int], Texts], count: int) -> tuple[Texts, dict[str, Any]]:

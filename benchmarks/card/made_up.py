@@ -150,7 +150,7 @@ def _random(kind: Any, config: PretrainedConfig, device: torch.device, dtype: to
 
 
 def _backbone_of(module: PreTrainedModel, config: PretrainedConfig) -> Backbone:
-    packs = enable_packing(module, first_position(module), 0, ODD)
+    packed = enable_packing(module, first_position(module), 0, ODD)
     backbone = Backbone(
         module=module,
         tokenizer=byte_tokenizer(),
@@ -159,6 +159,6 @@ def _backbone_of(module: PreTrainedModel, config: PretrainedConfig) -> Backbone:
         is_decoder=True,
         tied=bool(config.tie_word_embeddings),
         folder=Path("made-up"),
-        packs=packs,
+        packs=packed is not None,
     )
-    return replace(backbone, skips=packs and skip_unread(backbone, ODD))
+    return replace(backbone, skips=packed is not None and skip_unread(backbone, packed, ODD))

@@ -147,9 +147,9 @@ def test_with_checkpointing_a_pass_keeps_the_inputs_of_its_blocks(family, rank):
 @pytest.mark.parametrize(("precision", "rank"), [("bf16", None), ("fp32", None), ("bf16", 4)])
 def test_what_the_last_block_leaves_out_is_not_planned(family, precision, rank):
     transformer, config = build(family, 3, rank)
-    packs = enable_packing(transformer, first_position(transformer), 1, ())
-    own = Backbone(transformer, NoTokenizer(), 3, 64, is_decoder=True, tied=False, folder=Path(), packs=packs)
-    backbone = dataclasses.replace(own, skips=skip_unread(own, (TypeError,)))
+    packed = enable_packing(transformer, first_position(transformer), 1, ())
+    own = Backbone(transformer, NoTokenizer(), 3, 64, is_decoder=True, tied=False, folder=Path(), packs=True)
+    backbone = dataclasses.replace(own, skips=skip_unread(own, packed, (TypeError,)))
     batch = pack([torch.randint(5, 50, (59,)).tolist() for _ in range(3)])
     whole, last = (
         kept_by(lambda last=last: backbone.states(*batch, last=last), transformer, precision) / 3 / 59

@@ -82,7 +82,7 @@ def test_packed_states_and_gradients_are_those_of_padded_batches(family: str):
     ids, mask = pad(TEXTS, 1)
     padded = module(input_ids=ids, attention_mask=mask).last_hidden_state[mask.bool()]
     expected = states_and_gradients(module, padded)
-    assert enable_packing(module, first_position(module), 1, ())
+    assert enable_packing(module, first_position(module), 1, ()) is not None
     found = states_and_gradients(module, packed_states(module, *pack(TEXTS), first_position(module))[0])
     torch.testing.assert_close(found[0], expected[0], atol=1e-5, rtol=1e-4)
     assert (found[1] - expected[1]).norm() < 1e-5 * expected[1].norm()
@@ -94,7 +94,7 @@ def test_packed_states_and_gradients_are_those_of_padded_batches(family: str):
 def test_families_whose_states_would_differ_stay_padded(family: str):
     module = build(PADDED[family])
     before = module.config._attn_implementation
-    assert not enable_packing(module, first_position(module), 1, ())
+    assert enable_packing(module, first_position(module), 1, ()) is None
     assert module.config._attn_implementation == before
 
 
@@ -107,7 +107,7 @@ def test_a_model_that_lets_texts_see_each_other_is_found_out():
 
     module = build(PACKED["llama"])
     module.norm = nn.Sequential(Mixes(), module.norm)
-    assert not enable_packing(module, 0, 1, ())
+    assert enable_packing(module, 0, 1, ()) is None
     assert module.config._attn_implementation == "sdpa"
 
 
@@ -121,7 +121,7 @@ def test_a_model_that_refuses_packed_batches_is_padded():
         return plain(states)
 
     module.norm.forward = refuse
-    assert not enable_packing(module, 0, 1, (ValueError,))
+    assert enable_packing(module, 0, 1, (ValueError,)) is None
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -41,9 +41,19 @@ def test_one_that_is_killed_ends_the_wait_for_the_others(tmp_path):
         _judge("a stage", [1, -signal.SIGKILL], tmp_path)
 
 
-def test_the_first_error_is_that_of_the_stage(tmp_path):
-    write_json(tmp_path / "failed-0.json", {"error": "connection closed by peer", "time": 2.0, "memory": False})
-    write_json(tmp_path / "failed-1.json", {"error": "out of memory", "time": 1.0, "memory": True})
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_first_error_is_that_of_the_stage(tmp_path, first):
+    for rank in (0, 1):
+        record = {"error": f"of rank {rank}", "time": abs(rank - first), "memory": False}
+        write_json(tmp_path / f"failed-{rank}.json", record)
+    with pytest.raises(W2SError, match=f"^of rank {first}$"):
+        _judge("a stage", [1, 1], tmp_path)
+
+
+@pytest.mark.parametrize("time", [0.0, 2.0])
+def test_too_little_memory_counts_whenever_it_was_told(tmp_path, time):
+    write_json(tmp_path / "failed-0.json", {"error": "connection closed by peer", "time": 1.0, "memory": False})
+    write_json(tmp_path / "failed-1.json", {"error": "out of memory", "time": time, "memory": True})
     with pytest.raises(OutOfMemory, match=r"^out of memory$"):
         _judge("a stage", [1, 1], tmp_path)
 

@@ -211,6 +211,18 @@ def test_a_module_that_reads_what_is_no_position_of_the_pass_is_an_error():
         module(torch.ones(1, 6, 2))
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 2), (2, 2)])
+def test_in_the_last_block_the_tokens_that_are_read_have_owners_too(shape):
+    """Whatever shape a module gives them: a router of experts has them without the row."""
+    owners = Owners()
+    module = GroupedLinear(nn.Linear(2, 2), [Product(1, torch.ones(1, 2), torch.ones(2, 1), 1.0)], owners)
+    owners.put(torch.tensor([[0, 0, 0, 1, 1]]), torch.tensor([2, 4]))
+    states = torch.ones(shape)
+    added = (module(states) - module.base(states)).detach().view(2, 2)
+    assert added.tolist() == [[0.0, 0.0], [2.0, 2.0]]
+    assert module(torch.ones(1, 5, 2)).shape == (1, 5, 2)
+
+
 def test_the_scale_of_an_adapter_is_not_rounded_to_16_bits():
     """10/3 is 3.328 in bf16: .0016 off, in every product alike."""
     owners, up = Owners(), torch.linspace(0.5, 1.5, 4096)[:, None]

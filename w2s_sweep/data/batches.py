@@ -79,7 +79,8 @@ class Texts:
     """int64: the tokens whose last states are read; None: any may be. See `models/last_block.py`."""
 
     def to(self, device: torch.device) -> "Texts":
-        return Texts(self.lengths, move(self.bounds, device), move(self.positions, device))
+        read = None if self.read is None else move(self.read, device)
+        return Texts(self.lengths, move(self.bounds, device), move(self.positions, device), read)
 
     @property
     def ends(self) -> Tensor:

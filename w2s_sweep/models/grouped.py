@@ -78,8 +78,8 @@ class GroupedLinear(nn.Module):
     def _own(self, inner: Tensor) -> Tensor:
         """1 where a position meets its own student, else 0."""
         read = inner.shape[:-1]
-        # Where both are of one shape they are the same: each text has one token then.
-        owners = self.owners.of_read if self.owners.of_read.shape == read else self.owners.of
+        # Where both are as many they are the same: each text has one token then.
+        owners = self.owners.of_read if self.owners.of_read.numel() == read.numel() else self.owners.of
         if owners.shape != read and (len(read) > 1 or owners.numel() != read.numel()):
             raise ModelError(
                 f"cotrain: a module read positions {list(read)} in a pass of {list(owners.shape)}, so its rows cannot "

@@ -9,18 +9,20 @@ as for packed batches (`models/packed.py`), which it goes with.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from w2s_sweep.data.batches import Texts, pack
 from w2s_sweep.errors import ModelError
+from w2s_sweep.models.changed import change_back, change_forward
 from w2s_sweep.models.packed import are_same, packed_states, two_texts
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from w2s_sweep.models.backbone import Backbone
 
 log = logging.getLogger(__name__)
@@ -29,63 +31,63 @@ NAMES = ("mlp", "ffn", "feed_forward")
 """What families call the layer."""
 
 
-class _FeedForward:
-    """The layer's own `forward`, in its place."""
+class _FeedForward(nn.Module):
+    read: Tensor | None = None
+    """int64: the tokens of the pass, of one row, that are read; None: any may be."""
 
-    def __init__(self, forward: Callable[[Tensor], Tensor]):
-        self._forward = forward
-        self.read: Tensor | None = None
-        """int64: the tokens of the pass, of one row, that are read; None: any may be."""
-
-    def __call__(self, states: Tensor) -> Tensor:
+    def forward(self, states: Tensor) -> Tensor:
         if self.read is None:
-            return self._forward(states)
-        found = self._forward(states.index_select(1, self.read))
+            return super().forward(states)
+        found = super().forward(states.index_select(1, self.read))
         return found.new_zeros(1, states.shape[1], found.shape[2]).index_copy(1, self.read, found)
 
 
-class _Block:
-    """The block's own `forward`, in its place. It says what is read at every call: with checkpointing some are in the
-    backward pass, after other passes."""
+class _LastBlock(nn.Module):
+    """It says what is read at every call: with checkpointing some are in the backward pass, after other passes."""
 
-    def __init__(self, forward: Callable[..., Any], layer: _FeedForward):
-        self._forward, self._layer = forward, layer
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         texts: Texts | None = kwargs.get("texts")
-        self._layer.read = None if texts is None else texts.read
-        return self._forward(*args, **kwargs)
+        layer = _layer_of(self)
+        assert layer is not None
+        layer.read = None if texts is None else texts.read
+        return super().forward(*args, **kwargs)
 
 
-def skip_unread(backbone: Backbone, errors: tuple[type[Exception], ...]) -> bool:
+def _layer_of(block: nn.Module) -> Any:
+    return next((child for name, child in block.named_children() if name in NAMES), None)
+
+
+def skip_unread(backbone: Backbone, whole: Float[Tensor, "tokens width"], errors: tuple[type[Exception], ...]) -> bool:
     """Let the last block of a model that reads packed batches leave out what is not read, if all that is read comes out
-    the same; `errors` count as another result."""
+    the same; `errors` count as another result. `whole`: the states of `two_texts`, where all tokens may be read."""
     try:
         block = backbone.blocks[-1]
     except ModelError:  # it has none that could be found
         return False
-    layer = next((child for name, child in block.named_children() if name in NAMES), None)
+    layer = _layer_of(block)
     if layer is None:
         return False
-    within = _FeedForward(layer.forward)
-    layer.forward, block.forward = within, _Block(block.forward, within)
+    change_forward(layer, _FeedForward)
+    change_forward(block, _LastBlock)
     try:
-        skips = _skips(backbone)
+        skips = _skips(backbone, whole)
     except errors as error:
         log.info("%s computes its last block for all tokens: %s", type(backbone.module).__name__, error)
         skips = False
+    layer.read = None
     if not skips:
-        del layer.forward, block.forward  # those of their classes are left
+        change_back(layer)
+        change_back(block)
     return skips
 
 
-def _skips(backbone: Backbone) -> bool:
+def _skips(backbone: Backbone, whole: Float[Tensor, "tokens width"]) -> bool:
     """Whether of two texts those states that are read stay the same, and others do not."""
     tokens, ones, texts = pack(two_texts(len(backbone.embedding), backbone.pad_id))
-    batch, texts = (tokens.to(backbone.device), ones.to(backbone.device)), texts.to(backbone.device)
-    first = backbone.first_position
+    texts = replace(texts, read=texts.ends).to(backbone.device)
     with torch.no_grad():
-        whole = packed_states(backbone.module, *batch, texts, first)[0]
-        found = packed_states(backbone.module, *batch, replace(texts, read=texts.ends), first)[0]
+        found = packed_states(
+            backbone.module, tokens.to(backbone.device), ones.to(backbone.device), texts, backbone.first_position
+        )[0]
     # Any difference of the others will do: in 16 bits, a layer may change little.
     return bool(are_same(found, whole)[texts.ends].all() and (found != whole).any())

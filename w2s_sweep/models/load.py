@@ -59,7 +59,7 @@ def load_backbone(
         tokenizer = _tokenizer(folder)
         embedding: Any = module.get_input_embeddings()
         pad = pad_id(tokenizer, embedding.num_embeddings)
-        packs = enable_packing(module, first_position(module), pad, BROKEN)
+        packed = enable_packing(module, first_position(module), pad, BROKEN)
     backbone = Backbone(
         module=module,
         tokenizer=tokenizer,
@@ -68,9 +68,9 @@ def load_backbone(
         is_decoder=is_decoder,
         tied=bool(getattr(config, "tie_word_embeddings", True)),
         folder=folder,
-        packs=packs,
+        packs=packed is not None,
     )
-    return replace(backbone, skips=packs and skip_unread(backbone, BROKEN))
+    return replace(backbone, skips=packed is not None and skip_unread(backbone, packed, BROKEN))
 
 
 @dataclass(frozen=True)

@@ -193,24 +193,29 @@ def packed_states(
         ).last_hidden_state
 
 
-def enable_packing(module: PreTrainedModel, first: int, pad_id: int, errors: tuple[type[Exception], ...]) -> bool:
-    """Let `module` read packed batches if its states come out the same; `errors` count as another result."""
+def enable_packing(
+    module: PreTrainedModel, first: int, pad_id: int, errors: tuple[type[Exception], ...]
+) -> Float[Tensor, "tokens width"] | None:
+    """Let `module` read packed batches if its states come out the same; `errors` count as another result.
+
+    The packed states of `two_texts`; None where it reads padded batches.
+    """
     config: Any = module.config
     if config._attn_implementation != "sdpa" or "position_ids" not in inspect.signature(module.forward).parameters:
-        return False
+        return None
     module.set_attn_implementation(NAME)
     try:
-        same = _packs(module, first, pad_id)
+        packed = _try(module, first, pad_id)
     except errors as error:
         log.info("%s reads padded batches: %s", type(module).__name__, error)
-        same = False
-    if not same:
+        packed = None
+    if packed is None:
         module.set_attn_implementation("sdpa")
-    return same
+    return packed
 
 
-def _packs(module: PreTrainedModel, first: int, pad_id: int) -> bool:
-    """Whether two short texts have the same states padded and packed."""
+def _try(module: PreTrainedModel, first: int, pad_id: int) -> Tensor | None:
+    """The packed states of two short texts, if they are those of padded ones."""
     embedding: Any = module.get_input_embeddings().weight
     device = embedding.device
     both = two_texts(len(embedding), pad_id)
@@ -219,7 +224,7 @@ def _packs(module: PreTrainedModel, first: int, pad_id: int) -> bool:
         padded = module(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state[mask.bool()]
         tokens, ones, texts = pack(both)
         packed = packed_states(module, tokens.to(device), ones.to(device), texts.to(device), first)[0]
-    return bool(are_same(packed, padded).all())
+    return packed if are_same(packed, padded).all() else None
 
 
 def two_texts(vocabulary: int, pad_id: int) -> list[list[int]]:

@@ -116,15 +116,24 @@ def main() -> None:
     try:
         use(rank)
         with meet(rank, size, folder / "meeting") as ranks:
-            run(Path(spec), key, out, requests, ranks)
+            try:
+                run(Path(spec), key, out, requests, ranks)
+            except Preempted:
+                raise
+            except Exception as error:
+                fail(error, folder, rank, size)  # before the others hear of it, who fail of that
     except Preempted:
         leave(PREEMPTED)
-    except Exception as error:  # the boundary: the stage's process says what became of the stage
-        text = explain(error, f"rank {rank} of {size}")
-        memory = is_out_of_memory(error)
-        write_json(folder / f"failed-{rank}.json", {"error": text, "time": time.time(), "memory": memory})
-        leave(1)
+    except Exception as error:
+        fail(error, folder, rank, size)
     leave(0)
+
+
+def fail(error: Exception, folder: Path, rank: int, size: int) -> NoReturn:
+    """The boundary: the stage's process says what became of the stage."""
+    text, memory = explain(error, f"rank {rank} of {size}"), is_out_of_memory(error)
+    write_json(folder / f"failed-{rank}.json", {"error": text, "time": time.time(), "memory": memory})
+    leave(1)
 
 
 def explain(error: Exception, who: str) -> str:

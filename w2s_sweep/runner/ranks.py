@@ -147,7 +147,8 @@ def _stdin(rank: "subprocess.Popen[str]") -> IO[str]:
 
 
 def _judge(what: str, statuses: Sequence[int], folder: Path) -> None:
-    """Nothing where all is done; else the error of whichever rank failed first: the others fail of its absence."""
+    """Nothing where all is done; else the error of whichever rank failed first: the others fail of its absence. But of
+    memory, which more than one may lack, before all else."""
     if killed := [f"{rank} ({signal.Signals(-status).name})" for rank, status in enumerate(statuses) if status < 0]:
         raise W2SError(
             f"{what}: of the {len(statuses)} processes that compute it, {', '.join(killed)} died. The kernel kills "
@@ -155,7 +156,7 @@ def _judge(what: str, statuses: Sequence[int], folder: Path) -> None:
         )
     records = [record for path in folder.glob("failed-*.json") if (record := read_json(path))]
     if records:
-        first = min(records, key=lambda record: record["time"])
+        first = min(records, key=lambda record: (not record["memory"], record["time"]))
         raise (OutOfMemory if first["memory"] else W2SError)(first["error"])
     if failed := [status for status in statuses if status not in (0, PREEMPTED)]:
         raise W2SError(f"{what}: a process that computes it ended with status {failed[0]}; its log is above.")
