@@ -31,7 +31,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from benchmarks.card.decoding import LOOPS, Texts, Work, check_of, written
-from benchmarks.training import now
+from benchmarks.loops import now
 from w2s_sweep.launch.examples import composed_cell
 from w2s_sweep.models.language import LanguageModel
 from w2s_sweep.models.load import load_backbone

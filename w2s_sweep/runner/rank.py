@@ -77,15 +77,14 @@ class Requests:
         os._exit(1)
 
 
-def run(spec: Path, key: str, out: Path, requests: Requests, ranks: Ranks) -> None:
-    """Compute the stage `key` of a job file together with the other ranks."""
+def run(spec: Path, key: str, out: Path, requests: Requests, ranks: Ranks, halved: int = 0) -> None:
+    """Compute the stage `key` of a job file together with the other ranks; `halved`: how often passes were halved."""
     pack = Pack.read(spec)
     stage = next(stage for stage in pack.stages if stage.key == key)
 
     def stop() -> bool:
         return ranks.agree(requests.stop.is_set())
 
-    halved = int(os.environ[HALVED])
     context = RankContext(pack.store, stage, out, pack.run, stop, requests.save, halved=halved, ranks=ranks)
     if not ranks.leads:
         stage.settings.load()(context)
@@ -117,7 +116,7 @@ def main() -> None:
         use(rank)
         with meet(rank, size, folder / "meeting") as ranks:
             try:
-                run(Path(spec), key, out, requests, ranks)
+                run(Path(spec), key, out, requests, ranks, int(os.environ[HALVED]))
             except Preempted:
                 raise
             except Exception as error:
