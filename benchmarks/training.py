@@ -28,8 +28,10 @@ from torch import nn
 
 from benchmarks.loops import BASE, BATCH, LOOPS, Work, now, read_work
 from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.device import forget_peak, peak_memory
 from w2s_sweep.models.load import load_backbone
 
+CPU = torch.device("cpu")
 TRAINED = ("full", "lora")
 """Kinds of work with a backward pass."""
 
@@ -64,18 +66,17 @@ def product_rate(size: int = 1024, seconds: float = 0.5) -> float:
     return 2 * size**3 / best
 
 
-def forget_most() -> int:
-    """Bytes that this process holds now, after what it can do without is gone; the most is counted anew (Linux)."""
+def forget_most() -> float:
+    """GB that this process holds now, after what it can do without is gone; the most is counted anew (Linux)."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
+    forget_peak(CPU)
     return most_held()
 
 
-def most_held() -> int:
-    """Bytes: the most that this process held in memory since the last `forget_most`."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) * 1024
+def most_held() -> float:
+    """GB: the most that this process held in memory since the last `forget_most`."""
+    return peak_memory(CPU)["peak RSS GB"]
 
 
 def measure(work: Work, repeats: int, kinds: Sequence[str], names: Sequence[str]) -> dict[str, list[dict[str, float]]]:
@@ -87,7 +88,7 @@ def measure(work: Work, repeats: int, kinds: Sequence[str], names: Sequence[str]
         for name, loop in loops.items():
             peak, before, began = product_rate(), forget_most(), now()
             ends = loop(work)
-            one = {"seconds": ends[-1] - ends[0], "first": ends[0] - began, "memory GB": (most_held() - before) / 1e9}
+            one = {"seconds": ends[-1] - ends[0], "first": ends[0] - began, "memory GB": most_held() - before}
             found[name].append(one | {"peak": peak})
             print(f"# {work.task} {repeat + 1}/{repeats} {name}: {found[name][-1]['seconds']:.1f} s", flush=True)
     return found

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.card.made_up import Scale, random_writer, scales, shape_of
-from benchmarks.card.speed import free, wait
+from benchmarks.card.made_up import Scale, random_writer, shape_of, smallest_and_largest
+from benchmarks.card.speed import free, peak_gb, wait
 from w2s_sweep.config.finetune import Precision
 from w2s_sweep.kinds.memory import Memory, fit, running
 from w2s_sweep.models.decode import greedy, sample
@@ -92,11 +92,6 @@ LOOPS: Mapping[str, Callable[[Work, int], Texts]] = {
 }
 
 
-def writers(*, tiny: bool) -> list[Scale]:
-    """GPT-2 and Llama 3.1 8B."""
-    return [scale for scale in scales(tiny=tiny) if scale.name != "gpt2-xl full"]
-
-
 def prompts_of(scale: Scale, count: int, longest: int) -> Texts:
     """Random tokens in eight lengths, up to `longest`; none is the end of text."""
     draw = np.random.default_rng(0)
@@ -107,7 +102,7 @@ def prompts_of(scale: Scale, count: int, longest: int) -> Texts:
 def run(device: str, *, tiny: bool, left: Callable[[], float]) -> dict[str, Any]:
     """Each model with each loop, as long as there is time: `left` seconds."""
     where, found = torch.device(device), dict[str, Any]()
-    for scale in writers(tiny=tiny):
+    for scale in smallest_and_largest(tiny=tiny):
         name = f"{scale.config.model_type} decoding"
         found[name] = _compare(scale, where, tiny=tiny, left=left) if left() > 0 else {"skipped": "the time is up"}
     loops = [loop for one in found.values() for loop in one.values() if isinstance(loop, dict)]
@@ -168,18 +163,17 @@ def _head_of(model: Any) -> int:
 def _timed(work: Work, loop: Callable[[Work, int], Texts], count: int) -> tuple[Texts, dict[str, Any]]:
     """All texts, after some tokens for which kernels are still being chosen."""
     device = work.model.backbone.device
-    loop(Work(work.model, work.theirs, work.prompts, 2, work.end, work.checked, work.precision, work.tokens), count)
+    loop(replace(work, most=2), count)
     free(device)
     wait(device)
     began = time.perf_counter()
     texts = loop(work, count)
     wait(device)
     seconds = time.perf_counter() - began
-    peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
     wanted = len(work.prompts) * max(1, count)
     return texts, {
         "tokens/s": written(work, texts) / seconds,
         "seconds": seconds,
-        "peak GB": peak,
+        "peak GB": peak_gb(device),
         "all written": len(texts) == wanted,
     }

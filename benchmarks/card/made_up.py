@@ -26,12 +26,9 @@ from transformers import (
 from w2s_sweep.config.model import Model
 from w2s_sweep.config.source import LocalSource
 from w2s_sweep.kinds.shape import Shape, parse_shape
-from w2s_sweep.models.backbone import Backbone, first_position
-from w2s_sweep.models.last_block import skip_unread
-from w2s_sweep.models.packed import enable_packing
+from w2s_sweep.models.backbone import Backbone
+from w2s_sweep.models.load import with_fast_passes
 
-ODD = (RuntimeError, ValueError, TypeError)
-"""What a model raises that reads no packed batches."""
 TARGETS = {"gpt2": ("c_attn",), "llama": ("q_proj", "v_proj"), "gpt_neox": ("query_key_value",)}
 
 
@@ -122,6 +119,11 @@ def scales(*, tiny: bool) -> list[Scale]:
     ]
 
 
+def smallest_and_largest(*, tiny: bool) -> list[Scale]:
+    """GPT-2 and Llama 3.1 8B."""
+    return [scale for scale in scales(tiny=tiny) if scale.name != "gpt2-xl full"]
+
+
 def shape_of(config: PretrainedConfig, module: PreTrainedModel) -> Shape:
     """As planning reads it from config.json."""
     params = sum(parameter.numel() for parameter in module.parameters())
@@ -150,7 +152,6 @@ def _random(kind: Any, config: PretrainedConfig, device: torch.device, dtype: to
 
 
 def _backbone_of(module: PreTrainedModel, config: PretrainedConfig) -> Backbone:
-    packed = enable_packing(module, first_position(module), 0, ODD)
     backbone = Backbone(
         module=module,
         tokenizer=byte_tokenizer(),
@@ -159,6 +160,5 @@ def _backbone_of(module: PreTrainedModel, config: PretrainedConfig) -> Backbone:
         is_decoder=True,
         tied=bool(config.tie_word_embeddings),
         folder=Path("made-up"),
-        packs=packed is not None,
     )
-    return replace(backbone, skips=packed is not None and skip_unread(backbone, packed, ODD))
+    return with_fast_passes(backbone)

@@ -73,6 +73,11 @@ def free(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def peak_gb(device: torch.device) -> float | None:
+    """The most that was held since `free`; None on the CPU."""
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
+
+
 class Measured:
     """Times at the ends of steps, and the most memory held."""
 
@@ -93,12 +98,11 @@ class Measured:
         kind = products(self.device, "bf16")
         published = peak_of(name_of(self.device), kind) if self.device.type == "cuda" else None
         own = rates["bfloat16" if kind == "bf16" and "bfloat16" in rates else "float32"]
-        held = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
         return {
             "tokens/s": read.tokens / read.seconds,
             "MFU of the measured product": rate / own,
             "MFU": None if published is None else rate / published,
-            "peak GB": None if held is None else held / 1e9,
+            "peak GB": peak_gb(self.device),
         }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.card.made_up import Scale, random_backbone, scales
-from benchmarks.card.speed import STEPS, Measured
+from benchmarks.card.made_up import Scale, random_backbone, smallest_and_largest
+from benchmarks.card.speed import STEPS, Measured, peak_gb
 from w2s_sweep.losses.cross_entropy import CrossEntropy
 from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.classifier import Classifier
@@ -26,7 +26,7 @@ PAYS = 1.3
 def short(*, tiny: bool) -> list[Scale]:
     """GPT-2 and Llama 3.1 8B with LoRA on rows as long as a sentence (4 to 40 tokens): a step of one student alone
     leaves a GPU idle."""
-    found = [scale for scale in scales(tiny=tiny) if scale.name != "gpt2-xl full"]
+    found = smallest_and_largest(tiny=tiny)
     return [replace(scale, name=f"{scale.config.model_type} lora", way="lora", longest=40) for scale in found]
 
 
@@ -42,8 +42,8 @@ def at_once(scale: Scale, base: Backbone, device: torch.device, count: int) -> d
         measured.step()
     seconds = (measured.ends[-1] - measured.ends[0]) / STEPS
     tokens = count * sum(map(len, texts)) / (2 + STEPS)  # of a step, on the mean
-    held = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
-    return {"tokens/s": tokens / seconds, "seconds a step": seconds, "peak GB": held, "computed apart": compute.apart}
+    found = {"tokens/s": tokens / seconds, "seconds a step": seconds, "peak GB": peak_gb(device)}
+    return found | {"computed apart": compute.apart}
 
 
 def _value(answer: Answer) -> float:

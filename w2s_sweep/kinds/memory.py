@@ -11,7 +11,7 @@ from typing import Literal
 from w2s_sweep.config.finetune import MOST_TOKENS, Precision, Quantise
 from w2s_sweep.kinds.activations import Way, of_block, skipped
 from w2s_sweep.kinds.shape import Shape
-from w2s_sweep.kinds.writing import Writing, writing_of
+from w2s_sweep.kinds.writing import Writing, on_each, writing_of
 
 HEADROOM = 0.92
 """Share of a device's memory that is planned with."""
@@ -56,7 +56,7 @@ class Memory:
         """What each of so many devices holds."""
         if gpus == 1:
             return self
-        fixed = self.fixed - self.shared * (1 - 1 / gpus) + self.gathered
+        fixed = on_each(gpus, self.fixed, self.shared, self.gathered)
         return replace(self, fixed=fixed, writing=self.writing and self.writing.on(gpus))
 
     def alone(self, writing: Writing) -> "Memory":

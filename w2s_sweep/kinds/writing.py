@@ -11,6 +11,12 @@ LOGIT = 4
 """Bytes of a logit, which is in 32 bits."""
 
 
+def on_each(gpus: int, fixed: float, shared: float, gathered: float) -> float:
+    """What each of so many devices holds of `fixed` bytes, of which `shared` are divided among several, where each has
+    `gathered` beside its share."""
+    return fixed if gpus == 1 else fixed - shared * (1 - 1 / gpus) + gathered
+
+
 @dataclass(frozen=True)
 class Writing:
     """Bytes on a device while texts are written."""
@@ -37,10 +43,7 @@ class Writing:
 
     def on(self, gpus: int) -> "Writing":
         """What each of so many devices holds."""
-        if gpus == 1:
-            return self
-        fixed = self.fixed - self.shared * (1 - 1 / gpus) + self.gathered
-        return replace(self, fixed=fixed, weights=self.weights / gpus)
+        return replace(self, fixed=on_each(gpus, self.fixed, self.shared, self.gathered), weights=self.weights / gpus)
 
     def device(self, tokens: float, room: float) -> float:
         """Bytes that are held with passes of so many tokens, and texts whose keys, values and logits take `room`."""

@@ -21,6 +21,7 @@ from w2s_sweep.errors import ModelError
 from w2s_sweep.models.backbone import cache_name
 from w2s_sweep.models.language import LanguageModel, Measured, WideUnembedding
 from w2s_sweep.models.load import BROKEN
+from w2s_sweep.models.packed import two_texts
 from w2s_sweep.models.ranks import this_process
 
 if TYPE_CHECKING:
@@ -231,8 +232,7 @@ def _is_of_device(error: Exception) -> bool:
 
 def _compare(model: LanguageModel, wide: WideUnembedding, *, flexible: bool) -> tuple[list[float], float]:
     """(The relative differences of logits, bytes of a token) of two texts, read and then continued by two tokens."""
-    words = len(model.backbone.embedding)
-    texts = [[(model.backbone.pad_id + 1 + i) % words for i in range(*ends)] for ends in ((0, 7), (7, 14))]
+    texts = two_texts(len(model.backbone.embedding), model.backbone.pad_id, 7, 7)
     lengths = [5, 3 if flexible else 5]
 
     def tensor(numbers: Sequence[int]) -> Tensor:

@@ -47,9 +47,7 @@ class _LastBlock(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         texts: Texts | None = kwargs.get("texts")
-        layer = _layer_of(self)
-        assert layer is not None
-        layer.read = None if texts is None else texts.read
+        _layer_of(self).read = None if texts is None else texts.read
         return super().forward(*args, **kwargs)
 
 

@@ -24,7 +24,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from w2s_sweep.errors import ModelError, unknown
-from w2s_sweep.models.backbone import Backbone, first_position, pad_id
+from w2s_sweep.models.backbone import Backbone
 from w2s_sweep.models.gguf import convert
 from w2s_sweep.models.last_block import skip_unread
 from w2s_sweep.models.packed import enable_packing
@@ -56,21 +56,24 @@ def load_backbone(
         module = (
             _with_adapter(folder, config, dtype, keep_layers) if has_adapter(folder) else _module(folder, config, dtype)
         )
-        tokenizer = _tokenizer(folder)
-        embedding: Any = module.get_input_embeddings()
-        pad = pad_id(tokenizer, embedding.num_embeddings)
-        packed = enable_packing(module, first_position(module), pad, BROKEN)
-    backbone = Backbone(
-        module=module,
-        tokenizer=tokenizer,
-        layers=int(text.num_hidden_layers),
-        hidden=int(text.hidden_size),
-        is_decoder=is_decoder,
-        tied=bool(getattr(config, "tie_word_embeddings", True)),
-        folder=folder,
-        packs=packed is not None,
-    )
-    return replace(backbone, skips=packed is not None and skip_unread(backbone, packed, BROKEN))
+        backbone = Backbone(
+            module=module,
+            tokenizer=_tokenizer(folder),
+            layers=int(text.num_hidden_layers),
+            hidden=int(text.hidden_size),
+            is_decoder=is_decoder,
+            tied=bool(getattr(config, "tie_word_embeddings", True)),
+            folder=folder,
+        )
+        return with_fast_passes(backbone)
+
+
+def with_fast_passes(backbone: Backbone) -> Backbone:
+    """The same backbone, which from now on reads packed batches, and leaves out what nobody reads, where two texts have
+    the same states that way."""
+    packed = enable_packing(backbone.module, backbone.first_position, backbone.pad_id, BROKEN)
+    skips = packed is not None and skip_unread(backbone, packed, BROKEN)
+    return replace(backbone, packs=packed is not None, skips=skips)
 
 
 @dataclass(frozen=True)

@@ -227,9 +227,10 @@ def _try(module: PreTrainedModel, first: int, pad_id: int) -> Tensor | None:
     return packed if are_same(packed, padded).all() else None
 
 
-def two_texts(vocabulary: int, pad_id: int) -> list[list[int]]:
-    """Tokens of two short texts, of different lengths, without the one that pads."""
-    return [[(pad_id + 1 + i) % vocabulary for i in range(*ends)] for ends in ((0, 5), (5, 8))]
+def two_texts(vocabulary: int, pad_id: int, first: int = 5, second: int = 3) -> list[list[int]]:
+    """So many tokens of each of two short texts, all of them different where there are as many, none of which pads."""
+    parts = (range(first), range(first, first + second))
+    return [[(pad_id + 1 + i) % vocabulary for i in part] for part in parts]
 
 
 def are_same(found: Float[Tensor, "tokens width"], expected: Float[Tensor, "tokens width"]) -> Tensor:
